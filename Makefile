@@ -1,0 +1,38 @@
+# make demo: set everything up and distil a first student.   make test: set everything up and run the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CONSTRAINTS ?= constraints.txt
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench docs setup clean
+.DEFAULT_GOAL := demo
+
+setup: $(STAMP)
+
+# torch first and by its pinned version: later packages then find it satisfied instead of choosing their own build
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/limbeck distill
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_imports.py
+
+bench: setup
+	$(BIN)/python -m bench.speed
+
+docs: setup
+	$(BIN)/python -m limbeck.docs
+
+clean:
+	rm -rf $(VENV) runs build src/*.egg-info

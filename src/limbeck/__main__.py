@@ -1,0 +1,36 @@
+"""`limbeck` and `python -m limbeck`: runs the command line; a mistake is one sentence and exit code 2."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 2 something given cannot be used, 130 stopped by the user."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code."""
+    import click
+
+    from limbeck.cli import app
+    from limbeck.errors import UserError
+
+    try:
+        code = app(arguments, standalone_mode=False, prog_name="limbeck")
+        return code if isinstance(code, int) else 0
+    except UserError as error:
+        print(f"limbeck: {error}", file=sys.stderr)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        print(f"limbeck: {error.format_message()}", file=sys.stderr)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        print("limbeck: stopped; the same command with --resume and --out FOLDER goes on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 2
+
+
+if __name__ == "__main__":
+    main()

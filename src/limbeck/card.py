@@ -1,0 +1,163 @@
+"""The card of a run: teacher, baseline and student measured side by side, once, on the test part."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+import limbeck
+from limbeck.data import Batches, Data
+from limbeck.deploy.export import compare_onnx, export_onnx
+from limbeck.deploy.measure import module_latency, onnx_latency
+from limbeck.deploy.student import Deployed, save_student
+from limbeck.describe import taxonomy, text
+from limbeck.engine import Trained
+from limbeck.errors import UserError
+from limbeck.evaluate import Predictions, is_chance, predict, summary
+from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
+from limbeck.files import atomic_write
+from limbeck.plan import Method
+
+if TYPE_CHECKING:
+    from limbeck.run import Run
+
+
+def finish(
+    run: "Run", method: Method, data: Data, entries: dict[str, Deployed], phases: Mapping[str, Trained], facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Measure, export, and write student, card and report into the run's folder; returns the card."""
+    from limbeck.report.page import write_report
+    from limbeck.run import write_json
+
+    for entry in entries.values():
+        entry.eval().cpu()
+    seen = _test(data, entries)
+    example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
+    card: dict[str, Any] = {
+        "limbeck": limbeck.__version__,
+        "method": {"name": method.name, "arguments": dict(method.arguments), "paper": method.paper, "year": method.year,
+                   "taxonomy": str(taxonomy(method)), "text": text(method)},
+        "svg": "method.svg",
+        "data": data.describe(),
+        "seed": run.recipe.seed,
+        "alpha": run.recipe.alpha,
+        "budget": run.recipe.train.model_dump(),
+        "models": {who: _entry(who, entries[who], seen, data, example, phases, run) for who in entries},
+    }  # fmt: skip
+    card |= _relations(card["models"], run.recipe.alpha)
+    _warn_chance(run, seen, data)
+    save_student(run.folder, entries["student"], _student_facts(run, method, data, facts))
+    card["export"] = _export(run, entries["student"], data, example) if run.recipe.onnx else {}
+    card["notes"], card["command"] = run.notes, run.command
+    _write_predictions(run, data, seen)
+    write_json(run.folder / "card.json", card)
+    if run.recipe.tensorboard:
+        write_tensorboard(run)
+    write_report(run.folder)
+    return card
+
+
+def _test(data: Data, entries: Mapping[str, Deployed]) -> dict[str, Predictions]:
+    part = data["test"] if "test" in data.partitions else data["validation"]
+    batches = Batches(part, data, size=256, seed=0)
+    return {who: predict(entry, batches.ordered()) for who, entry in entries.items()}
+
+
+def _entry(
+    who: str, entry: Deployed, seen: Mapping[str, Predictions], data: Data, example: Any, phases: Mapping[str, Trained], run: "Run"
+) -> dict[str, Any]:
+    trained = phases.get(who)
+    settings = run.recipe.teacher if who == "teacher" else run.recipe.student
+    one = example[:1] if isinstance(example, Tensor) else {k: v[:1] for k, v in example.items()}
+    tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
+    return {
+        "model": settings.model,
+        **summary(seen[who], data.classes, teacher=seen.get("teacher")),
+        "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
+        "bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "latency_ms": module_latency(entry, one, threads=1),
+        "train_seconds": round(trained.seconds, 2) if trained else None,
+        "steps": trained.steps if trained else None,
+    }
+
+
+def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, Any]:
+    """Survey A's relative figures; None where a model to compare with is missing."""
+    student, teacher, baseline = models["student"], models.get("teacher"), models.get("baseline")
+    found: dict[str, Any] = {"drop_percent": None, "gain_percent": None, "size_cut_percent": None, "distillation_score": None}
+    if baseline is not None:
+        found["gain_percent"] = relative_gain(student["accuracy"], baseline["accuracy"])
+    if teacher is not None:
+        found["drop_percent"] = relative_drop(student["accuracy"], teacher["accuracy"])
+        found["size_cut_percent"] = size_cut(student["parameters"], teacher["parameters"])
+        found["distillation_score"] = distillation_score(
+            student["parameters"], teacher["parameters"], student["accuracy"], teacher["accuracy"], alpha
+        )
+    return found
+
+
+def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> None:
+    if "teacher" not in seen:
+        return
+    logits, labels = seen["teacher"].logits, seen["teacher"].labels
+    if is_chance(int((logits.argmax(1) == labels).sum()), len(labels), len(data.classes)):
+        run.say_all(["the teacher answers at chance level: usually its preprocessing (mean, std) or its label order differs from this data"])
+
+
+def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "limbeck": limbeck.__version__,
+        "method": {"name": method.name, "arguments": dict(method.arguments)},
+        "roles": {n: f | ({"model": f"python object of class {type(run.given[n]).__qualname__}"} if n in run.given else {}) for n, f in facts.items()},
+        "classes": list(data.classes),
+        "shape": list(data.shape),
+        "kind": data.kind,
+        "inputs": "images as float32 on 0..1, channels first; normalisation is inside" if data.kind == "image" else "as in the data",
+        "data": data.name,
+    }  # fmt: skip
+
+
+def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str, Any]:
+    path = run.folder / "student.onnx"
+    try:
+        export_onnx(student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command})
+        part = data["test"] if "test" in data.partitions else data["validation"]
+        few = next(Batches(part, data, size=512, seed=0).ordered())
+        compared = compare_onnx(student, path, few["inputs"], few["labels"])
+        return {"onnx": {**compared, "file": path.name, "latency_ms": onnx_latency(path, example[:1], threads=1)}}
+    except UserError as error:
+        run.say_all([str(error)])
+        return {}
+
+
+def _write_predictions(run: "Run", data: Data, seen: Mapping[str, Predictions]) -> None:
+    first = seen["student"]
+    tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
+    part = data["test"] if "test" in data.partitions else data["validation"]
+    if isinstance(part.inputs, Tensor) and part.inputs.dtype == torch.uint8 and part.inputs.dim() == 4:
+        other = seen.get("teacher", first).logits.softmax(1)
+        apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:24].sort().values
+        tensors |= {"samples": part.inputs[apart].contiguous(), "samples_index": apart}
+    with atomic_write(run.folder / "predictions.safetensors") as file:
+        file.write(serialise(tensors))
+
+
+def write_tensorboard(run: "Run") -> None:
+    """The curves once more, for TensorBoard."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError('TensorBoard is not installed; run: pip install "limbeck[tensorboard]"') from None
+    import json
+
+    from limbeck.run import lines_of
+
+    with SummaryWriter(str(run.folder / "tensorboard")) as writer:
+        for line in lines_of(run.folder / "metrics.jsonl"):
+            record = json.loads(line)
+            for name, value in record["terms"].items():
+                writer.add_scalar(f"{record['who']}/{record['stage']}/{name}", value, record["step"])
+            for name, value in record.get("validation", {}).items():
+                writer.add_scalar(f"{record['who']}/validation {name}", value, record["step"])

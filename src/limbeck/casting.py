@@ -1,0 +1,108 @@
+"""From a recipe to a cast: which model plays which role, with which weights and preprocessing."""
+
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck import methods, models
+from limbeck.data import Data
+from limbeck.errors import UserError
+from limbeck.plan import Method
+from limbeck.recipe import ModelSettings, Recipe
+from limbeck.roles import Adapter, Cast, Normalise, Promote, role_of
+
+
+def method_of(settings: Mapping[str, Any]) -> Method:
+    """The `Method` of a recipe: a catalogue name and its arguments (lists become tuples)."""
+    return methods.find(settings["name"])(**{k: _tuples(v) for k, v in settings["arguments"].items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def settings_for(role: str, method: Method, recipe: Recipe) -> ModelSettings:
+    """The model of a role: its own settings; else the student's if it learns, the teacher's if it does not."""
+    if role in recipe.roles:
+        return recipe.roles[role]
+    if role in ("teacher", "student"):
+        return recipe.teacher if role == "teacher" else recipe.student
+    twin = recipe.student if role in learners(method) else recipe.teacher
+    return twin.model_copy(update={"weights": None})
+
+
+def learners(method: Method) -> set[str]:
+    """Roles (not parts) that some stage trains."""
+    return {role_of(path) for stage in method.stages for path in stage.trains} - set(method.parts)
+
+
+def build_role(role: str, settings: ModelSettings, data: Data, seed: int) -> tuple[nn.Module, Adapter]:
+    """Build a role's module from its own seed, load its weights if it has some, and make its adapter."""
+    classes, shape = len(data.classes), tuple(data.shape)
+    make = partial(models.build, settings.model, classes=classes, shape=shape, arguments=settings.arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
+        module = make()
+    if settings.weights is not None:
+        models.load_weights(module, Path(settings.weights), who=role)
+    return module, Adapter(prepare=preparation(settings, data), factory=make)
+
+
+def rebuild_role(role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...]) -> tuple[nn.Module, Adapter]:
+    """A role from what `student.json` says of it; weights are loaded later."""
+    if spec["model"].startswith("python object"):
+        raise UserError(
+            f"role {role!r} was given as a {spec['model']}, which cannot be rebuilt by name; "
+            "load student.safetensors into your own module, or name a factory as package.module:factory"
+        )
+    module = models.build(spec["model"], classes=classes, shape=shape, arguments=spec["arguments"])
+    return module, Adapter(prepare=Normalise(tuple(spec["mean"]), tuple(spec["std"])) if spec["mean"] else None)
+
+
+def preparation(settings: ModelSettings, data: Data) -> Normalise | None:
+    mean = data.mean if settings.mean is None else settings.mean
+    std = data.std if settings.std is None else settings.std
+    return Normalise(tuple(mean), tuple(std)) if mean or std else None
+
+
+def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, Any]:
+    """What `student.json` keeps of each deployed role; a promoted role is a copy of its source."""
+    made = {a.role: a.source for s in method.stages for a in s.before if isinstance(a, Promote)}
+    facts = {}
+    for name in names:
+        if name in method.parts:
+            continue
+        settings = settings_for(made.get(name, name), method, recipe)
+        prepare = cast.adapter(name).prepare
+        normalise = prepare if isinstance(prepare, Normalise) else None
+        facts[name] = {
+            "model": settings.model,
+            "arguments": settings.arguments,
+            "mean": list(normalise.mean_values) if normalise else [],
+            "std": list(normalise.std_values) if normalise else [],
+        }
+    return facts
+
+
+def check_classes(cast: Cast, role: str, inputs: Any, data: Data) -> None:
+    """One forward: the role must answer with as many classes as the data has."""
+    with torch.no_grad():
+        was = cast[role].training
+        cast[role].eval()
+        try:
+            logits = cast.adapter(role).find_logits(cast.feed(role, inputs), role)
+        except RuntimeError as error:
+            first = str(error).splitlines()[0]
+            raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None
+        finally:
+            cast[role].train(was)
+    if logits.dim() < 2 or logits.shape[1] != len(data.classes):
+        raise UserError(
+            f"role {role!r} answers with shape {tuple(logits.shape)}, but {data.name} has {len(data.classes)} classes; "
+            "teacher and student need as many outputs as there are classes"
+        )

@@ -1,0 +1,20 @@
+"""Data: named partitions of numbered samples, replayable views of them, and batches by number."""
+
+from limbeck.data.batches import Batch, Batches, Mixture
+from limbeck.data.core import Data, Partition
+from limbeck.data.datasets import from_datasets, load, names
+from limbeck.data.views import View, parse, to_float
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Data",
+    "Mixture",
+    "Partition",
+    "View",
+    "from_datasets",
+    "load",
+    "names",
+    "parse",
+    "to_float",
+]

@@ -1,0 +1,108 @@
+"""From what a reader found to partitions: numbered, limited, split, checked."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.core import Data, Partition, checked, statistics
+from limbeck.data.splits import size_of, stratified
+from limbeck.errors import UserError
+
+
+@dataclass
+class Raw:
+    """What a reader found.
+
+    Attributes:
+        parts: "train", and "validation" and "test" where the source has them: (inputs, labels).
+        classes: names of the classes.
+        kind: "image", "table" or "other".
+        mean, std: as published, else empty.
+        test_share: of all samples to hold out where the source has no test part; 0 for none.
+        test_seed: seed of that split where it shall not follow the user's.
+        notes: sentences.
+    """
+
+    parts: dict[str, tuple[Tensor, Tensor]]
+    classes: tuple[str, ...]
+    kind: str
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    test_share: float = 0.2
+    test_seed: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def assemble(
+    name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int
+) -> Data:
+    """Make `Data` of what a reader found; the arguments are those of `limbeck.data.load`."""
+    notes = list(raw.notes)
+    parts = _numbered(name, raw)
+    if "test" not in parts and raw.test_share:
+        seed = split_seed if raw.test_seed is None else raw.test_seed
+        count = size_of(raw.test_share, len(parts["train"]), "test")
+        parts["train"], parts["test"] = _split(parts["train"], count, "test", seed)
+        notes.append(f"no test part at the source: {count} samples were held out, stratified, split seed {seed}")
+    if limit is not None:
+        _positive("limit", limit)
+    if limit is not None and limit < len(parts["train"]):
+        notes.append(f"limited to {limit} of {len(parts['train'])} training samples, stratified")
+        parts["train"] = _split(parts["train"], limit, "limit", split_seed)[1]
+    if validation and "validation" not in parts:
+        count = size_of(validation, len(parts["train"]), "validation")
+        parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed)
+    mean, std = raw.mean, raw.std
+    if not mean and isinstance(parts["train"].inputs, Tensor):
+        mean, std = statistics(parts["train"].inputs, raw.kind)
+    if labelled is not None:
+        parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed)
+    ordered = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
+    shape = tuple(parts["train"].inputs.shape[1:])
+    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed)
+
+
+def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
+    if len(raw.classes) < 2:
+        raise UserError(f"{name} has {len(raw.classes)} class; at least 2 are needed to train a classifier")
+    parts, start = {}, 0
+    shape = raw.parts["train"][0].shape[1:]
+    for part in ("train", "validation", "test"):
+        if part not in raw.parts:
+            continue
+        inputs, labels = raw.parts[part]
+        checked(f"{name} {part}", inputs, labels, len(raw.classes))
+        if inputs.shape[1:] != shape:
+            raise UserError(
+                f"{name}: {part} inputs are {tuple(inputs.shape[1:])} but train inputs {tuple(shape)}; make them equal"
+            )
+        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(labels)))
+        start += len(labels)
+    return parts
+
+
+def _split(part: Partition, count: int, name: str, seed: int) -> tuple[Partition, Partition]:
+    if part.labels is None:
+        raise AssertionError("only labelled partitions are split")
+    drawn, rest = stratified(part.labels, count, seed, name)
+    return part.select(rest), part.select(drawn, name if name != "limit" else part.name)
+
+
+def _hide(part: Partition, labelled: int, seed: int) -> tuple[Partition, Partition]:
+    _positive("labelled", labelled)
+    present = len(torch.unique(part.labels)) if part.labels is not None else 0
+    if not present <= labelled < len(part):
+        raise UserError(
+            f"labelled must be between {present} (one for each class) and {len(part) - 1} (some stay unlabelled), "
+            f"got {labelled}"
+        )
+    assert part.labels is not None
+    shown, hidden = stratified(part.labels, labelled, seed, "labelled")
+    return part.select(shown), part.select(hidden, "unlabelled", labelled=False)
+
+
+def _positive(what: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{what} must be a whole number of samples, at least 1, got {value!r}")

@@ -1,0 +1,273 @@
+"""Batches by number: the k-th batch of an endless stream is a function of the partition, the seed and k.
+
+Letters: n samples in a batch, C classes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from limbeck.data.core import Data, Partition
+from limbeck.data.draws import Draw, key, order, signed
+from limbeck.data.folder import hwc
+from limbeck.data.views import View, probabilities, to_float
+from limbeck.errors import UserError
+
+Batch = dict[str, Any]
+
+
+class Batches:
+    """The batches of a partition, each a dictionary.
+
+    Keys: every view by its name ("inputs" always), float32, images on the scale 0 .. 1 and not normalised;
+    "labels" (n,) int64, -100 where unknown, or (n, C) probabilities where the view "inputs" blends samples
+    (another view that blends has its own under NAME_labels); "index" (n,) int64 sample numbers; "view" int, the
+    view number: the epoch, or the epoch modulo `cycle`; -1 where nothing is augmented.
+
+    Args:
+        partition, data: from `limbeck.data.load` or `from_datasets`.
+        size: samples in a batch; the last of an epoch may be smaller.
+        seed: what the order and the views depend on.
+        views: by name; without "inputs", it is the sample as it is.
+        shuffle: a new order in every epoch; False keeps the order.
+        drop_last: leave out the smaller last batch.
+        cycle: how many different views of each sample there are; None for a new one in every epoch.
+        workers: processes that read items of a Dataset in `stream`.
+    """
+
+    def __init__(
+        self,
+        partition: Partition,
+        data: Data,
+        *,
+        size: int,
+        seed: int,
+        views: Mapping[str, View] | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        cycle: int | None = None,
+        workers: int = 0,
+    ):
+        self.partition, self.data, self.size, self.seed = partition, data, size, seed
+        self.shuffle, self.cycle, self.workers = shuffle, cycle, workers
+        wanted = {"inputs": View(), **(views or {})}
+        self.views = {name: view.named(name) for name, view in wanted.items()}
+        for name, view in self.views.items():
+            if name in ("labels", "index", "view", "labelled") or name.endswith("_labels"):
+                raise UserError(f"view {name!r} has the name of another batch entry; call it something else")
+            view.check(data.shape, data.kind)
+        if size < 1 or (cycle is not None and cycle < 1) or workers < 0:
+            raise UserError(f"batches need size >= 1, cycle >= 1 and workers >= 0, got {size}, {cycle} and {workers}")
+        if not len(partition):
+            raise UserError(f"partition {partition.name!r} of {data.name} is empty; it needs at least one sample")
+        self.per_epoch = len(partition) // size if drop_last else -(-len(partition) // size)
+        if not self.per_epoch:
+            raise UserError(
+                f"partition {partition.name!r} has {len(partition)} samples, fewer than a batch of {size} and the last "
+                "batch is dropped; take smaller batches"
+            )
+        scaled = data.kind != "image" and len(data.std) > 0
+        self._scale = torch.tensor(data.std) if scaled else None if data.kind == "image" else torch.ones(1)
+        self._centre = torch.tensor(data.mean) if scaled else None
+        self._order: tuple[int, Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return self.per_epoch
+
+    def rows(self, k: int) -> Tensor:
+        """Return (n,) int64: the positions in the partition of the k-th batch, k from 0."""
+        epoch, place = divmod(k, self.per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            count = len(self.partition)
+            chosen = (
+                order(self.seed, count, "order", self.partition.name, epoch) if self.shuffle else torch.arange(count)
+            )
+            self._order = (epoch, chosen)
+        return self._order[1][place * self.size : (place + 1) * self.size]
+
+    def batch(self, k: int) -> Batch:
+        """Return the k-th batch of the endless stream; epoch k // per_epoch."""
+        rows = self.rows(k)
+        return self._seen(k, rows, gather(self.partition, rows))
+
+    def stream(self, start: int = 0) -> Iterator[Batch]:
+        """Yield `batch(start)`, `batch(start + 1)`, ... without end; a Dataset is read ahead by `workers`."""
+        k = start
+        if isinstance(self.partition.inputs, Tensor):
+            while True:
+                yield self.batch(k)
+                k += 1
+        loader: DataLoader[Any] = DataLoader(
+            _Items(self.partition.inputs),
+            batch_sampler=_Rows(self, start),
+            num_workers=self.workers,
+            collate_fn=together,
+            generator=torch.Generator().manual_seed(signed(key(self.seed, "loader"))),
+        )
+        for inputs in loader:
+            yield self._seen(k, self.rows(k), inputs)
+            k += 1
+
+    def ordered(self, size: int | None = None) -> Iterator[Batch]:
+        """Yield every sample once, in order and as it is (every view name holds it), for evaluation."""
+        for rows in torch.arange(len(self.partition)).split(size or self.size):
+            yield self._plain(rows)
+
+    def whole(self) -> Batch:
+        """Return every sample in one batch, in order and as it is."""
+        return self._plain(torch.arange(len(self.partition)))
+
+    def _plain(self, rows: Tensor) -> Batch:
+        inputs = gather(self.partition, rows)
+        inputs = to_float(inputs) if isinstance(inputs, Tensor) else inputs
+        batch: Batch = dict.fromkeys(self.views, inputs)
+        return {**batch, "labels": self._labels(rows), "index": self.partition.index[rows], "view": -1}
+
+    def _seen(self, k: int, rows: Tensor, raw: Any) -> Batch:
+        epoch = k // self.per_epoch
+        number = epoch if self.cycle is None else epoch % self.cycle
+        index = self.partition.index[rows]
+        labels = self._labels(rows)
+        batch: Batch = {"labels": labels, "index": index, "view": number}
+        draw = Draw.of(self.seed, index, number, centre=self._centre, scale=self._scale)
+        for name, view in self.views.items():
+            if not isinstance(raw, Tensor):
+                if view.ops:
+                    raise UserError(f"view {view}: inputs that are mappings cannot be augmented; leave the view out")
+                batch[name] = raw
+                continue
+            batch[name] = view.apply(raw, draw, fetch=self._fetch, index=self.partition.index)
+            if view.mixes and self.partition.labels is not None:
+                mixed = view.blend(labels, draw, self.partition.labels, len(self.data.classes))
+                batch["labels" if name == "inputs" else f"{name}_labels"] = mixed
+        return batch
+
+    def _labels(self, rows: Tensor) -> Tensor:
+        labels = self.partition.labels
+        return labels[rows] if labels is not None else torch.full((len(rows),), -100)
+
+    def _fetch(self, rows: Tensor) -> Any:
+        return gather(self.partition, rows)
+
+
+class Mixture:
+    """Batches of several partitions side by side, for labelled and unlabelled samples at once.
+
+    The k-th batch is the parts' k-th batches, one below the other, with the keys of `Batches` and
+    "labelled" (n,) float32, 1 where the label is known, else 0. "view" is here (n,) int64, for parts of different
+    length are in different epochs. An epoch is the first part's.
+    """
+
+    def __init__(self, parts: Sequence[Batches]):
+        self.parts = tuple(parts)
+        if not self.parts:
+            raise UserError("a mixture needs at least one part; give Batches")
+        if len({tuple(part.views) for part in self.parts}) > 1:
+            shown = " and ".join("(" + ", ".join(part.views) + ")" for part in self.parts)
+            raise UserError(f"the parts of a mixture have different views: {shown}; give all the same")
+        self.per_epoch = self.parts[0].per_epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch of the first part."""
+        return self.per_epoch
+
+    def batch(self, k: int) -> Batch:
+        """Return the parts' k-th batches as one."""
+        return self._joined([part.batch(k) for part in self.parts])
+
+    def stream(self, start: int = 0) -> Iterator[Batch]:
+        """Yield `batch(start)`, `batch(start + 1)`, ... without end."""
+        for batches in zip(*(part.stream(start) for part in self.parts), strict=True):
+            yield self._joined(list(batches))
+
+    def _joined(self, batches: list[Batch]) -> Batch:
+        classes = len(self.parts[0].data.classes)
+        out: Batch = {}
+        for name in dict.fromkeys(entry for batch in batches for entry in batch):
+            if name == "view":
+                out[name] = torch.cat([torch.full((len(b["index"]),), b["view"]) for b in batches])
+            elif name == "labels" or name.endswith("_labels"):
+                given = [b.get(name, b["labels"]) for b in batches]
+                soft = any(y.dim() == 2 for y in given)
+                out[name] = torch.cat([probabilities(y, classes) if soft and y.dim() == 1 else y for y in given])
+            else:
+                out[name] = together([row for b in batches for row in _split(b[name])])
+        known = [
+            torch.full((len(b["index"]),), float(p.partition.labels is not None))
+            for b, p in zip(batches, self.parts, strict=True)
+        ]
+        return {**out, "labelled": torch.cat(known)}
+
+
+def _split(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        count = len(next(iter(value.values())))
+        return [{k: v[row] for k, v in value.items()} for row in range(count)]
+    return list(value)
+
+
+def gather(partition: Partition, rows: Tensor) -> Any:
+    """Return the inputs at the positions `rows` (n,) int64, unchanged: a tensor, or a mapping of tensors."""
+    if isinstance(partition.inputs, Tensor):
+        return partition.inputs[rows]
+    items = _Items(partition.inputs)
+    return together([items[int(row)] for row in rows])
+
+
+class _Items(Dataset[Any]):
+    """The inputs of a Dataset as tensors, without the labels."""
+
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+
+    def __getitem__(self, row: int) -> Any:
+        return as_input(self.dataset[row][0])
+
+
+class _Rows(Sampler[list[int]]):
+    def __init__(self, batches: Batches, start: int):
+        self.batches, self.start = batches, start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        k = self.start
+        while True:
+            yield self.batches.rows(k).tolist()
+            k += 1
+
+
+def as_input(value: Any) -> Any:
+    """Return one input as a tensor: pictures and arrays (h, w, c) become (c, h, w); mappings of them stay mappings."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): as_input(v) for k, v in value.items()}
+    if hasattr(value, "convert") and hasattr(value, "mode"):  # a PIL picture
+        return hwc(np.asarray(value if value.mode in ("L", "RGB") else value.convert("RGB")))
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
+        channels_first = value.ndim == 3 and value.shape[0] in (1, 3, 4) and value.shape[-1] not in (1, 3, 4)
+        return torch.from_numpy(value.copy()) if channels_first else hwc(value)
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"an input is a {type(value).__name__}; expected a tensor, an array or a picture") from error
+
+
+def together(items: list[Any]) -> Any:
+    """Stack inputs of one shape; refuses mixed shapes and values that are not finite."""
+    first = items[0]
+    if isinstance(first, Mapping):
+        return {k: together([item[k] for item in items]) for k in first}
+    odd = next((item for item in items if item.shape != first.shape), None)
+    if odd is not None:
+        raise UserError(
+            f"inputs have mixed shapes: {tuple(first.shape)} and {tuple(odd.shape)}; bring them to one in the Dataset"
+        )
+    stacked = torch.stack(items)
+    if stacked.is_floating_point() and not torch.isfinite(stacked).all():
+        raise UserError("inputs are not finite: the Dataset yields NaN or infinity; remove or replace those values")
+    return stacked

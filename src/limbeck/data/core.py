@@ -1,0 +1,174 @@
+"""What data is once it is loaded: named partitions of numbered samples, and how models should scale them.
+
+Letters: n samples, c channels, h and w pixels, C classes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from limbeck.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """A named part of the data.
+
+    Attributes:
+        name: train, validation, test or unlabelled, or a name of your own.
+        inputs: (n, ...) uint8 or float32, unchanged; or a map-style Dataset yielding (input, label).
+        labels: (n,) int64 in 0 .. C - 1, or None where they are unknown.
+        index: (n,) int64 sample numbers, unique within the `Data`: the key of views and of stored answers.
+    """
+
+    name: str
+    inputs: Tensor | Dataset[Any]
+    labels: Tensor | None
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def select(self, rows: Tensor, name: str | None = None, *, labelled: bool = True) -> "Partition":
+        """Return the samples at `rows` (k,) int64 as a partition; their sample numbers stay."""
+        from torch.utils.data import Subset
+
+        inputs = self.inputs[rows] if isinstance(self.inputs, Tensor) else Subset(self.inputs, rows.tolist())
+        labels = self.labels[rows] if labelled and self.labels is not None else None
+        return Partition(name or self.name, inputs, labels, self.index[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set, split and numbered.
+
+    Attributes:
+        name: of the data set.
+        kind: "image" (uint8, or floats on the scale 0 .. 1), "table" (features,) or "other".
+        classes: names of the classes, in the order of the labels.
+        shape: of one input: (channels, height, width) or (features,).
+        mean, std: per channel or feature; a model subtracts and divides by them. The inputs here are NOT
+            scaled. Images: on the scale 0 .. 1. Empty where nothing is to be done.
+        partitions: train always; validation, test, unlabelled where there are such.
+        notes: what a reader of results should know, a sentence each.
+        split_seed: what the random part of the splits was made from.
+    """
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    partitions: Mapping[str, Partition]
+    notes: tuple[str, ...] = ()
+    split_seed: int = 0
+    _memo: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, name: str) -> Partition:
+        """Return a partition by name, or say which there are."""
+        if name not in self.partitions:
+            from limbeck.errors import unknown
+
+            raise unknown(f"partition of {self.name}", name, self.partitions)
+        return self.partitions[name]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over labels, sample numbers and inputs of all partitions, as 64 hexadecimal digits.
+
+        A partition behind a Dataset counts with its labels and numbers, but only its first 16 inputs.
+        """
+        if "fingerprint" not in self._memo:
+            total = hashlib.sha256(repr((self.kind, self.classes, self.shape)).encode())
+            for name in sorted(self.partitions):
+                total.update(name.encode())
+                for tensor in _content(self.partitions[name]):
+                    total.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
+                    total.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+            self._memo["fingerprint"] = total.hexdigest()
+        return self._memo["fingerprint"]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run records of its data, ready for JSON."""
+        parts = {}
+        for name, part in self.partitions.items():
+            known = part.labels is not None
+            counts = torch.bincount(part.labels, minlength=len(self.classes)).tolist() if known else None
+            parts[name] = {"samples": len(part), "per_class": counts}
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "shape": list(self.shape),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "partitions": parts,
+            "split_seed": self.split_seed,
+            "fingerprint": self.fingerprint,
+            "notes": list(self.notes),
+        }
+
+
+def _content(part: Partition) -> list[Tensor]:
+    first = part.inputs
+    if not isinstance(first, Tensor):
+        items = [part.inputs[i] for i in range(min(16, len(part)))]
+        seen = [item[0] if isinstance(item, (tuple, list)) else item for item in items]
+        first = torch.stack(seen) if seen and all(isinstance(x, Tensor) for x in seen) else torch.empty(0)
+    return [part.index, first, *([] if part.labels is None else [part.labels])]
+
+
+def checked(who: str, inputs: Tensor, labels: Tensor | None, classes: int) -> None:
+    """Refuse what no model can be trained on.
+
+    Raises:
+        UserError: nothing there, counts that differ, labels outside 0 .. classes - 1, inputs that are not finite.
+    """
+    if len(inputs) == 0 or inputs[0].numel() == 0:
+        raise UserError(
+            f"{who} is empty: expected at least one sample with at least one value, got {tuple(inputs.shape)}"
+        )
+    if labels is not None:
+        check_labels(who, labels, len(inputs), classes)
+    if inputs.is_floating_point() and not torch.isfinite(inputs).all():
+        row = int((~torch.isfinite(inputs.flatten(1))).any(1).nonzero()[0])
+        count = int((~torch.isfinite(inputs)).sum())
+        raise UserError(
+            f"{who} has inputs that are not finite: {count} values, the first in sample {row}; remove or replace them"
+        )
+
+
+def check_labels(who: str, labels: Tensor, count: int, classes: int) -> None:
+    """Refuse labels that do not go with `count` samples of `classes` classes."""
+    if labels.shape != (count,):
+        raise UserError(f"{who} has {count} inputs but labels of shape {tuple(labels.shape)}; give one label for each")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        wrong = low if low < 0 else high
+        raise UserError(
+            f"{who} has labels out of range: expected 0 to {classes - 1} for {classes} classes, got {wrong}; "
+            "number the classes from 0, or name all of them"
+        )
+
+
+def statistics(inputs: Tensor, kind: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel or feature; 1 where nothing varies; images on 0 .. 1.
+
+    uint8 inputs are summed in integers, so that the result is exact.
+    """
+    rest = [d for d in range(inputs.dim()) if d != 1]
+    if inputs.dtype == torch.uint8:
+        levels = torch.stack([torch.bincount(inputs[:, c].flatten(), minlength=256) for c in range(inputs.shape[1])])
+        share, at = levels.double() / levels.sum(1, keepdim=True), torch.arange(256) / 255.0
+        mean = (share * at).sum(1)
+        std = (share * (at - mean[:, None]).square()).sum(1).sqrt()
+    else:
+        mean, std = inputs.double().mean(rest), inputs.double().std(rest, correction=0)
+    std = torch.where(std > 1e-12, std, torch.ones_like(std))
+    return tuple(round(v, 9) for v in mean.tolist()), tuple(float(f"{v:.9g}") for v in std.tolist())

@@ -1,0 +1,138 @@
+"""A folder of images, one sub-folder for each class; also as a .zip, which is read in place and never unpacked.
+
+ROOT/cat/1.png ROOT/dog/2.jpg ...            split by us
+ROOT/train/cat/1.png ... ROOT/test/dog/9.png (and val, valid or validation)  split by the source
+"""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.assemble import Raw
+from limbeck.errors import UserError
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+_PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
+_LARGEST = 224
+
+
+class _Files:
+    """Image files by their path as a tuple of names, from a folder or a zip."""
+
+    def __init__(self, path: Path):
+        self.path, self.zip = path, None
+        if path.is_dir():
+            found = [p.relative_to(path).parts for p in path.rglob("*") if p.is_file()]
+        else:
+            try:
+                self.zip = zipfile.ZipFile(path)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise UserError(f"{path} is no zip file or a damaged one; pack the folder again") from error
+            self.names = {tuple(n.split("/")): n for n in self.zip.namelist() if not n.endswith("/")}
+            found = list(self.names)
+        visible = [f for f in found if not any(n.startswith((".", "__MACOSX")) for n in f)]
+        self.all = sorted(f for f in visible if f[-1].lower().endswith(ENDINGS))
+        self.skipped = len(visible) - len(self.all)
+
+    def read(self, file: tuple[str, ...]) -> bytes:
+        try:
+            return self.zip.read(self.names[file]) if self.zip else self.path.joinpath(*file).read_bytes()
+        except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:
+            raise UserError(f"{self.path}: {'/'.join(file)} cannot be read: {error}; replace it") from error
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a folder has an image somewhere below a sub-folder."""
+    return any(p.suffix.lower() in ENDINGS for d in sorted(path.iterdir()) if d.is_dir() for p in d.rglob("*"))
+
+
+def read(path: Path) -> Raw:
+    """Read all images as uint8 of one size.
+
+    Images of one size of at most 224 pixels stay as they are; else the middle of each is scaled to a square, its
+    side the median of the shorter sides, at most 224. Grey where all are grey, else red, green, blue.
+    """
+    files = _Files(path)
+    files_by_class = _grouped(files)
+    parts = sorted({part for part, _, _ in files_by_class})
+    classes = tuple(sorted({label for _, label, _ in files_by_class}))
+    if "train" not in parts:
+        raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
+    size, mode, notes = _common(files, [f for _, _, f in files_by_class])
+    if files.skipped:
+        notes.append(f"{files.skipped} files that are no images were left out")
+    out = {}
+    for part in parts:
+        members = [(label, file) for p, label, file in files_by_class if p == part]
+        pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
+        out[part] = (pixels, torch.tensor([classes.index(label) for label, _ in members]))
+    return Raw(out, classes, "image", notes=notes)
+
+
+def _grouped(files: _Files) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return (part, class, file) of every image; a single folder around everything is looked through."""
+    depth = 0
+    while len({f[: depth + 1] for f in files.all}) == 1 and min(map(len, files.all)) > depth + 2:
+        if files.all[0][depth].lower() in _PARTS:
+            break
+        depth += 1
+    split = bool(files.all) and {f[depth].lower() for f in files.all} <= set(_PARTS)
+    out = []
+    for file in files.all:
+        rest = file[depth:]
+        part = _PARTS[rest[0].lower()] if split else "train"
+        rest = rest[1:] if split else rest
+        if len(rest) < 2:
+            raise UserError(f"{files.path}: {'/'.join(file)} lies in no class folder; expected CLASS/{file[-1]}")
+        out.append((part, rest[0], file))
+    if not out:
+        raise UserError(
+            f"{files.path} holds no images; expected a sub-folder with images ({', '.join(ENDINGS[:3])}, ...) per class"
+        )
+    return out
+
+
+def _opened(files: _Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
+    from PIL import Image
+
+    try:
+        return Image.open(io.BytesIO(files.read(file)))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{files.path}: {'/'.join(file)} is no image that can be read; replace or remove it") from error
+
+
+def _common(files: _Files, members: list[tuple[str, ...]]) -> tuple[tuple[int, int], str, list[str]]:
+    sizes, grey = [], True
+    for file in members:
+        image = _opened(files, file)
+        sizes.append(image.size)
+        grey = grey and image.mode in ("1", "L")
+    mode = "L" if grey else "RGB"
+    if len(set(sizes)) == 1 and max(sizes[0]) <= _LARGEST:
+        return sizes[0], mode, []
+    side = min(_LARGEST, int(np.median([min(s) for s in sizes])))
+    return (side, side), mode, [f"images were scaled to {side} x {side} pixels (the middle square of each)"]
+
+
+def _pixels(files: _Files, file: tuple[str, ...], size: tuple[int, int], mode: str) -> Tensor:
+    from PIL import Image, ImageOps
+
+    image = _opened(files, file)
+    try:
+        image = ImageOps.exif_transpose(image).convert(mode)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{files.path}: {'/'.join(file)} is no image that can be read; replace or remove it") from error
+    if image.size != size:
+        image = ImageOps.fit(image, size)
+    return hwc(np.asarray(image))
+
+
+def hwc(array: np.ndarray) -> Tensor:
+    """Return an image array (h, w) or (h, w, c) as a tensor (c, h, w)."""
+    array = array[:, :, None] if array.ndim == 2 else array
+    return torch.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)).copy())

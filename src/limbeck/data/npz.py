@@ -1,0 +1,116 @@
+"""Arrays in a .npz file, never unpickled.
+
+Keys: `x` and `y`; or `x_train`, `y_train` with `x_test`, `y_test` and `x_val`, `y_val` where there are such
+(`inputs` and `images` mean x, `labels` means y). `classes`, if there, names the classes.
+x: uint8 images (n, h, w), (n, h, w, c) or (n, c, h, w); float images; a table (n, features); other numbers.
+y: whole numbers from 0, or words.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.assemble import Raw
+from limbeck.errors import UserError
+
+_INPUTS, _LABELS = ("x", "inputs", "images"), ("y", "labels")
+_PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
+
+
+def read(path: Path) -> Raw:
+    """Read a .npz file; see the module for its keys."""
+    arrays = _arrays(path)
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for ending, part in _PARTS.items():
+        x = next((arrays[k + ending] for k in _INPUTS if k + ending in arrays), None)
+        y = next((arrays[k + ending] for k in _LABELS if k + ending in arrays), None)
+        if x is not None and y is not None and part not in found:
+            found[part] = (x, y)
+    if "train" not in found:
+        keys = ", ".join(map(repr, arrays)) or "nothing"
+        raise UserError(f"{path} holds {keys}; expected the keys x and y, or x_train and y_train (x_test, y_test)")
+    classes = tuple(str(c) for c in arrays["classes"].tolist()) if "classes" in arrays else ()
+    labels = {part: _labels(path, part, y) for part, (_, y) in found.items()}
+    classes = classes or _classes(labels)
+    inputs = {part: tensor(f"{path} {part}", x) for part, (x, _) in found.items()}
+    kind = kind_of(*inputs.values())
+    parts = {part: (inputs[part], _numbers(path, labels[part], classes)) for part in found}
+    return Raw(parts, classes, kind)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            if isinstance(loaded, np.ndarray):
+                raise UserError(f"{path} holds a single array; expected a .npz with the keys x and y")
+            return {key: loaded[key] for key in loaded.files}
+    except UserError:
+        raise
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise UserError(f"{path} is no .npz file or a damaged one; save it with numpy.savez") from error
+        raise UserError(
+            f"{path} holds Python objects, and loading those would run code; save plain arrays of numbers or words"
+        ) from error
+    except (OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise UserError(f"{path} is no .npz file or a damaged one; save it with numpy.savez") from error
+
+
+def tensor(who: str, array: np.ndarray) -> Tensor:
+    """Return inputs as uint8 images (n, c, h, w) or as float32 of whatever shape.
+
+    Raises:
+        UserError: not numbers, or no dimension besides the samples.
+    """
+    if array.dtype.kind not in "uifb" or array.ndim < 2:
+        raise UserError(
+            f"{who}: inputs must be numbers of shape (n, ...), got {array.dtype} {array.shape}; convert them first"
+        )
+    if array.ndim == 4 and array.shape[-1] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
+        array = array.transpose(0, 3, 1, 2)
+    if array.dtype == np.uint8 and array.ndim in (3, 4):
+        return torch.from_numpy(array.copy().reshape(len(array), -1, *array.shape[-2:]))
+    with np.errstate(over="ignore"):  # what overflows is refused as not finite, with its place
+        floats = array.astype(np.float32)
+    grey = array.ndim == 3 and array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1
+    return torch.from_numpy(floats[:, None] if grey else floats)
+
+
+def kind_of(*inputs: Tensor) -> str:
+    """Return "image" for uint8 (n, c, h, w) or floats on 0 .. 1 of that shape, "table" for (n, d), else "other"."""
+    if all(x.dim() == 2 for x in inputs):
+        return "table"
+    unit = all(x.dtype == torch.uint8 or (x.numel() and x.min() >= 0 and x.max() <= 1) for x in inputs)
+    return "image" if unit and all(x.dim() == 4 for x in inputs) else "other"
+
+
+def _labels(path: Path, part: str, labels: np.ndarray) -> np.ndarray:
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    whole = labels.dtype.kind in "uib" or (labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()))
+    if labels.ndim != 1 or not (whole or labels.dtype.kind in "US"):
+        raise UserError(
+            f"{path} {part}: labels must be whole numbers or words of shape (n,), got {labels.dtype} {labels.shape}"
+            "; give one class for each sample"
+        )
+    return labels if labels.dtype.kind in "US" else labels.astype(np.int64)
+
+
+def _classes(labels: dict[str, np.ndarray]) -> tuple[str, ...]:
+    together = np.concatenate(list(labels.values()))
+    if together.dtype.kind in "US":
+        return tuple(sorted({str(v) for v in together.tolist()}))
+    return tuple(str(k) for k in range(max(0, int(together.max(initial=-1)) + 1)))
+
+
+def _numbers(path: Path, labels: np.ndarray, classes: tuple[str, ...]) -> Tensor:
+    if labels.dtype.kind not in "US":
+        return torch.from_numpy(labels)
+    strange = next((str(v) for v in labels.tolist() if str(v) not in classes), None)
+    if strange is not None:
+        raise UserError(
+            f"{path}: label {strange!r} is none of its classes ({', '.join(classes[:6])}); add it to classes"
+        )
+    return torch.tensor([classes.index(str(v)) for v in labels.tolist()])

@@ -1,0 +1,181 @@
+"""The steps of a view: each changes n samples at once, with random numbers that are its own for every sample.
+
+Letters: n samples, c channels, h and w pixels. Crop, Flip and Cutout take uint8 or float images alike;
+the others get floats, 0 .. 1 for images. An op never looks at another sample, except Mixup.
+"""
+
+import functools
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from limbeck.data.draws import Draw
+from limbeck.errors import UserError
+
+
+@dataclass(frozen=True)
+class Op:
+    """A step of a view. `needs` says on what it works: "any", "image" (c, h, w) or "table" (features,)."""
+
+    needs: ClassVar[str] = "any"
+    raw: ClassVar[bool] = False  # True: works on uint8 as well, before the conversion to float
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        given = [getattr(self, f.name) for f in fields(self)]
+        while given and given[-1] == fields(self)[len(given) - 1].default:
+            given.pop()
+        return ":".join([type(self).__name__.lower(), *(repr(v) for v in given)])
+
+    def _within(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            limits = f"between {low:g} and {high:g}" if high < float("inf") else f"at least {low:g}"
+            raise UserError(f"view op {type(self).__name__.lower()}: {name} must be {limits}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Identity(Op):
+    """Leaves the samples as they are."""
+
+    raw = True
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        return images
+
+
+@dataclass(frozen=True)
+class Crop(Op):
+    """Pads `padding` black pixels on each side and cuts the old size out anywhere, all places equally likely."""
+
+    padding: int = 4
+    needs = "image"
+    raw = True
+
+    def __post_init__(self) -> None:
+        self._within("padding", 0, 4096)
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        h, w = images.shape[-2:]
+        corner = draw.integers("corner", 2 * self.padding + 1, 2)
+        padded = F.pad(images, (self.padding,) * 4)
+        places = padded.unfold(2, h, 1).unfold(3, w, 1)
+        rows = torch.arange(len(images))
+        return places[rows, :, corner[:, 0], corner[:, 1]]
+
+
+@dataclass(frozen=True)
+class Flip(Op):
+    """Mirrors left and right with the given probability."""
+
+    probability: float = 0.5
+    needs = "image"
+    raw = True
+
+    def __post_init__(self) -> None:
+        self._within("probability", 0, 1)
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        flipped = draw.uniform("flip") < self.probability
+        h, w = images.shape[-2:]
+        columns = torch.where(flipped, w - 1 - torch.arange(w), torch.arange(w))  # (n, w): where each comes from
+        return images.gather(3, columns[:, None, None, :].expand(-1, images.shape[1], h, -1))
+
+
+@dataclass(frozen=True)
+class Cutout(Op):
+    """Blackens a square of `size` pixels around a pixel drawn anywhere, cut off at the edges.
+
+    DeVries and Taylor 2017, https://arxiv.org/abs/1708.04552.
+    """
+
+    size: int = 8
+    needs = "image"
+    raw = True
+
+    def __post_init__(self) -> None:
+        self._within("size", 1, 4096)
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        h, w = images.shape[-2:]
+        top = draw.integers("y", h) - self.size // 2
+        left = draw.integers("x", w) - self.size // 2
+        y, x = torch.arange(h) - top, torch.arange(w) - left
+        inside = ((y >= 0) & (y < self.size))[:, :, None] & ((x >= 0) & (x < self.size))[:, None, :]
+        return images.masked_fill(inside[:, None], 0)
+
+
+@dataclass(frozen=True)
+class Noise(Op):
+    """Adds normal noise: of standard deviation `sd` on the scale 0 .. 1 for images (then cut to 0 .. 1),
+    of `sd` times its column's standard deviation for tables."""
+
+    sd: float = 0.1
+
+    def __post_init__(self) -> None:
+        self._within("sd", 0, float("inf"))
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        noise = draw.normal("noise", images[0].numel()).view(images.shape) * self.sd
+        if draw.scale is None:  # images
+            return (images + noise).clamp(0, 1)
+        return images + noise * draw.scale.view(-1, *(1,) * (images.dim() - 2))
+
+
+@dataclass(frozen=True)
+class FeatureDropout(Op):
+    """Replaces each column of a table with probability `probability` by its mean, which says nothing."""
+
+    probability: float = 0.1
+    needs = "table"
+
+    def __post_init__(self) -> None:
+        self._within("probability", 0, 1)
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        dropped = draw.uniform("drop", images.shape[1]) < self.probability
+        centre = draw.centre if draw.centre is not None else torch.zeros(())
+        return torch.where(dropped, centre, images)
+
+
+@dataclass(frozen=True)
+class Mixup(Op):
+    """Blends each sample and its label with a partner drawn from the whole partition.
+
+    x = share x_i + (1 - share) x_j, share ~ Beta(alpha, alpha); labels become (n, classes) probabilities.
+    The partner is seen through the ops before this one, with the numbers of its own view. `View` does the
+    blending, for it knows the partition. Zhang et al. 2018, https://arxiv.org/abs/1710.09412.
+    """
+
+    alpha: float = 0.2
+
+    def __post_init__(self) -> None:
+        self._within("alpha", 0.01, 100)
+
+    def share(self, draw: Draw) -> Tensor:
+        """Return (n,) float32 in 0 .. 1: how much of its own each sample keeps."""
+        return draw.table("share", _beta(self.alpha))[:, 0]
+
+    def partner(self, draw: Draw, count: int) -> Tensor:
+        """Return (n,) int64: the position in the partition of each sample's partner."""
+        return draw.integers("partner", count)[:, 0]
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        raise UserError("view op mixup needs a partition to draw partners from; use it through Batches")
+
+
+@functools.lru_cache(maxsize=16)
+def _beta(alpha: float) -> Tensor:
+    """65536 quantiles of Beta(alpha, alpha), in the variable t = x ** alpha where the density is smooth."""
+    t = np.linspace(0.0, 0.5**alpha, 8193)
+    density = (1 - t ** (1 / alpha)) ** (alpha - 1)
+    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    levels = (np.arange(1 << 15) + 0.5) / (1 << 15)
+    lower = np.interp(levels, mass / mass[-1], t) ** (1 / alpha)
+    return torch.from_numpy(np.concatenate([lower, 1 - lower[::-1]])).to(torch.float32)

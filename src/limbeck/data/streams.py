@@ -1,0 +1,80 @@
+"""Where the engine's batches come from: any partition, or several joined, at any position, always the same."""
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from limbeck.data.batches import Batch, Batches, Mixture
+from limbeck.data.core import Data
+from limbeck.data.views import View, parse
+
+
+class Streams:
+    """Endless, seeded streams over the partitions of a data set.
+
+    Args:
+        size: samples per batch; a joint batch of several partitions has its share of each.
+        augment: spelling of the view "inputs"; views: further ones by name ("default" repeats `augment`,
+            drawn independently).
+        cycle: number of different views of each sample, None for a new one in every epoch.
+        workers: processes that read a Dataset ahead.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        size: int,
+        seed: int,
+        augment: str = "",
+        views: Mapping[str, str] | None = None,
+        cycle: int | None = None,
+        workers: int = 0,
+    ):
+        self.data, self.size, self.seed, self.cycle, self.workers = data, size, seed, cycle, workers
+        spelt = {"inputs": augment} | {k: augment if v == "default" else v for k, v in (views or {}).items()}
+        self.views: dict[str, View] = {name: parse(text) for name, text in spelt.items()}
+        self._made: dict[tuple[str, ...], Batches | Mixture] = {}
+        self._open: dict[tuple[str, ...], tuple[int, Iterator[Batch]]] = {}
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that show every training sample, labelled or not, about once."""
+        count = sum(len(self.data[name]) for name in ("train", "unlabelled") if name in self.data.partitions)
+        return max(1, count // self.size)
+
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Batch:
+        batches = self._batches(partitions)
+        parts = batches.parts if isinstance(batches, Mixture) else (batches,)
+        if all(isinstance(part.partition.inputs, Tensor) for part in parts):
+            return batches.batch(position)
+        expected, stream = self._open.get(partitions, (-1, iter(())))
+        if expected != position:
+            stream = batches.stream(position)
+        self._open[partitions] = (position + 1, stream)
+        return next(stream)
+
+    def whole(self, partitions: tuple[str, ...]) -> Batch:
+        """All samples of one partition, in order and unaugmented."""
+        (name,) = partitions
+        return Batches(self.data[name], self.data, size=self.size, seed=self.seed, views=self.views).whole()
+
+    def _batches(self, partitions: tuple[str, ...]) -> Batches | Mixture:
+        if partitions not in self._made:
+            size = max(1, self.size // len(partitions))
+            made = [self._one(name, size) for name in partitions]
+            self._made[partitions] = made[0] if len(made) == 1 else Mixture(made)
+        return self._made[partitions]
+
+    def _one(self, name: str, size: int) -> Batches:
+        part = self.data[name]
+        return Batches(
+            part,
+            self.data,
+            size=min(size, len(part)),
+            seed=self.seed,
+            views=self.views,
+            drop_last=len(part) > size,
+            cycle=self.cycle,
+            workers=self.workers,
+        )

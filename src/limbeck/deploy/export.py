@@ -1,0 +1,170 @@
+"""ONNX: out through torch.export, back in through ONNX Runtime, and the two compared."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.deploy.measure import answering, open_session
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.roles import Adapter
+
+CHATTY = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
+
+
+class _Answers(nn.Module):
+    """A module whose only input is a tensor `inputs` and whose only output is its logits."""
+
+    def __init__(self, module: nn.Module, adapter: Adapter):
+        super().__init__()
+        self.module, self.adapter = module, adapter
+        self.prepare = adapter.prepare if isinstance(adapter.prepare, nn.Module) else None
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.adapter.find_logits(self.adapter.feed(self.module, inputs), "exported model")
+
+
+def export_onnx(
+    module: nn.Module,
+    example: Tensor,
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, Any],
+    adapter: Adapter | None = None,
+) -> None:
+    """Write a module as one ONNX file that takes `inputs` (any batch, ...) and returns `logits` (batch, C).
+
+    Args:
+        module: any module; exported in evaluation mode, left in its own.
+        example: (batch, ...) inputs; only shape and type matter.
+        path: appears when the file is whole.
+        metadata: classes, preprocessing, how it was made: kept in the file, as text or else as JSON.
+        adapter: how the module eats a batch and where its logits are; preprocessing becomes part of the file.
+
+    Raises:
+        UserError: an operation has no ONNX form, or the model's code cannot be traced.
+    """
+    whole = _Answers(module, adapter or Adapter())
+    device = next((t.device for t in (*module.parameters(), *module.buffers())), example.device)
+    pair = torch.cat([example, example])[:2].to(device)  # a batch of 1 would be taken for a constant
+    with answering(whole), quiet(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                whole,
+                (pair,),
+                dynamo=True,
+                verbose=False,
+                input_names=["inputs"],
+                output_names=["logits"],
+                dynamic_shapes={"inputs": {0: torch.export.Dim("batch")}},
+            )
+            model = program.model_proto
+        except UserError:
+            raise
+        except Exception as error:  # the exporter raises many kinds
+            raise _cannot_export(error) from error
+    for key, value in metadata.items():
+        text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+        model.metadata_props.add(key=str(key), value=text)
+    try:
+        content = model.SerializeToString()
+    except Exception as error:
+        raise UserError("the model is over ONNX's limit of 2 GB in one file; export a smaller student") from error
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def compare_onnx(
+    module: nn.Module,
+    path: str | os.PathLike[str],
+    inputs: Tensor,
+    labels: Tensor | None = None,
+    *,
+    adapter: Adapter | None = None,
+    batch: int = 256,
+) -> dict[str, Any]:
+    """Reload an exported file in ONNX Runtime and compare its answers with the module's.
+
+    Args:
+        module: what was exported. path: the file. inputs: (n, ...), asked in batches, the first sample also alone.
+        labels: (n,), for the file's accuracy. adapter: as for `export_onnx`.
+
+    Returns:
+        file (its name), bytes, largest_difference of any logit, same_answers (share), accuracy (None without labels).
+    """
+    if not len(inputs):
+        raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
+    session, whole = open_session(path), _Answers(module, adapter or Adapter())
+    name = session.get_inputs()[0].name
+    device = next((t.device for t in (*module.parameters(), *module.buffers())), inputs.device)
+    largest, same, right = 0.0, 0, 0
+    cuts = [(0, 1), *((start, start + batch) for start in range(0, len(inputs), batch))]
+    for at, (start, stop) in enumerate(cuts):
+        part = inputs[start:stop]
+        with answering(whole), torch.no_grad():
+            ours = whole(part.to(device)).float().cpu()
+        theirs = torch.from_numpy(session.run(None, {name: part.detach().cpu().numpy()})[0]).float()
+        difference = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else float("inf")
+        largest = max(largest, difference if difference == difference else float("inf"))
+        if at:
+            same += int((ours.argmax(1) == theirs.argmax(1)).sum())
+            right += 0 if labels is None else int((theirs.argmax(1) == labels[start:stop].cpu()).sum())
+    return {
+        "file": Path(path).name,
+        "bytes": Path(path).stat().st_size,
+        "largest_difference": largest,
+        "same_answers": same / len(inputs),
+        "accuracy": None if labels is None else right / len(inputs),
+    }
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing that the exporter's libraries print, log or warn about reaches the terminal."""
+    loggers = [logging.getLogger(name) for name in CHATTY]
+    levels = [logger.level for logger in loggers]
+    sink = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+def _cannot_export(error: BaseException) -> UserError:
+    """One sentence: which operation, or else the innermost reason, and what to do."""
+    chain, current = [], error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__  # type: ignore[assignment]
+    text = "\n".join(str(e) for e in chain)
+    for user in chain:
+        if isinstance(user, UserError):
+            return user
+    found = re.search(r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'", text) or re.search(
+        r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)", text
+    )
+    if found:
+        return UserError(
+            f"cannot export to ONNX: the operation {found[1]} has no ONNX form; replace it in the model's forward, "
+            "or keep the safetensors file"
+        )
+    root = next((line.strip() for line in str(chain[-1]).splitlines() if line.strip()), type(chain[-1]).__name__)
+    return UserError(
+        f"cannot export to ONNX: the model's code cannot be traced ({type(chain[-1]).__name__}: {root[:200]}); "
+        "make its forward depend on shapes only, not on values, or keep the safetensors file"
+    )

@@ -1,0 +1,97 @@
+"""What a method deploys, as one ordinary module, and its two files: weights, and how to rebuild it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.models import load_weights, save_weights
+from limbeck.plan import Method
+from limbeck.roles import Cast, role_of
+from limbeck.taps import Source, State, Tap, leaves, modules_of, observe
+
+
+class Deployed(nn.Module):
+    """A source over a cast as a module from inputs to logits: a role, an exit, or an ensemble.
+
+    Preprocessing of each role is inside, so that the module takes what the data gives (images on 0..1).
+    """
+
+    def __init__(self, cast: Cast, source: Source):
+        super().__init__()
+        self.source = source
+        names = used(source)
+        self.cast = Cast({name: cast[name] for name in names}, {n: a for n, a in cast.adapters.items() if n in names})
+
+    def forward(self, inputs: Any) -> Tensor:
+        if isinstance(self.source, Tap) and not self.source.path:
+            role = self.source.role
+            return self.cast.adapter(role).find_logits(self.cast.feed(role, inputs), role)
+        return observe(self.cast, {"inputs": inputs}, [self.source], learns=tuple(self.cast.keys()))(self.source)
+
+    def parameter_count(self, inputs: Any) -> int:
+        """Parameters that the answer depends on: an early exit does not carry the layers behind it."""
+        flags = [(p, p.requires_grad) for p in self.parameters()]
+        try:
+            with torch.enable_grad():
+                for parameter, _ in flags:
+                    parameter.requires_grad_(True)
+                if not flags:
+                    return 0
+                found = torch.autograd.grad(self(inputs).sum(), [p for p, _ in flags], allow_unused=True)
+            return sum(p.numel() for (p, _), g in zip(flags, found, strict=True) if g is not None)
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+
+
+def used(source: Source) -> list[str]:
+    """The roles and parts that a source needs."""
+    named = [leaf.role for leaf in leaves(source) if isinstance(leaf, Tap | State)]
+    return list(dict.fromkeys([*named, *(role_of(name) for name in modules_of(source))]))
+
+
+def save_student(folder: Path, deployed: Deployed, info: Mapping[str, Any]) -> None:
+    """Write `student.safetensors` and `student.json` (`info`: models, method, classes, preprocessing)."""
+    save_weights(deployed.cast, folder / "student.safetensors")
+    with atomic_write(folder / "student.json", text=True) as file:
+        json.dump(dict(info), file, indent=1)
+
+
+def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
+    """Rebuild a saved student from its folder; no code in the files is ever run.
+
+    Raises `UserError` if a file is missing or damaged, or the student's class cannot be rebuilt by name.
+    """
+    path = folder / "student.json"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no student.json; give the folder of a finished run") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    from limbeck.casting import method_of, rebuild_role
+
+    method: Method = method_of(info["method"])
+    cast = Cast({})
+    for name, spec in info["roles"].items():
+        module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]))
+        cast.add(name, module, adapter)
+    _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
+    deployed = Deployed(cast, method.deployed)
+    load_weights(deployed.cast, folder / "student.safetensors")
+    return deployed.eval(), info
+
+
+def _rebuild_parts(method: Method, cast: Cast, wanted: Iterable[str], shape: tuple[int, ...]) -> None:
+    from limbeck.engine.check import build_parts
+
+    parts = {name: part for name, part in method.parts.items() if name in set(wanted)}
+    if parts:
+        cast.eval()
+        build_parts(method.but(parts=parts), cast, {"inputs": torch.zeros(2, *shape)})

@@ -1,0 +1,128 @@
+"""What is checked before the first step, on one probe batch: roles, taps, shapes, and that every term
+reaches what its update trains."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.engine.step import evaluate_term, sources_of
+from limbeck.errors import UserError
+from limbeck.plan import Method, Stage, Update
+from limbeck.roles import Cast
+from limbeck.taps import Field, leaves, observe
+
+
+def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:
+    """The parameters below the given roles or sub-modules, once each, in order."""
+    found: dict[int, nn.Parameter] = {}
+    for path in trains:
+        for module in cast.members(path):
+            for parameter in module.parameters():
+                found.setdefault(id(parameter), parameter)
+    return list(found.values())
+
+
+def need_roles(method: Method, cast: Cast) -> None:
+    missing = [role for role in method.roles() if role not in cast]
+    if missing:
+        raise UserError(
+            f"method {method.name or 'given'!r} needs the roles {', '.join(method.roles())}; "
+            f"missing: {', '.join(missing)}; give each a model"
+        )
+
+
+def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
+    """Make each learned part from a probe of the sources it joins, in the order of the declaration."""
+    for name, part in method.parts.items():
+        if name in cast:
+            continue
+        device = next((p.device for p in cast.parameters()), torch.device("cpu"))
+        with _quiet(cast), torch.no_grad():
+            scene = observe(cast, batch, part.like)
+            probed = [scene(source) for source in part.like]
+        cast.add(name, part.build(*probed).to(device))
+
+
+def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes: int = 1) -> None:
+    """Refuse a plan that cannot work, before any step. `probe(update, cast) -> batch` draws a batch.
+
+    Actions between stages are rehearsed on a copy, so that a mistake in the last stage shows now.
+    """
+    for _, update, term in method.terms():
+        if (accumulate > 1 or processes > 1) and term.batchwise and update.apply is None:
+            how = "gradient accumulation" if accumulate > 1 else "several processes"
+            raise UserError(
+                f"term {term.name!r} compares samples of a batch with each other, so {how} would change "
+                "its value; use accumulate = 1 and one process, or a method without such a term"
+            )
+        if accumulate > 1 and term.mask is not None and not all(isinstance(x, Field) for x in leaves(term.mask)):
+            raise UserError(f"term {term.name!r}: its mask depends on a model, so it cannot be used with accumulate > 1")
+    rehearsal = copy.deepcopy(cast) if any(stage.before for stage in method.stages) else cast
+    for stage in method.stages:
+        for action in stage.before:
+            action(rehearsal, seed=0)
+        names = [term.name for update in stage.updates for term in update.terms]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"stage {stage.name!r} has {names.count(name)} terms called {name!r}; names must differ")
+        for update in stage.updates:
+            _check_update(stage, update, rehearsal, probe(update, rehearsal))
+
+
+def _check_update(stage: Stage, update: Update, cast: Cast, batch: Mapping[str, Any]) -> None:
+    where = f"stage {stage.name!r}"
+    trained = {path: trained_parameters(cast, (path,)) for path in update.trains}
+    if update.apply is not None:
+        observe(cast, batch, sources_of(update.terms))
+        return
+    wanted = [p for parameters in trained.values() for p in parameters]
+    if not wanted:
+        raise UserError(f"{where}: nothing to train, {', '.join(update.trains)} has no parameters")
+    flags = [(p, p.requires_grad) for p in cast.parameters()]
+    for parameter, _ in flags:
+        parameter.requires_grad_(False)
+    for parameter in wanted:
+        parameter.requires_grad_(True)
+    reached: set[int] = set()
+    try:
+        with _quiet(cast), torch.enable_grad():
+            scene = observe(cast, batch, sources_of(update.terms), learns=update.trains)
+            for term in update.terms:
+                reached |= _reach(f"{where}, term {term.name!r}", evaluate_term(term, scene)[0], wanted, update.trains)
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+    for path, parameters in trained.items():
+        if parameters and not any(id(p) in reached for p in parameters):
+            raise UserError(f"{where} trains {path!r}, but no term of its update reaches it; add one or drop it from trains")
+
+
+def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[str, ...]) -> set[int]:
+    gradients = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True) if value.requires_grad else ()
+    hit = {id(p) for p, g in zip(wanted, gradients, strict=False) if g is not None}
+    if not hit:
+        raise UserError(
+            f"{who} reaches nothing that its update trains ({', '.join(trains)}): its gradient would be a silent "
+            "zero; tap the learner where a path leads to it, and detach only the mentor"
+        )
+    return hit
+
+
+class _quiet:  # noqa: N801
+    """Evaluation mode and the random state kept, so that a probe leaves no trace."""
+
+    def __init__(self, cast: Cast):
+        self.cast = cast
+
+    def __enter__(self) -> None:
+        self.modes = [(m, m.training) for m in self.cast.modules()]
+        self.cast.eval()
+        self.random = torch.get_rng_state()
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_rng_state(self.random)
+        for module, mode in self.modes:
+            module.training = mode

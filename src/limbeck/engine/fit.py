@@ -1,0 +1,66 @@
+"""How a run is fitted: budget, optimiser, schedule. The same `Fit` serves teacher, baseline and student."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import lr_scheduler
+
+from limbeck.plan import Stage
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Budget and optimisation of one training.
+
+    steps: optimiser steps over all stages together; steps_per_epoch: how many of them make an epoch
+    of the curves. one_cycle rises to `lr` over the first 30 % and falls to almost 0 along a cosine
+    (Smith & Topin 2018; momentum is left alone); multistep divides by 10 at 62.5, 75 and 87.5 %
+    (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
+    clip: largest gradient norm, or None. accumulate: micro-batches per step.
+    """
+
+    steps: int
+    steps_per_epoch: int = 0
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = "one_cycle"
+    clip: float | None = None
+    accumulate: int = 1
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    checkpoint_seconds: float = 60.0
+
+    def stage_steps(self, stages: tuple[Stage, ...]) -> list[int]:
+        """Steps of each stage: its fixed number, or its share of the budget; at least 1 each.
+
+        >>> Fit(10).stage_steps((Stage("hint", (), share=0.25), Stage("kd", (), share=0.75)))
+        [2, 8]
+        """
+        lengths, done = [], 0.0
+        for stage in stages:
+            if stage.steps is not None:
+                lengths.append(stage.steps)
+            else:
+                lengths.append(max(1, round(self.steps * (done + stage.share)) - round(self.steps * done)))
+                done += stage.share
+        return lengths
+
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        params = list(parameters)
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+        return kind(params, lr=self.lr, weight_decay=self.weight_decay)
+
+    def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+        if self.schedule == "one_cycle" and steps > 3:
+            return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, cycle_momentum=False)
+        if self.schedule == "cosine":
+            return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        if self.schedule == "multistep":
+            return lr_scheduler.MultiStepLR(optimizer, [int(steps * f) for f in (0.625, 0.75, 0.875)], gamma=0.1)
+        return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=1)

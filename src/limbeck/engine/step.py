@@ -1,0 +1,157 @@
+"""One optimiser step of one update: get its batch, observe, evaluate the terms, reduce, backward, step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.losses.module import masked_sum
+from limbeck.plan import Progress, Term, Update
+from limbeck.roles import Cast
+from limbeck.taps import Scene, Source, Tap, leaves, modules_of, observe
+
+
+class NonFinite(UserError):
+    """Training met NaN or infinity; the message names the term, where it came from and what was kept."""
+
+
+@dataclass
+class Learner:
+    """An update made ready: the parameters it moves and the optimiser that moves them."""
+
+    update: Update
+    parameters: list[nn.Parameter]
+    optimizer: Any = None
+    schedule: Any = None
+    shorten: bool = False
+    totals: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate_term(term: Term, scene: Scene) -> tuple[Tensor, Tensor]:
+    """(mask-weighted sum, count) of a term's values; a mismatch names the term."""
+    try:
+        values = term.by(**{key: scene(source) for key, source in term.inputs.items()})
+        return masked_sum(values, None if term.mask is None else scene(term.mask))
+    except UserError as error:
+        raise UserError(f"term {term.name!r}: {error}") from error
+
+
+def active_terms(update: Update, progress: Progress) -> list[tuple[Term, float]]:
+    """Terms with their weight now; those with weight 0 cost nothing."""
+    weighted = [(term, term.weight_at(progress)) for term in update.terms]
+    return [(term, weight) for term, weight in weighted if weight != 0.0]
+
+
+def sources_of(terms: Sequence[Term]) -> list[Source]:
+    return [source for term in terms for source in term.sources]
+
+
+def take(
+    learner: Learner, cast: Cast, batch: Mapping[str, Any], progress: Progress, accelerator: Any, micro: int, clip: float | None
+) -> dict[str, float]:
+    """Take one step; returns each term's mean value. Raises `NonFinite` before a bad step is taken."""
+    terms = active_terms(learner.update, progress)
+    if not terms:
+        return {}
+    if learner.update.apply is not None:
+        return _take_applied(learner, cast, batch, terms)
+    seen: dict[str, float] = {}
+    pieces = list(_split(batch, micro)) if micro > 1 else [(batch, 1.0)]
+    for piece, fraction in pieces:
+        with accelerator.autocast():
+            scene = observe(cast, piece, sources_of([t for t, _ in terms]), learns=learner.update.trains, shorten=learner.shorten)
+            total = _weighted_total(terms, scene, fraction, accelerator, seen, batch)
+        _refuse_non_finite(seen, terms, scene, progress)
+        if total.requires_grad:
+            accelerator.backward(total)
+    if clip is not None:
+        accelerator.clip_grad_norm_(learner.parameters, clip)
+    learner.optimizer.step()
+    learner.optimizer.zero_grad(set_to_none=True)
+    if learner.schedule is not None:
+        learner.schedule.step()
+    return seen
+
+
+def _weighted_total(
+    terms: list[tuple[Term, float]],
+    scene: Scene,
+    fraction: float,
+    accelerator: Any,
+    seen: dict[str, float],
+    whole: Mapping[str, Any],
+) -> Tensor:
+    total = None
+    for term, weight in terms:
+        value, count = evaluate_term(term, scene)
+        if fraction != 1.0:  # a micro-batch: divide by the count of the whole batch
+            full = None if term.mask is None else Scene(scene.cast, whole)(term.mask).to(value.dtype).sum()
+            count = count / fraction if full is None else full.clamp(min=1)
+        if accelerator.num_processes > 1:
+            count = accelerator.reduce(count, reduction="mean")
+        mean = value / count
+        seen[term.name] = seen.get(term.name, 0.0) + mean.item()
+        total = weight * mean if total is None else total + weight * mean
+    assert total is not None
+    return total
+
+
+def _take_applied(learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]]) -> dict[str, float]:
+    update = learner.update
+    assert update.apply is not None
+    update.apply(cast, update.trains, batch, observe(cast, batch, sources_of([t for t, _ in terms])), terms)
+    with torch.no_grad():
+        after = observe(cast, batch, sources_of([t for t, _ in terms]))
+        return {t.name: (lambda s, c: (s / c).item())(*evaluate_term(t, after)) for t, _ in terms}
+
+
+def _split(batch: Mapping[str, Any], parts: int) -> Iterator[tuple[dict[str, Any], float]]:
+    """Micro-batches with the fraction of the batch that each holds, so that their losses add up to the mean."""
+    size = len(next(v for v in batch.values() if isinstance(v, Tensor)))
+    step = -(-size // parts)
+    for start in range(0, size, step):
+        cut = {k: _rows(v, start, start + step, size) for k, v in batch.items()}
+        yield cut, min(step, size - start) / size
+
+
+def _rows(value: Any, start: int, stop: int, size: int) -> Any:
+    if isinstance(value, Tensor) and value.dim() and len(value) == size:
+        return value[start:stop]
+    if isinstance(value, Mapping):
+        return {k: _rows(v, start, stop, size) for k, v in value.items()}
+    return type(value)(_rows(v, start, stop, size) for v in value) if isinstance(value, tuple | list) else value
+
+
+def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], scene: Scene, progress: Progress) -> None:
+    if all(abs(v) < float("inf") for v in seen.values()):  # NaN compares False
+        return
+    for term, _ in terms:
+        if not abs(seen[term.name]) < float("inf"):
+            origin = next((w for s in term.sources for w in _blame(s, scene)), "the loss itself")
+            raise NonFinite(
+                f"stage {progress.stage!r} step {progress.step}: term {term.name!r} is {seen[term.name]}; "
+                f"it came from {origin}; lower the learning rate, clip gradients or check that input"
+            )
+
+
+def _blame(source: Source, scene: Scene) -> Iterator[str]:
+    for leaf in leaves(source):
+        value = scene(leaf)
+        if isinstance(value, Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
+            role = leaf.role if isinstance(leaf, Tap) else None
+            if role is not None and not all(torch.isfinite(p).all() for p in scene.cast[role].parameters()):
+                yield f"role {role!r}, whose weights are no longer finite (at {leaf})"
+            elif isinstance(leaf, Tap) and not _finite(scene.batch[leaf.on]):
+                yield f"view {leaf.on!r} of the data, which holds non-finite inputs (seen at {leaf})"
+            else:
+                yield f"{'role ' + repr(role) if role else 'the batch'} at {leaf}"
+    for name in modules_of(source):
+        if not all(torch.isfinite(p).all() for p in scene.cast.find(name).parameters()):
+            yield f"part {name!r}, whose weights are no longer finite"
+
+
+def _finite(value: Any) -> bool:
+    return not isinstance(value, Tensor) or not value.is_floating_point() or bool(torch.isfinite(value).all())

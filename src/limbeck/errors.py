@@ -1,0 +1,46 @@
+"""How limbeck says no: one sentence with who, what was expected, what came and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+from torch import Tensor
+
+
+class UserError(ValueError):
+    """Something the caller gave cannot be used; the message is one sentence meant for a person.
+
+    The command line prints the message alone and exits with code 2; Python callers may catch it
+    as a plain `ValueError`. Broken invariants of our own stay `AssertionError`.
+    """
+
+
+def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:
+    """The error for a name nobody knows: offers the closest known names.
+
+    >>> print(unknown("method", "hintn", ["hinton", "dkd"]))
+    unknown method 'hintn'; did you mean 'hinton'?
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        advice = "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    elif len(names) <= 12:
+        advice = "known: " + ", ".join(names) if names else "none is known here"
+    else:
+        advice = "known: " + ", ".join(names[:12]) + f" and {len(names) - 12} more"
+    return UserError(f"unknown {kind} {name!r}; {advice}" + (f" ({hint})" if hint else ""))
+
+
+def need_same_shape(who: str, student: Tensor, teacher: Tensor) -> None:
+    """Refuse to compare tensors of different shapes: broadcasting would give a silent wrong number.
+
+    >>> import torch
+    >>> need_same_shape("mse", torch.zeros(32), torch.zeros(32, 1))
+    Traceback (most recent call last):
+    limbeck.errors.UserError: mse: student (32,) and teacher (32, 1) differ; add a connector or a transform that makes them equal
+    """
+    if student.shape != teacher.shape:
+        raise UserError(
+            f"{who}: student {tuple(student.shape)} and teacher {tuple(teacher.shape)} differ; "
+            "add a connector or a transform that makes them equal"
+        )

@@ -1,0 +1,40 @@
+"""How good a model is: correctness, its worst class, calibration, fidelity to a teacher, and the distillation score."""
+
+from limbeck.evaluate.answers import Predictions, predict, summary
+from limbeck.evaluate.figures import (
+    Reliability,
+    accuracy,
+    agreement,
+    calibration_error,
+    confusion,
+    interval,
+    is_chance,
+    mean_kl,
+    paired,
+    per_class,
+    reliability,
+    worst_class,
+)
+from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
+
+__all__ = [
+    "Predictions",
+    "Reliability",
+    "accuracy",
+    "agreement",
+    "calibration_error",
+    "confusion",
+    "distillation_score",
+    "interval",
+    "is_chance",
+    "mean_kl",
+    "paired",
+    "per_class",
+    "predict",
+    "relative_drop",
+    "relative_gain",
+    "reliability",
+    "size_cut",
+    "summary",
+    "worst_class",
+]

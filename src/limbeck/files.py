@@ -1,0 +1,79 @@
+"""Files that are either the old ones or the new ones, never halves: written aside, then moved into place."""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from limbeck.errors import UserError
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO[Any]]:
+    """Open a file that appears at `path` only when the block ends well.
+
+    The bytes go to a hidden file beside `path`, are flushed to the disk and moved into place
+    (`os.replace`), so that a reader, a crash or `kill -9` sees the old file or the whole new one.
+    Missing parent folders are made. An exception in the block removes the hidden file and leaves
+    `path` as it was.
+
+    Args:
+        path: where the file shall be.
+        text: True for a text file (UTF-8, newlines as given), False for bytes.
+
+    Raises:
+        UserError: the folder cannot be written to, or the disk is full.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "deep" / "note.txt"
+    >>> with atomic_write(target, text=True) as file:
+    ...     _ = file.write("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = aside.open("x", encoding="utf-8", newline="") if text else aside.open("xb")
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    try:
+        yield file
+        _seal(file, aside, target)
+    except OSError as error:
+        if error.errno in _DISK:
+            raise cannot_write(target, error) from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+        aside.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The one sentence for a file that cannot be written: which, why, and what to do."""
+    reason = (error.strerror or str(error)).lower()
+    advice = "free some space" if error.errno in _DISK else "check that the folder may be written to"
+    return UserError(f"cannot write {path}: {reason}; {advice} or name another folder")
+
+
+def _seal(file: IO[Any], aside: Path, target: Path) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+    try:
+        aside.replace(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    with contextlib.suppress(OSError):  # the name itself: not every file system lets a folder be synced
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

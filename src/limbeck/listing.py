@@ -1,0 +1,53 @@
+"""`limbeck methods`: the catalogue, and one method's abstract view."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from limbeck import describe
+from limbeck.casting import method_of
+from limbeck.errors import UserError
+from limbeck.methods import CATALOGUE
+from limbeck.recipe import parse_value
+
+
+def catalogue(wide: bool) -> None:
+    """All methods, one line each; wide shows survey C's fields."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    rows = []
+    for name, declare in CATALOGUE.items():
+        made = declare()
+        place = describe.taxonomy(made)
+        if wide:
+            rows.append(describe.row(made))
+        else:
+            scheme = place.scheme + (", self" if place.own else "")
+            ratio = place.ratio + (", chain" if place.chain else "")
+            rows.append({"method": name, "year": str(made.year or ""), "knowledge": place.knowledge, "scheme": scheme, "ratio": ratio,
+                         "roles": ", ".join(made.roles()), "paper": made.paper})  # fmt: skip
+    for column in rows[0]:
+        table.add_column(column, overflow="fold", no_wrap=column in ("method", "year"))
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+
+
+def one(name: str, svg: Path | None, settings: list[str]) -> None:
+    """One method, with settings of its own, as text; into `svg` as a drawing."""
+    arguments = {}
+    for word in settings:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set temperature=2")
+        arguments[key] = parse_value(value)
+    made = method_of({"name": name, "arguments": arguments})
+    print(describe.text(made))
+    if svg is not None:
+        from limbeck.files import atomic_write
+        from limbeck.report.diagram import svg as draw
+
+        with atomic_write(svg, text=True) as file:
+            file.write(draw(made))
+        print(svg)

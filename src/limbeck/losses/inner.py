@@ -1,0 +1,65 @@
+"""Losses on relations inside one sample: between its channels or its positions.
+
+Letters: n samples, c channels, h × w positions; the side that is not compared may differ between networks.
+"""
+# ruff: noqa: F722, F821
+
+import torch  # noqa: F401  doctests
+from jaxtyping import Float
+from torch import Tensor
+
+from limbeck.losses.traits import loss
+from limbeck.numerics import pair, product, same_samples, unit, upcast
+
+
+@loss(symmetric=True, source="Liu et al. 2021 (ICKD), ICCV; code torchdistill ChSimLoss")
+def ickd(student: Float[Tensor, "n c *d1"], teacher: Float[Tensor, "n c *d2"]) -> Float[Tensor, "n"]:
+    """Inter-channel correlation: (1/c) ‖G_s − G_t‖²_F, G the rows of F Fᵀ (c × c) scaled to length 1.
+
+    torchdistill divides by n once more, so its batch loss shrinks with n: here it is a value per sample.
+    student, teacher: equal channels; positions may differ. Raises `UserError` if n or c differ. Liu et al. 2021.
+
+    >>> ickd(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.tensor([[[1.0], [1.0]]]))
+    tensor([0.5858])
+    """
+    same_samples("ickd", student, teacher)
+    flat = [upcast(x).flatten(2) for x in (student, teacher)]
+    student, teacher = pair("ickd", *(unit(product(x, x.mT)) for x in flat))
+    return (student - teacher).square().sum((1, 2)) / student.shape[1]
+
+
+@loss(symmetric=True, source="He et al. 2019 (knowledge adaptation), CVPR")
+def affinity(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"]) -> Float[Tensor, "n"]:
+    """Affinity of positions: mean over all pairs of (A_s − A_t)², A_ij = cos(F_i, F_j) of the positions' vectors.
+
+    student, teacher: equal number of positions, channels may differ. Memory (h·w)². Raises `UserError` otherwise.
+    The mean stands for the paper's 1/(h·w)². He et al. 2019, CVPR.
+
+    >>> affinity(torch.tensor([[[[1.0, 0.0]], [[0.0, 1.0]]]]), torch.tensor([[[[1.0, 1.0]]]]))
+    tensor([0.5000])
+    """
+    same_samples("affinity", student, teacher)
+    flat = [unit(upcast(x).flatten(2), dim=1) for x in (student, teacher)]
+    student, teacher = pair("affinity", *(product(x.mT, x) for x in flat))
+    return (student - teacher).square().mean((1, 2))
+
+
+@loss(symmetric=True, source="Huang & Wang 2017 (NST), https://arxiv.org/abs/1707.01219")
+def nst(student: Float[Tensor, "n c1 *d"], teacher: Float[Tensor, "n c2 *d"]) -> Float[Tensor, "n"]:
+    """Neuron selectivity: squared MMD between the channels' unit maps with kernel k(x, y) = ⟨x, y⟩².
+
+    mean_cc' k(t_c, t_c') + mean k(s_c, s_c') − 2 mean k(s_c, t_c'). (RepDistiller leaves the teacher's constant
+    term out.) student, teacher: equal positions, channels may differ. Raises `UserError` if n or positions differ.
+    Huang & Wang 2017, https://arxiv.org/abs/1707.01219.
+
+    >>> nst(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]]))
+    tensor([2.])
+    """
+    same_samples("nst", student, teacher)
+    student, teacher = (unit(upcast(x).flatten(2)) for x in (student, teacher))
+    pair("nst", student[:, 0], teacher[:, 0])
+
+    def kernel(left: Tensor, right: Tensor) -> Tensor:
+        return product(left, right.mT).square().mean((1, 2))
+
+    return kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)

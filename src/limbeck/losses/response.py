@@ -1,0 +1,266 @@
+"""Losses on what a network answers: logits and probabilities, over the last dimension.
+
+Letters: n samples (or tokens, pixels: `*n`), C classes, z_s and z_t the logits, T the temperature,
+q = softmax(z_s/T) and p = softmax(z_t/T). All logits must be finite.
+"""
+# ruff: noqa: F722, F821
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.losses.traits import loss
+from limbeck.numerics import pair, pearson, upcast
+
+HINTON = "Hinton, Vinyals & Dean 2015, https://arxiv.org/abs/1503.02531"
+DIST = "Huang et al. 2022, https://arxiv.org/abs/2205.10536; code hunto/image_classification_sota dist_kd.py"
+
+
+def log_pair(who: str, student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (log q, log p) of both sides at one temperature."""
+    student, teacher = pair(who, student, teacher)
+    return (student / temperature).log_softmax(-1), (teacher / temperature).log_softmax(-1)
+
+
+def kl_of_logs(log_target: Tensor, log_input: Tensor) -> Tensor:
+    """Σ_j exp(log_target) (log_target − log_input) over the last dimension: KL(target‖input)."""
+    return (log_target.exp() * (log_target - log_input)).sum(-1)
+
+
+@loss(source=HINTON)
+def kl(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """Kullback-Leibler divergence of the student from the teacher: KL(p‖q) = Σ_j p_j (log p_j − log q_j).
+
+    student, teacher: logits. temperature: T > 0; no T² factor (see `soft_target`). Raises `UserError` on
+    unequal shapes. Hinton et al. 2015, https://arxiv.org/abs/1503.02531.
+
+    >>> kl(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
+    tensor([0.8287])
+    """
+    log_q, log_p = log_pair("kl", student, teacher, temperature)
+    return kl_of_logs(log_p, log_q)
+
+
+@loss(source=HINTON + "; code megvii-research/mdistiller KD.py")
+def soft_target(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 4.0
+) -> Float[Tensor, "*n"]:
+    """Hinton's distillation loss: T² KL(p‖q); T² keeps the gradient's size when T changes.
+
+    student, teacher: logits. temperature: T > 0; 4 is what RepDistiller and mdistiller use on CIFAR-100.
+    Raises `UserError` on unequal shapes. Hinton et al. 2015, https://arxiv.org/abs/1503.02531.
+
+    >>> soft_target(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]), temperature=2.0)
+    tensor([1.0296])
+    """
+    log_q, log_p = log_pair("soft_target", student, teacher, temperature)
+    return temperature**2 * kl_of_logs(log_p, log_q)
+
+
+@loss(source="Gu et al. 2024 (MiniLLM), https://arxiv.org/abs/2306.08543")
+def reverse_kl(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """The other direction, mode-seeking: KL(q‖p) = Σ_j q_j (log q_j − log p_j).
+
+    student, teacher: logits. temperature: T > 0, no T² factor. Raises `UserError` on unequal shapes.
+    Gu et al. 2024, https://arxiv.org/abs/2306.08543.
+
+    >>> reverse_kl(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
+    tensor([1.0068])
+    """
+    log_q, log_p = log_pair("reverse_kl", student, teacher, temperature)
+    return kl_of_logs(log_q, log_p)
+
+
+@loss(minimum=None, source=HINTON)
+def soft_cross_entropy(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """Cross-entropy to the teacher's answer: −Σ_j p_j log q_j = KL(p‖q) + entropy(p).
+
+    Same gradient as `kl`, but not zero at a match: there it is the teacher's entropy.
+    student, teacher: logits. temperature: T > 0, no T² factor. Raises `UserError` on unequal shapes.
+
+    >>> soft_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]))
+    tensor([0.6931])
+    """
+    log_q, log_p = log_pair("soft_cross_entropy", student, teacher, temperature)
+    return -(log_p.exp() * log_q).sum(-1)
+
+
+@loss(minimum=None, source=HINTON + "; code yzd-v/cls_KD kd.py")
+def soft_target_cross_entropy(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 4.0
+) -> Float[Tensor, "*n"]:
+    """`soft_target` without subtracting the teacher's entropy: −T² Σ_j p_j log q_j. Not zero at a match.
+
+    student, teacher: logits. temperature: T > 0. Raises `UserError` on unequal shapes.
+
+    >>> soft_target_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]]), temperature=2.0)
+    tensor([2.7726])
+    """
+    log_q, log_p = log_pair("soft_target_cross_entropy", student, teacher, temperature)
+    return -(temperature**2) * (log_p.exp() * log_q).sum(-1)
+
+
+@loss(minimum=None, source=HINTON)
+def soft_labels_cross_entropy(
+    student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]
+) -> Float[Tensor, "*n"]:
+    """Cross-entropy to given probabilities: −Σ_j p_j log q_j. At a match it is their entropy, not zero.
+
+    student: logits. probabilities: p ≥ 0, rows summing to 1 (not checked). Raises `UserError` on unequal shapes.
+
+    >>> soft_labels_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.3, 0.7]]))
+    tensor([0.6931])
+    """
+    student, probabilities = pair("soft_labels_cross_entropy", student, probabilities)
+    return -(probabilities * student.log_softmax(-1)).sum(-1)
+
+
+@loss(source=HINTON)
+def kl_to_probabilities(
+    student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]
+) -> Float[Tensor, "*n"]:
+    """KL to given probabilities: Σ_j p_j (log p_j − log q_j), with 0 log 0 = 0; zero when softmax(z_s) = p.
+
+    student: logits. probabilities: p ≥ 0, rows summing to 1 (not checked). Raises `UserError` on unequal shapes.
+
+    >>> kl_to_probabilities(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+    tensor([0.6931])
+    """
+    student, probabilities = pair("kl_to_probabilities", student, probabilities)
+    return (torch.xlogy(probabilities, probabilities) - probabilities * student.log_softmax(-1)).sum(-1)
+
+
+@loss(minimum=None, source="label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567")
+def cross_entropy(
+    student: Float[Tensor, "*n classes"],
+    labels: Int[Tensor, "*n"] | Float[Tensor, "*n classes"],
+    *,
+    label_smoothing: float = 0.0,
+) -> Float[Tensor, "*n"]:
+    """Cross-entropy to labels: −Σ_j t_j log q_j with t = (1−ε) onehot(y) + ε/C. Zero only in the limit.
+
+    student: logits. labels: class numbers `*n`, where -100 gives value 0 (leave it out of a mean with a
+    mask), or probabilities `*n classes`. label_smoothing: ε in [0, 1]. Raises `UserError` if neither fits.
+
+    >>> cross_entropy(torch.zeros(2, 2), torch.tensor([1, -100]))
+    tensor([0.6931, 0.0000])
+    """
+    log_q = upcast(student).log_softmax(-1)
+    smooth = -log_q.mean(-1)
+    if labels.is_floating_point():
+        log_q, labels = pair("cross_entropy", log_q, labels)
+        return (1 - label_smoothing) * -(labels * log_q).sum(-1) + label_smoothing * smooth
+    hot, ignored = one_hot("cross_entropy", student, labels)
+    exact = -torch.where(hot, log_q, 0.0).sum(-1)
+    return ((1 - label_smoothing) * exact + label_smoothing * smooth).masked_fill(ignored, 0.0)
+
+
+def one_hot(who: str, student: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(true at the label, true where the label is -100); labels must have one class number per row of logits."""
+    if labels.is_floating_point() or labels.shape != student.shape[:-1]:
+        raise UserError(
+            f"{who}: student {tuple(student.shape)} and labels {tuple(labels.shape)} do not fit; "
+            f"give integer labels of shape {tuple(student.shape[:-1])}"
+        )
+    classes = torch.arange(student.shape[-1], device=student.device)
+    return labels.unsqueeze(-1) == classes, labels == -100
+
+
+@loss(symmetric=True, source="mean teacher: Tarvainen & Valpola 2017, https://arxiv.org/abs/1703.01780")
+def probability_mse(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """Consistency of a mean teacher: (1/C) Σ_j (q_j − p_j)², the authors' softmax_mse_loss.
+
+    student, teacher: logits. temperature: T > 0. Raises `UserError` on unequal shapes.
+
+    >>> probability_mse(torch.tensor([[0.0, 0.0]]), torch.tensor([[100.0, -100.0]]))
+    tensor([0.2500])
+    """
+    log_q, log_p = log_pair("probability_mse", student, teacher, temperature)
+    return (log_q.exp() - log_p.exp()).square().mean(-1)
+
+
+@loss(symmetric=True, source="Kim et al. 2021, https://arxiv.org/abs/2105.08919")
+def logit_mse(student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
+    """Mean squared difference of the logits: (1/C) Σ_j (z_s − z_t)_j².
+
+    student, teacher: logits. Raises `UserError` on unequal shapes. Kim et al. 2021.
+
+    >>> logit_mse(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
+    tensor([2.5000])
+    """
+    student, teacher = pair("logit_mse", student, teacher)
+    return (student - teacher).square().mean(-1)
+
+
+@loss(symmetric=True, source="Ba & Caruana 2014, https://arxiv.org/abs/1312.6184")
+def logit_regression(student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
+    """Regression on logits: ½ ‖z_s − z_t‖², Ba & Caruana 2014 Eq. 1 (C/2 times `logit_mse`).
+
+    student, teacher: logits. Raises `UserError` on unequal shapes.
+
+    >>> logit_regression(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
+    tensor([2.5000])
+    """
+    student, teacher = pair("logit_regression", student, teacher)
+    return (student - teacher).square().sum(-1) / 2
+
+
+@loss(symmetric=True, source=DIST)
+def dist_inter(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """DIST between classes: T² (1 − pearson_j(q, p)) for each sample.
+
+    student, teacher: logits, C ≥ 2. temperature: T > 0, the code's 1. Raises `UserError` on unequal shapes.
+
+    >>> dist_inter(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
+    tensor([2.])
+    """
+    log_q, log_p = log_pair("dist_inter", student, teacher, temperature)
+    return temperature**2 * (1 - pearson(log_q.exp(), log_p.exp()))
+
+
+@loss(batchwise=True, symmetric=True, source=DIST)
+def dist_intra(
+    student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
+) -> Float[Tensor, "*n"]:
+    """DIST within a class: T² (1 − mean_j pearson_n(q_·j, p_·j)), one number given to every sample.
+
+    student, teacher: logits, at least two samples. temperature: T > 0. Raises `UserError` on unequal shapes.
+
+    >>> dist_intra(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
+    tensor([2., 2.])
+    """
+    log_q, log_p = log_pair("dist_intra", student, teacher, temperature)
+    q, p = log_q.exp().flatten(0, -2), log_p.exp().flatten(0, -2)
+    return (temperature**2 * (1 - pearson(q, p, dim=0).mean())).expand(student.shape[:-1])
+
+
+@loss(batchwise=True, symmetric=True, source=DIST)
+def dist(
+    student: Float[Tensor, "*n classes"],
+    teacher: Float[Tensor, "*n classes"],
+    *,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    temperature: float = 1.0,
+) -> Float[Tensor, "*n"]:
+    """DIST, match correlations instead of values: β `dist_inter` + γ `dist_intra`.
+
+    student, teacher: logits. beta, gamma: ≥ 0; 1 and 1 are the code's defaults. temperature: T > 0.
+    Raises `UserError` on unequal shapes. Huang et al. 2022, https://arxiv.org/abs/2205.10536.
+
+    >>> dist(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
+    tensor([4., 4.])
+    """
+    inter = dist_inter(student, teacher, temperature=temperature)
+    return beta * inter + gamma * dist_intra(student, teacher, temperature=temperature)

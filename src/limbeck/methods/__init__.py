@@ -1,0 +1,42 @@
+"""The catalogue: one file per paper, one import line each."""
+
+from collections.abc import Callable
+from inspect import isfunction
+
+from limbeck.errors import unknown
+from limbeck.methods.adversarial import adversarial
+from limbeck.methods.alone import alone, alone_tree
+from limbeck.methods.assistant import assistant
+from limbeck.methods.attention import attention, attention_paper
+from limbeck.methods.born_again import born_again
+from limbeck.methods.dist import dist
+from limbeck.methods.dkd import dkd
+from limbeck.methods.fitnets import fitnets
+from limbeck.methods.fsp import fsp
+from limbeck.methods.kd import kd
+from limbeck.methods.kd_standardised import kd_standardised
+from limbeck.methods.logit_regression import logit_regression
+from limbeck.methods.mean_teacher import mean_teacher
+from limbeck.methods.mutual import mutual
+from limbeck.methods.own_teacher import own_teacher
+from limbeck.methods.pkt import pkt
+from limbeck.methods.rkd import rkd
+from limbeck.methods.similarity import similarity
+from limbeck.methods.soft_tree import soft_tree
+from limbeck.methods.teachers import teachers_gate, teachers_mean, teachers_switch
+from limbeck.methods.zero_shot import zero_shot
+from limbeck.plan import Method
+
+CATALOGUE: dict[str, Callable[..., Method]] = {
+    name: fn for name, fn in sorted(globals().items()) if isfunction(fn) and hasattr(fn, "paper")
+}
+
+
+def find(name: str) -> Callable[..., Method]:
+    """The catalogue's function of that name; an unknown one offers the closest."""
+    if name not in CATALOGUE:
+        raise unknown("method", name, CATALOGUE)
+    return CATALOGUE[name]
+
+
+__all__ = [*CATALOGUE, "CATALOGUE", "find"]

@@ -1,0 +1,29 @@
+"""A judge that cannot tell student from teacher."""
+
+from limbeck import losses
+from limbeck.connectors import Judge, Linear
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.taps import Tap
+
+
+@method(paper="Wang et al. 2018, Adversarial Learning of Portable Student Networks, AAAI 2018", year=2018)
+def adversarial(at: str = "pool", teacher_at: str = "", weight: float = 0.1) -> Method:
+    """A judge learns to tell teacher from student embeddings; the student learns to fool it. They alternate.
+
+    judge: -log D(F_teacher) - log(1 - D(a(F_student))); student: CE(y, p) - weight log D(a(F_student))
+
+    Args:
+        at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
+        weight: of the adversarial term.
+    """
+    student, teacher = Tap("student", at).via("adapter"), Tap("teacher", teacher_at or at).detach()
+    judge = Update(
+        ("judge",),
+        (Term("real", losses.real, logit=teacher.via("judge")), Term("fake", losses.fake, logit=student.detach().via("judge"))),
+    )
+    learner = Update(("student", "adapter"), (task(), Term("fool", losses.real, weight=weight, logit=student.via("judge"))))
+    return Method(
+        (Stage("distil", (judge, learner)),),
+        parts={"adapter": Part(Linear, like=(Tap("student", at), teacher)), "judge": Part(Judge, like=(teacher,))},
+    )

@@ -1,0 +1,26 @@
+"""No teacher: what every method is compared with."""
+
+from limbeck.methods._terms import task
+from limbeck.models.tree import fit_tree, whole_train
+from limbeck.plan import Method, Stage, Update, method, single_stage
+
+
+@method(paper="Cross-entropy training without a teacher (the baseline)", year=0)
+def alone(role: str = "student") -> Method:
+    """Train one role on the labels: L = CE(y, p).
+
+    Args:
+        role: who learns.
+    """
+    return single_stage(task(role), trains=(role,), name="train", deploys=role)
+
+
+@method(paper="Breiman et al. 1984, Classification and Regression Trees (the baseline of soft_tree)", year=0)
+def alone_tree(role: str = "student") -> Method:
+    """Fit a decision tree to the labels: CART, squared error of one-hot rows (the Gini criterion).
+
+    Args:
+        role: who is fitted.
+    """
+    fit = Update((role,), (task(role),), source=whole_train, apply=fit_tree)
+    return Method((Stage("fit", (fit,), steps=1),), deploys=role)

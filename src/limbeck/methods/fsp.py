@@ -1,0 +1,42 @@
+"""The flow between layers."""
+
+from limbeck import losses
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.taps import Tap
+
+
+@method(paper="Yim et al. 2017, A Gift from Knowledge Distillation, CVPR 2017", year=2017)
+def fsp(
+    pairs: tuple[tuple[str, str], ...] = (("layer1", "layer2"), ("layer2", "layer3")),
+    weight: float = 1.0,
+    first_share: float = 0.3,
+) -> Method:
+    """Stage 1 matches the flow matrices between pairs of layers; stage 2 is ordinary training.
+
+    G_ij = sum over pixels of F1_i F2_j / (h w); stage 1: L = weight sum over pairs of ||G_student - G_teacher||^2
+
+    Args:
+        pairs: (earlier, later) layers of both, from shallow to deep; the channel counts of student and teacher must agree there.
+        weight: of each pair (equal, as in the paper).
+        first_share: part of the budget given to stage 1.
+    """
+    terms = tuple(
+        Term(
+            f"flow {a}-{b}",
+            losses.fsp_paper,
+            weight=weight,
+            student_first=Tap("student", a),
+            student_second=Tap("student", b),
+            teacher_first=Tap("teacher", a).detach(),
+            teacher_second=Tap("teacher", b).detach(),
+        )
+        for a, b in pairs
+    )
+    deepest = f"student:{pairs[-1][1]}"
+    return Method(
+        (
+            Stage("flow", (Update((deepest,), terms),), share=first_share),
+            Stage("task", (Update(("student",), (task(),)),), share=1 - first_share),
+        )
+    )

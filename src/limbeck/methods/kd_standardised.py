@@ -1,0 +1,24 @@
+"""Logits by their shape, not their scale."""
+
+from functools import partial
+
+from limbeck import losses
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Term, method, single_stage
+from limbeck.taps import Tap
+from limbeck.transforms import standardise
+
+
+@method(paper="Sun et al. 2024, Logit Standardization in Knowledge Distillation, arXiv 2403.01427", year=2024)
+def kd_standardised(temperature: float = 2.0, weight: float = 9.0, labels: float = 0.1) -> Method:
+    """KD on logits standardised per sample, so that the student need not copy their size.
+
+    L = labels CE(y, p) + weight T^2 KL of softmax(z' / T), z' = (z - mean) / std
+
+    Args:
+        temperature: T; 2 as published.
+        weight, labels: 9 and 0.1 as in the authors' KD settings.
+    """
+    student, teacher = Tap("student").via(standardise), Tap("teacher").detach().via(standardise)
+    by = partial(losses.soft_target, temperature=temperature)
+    return single_stage(task(weight=labels), Term("soft", by, weight=weight, student=student, teacher=teacher))

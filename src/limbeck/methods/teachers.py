@@ -1,0 +1,59 @@
+"""Many teachers, one student: three ways to combine them."""
+
+from functools import partial
+
+from limbeck import losses
+from limbeck.connectors import Gate
+from limbeck.methods._terms import soft, task
+from limbeck.plan import Method, Part, Stage, Term, Update, choose, method, single_stage
+from limbeck.taps import Field, Tap, Via
+from limbeck.transforms import mean_of
+
+TEACHERS = ("teacher", "teacher_2", "teacher_3")
+
+
+@method(paper="Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv 1503.02531 (an ensemble)", year=2015)
+def teachers_mean(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0, alpha: float = 0.9) -> Method:
+    """The student learns from the mean of the teachers' logits.
+
+    L = (1 - alpha) CE(y, p) + alpha T^2 KL(softmax(mean_k z_k / T) || p^T)
+
+    Args:
+        teachers: at least one role. temperature, alpha: as in `kd`.
+    """
+    crowd = Via(mean_of, tuple(Tap(name) for name in teachers)).detach()
+    by = partial(losses.soft_target, temperature=temperature)
+    return single_stage(task(weight=1 - alpha), Term("soft", by, weight=alpha, student=Tap("student"), teacher=crowd))
+
+
+@method(paper="Fukuda et al. 2017, Efficient Knowledge Distillation from an Ensemble of Teachers, Interspeech 2017", year=2017)
+def teachers_switch(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1.0, alpha: float = 0.9) -> Method:
+    """Every minibatch has one teacher, drawn at random; the others do not even run.
+
+    L = (1 - alpha) CE(y, p) + alpha T^2 KL(p_k^T || p^T), k drawn per step
+
+    Args:
+        teachers: at least one role. temperature: 1 as in the paper. alpha: share of the teacher.
+    """
+    taught = (
+        soft("student", name, temperature=temperature, weight=choose(k, len(teachers), alpha)) for k, name in enumerate(teachers)
+    )
+    return single_stage(task(weight=1 - alpha), *taught)
+
+
+@method(paper="after Lan, Zhu & Gong 2018, Knowledge Distillation by On-the-Fly Native Ensemble, arXiv 1806.04606 (its gate, on fixed teachers)", year=2018)
+def teachers_gate(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0, alpha: float = 0.9) -> Method:
+    """A gate learns per sample whom to trust; the student learns from the gated logits.
+
+    z = sum_k g_k z_k; the gate: CE(y, softmax z); the student: (1 - alpha) CE(y, p) + alpha T^2 KL(softmax(z/T) || p^T)
+
+    Args:
+        teachers: at least one role. temperature, alpha: as in `kd`.
+    """
+    answers = tuple(Tap(name).detach() for name in teachers)
+    gated = Via("gate", answers)
+    by = partial(losses.soft_target, temperature=temperature)
+    trust = Term("trust", losses.cross_entropy, student=gated, labels=Field("labels"))
+    learn = Term("soft", by, weight=alpha, student=Tap("student"), teacher=gated.detach())
+    updates = (Update(("gate",), (trust,)), Update(("student",), (task(weight=1 - alpha), learn)))
+    return Method((Stage("distil", updates),), parts={"gate": Part(Gate, like=answers)})

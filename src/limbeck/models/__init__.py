@@ -1,0 +1,67 @@
+"""Networks by name, and their weights.
+
+Every built-in network has the children `layer1`, `layer2`, `layer3` (its stages), `pool` (giving the (n, d)
+embedding) and `linear` (the classifier): where distillation methods tap by default.
+"""
+
+import operator
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from limbeck.errors import UserError, unknown
+from limbeck.models import zoo
+from limbeck.models.weights import load_weights, save_weights
+
+__all__ = ["build", "load_weights", "names", "save_weights"]
+
+
+def names() -> list[str]:
+    """Return the names of the built-in networks, sorted; any `wrn_DEPTH_WIDTH` works besides.
+
+    >>> "resnet20" in names()
+    True
+    """
+    return sorted(zoo.ZOO)
+
+
+def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[str, object] | None = None) -> nn.Module:
+    """Build a network: built in, from any Python package, from transformers or from timm.
+
+    Weights are drawn from torch's global generator, so seed it before for a repeatable network.
+
+    Args:
+        name: a name of `names()`; `package.module:factory` (a function, a class or a module instance, which is
+            copied); `transformers:NAME` (a model type such as `vit`, a configuration class, a folder or a model
+            name); `timm:NAME`.
+        classes: number of classes, at least 2.
+        shape: of one input, without the batch: (channels, height, width) or (features,).
+        arguments: keyword arguments for the factory.
+
+    Raises:
+        UserError: the name, an argument, the shape or the result cannot be used.
+
+    >>> sum(p.numel() for p in build("resnet20", classes=10, shape=(3, 32, 32)).parameters())
+    269722
+    """
+    shape, arguments = tuple(shape), dict(arguments or {})
+    try:
+        classes = operator.index(classes)
+        shape = tuple(operator.index(s) for s in shape)
+    except TypeError as error:
+        raise UserError(
+            f"model {name!r}: classes and shape must be whole numbers, got {classes!r} and {shape!r}"
+        ) from error
+    if classes < 2 or not shape or min(shape) < 1:
+        raise UserError(
+            f"model {name!r}: needs at least 2 classes and a shape of positive sizes, got {classes} and {shape}"
+        )
+    factory = zoo.factory(name)
+    if factory is not None:
+        return zoo.make(name, factory, classes, shape, arguments)
+    if ":" not in name:
+        hint = "a model of your own is named package.module:factory"
+        raise unknown("model", name, names(), hint)
+    from limbeck.models import outside  # only here: nothing else may need an extra
+
+    return outside.build(name, classes, shape, arguments)

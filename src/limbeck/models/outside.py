@@ -1,0 +1,174 @@
+"""Networks that are not ours: by import path, from transformers, from timm."""
+
+import copy
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from limbeck.errors import UserError, unknown
+
+_CLASSES = ("num_classes", "classes", "n_classes")
+
+
+def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+    """Build `package.module:factory`, `transformers:NAME` or `timm:NAME`; see `limbeck.models.build`."""
+    library, _, rest = name.partition(":")
+    if not library or not rest:
+        raise UserError(f"model {name!r}: expected package.module:factory; write both sides of the colon")
+    if library == "transformers":
+        return _transformers(rest, classes, shape, arguments)
+    if library == "timm":
+        return _timm(rest, classes, shape, arguments)
+    return _from_path(name, classes, arguments)
+
+
+def extra(package: str) -> ModuleType:
+    """Import an optional package, or say how to install it."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise UserError(f'{package} is not installed; run: pip install "limbeck[{package}]"') from error
+
+
+def _import(path: str) -> ModuleType:
+    added = str(Path.cwd())
+    sys.path.append(added)  # a file beside the user, also where the console script's path lacks it
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        missing = error.name or path
+        if path == missing or path.startswith(missing + "."):
+            advice = "install it, or run from the folder that holds it"
+            raise UserError(f"model: there is no Python module {missing!r} (looked for {path!r}); {advice}") from error
+        raise UserError(f"model: importing {path!r} needs the Python module {missing!r}; install it") from error
+    except Exception as error:
+        raise UserError(
+            f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; mend it"
+        ) from error
+    finally:
+        sys.path.remove(added)
+
+
+def _from_path(name: str, classes: int, arguments: dict[str, Any]) -> nn.Module:
+    path, _, attribute = name.partition(":")
+    found: Any = _import(path)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise unknown(f"attribute of {path}", attribute, [n for n in dir(found) if not n.startswith("_")])
+        found = getattr(found, part)
+    if isinstance(found, nn.Module):
+        if arguments:
+            raise UserError(
+                f"model {name!r} is a finished module and takes no arguments, got {sorted(arguments)}; drop them"
+            )
+        return copy.deepcopy(found)  # two roles of the same name must not share weights
+    if not callable(found):
+        raise UserError(f"model {name!r} is {_a(found)}; name a function, a class or a torch.nn.Module")
+    built = _call(name, found, {**_classes(found, classes, arguments), **arguments})
+    if not isinstance(built, nn.Module):
+        raise UserError(f"model {name!r} returned {_a(built)}, not a torch.nn.Module; return the network itself")
+    return built
+
+
+def _classes(factory: Any, classes: int, arguments: dict[str, Any]) -> dict[str, int]:
+    if any(key in arguments for key in _CLASSES):
+        return {}
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return {}
+    return next(({key: classes} for key in _CLASSES if key in parameters), {})
+
+
+def _call(name: str, factory: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return factory(**arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        given = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+        raise UserError(
+            f"model {name!r} failed when called with ({given}): {type(error).__name__}: {_line(error)}; "
+            "check its arguments"
+        ) from error
+
+
+def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+    library = extra("transformers")
+    arguments = dict(arguments)
+    task = arguments.pop("task", None)
+    named = getattr(library, name, None)
+    pretrained = False
+    if inspect.isclass(named) and issubclass(named, library.PretrainedConfig):
+        config = _call(f"transformers:{name}", named, {**_image(named, shape), "num_labels": classes, **arguments})
+    elif name in library.CONFIG_MAPPING:
+        kind = library.CONFIG_MAPPING[name]
+        config = _call(f"transformers:{name}", kind, {**_image(kind, shape), "num_labels": classes, **arguments})
+    else:
+        pretrained = True
+        config = _fetch(name, library.AutoConfig, name, {"num_labels": classes, **arguments}, library.CONFIG_MAPPING)
+    auto = _auto(library, name, config, shape, task)
+    if pretrained:
+        return _fetch(name, auto, name, {"config": config, "ignore_mismatched_sizes": True}, library.CONFIG_MAPPING)
+    return _call(f"transformers:{name}", auto.from_config, {"config": config})
+
+
+def _image(config: Any, shape: tuple[int, ...]) -> dict[str, int]:
+    """Image size and channels, where the configuration has them."""
+    known = vars(config()) if len(shape) == 3 else {}
+    wanted = {"image_size": max(shape[1:]), "num_channels": shape[0]} if len(shape) == 3 else {}
+    return {k: v for k, v in wanted.items() if k in known}
+
+
+def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], task: str | None) -> Any:
+    tasks = {
+        "image-classification": "AutoModelForImageClassification",
+        "sequence-classification": "AutoModelForSequenceClassification",
+        "causal-lm": "AutoModelForCausalLM",
+    }
+    if task is not None and task not in tasks:
+        raise unknown("transformers task", str(task), tasks)
+    order = [task] if task else list(tasks)[: 1 if len(shape) == 3 else None]
+    for candidate in order:
+        auto = getattr(library, tasks[candidate])
+        if type(config) in auto._model_mapping:
+            return auto
+    raise UserError(
+        f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task"
+    )
+
+
+def _fetch(name: str, auto: Any, source: str, arguments: dict[str, Any], known: Any) -> Any:
+    try:
+        return auto.from_pretrained(source, **arguments)
+    except (OSError, ValueError) as error:
+        types = ", ".join(list(known)[:3])
+        raise UserError(
+            f"transformers:{name} is no model type ({types}, ...) and could not be loaded: {_line(error)}; "
+            "give a model type, a local folder, or a model name while connected"
+        ) from error
+
+
+def _timm(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+    library = extra("timm")
+    if not library.is_model(name):
+        raise unknown("timm model", name, library.list_models())
+    channels = {"in_chans": shape[0]} if len(shape) == 3 else {}
+    return _call(
+        f"timm:{name}", library.create_model, {"model_name": name, "num_classes": classes, **channels, **arguments}
+    )
+
+
+def _a(value: object) -> str:
+    return f"a {type(value).__name__}"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".;") or "no message"

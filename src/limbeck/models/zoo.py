@@ -1,0 +1,69 @@
+"""The built-in networks by name: a name is a factory of (classes, shape, **arguments), nothing more."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from torch import nn
+
+from limbeck.errors import UserError, unknown
+from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
+from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
+from limbeck.models.small import CNN, MLP
+from limbeck.models.tree import Tree
+from limbeck.models.vgg import VGG
+from limbeck.models.wrn import WideResNet
+
+Factory = Callable[..., nn.Module]
+
+ZOO: Mapping[str, Factory] = {
+    "cnn": CNN,
+    "mlp": MLP,
+    "mobilenetv2": MobileNetV2,
+    "resnet8": partial(cifar_resnet, depth=8),
+    "resnet14": partial(cifar_resnet, depth=14),
+    "resnet20": partial(cifar_resnet, depth=20),
+    "resnet32": partial(cifar_resnet, depth=32),
+    "resnet44": partial(cifar_resnet, depth=44),
+    "resnet56": partial(cifar_resnet, depth=56),
+    "resnet110": partial(cifar_resnet, depth=110),
+    "resnet8x4": partial(resnet_x4, depth=8),
+    "resnet32x4": partial(resnet_x4, depth=32),
+    "resnet18": resnet18,
+    "shufflenetv2": ShuffleNetV2,
+    "vgg8": partial(VGG, depth=8),
+    "vgg11": partial(VGG, depth=11),
+    "vgg13": partial(VGG, depth=13),
+    "vgg16": partial(VGG, depth=16),
+    "tree": Tree,
+    "wrn_16_1": partial(WideResNet, depth=16, width=1),
+    "wrn_16_2": partial(WideResNet, depth=16, width=2),
+    "wrn_40_1": partial(WideResNet, depth=40, width=1),
+    "wrn_40_2": partial(WideResNet, depth=40, width=2),
+}
+
+
+def factory(name: str) -> Factory | None:
+    """Return the factory of a built-in network, also of any `wrn_DEPTH_WIDTH`; None where there is none."""
+    if name in ZOO:
+        return ZOO[name]
+    wide = re.fullmatch(r"wrn[_-](\d+)[_-](\d+)", name)
+    return partial(WideResNet, depth=int(wide[1]), width=int(wide[2])) if wide else None
+
+
+def make(
+    name: str, make_it: Factory, classes: int, shape: tuple[int, ...], arguments: Mapping[str, object]
+) -> nn.Module:
+    """Call a factory of the zoo; an argument it does not have is refused with the closest it has."""
+    signature = inspect.signature(make_it).parameters
+    fixed = make_it.keywords if isinstance(make_it, partial) else {}
+    allowed = {k: p for k, p in signature.items() if k not in ("classes", "shape") and k not in fixed}
+    for key, value in arguments.items():
+        if key not in allowed:
+            raise unknown(f"argument of model {name}", key, allowed)
+        kind = type(allowed[key].default)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or (kind is int and value != int(value)):
+            raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
+    return make_it(classes, shape, **arguments)

@@ -1,0 +1,84 @@
+"""What a run shows while it goes on: a live line per stage on a terminal, silence elsewhere, then the table."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Hears a run's events; a context manager. quiet: show only the result."""
+
+    def __init__(self, quiet: bool = False):
+        self.console = Console()
+        self.live = self.console.is_terminal and not quiet
+        self.quiet = quiet
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"), TimeRemainingColumn(),
+            console=self.console, transient=True,
+        )  # fmt: skip
+        self.task: Any = None
+        self.accuracy = ""
+        self.refreshed = 0.0
+
+    def __enter__(self) -> "Display":
+        if self.live:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def hear(self, kind: str, facts: Mapping[str, Any]) -> None:
+        if kind == "say" and not self.quiet:
+            self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False)
+        elif not self.live:
+            return
+        elif kind == "download":
+            self._download(facts["facts"])
+        elif kind == "stage":
+            self._stage(facts)
+        elif kind == "step" and self.task is not None:
+            self._step(facts)
+        elif kind == "epoch":
+            found = facts.get("validation", {}).get("accuracy")
+            self.accuracy = "" if found is None else f"  validation {found:.1%}"
+
+    def _stage(self, facts: Mapping[str, Any]) -> None:
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+        self.accuracy = ""
+        self.task = self.bar.add_task(f"{facts['who']}: {facts['stage']}", total=facts["steps"], completed=facts["step"], facts="")
+
+    def _step(self, facts: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self.refreshed < 0.1 and facts["step"] < facts["steps"]:
+            return
+        self.refreshed = now
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in facts["terms"].items())
+        self.bar.update(self.task, completed=facts["step"], facts=terms + self.accuracy)
+
+    def _download(self, facts: tuple[Any, ...]) -> None:
+        name, done, total = (*facts, None, None)[:3]
+        if self.task is None or self.bar.tasks[-1].description != str(name):
+            self.task = self.bar.add_task(str(name), total=total, facts="")
+        self.bar.update(self.task, completed=done or 0, total=total)
+
+    def show(self, card: Mapping[str, Any], folder: Path) -> None:
+        """The result table and where everything is."""
+        from limbeck.report.table import card_table
+
+        self.console.print(card_table(card))
+        onnx = card.get("export", {}).get("onnx")
+        if onnx:
+            self.console.print(
+                f"{folder / onnx['file']}: {onnx['bytes']:,} bytes, reloaded in ONNX Runtime, "
+                f"largest difference {onnx['largest_difference']:.1e}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        self.console.print(f"{folder / 'report.html'}", highlight=False, soft_wrap=True)

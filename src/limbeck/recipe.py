@@ -1,0 +1,145 @@
+"""A run's settings: one schema for the command line, a TOML file and Python, checked before anything starts."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limbeck.errors import UserError, unknown
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class DataSettings(_Settings):
+    """Which data, and how it is split and augmented."""
+
+    name: str = Field("digits", description="a data set by name, or the path of a folder, .zip, .npz or .csv")
+    path: str | None = Field(None, description="where its files are; else the cache folder, else a download")
+    validation: float = Field(0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
+    labelled: int | None = Field(None, ge=1, description="keep only so many labels; the other samples become unlabelled")
+    limit: int | None = Field(None, ge=1, description="use only so many training samples")
+    augment: str = Field("", description="view of each sample: crop,flip,cutout:8,mixup:0.2,randaugment,...")
+    views: int | None = Field(None, ge=1, description="different views of a sample that repeat; default: a new one per epoch")
+    split_seed: int = Field(0, ge=0, description="seed of the splits, the same for all seeds of a run")
+    download: bool = Field(True, description="fetch published data that is not on disk")
+    workers: int = Field(0, ge=0, description="processes that read a streamed data set")
+
+
+class ModelSettings(_Settings):
+    """One role: its architecture, weights and preprocessing."""
+
+    model: str = Field(description="a built-in name, package.module:factory, transformers:NAME or timm:NAME")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
+    weights: str | None = Field(None, description="safetensors or state_dict file; without one the role is trained")
+    mean: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
+    std: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
+    epochs: float | None = Field(None, gt=0, description="epochs if it is trained first; default: the run's")
+    lr: float | None = Field(None, gt=0, description="learning rate if it is trained first; default: the run's")
+
+
+class MethodSettings(_Settings):
+    """Which method, with which settings of its own."""
+
+    name: str = Field("kd", description="a name of `limbeck methods`")
+    arguments: dict[str, Any] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
+
+
+class TrainSettings(_Settings):
+    """Budget and optimisation, the same for baseline and student."""
+
+    epochs: float = Field(30, gt=0)
+    batch: int = Field(64, ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = "one_cycle"
+    clip: float | None = Field(None, gt=0, description="largest gradient norm")
+    accumulate: int = Field(1, ge=1, description="micro-batches per step")
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+
+
+class Recipe(_Settings):
+    """All settings of a run; the defaults distil the handwritten digits."""
+
+    seed: int = Field(0, ge=0)
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of size against accuracy in the distillation score")
+    baseline: bool = Field(True, description="also train the student without its teacher, for comparison")
+    tensorboard: bool = Field(False, description="also write the curves for TensorBoard")
+    onnx: bool = Field(True, description="export the student, reload it and compare")
+    device: Literal["auto", "cpu"] = "auto"
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    data: DataSettings = Field(default_factory=DataSettings)  # type: ignore[arg-type]
+    teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))  # type: ignore[call-arg]
+    student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 8}))  # type: ignore[call-arg]
+    roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further roles of the method by name")
+    method: MethodSettings = Field(default_factory=MethodSettings)  # type: ignore[arg-type]
+    train: TrainSettings = Field(default_factory=TrainSettings)  # type: ignore[arg-type]
+
+
+def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
+    """Check a nested mapping of settings; the first mistake is one sentence, with the closest key offered."""
+    try:
+        return Recipe.model_validate(dict(settings))
+    except ValidationError as error:
+        raise _sentence(error, where) from None
+
+
+def _sentence(error: ValidationError, where: str) -> UserError:
+    first = error.errors()[0]
+    path = ".".join(str(step) for step in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *parents, key = first["loc"]
+        return unknown(f"setting in {where}:", path, [".".join(map(str, [*parents, k])) for k in _keys(parents, str(key))])
+    if first["type"] == "missing":
+        return UserError(f"{where}: {path} is missing; give it a value")
+    return UserError(f"{where}: {path} = {first['input']!r} cannot be used: {first['msg'][0].lower()}{first['msg'][1:]}")
+
+
+def _keys(parents: list[Any], key: str) -> list[str]:
+    kind: Any = Recipe
+    for step in parents:
+        field = kind.model_fields.get(str(step)) if hasattr(kind, "model_fields") else None
+        kind = field.annotation if field is not None else ModelSettings
+        if not hasattr(kind, "model_fields"):
+            kind = ModelSettings
+    return list(kind.model_fields)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A TOML recipe as a nested mapping; `make` checks it."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}; give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as TOML text that `load` and `make` read back to an equal one."""
+    import tomli_w
+
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def assign(settings: dict[str, Any], path: str, value: Any) -> None:
+    """Set `train.epochs` or the like in a nested mapping."""
+    *parents, key = path.split(".")
+    for step in parents:
+        settings = settings.setdefault(step, {})
+        if not isinstance(settings, dict):
+            raise UserError(f"setting {path!r}: {step!r} is a value, not a group of settings")
+    settings[key] = value
+
+
+def parse_value(text: str) -> Any:
+    """A value from the command line: TOML where it is TOML (numbers, lists, true), a plain word otherwise."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text

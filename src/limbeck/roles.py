@@ -1,0 +1,251 @@
+"""WHO: a cast of named models, how each eats a batch and where its logits are, and the actions that
+make, copy or re-initialise a role between stages or steps."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError, unknown
+
+
+class Normalise(nn.Module):
+    """Channel-wise `(x - mean) / std` of images (n, c, h, w), or column-wise of tables (n, d).
+
+    Every model carries its own: a teacher and a student that were made for different statistics
+    can then share one batch of images in 0..1.
+    """
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        if len(mean) != len(std) or any(s <= 0 for s in std):
+            raise UserError(f"normalisation needs as many positive stds as means; got mean {mean} and std {std}")
+        self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
+        self.register_buffer("mean", torch.tensor(self.mean_values), persistent=False)
+        self.register_buffer("std", torch.tensor(self.std_values), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        trailing = (1,) * (x.dim() - 2)
+        return (x - self.mean.view(-1, *trailing)) / self.std.view(-1, *trailing)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How a role eats a batch and where its logits are.
+
+    prepare: applied to the inputs first (a `Normalise`, a resize, ...), or None.
+    logits: None finds them (a tensor, `.logits`, the key "logits"); a key, an index or a function
+        says where else they are.
+    factory: builds a fresh copy with new random weights; needed by `Reinit` for models whose
+        layers cannot reset themselves.
+    """
+
+    prepare: Callable[[Any], Any] | None = None
+    logits: str | int | Callable[[Any], Tensor] | None = None
+    factory: Callable[[], nn.Module] | None = None
+
+    def feed(self, module: nn.Module, inputs: Any) -> Any:
+        """Call the module with a tensor, a tuple (positional) or a mapping (keywords)."""
+        if self.prepare is not None:
+            inputs = self.prepare(inputs)
+        if isinstance(inputs, Mapping):
+            return module(**inputs)
+        if isinstance(inputs, tuple | list):
+            return module(*inputs)
+        return module(inputs)
+
+    def find_logits(self, output: Any, who: str) -> Tensor:
+        """The logits inside whatever the module returned; a `UserError` names the role if they hide."""
+        if callable(self.logits):
+            return self.logits(output)
+        if self.logits is not None:
+            return _pick(output, self.logits, who)
+        if isinstance(output, Tensor):
+            return output
+        if isinstance(getattr(output, "logits", None), Tensor):
+            return output.logits
+        if isinstance(output, Mapping) and "logits" in output:
+            return output["logits"]
+        raise UserError(
+            f"role {who!r} returned {type(output).__name__}, not a tensor, `.logits` or a key 'logits'; "
+            "say where its logits are with Adapter(logits=KEY_OR_INDEX)"
+        )
+
+
+def _pick(output: Any, key: str | int, who: str) -> Tensor:
+    try:
+        return output[key] if not (isinstance(key, str) and hasattr(output, key)) else getattr(output, key)
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(f"role {who!r}: no logits at {key!r} in its {type(output).__name__} output") from error
+
+
+class Cast(nn.ModuleDict):
+    """The roles of a run by name; an `nn.ModuleDict`, so that saving and moving it is ordinary PyTorch.
+
+    >>> cast = Cast({"student": nn.Linear(4, 3)})
+    >>> cast.feed("student", torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, roles: Mapping[str, nn.Module], adapters: Mapping[str, Adapter] | None = None):
+        super().__init__()
+        self.adapters: dict[str, Adapter] = dict(adapters or {})
+        self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
+        for name, module in roles.items():
+            self.add(name, module)
+        for name in self.adapters:
+            if name not in self:
+                raise unknown("role", name, self.keys())
+
+    def add(self, name: str, module: nn.Module, adapter: Adapter | None = None) -> None:
+        """Add or replace a role; the name must be a plain word that `nn.ModuleDict` does not use itself."""
+        if not isinstance(module, nn.Module):
+            raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
+        if "." in name or not name or hasattr(nn.ModuleDict, name) or name in ("adapters", "callers", "training"):
+            raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
+        self[name] = module
+        if adapter is not None:
+            self.adapters[name] = adapter
+
+    def adapter(self, role: str) -> Adapter:
+        return self.adapters.get(role, _PLAIN)
+
+    def feed(self, role: str, inputs: Any) -> Any:
+        """Run a role on one view of a batch and return what the module returned, untouched."""
+        return self.adapter(role).feed(self.callers.get(role, self[role]), inputs)
+
+    def find(self, path: str) -> nn.Module:
+        """The module at `role` or `role.sub.path`; unknown names offer the closest ones."""
+        role, _, inner = path.partition(".")
+        if role not in self:
+            raise unknown("role", role, self.keys())
+        return submodule(self[role], inner, role)
+
+    def members(self, path: str) -> list[nn.Module]:
+        """The modules that a path of `Update.trains` means: `role`, `role.sub.path`, or `role:sub.path` for
+        all of the role's layers up to and including that one, in the order in which they were registered.
+
+        >>> net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> Cast({"student": net}).members("student:1")
+        [Linear(in_features=4, out_features=4, bias=True), ReLU()]
+        """
+        role, colon, inner = path.partition(":")
+        if not colon:
+            return [self.find(path)]
+        self.find(f"{role}.{inner}")
+        found, module = [], self[role]
+        for name in inner.split("."):
+            for child, part in module.named_children():
+                if child == name:
+                    break
+                found.append(part)
+            module = module.get_submodule(name)
+        return [*found, module]
+
+    def moved(self, device: torch.device) -> "Cast":
+        """The cast with every role and every adapter's own module on the device."""
+        self.to(device)
+        for adapter in self.adapters.values():
+            if isinstance(adapter.prepare, nn.Module):
+                adapter.prepare.to(device)
+        return self
+
+
+_PLAIN = Adapter()
+
+
+def role_of(path: str) -> str:
+    """The role in a path such as `student`, `student.layer1` or `student:layer2`."""
+    return path.replace(":", ".").partition(".")[0]
+
+
+def submodule(module: nn.Module, path: str, role: str) -> nn.Module:
+    """`module.get_submodule(path)` that offers the closest paths when there is none."""
+    try:
+        return module.get_submodule(path) if path else module
+    except AttributeError:
+        known = [name for name, _ in module.named_modules() if name]
+        raise unknown(f"layer of role {role!r}", path, known) from None
+
+
+# ------------------------------------------------------------------------------------------- actions
+
+
+@dataclass(frozen=True)
+class Promote:
+    """A role becomes a frozen copy of another: the student of one generation teaches the next."""
+
+    role: str
+    source: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        twin = copy.deepcopy(cast.find(self.source)).requires_grad_(False)
+        for parameter in twin.parameters():
+            parameter.grad = None
+        cast.add(self.role, twin, cast.adapters.get(self.source))
+
+
+@dataclass(frozen=True)
+class Reinit:
+    """A role starts again from fresh random weights (drawn from the run's seed and the stage)."""
+
+    role: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        module, factory = cast.find(self.role), cast.adapter(self.role).factory
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if factory is not None:
+                module.load_state_dict(factory().state_dict())
+                return
+            for name, part in module.named_modules():
+                if any(True for _ in part.parameters(recurse=False)) and not hasattr(part, "reset_parameters"):
+                    raise UserError(
+                        f"role {self.role!r} cannot be re-initialised: layer {name or 'itself'!r} "
+                        f"({type(part).__name__}) has no reset_parameters; give Adapter(factory=...)"
+                    )
+            for part in module.modules():
+                if hasattr(part, "reset_parameters"):
+                    part.reset_parameters()
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A role is the moving average of another: `role = decay * role + (1 - decay) * source`.
+
+    With `warm_up` the decay of step k is `min(decay, k / (k + 1))`, a true mean at first (Tarvainen &
+    Valpola 2017, appendix and authors' code). Integer buffers are copied.
+    """
+
+    role: str
+    source: str
+    decay: float = 0.99
+    warm_up: bool = True
+    step: int = field(default=0, compare=False)
+
+    def __call__(self, cast: Cast, seed: int, step: int = 0) -> None:
+        decay = min(self.decay, step / (step + 1)) if self.warm_up else self.decay
+        with torch.no_grad():
+            mine, theirs = cast.find(self.role).state_dict(), cast.find(self.source).state_dict()
+            for key, value in mine.items():
+                if value.is_floating_point():
+                    value.lerp_(theirs[key], 1 - decay)
+                else:
+                    value.copy_(theirs[key])
+
+
+@dataclass(frozen=True)
+class Load:
+    """A role takes its weights from a safetensors file before the stage starts."""
+
+    role: str
+    path: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        from limbeck.models import load_weights
+
+        load_weights(cast.find(self.role), Path(self.path), who=self.role)

@@ -1,0 +1,275 @@
+"""A run and its folder: teacher, baseline and student trained, measured once on test, exported, shown."""
+
+import json
+import platform
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import limbeck
+from limbeck import engine, models
+from limbeck.casting import build_role, check_classes, learners, method_of, rebuild_facts, settings_for
+from limbeck.data import Batches, Data, load
+from limbeck.data.streams import Streams
+from limbeck.deploy.student import Deployed, used
+from limbeck.engine import Fit, Trained
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.methods import alone, alone_tree
+from limbeck.plan import Method
+from limbeck.recipe import Recipe, dump
+from limbeck.roles import Adapter, Cast
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass
+class Run:
+    """One run: its settings, what was given instead of being built, and where it goes.
+
+    given: modules that play a role as they are, by role. listen(kind, facts) hears "say", "phase",
+    "stage", "step" and "epoch" events.
+    """
+
+    recipe: Recipe
+    folder: Path
+    method: Method | None = None
+    data: Data | None = None
+    given: Mapping[str, nn.Module] = field(default_factory=dict)
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    listen: Listener = lambda kind, facts: None
+    notes: list[str] = field(default_factory=list)
+    deployed: Deployed | None = None
+
+    def go(self) -> dict[str, Any]:
+        """Do the run, or what is left of it, and return its card."""
+        method = self.method or method_of(self.recipe.method.model_dump())
+        data = self.data or self._load_data()
+        self.say_all(data.notes)
+        cast = self._cast(method, data)
+        self._write_settings(method)
+        phases: dict[str, Trained] = {}
+        for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
+            phases[role] = self._phase(role, alone(role=role), cast, data)
+        baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
+        phases["student"] = self._phase("student", method, cast, data)
+        student = self.deployed = Deployed(cast, method.deployed)
+        entries = {"teacher": Deployed(cast, _logits("teacher")) if "teacher" in cast and "teacher" not in learners(method) else None}
+        entries |= {"baseline": baseline, "student": student}
+        facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))
+        from limbeck.card import finish  # evaluation, export and report: only once training is done
+
+        return finish(self, method, data, {k: v for k, v in entries.items() if v is not None}, phases, facts)
+
+    # ---------------------------------------------------------------- parts of a run
+
+    def _load_data(self) -> Data:
+        d = self.recipe.data
+        return load(
+            d.name,
+            path=d.path,
+            validation=d.validation,
+            labelled=d.labelled,
+            limit=d.limit,
+            split_seed=d.split_seed,
+            download=d.download,
+            on_progress=lambda *facts: self.listen("download", {"facts": facts}),
+        )
+
+    def _cast(self, method: Method, data: Data) -> Cast:
+        cast = Cast({})
+        names = list(method.roles())
+        if "teacher" not in names and self._has_weights("teacher", method):
+            names.append("teacher")
+        for role in names:
+            module, adapter = self._role(role, method, data)
+            cast.add(role, module, adapter)
+        inputs = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
+        for role in cast:
+            check_classes(cast, role, inputs, data)
+        return cast
+
+    def _role(self, role: str, method: Method, data: Data) -> tuple[nn.Module, Adapter]:
+        if role in self.given:
+            return self.given[role], self.adapters.get(role, Adapter())
+        return build_role(role, settings_for(role, method, self.recipe), data, self.recipe.seed)
+
+    def _has_weights(self, role: str, method: Method) -> bool:
+        return role in self.given or settings_for(role, method, self.recipe).weights is not None
+
+    def _fit(self, streams: Streams, role: str, method: Method) -> Fit:
+        t = self.recipe.train
+        own = settings_for(role, method, self.recipe) if role not in ("student", "baseline") else None
+        epochs = (own.epochs if own else None) or t.epochs
+        per_epoch = streams.steps_per_epoch
+        return Fit(
+            steps=max(1, round(epochs * per_epoch)),
+            steps_per_epoch=per_epoch,
+            lr=(own.lr if own else None) or t.lr,
+            checkpoint_seconds=self.recipe.checkpoint_seconds,
+            **t.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate", "precision"}),
+        )
+
+    def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Trained:
+        """Train one method, unless an earlier go at this run has: then load what it left."""
+        weights, facts = self.folder / "weights" / f"{who}.safetensors", self.folder / "weights" / f"{who}.json"
+        streams = Streams(
+            data,
+            size=self.recipe.train.batch,
+            seed=self.recipe.seed,
+            augment=self.recipe.data.augment,
+            views=method.views,
+            cycle=self.recipe.data.views,
+            workers=self.recipe.data.workers,
+        )
+        fit = self._fit(streams, who, method)
+        if facts.exists():
+            trained = Trained(**json.loads(facts.read_text(encoding="utf-8")))
+            _load_phase(method, cast, streams, weights, self.recipe.seed)
+            self.listen("say", {"text": f"{who}: already trained"})
+            return trained
+        self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
+        trained = engine.train(
+            method,
+            cast,
+            streams,
+            fit,
+            seed=self.recipe.seed,
+            folder=self.folder / "checkpoints" / who,
+            listen=lambda kind, event: self._hear(who, kind, event),
+            validate=self._validator(method, data),
+            device=None if self.recipe.device == "auto" else self.recipe.device,
+        )
+        models.save_weights(cast, weights)
+        write_json(facts, vars(trained))
+        for old in (self.folder / "checkpoints" / who).glob("*"):
+            old.unlink()
+        return trained
+
+    def _baseline(self, method: Method, data: Data, phases: dict[str, Trained]) -> Deployed:
+        """The student's own architecture and initial weights, trained on the labels alone."""
+        module, adapter = self._role("student", method, data)
+        if "student" in self.given:
+            import copy
+
+            module = copy.deepcopy(module)
+        cast = Cast({"student": module}, {"student": adapter})
+        plain = alone() if any(True for _ in module.parameters()) else alone_tree()
+        phases["baseline"] = self._phase("baseline", plain, cast, data)
+        return Deployed(cast, plain.deployed)
+
+    def _validator(self, method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:
+        if "validation" not in data.partitions:
+            return None
+        from limbeck.evaluate import accuracy, predict
+
+        batches = list(Batches(data["validation"], data, size=256, seed=0).ordered())
+
+        def validate(cast: Cast) -> Mapping[str, float]:
+            if not all(name in cast for name in used(method.deployed)):
+                return {}
+            device = next(iter(cast.state_dict().values())).device
+            seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches)
+            return {"accuracy": accuracy(seen.logits, seen.labels)}
+
+        return validate
+
+    # ---------------------------------------------------------------- the folder
+
+    def _hear(self, who: str, kind: str, event: Mapping[str, Any]) -> None:
+        path = self.folder / "metrics.jsonl"
+        if kind == "resumed":
+            kept = [line for line in lines_of(path) if json.loads(line)["who"] != who]
+            kept += [json.dumps({"who": who, **record}) for record in event["history"]]
+            with atomic_write(path, text=True) as file:
+                file.write("".join(line + "\n" for line in kept))
+        elif kind == "epoch":
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"who": who, **event}) + "\n")
+        self.listen(kind, {"who": who, **event})
+
+    def _write_settings(self, method: Method) -> None:
+        path = self.folder / "recipe.toml"
+        if not path.exists():
+            with atomic_write(path, text=True) as file:
+                file.write(dump(self.recipe))
+            write_json(self.folder / "environment.json", environment())
+            from limbeck.report.diagram import svg
+
+            with atomic_write(self.folder / "method.svg", text=True) as file:
+                file.write(svg(method))
+
+    def say_all(self, notes: Any) -> None:
+        for note in notes:
+            self.notes.append(note)
+            self.listen("say", {"text": note})
+
+    @property
+    def command(self) -> str:
+        return f"limbeck distill --recipe {shlex.quote(str(self.folder / 'recipe.toml'))}"
+
+
+def _logits(role: str) -> Any:
+    from limbeck.taps import Tap
+
+    return Tap(role)
+
+
+def _load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:
+    """Make what the method adds to the cast, then load the weights of all."""
+    engine.check.build_parts(method, cast, streams(("train",), 0) if method.parts else {})
+    for index, stage in enumerate(method.stages):
+        for action in stage.before:
+            action(cast, seed=seed + index)
+    models.load_weights(cast, weights, who="run")
+
+
+def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
+    """The run's folder: a fresh one, or an unfinished one to go on with. Nothing is ever overwritten.
+
+    Raises `UserError` if the folder exists and is not to be resumed, or holds another recipe.
+    """
+    if path is None:
+        stem = f"{Path(recipe.data.name).stem}-{recipe.method.name}"
+        path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
+    mine = path / "recipe.toml"
+    if mine.exists() and not resume:
+        raise UserError(f"run folder {path} exists already; add --resume to go on with it, or give another name with --out")
+    if path.exists() and not mine.exists() and any(path.iterdir()):
+        raise UserError(f"folder {path} exists and is not a run; give another name with --out")
+    if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
+        raise UserError(f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name")
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to know of the machine and the versions."""
+    import numpy
+    import onnxruntime
+    import sklearn
+
+    return {
+        "limbeck": limbeck.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic_write(path, text=True) as file:
+        json.dump(value, file, indent=1)
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -1,0 +1,115 @@
+"""Networks: published parameter counts, the stage convention, sizes, names and arguments."""
+
+import pytest
+import torch
+from torch import nn
+
+from limbeck import models
+from limbeck.errors import UserError
+
+# 10 classes: He et al. 2016 as measured by ../shared/data/README.md; 100 classes: the networks of
+# https://github.com/HobbitLong/RepDistiller, as its followers print them (0.70 M, 2.26 M, 1.23 M, ...).
+COUNTS = [
+    ("resnet8", 10, 75_290),
+    ("resnet20", 10, 269_722),
+    ("resnet32", 10, 464_154),
+    ("resnet44", 10, 658_586),
+    ("resnet56", 10, 853_018),
+    ("resnet110", 10, 1_727_962),
+    ("resnet18", 10, 11_173_962),
+    ("wrn_16_2", 100, 703_284),
+    ("wrn_40_1", 100, 569_780),
+    ("wrn_40_2", 100, 2_255_156),
+    ("resnet8x4", 100, 1_233_540),
+    ("resnet32x4", 100, 7_433_860),
+    ("vgg8", 100, 3_965_028),
+    ("vgg13", 100, 9_462_180),
+    ("mobilenetv2", 100, 812_836),
+    ("shufflenetv2", 100, 1_355_528),
+]
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(("name", "classes", "expected"), COUNTS)
+def test_parameters_are_the_published_ones(name, classes, expected):
+    assert count(models.build(name, classes=classes, shape=(3, 32, 32))) == expected
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (1, 28, 28)])
+def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
+    net = models.build(name, classes=7, shape=shape).eval()
+    seen = {}
+    for stage in ("layer1", "layer2", "layer3", "pool", "linear"):
+        net.get_submodule(stage).register_forward_hook(lambda m, i, o, s=stage: seen.update({s: (i[0], o)}))
+    with torch.no_grad():
+        out = net(torch.rand(2, *shape))
+    assert out.shape == (2, 7) and torch.isfinite(out).all()
+    assert list(seen) == ["layer1", "layer2", "layer3", "pool", "linear"]
+    assert seen["pool"][1].dim() == 2 and torch.equal(seen["linear"][0], seen["pool"][1])
+    assert all(isinstance(net.get_submodule(f"layer{k}"), nn.Sequential) for k in (1, 2, 3))
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_no_relu_works_in_place(name):
+    net = models.build(name, classes=2, shape=(3, 8, 8))
+    assert not any(getattr(m, "inplace", False) for m in net.modules())
+
+
+def test_resnet_keys_are_the_usual_ones():
+    keys = set(models.build("resnet14", classes=10, shape=(3, 32, 32)).state_dict())
+    stems = {k.rpartition(".")[0] for k in keys}
+    blocks = {f"layer{s}.{b}.{part}" for s in (1, 2, 3) for b in (0, 1) for part in ("conv1", "bn1", "conv2", "bn2")}
+    assert stems == blocks | {"conv1", "bn1", "linear"}
+
+
+def test_option_a_shortcut_by_hand():
+    from limbeck.models.resnet import PadShortcut
+
+    x = torch.arange(2 * 2 * 3 * 3, dtype=torch.float32).view(2, 2, 3, 3)
+    out = PadShortcut(2, 4, 2)(x)
+    assert out.shape == (2, 4, 2, 2)
+    assert torch.equal(out[:, 1:3], x[:, :, ::2, ::2]) and not out[:, 0].any() and not out[:, 3].any()
+
+
+def test_a_seed_repeats_a_network():
+    torch.manual_seed(3)
+    one = models.build("cnn", classes=10, shape=(1, 8, 8))
+    torch.manual_seed(3)
+    two = models.build("cnn", classes=10, shape=(1, 8, 8))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_any_wide_network_is_parsed_and_mlp_takes_any_shape():
+    assert count(models.build("wrn_10_3", classes=10, shape=(3, 32, 32))) > 0
+    assert models.build("mlp", classes=3, shape=(5,), arguments={"width": 4})(torch.rand(2, 5)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "arguments", "words"),
+    [
+        ("resnt20", (3, 32, 32), {}, "did you mean 'resnet20'"),
+        ("cnn", (5,), {}, "needs images of shape"),
+        ("resnet8", (3, 7, 32), {}, "at least 8 x 8"),
+        ("cnn", (1, 8, 8), {"widht": 3}, "did you mean 'width'"),
+        ("cnn", (1, 8, 8), {"width": "big"}, "must be a number"),
+        ("cnn", (1, 8, 8), {"width": 0}, "at least 1"),
+        ("wrn_17_2", (3, 32, 32), {}, r"6 n \+ 4"),
+        ("shufflenetv2", (3, 32, 32), {"size": 3}, "size"),
+        ("resnet20", (), {}, "positive sizes"),
+        ("resnet20", (3.5, 8, 8), {}, "whole numbers"),
+        ("mlp", (3,), {"classes": 3}, "unknown argument"),
+    ],
+)
+def test_bad_requests_are_one_sentence(name, shape, arguments, words):
+    with pytest.raises(UserError, match=words) as caught:
+        models.build(name, classes=10, shape=shape, arguments=arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(UserError, match="at least 2 classes"):
+        models.build("cnn", classes=1, shape=(1, 8, 8))
