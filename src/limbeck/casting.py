@@ -78,7 +78,7 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
         if name in method.parts:
             continue
         settings = settings_for(made.get(name, name), method, recipe)
-        prepare = cast.adapter(name).prepare
+        prepare = cast.adapter_of(name).prepare
         normalise = prepare if isinstance(prepare, Normalise) else None
         facts[name] = {
             "model": settings.model,
@@ -95,7 +95,7 @@ def check_classes(cast: Cast, role: str, inputs: Any, data: Data) -> None:
         was = cast[role].training
         cast[role].eval()
         try:
-            logits = cast.adapter(role).find_logits(cast.feed(role, inputs), role)
+            logits = cast.adapter_of(role).find_logits(cast.feed(role, inputs), role)
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None

@@ -54,14 +54,15 @@ def unit(tensor: Tensor, dim: int = -1, eps: float = 1e-12) -> Tensor:
     return tensor / norm(tensor, dim, keepdim=True).clamp_min(eps)
 
 
-def pearson(left: Tensor, right: Tensor, dim: int = -1) -> Tensor:
-    """Pearson correlation along `dim`; 0 where one side is constant.
+def pearson(left: Tensor, right: Tensor, dim: int = -1, eps: float = 0.0) -> Tensor:
+    """Pearson correlation along `dim`; 0 where one side is constant. eps is added to the product of the lengths.
 
     >>> round(pearson(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 4.0, 7.0])).item(), 4)
     0.9934
     """
-    centred = [x - x.mean(dim, keepdim=True) for x in (left, right)]
-    return (unit(centred[0], dim) * unit(centred[1], dim)).sum(dim)
+    left, right = (x - x.mean(dim, keepdim=True) for x in (left, right))
+    lengths = norm(left, dim) * norm(right, dim) + eps
+    return (left * right).sum(dim) / lengths.clamp_min(1e-24)
 
 
 def pair(who: str, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -205,7 +205,7 @@ def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], shorten: bool)
         found[capture.tap] = capture.value
     for tap in taps:
         if not tap.path:
-            found[tap] = inputs if tap.io == "input" else cast.adapter(role).find_logits(output, role)
+            found[tap] = inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role)
     return found
 
 

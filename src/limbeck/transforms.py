@@ -1,7 +1,6 @@
 """Pure functions between a tap and a loss: what is compared, brought to the form in which it is compared.
 
-Letters: n samples, c channels, h × w positions, d features, C classes, k peers. Half inputs are raised to
-float32. Shapes that do not fit raise torch's own errors unless a docstring says otherwise.
+Letters: n samples, c channels, h × w positions, d features, C classes, k peers. Half inputs become float32.
 """
 # ruff: noqa: F722, F821
 
@@ -186,7 +185,7 @@ def permute_non_target(
     top = logits.argmax(-1, keepdim=True)
     drawn = noise.scatter(-1, top, 2.0).argsort(-1)[..., :-1]
     places = torch.arange(logits.shape[-1], device=logits.device).expand(logits.shape).scatter(-1, top, logits.shape[-1])
-    places = places.sort(-1).values[..., :-1]
+    places = drawn.sort(-1).values
     return logits.scatter(-1, places, logits.gather(-1, drawn))
 
 
@@ -219,14 +218,12 @@ def mean_of(*tensors: Tensor) -> Tensor:
     >>> mean_of(torch.tensor([1.0]), torch.tensor([3.0]))
     tensor([2.])
     """
-    for tensor in tensors[1:]:
-        need_same_shape("mean_of", tensors[0], tensor)
-    return torch.stack([upcast(t) for t in tensors]).mean(0)
+    return _stacked("mean_of", tensors).mean(0)
 
 
 def _stacked(who: str, logits: tuple[Tensor, ...]) -> Tensor:
     if not logits:
-        raise UserError(f"{who}: no peer was given; pass the logits of at least one")
+        raise UserError(f"{who}: nothing was given; pass at least one tensor")
     for other in logits[1:]:
         need_same_shape(who, logits[0], other)
     return torch.stack([upcast(z) for z in logits])
@@ -248,19 +245,19 @@ def lowest_loss_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classe
 def covariance_weights(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "k"]:
     """KDCL-General: w = C⁻¹1 / (1ᵀC⁻¹1) with C_ab = mean_n ⟨p_a − 1_y, p_b − 1_y⟩, which minimises wᵀCw.
 
-    Errors are taken on probabilities: the paper's formula writes f, so this is a reading. A ridge of 1e-6 of
-    the mean diagonal is added only if C is singular (equal peers). Guo et al. 2020 (KDCL).
+    Errors are taken on probabilities: the paper's formula writes f, so this is a reading. A near-singular
+    C gets a ridge of √eps times its mean diagonal, so equal peers share evenly. Weights may be negative.
 
-    >>> covariance_weights(torch.tensor([0]), torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
-    tensor([-1.1639,  2.1639])
+    >>> covariance_weights(torch.tensor([0, 1]), torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([-0.3130,  1.3130])
     """
     stacked = _stacked("covariance_weights", peers)
     errors = (stacked.softmax(-1) - F.one_hot(labels, stacked.shape[-1])).flatten(1)
     covariance = product(errors, errors.T) / labels.shape[0]
-    eye = torch.eye(len(peers), dtype=covariance.dtype, device=covariance.device)
-    singular = torch.linalg.cond(covariance) > 1 / torch.finfo(covariance.dtype).eps
-    covariance = torch.where(singular, covariance + 1e-6 * covariance.diagonal().mean().clamp_min(1e-12) * eye, covariance)
-    weights = torch.linalg.solve(covariance, torch.ones_like(covariance[0]))
+    tiny = torch.finfo(covariance.dtype).eps ** 0.5
+    ridge = tiny * torch.diag_embed(covariance.diagonal().mean().clamp_min(1e-12).expand(len(peers)))
+    regular = torch.linalg.cond(covariance) < 1 / tiny
+    weights = torch.linalg.solve(covariance + ridge * ~regular, torch.ones_like(covariance[0]))
     return weights / weights.sum()
 
 
@@ -270,7 +267,8 @@ def weighted_logits(weights: Float[Tensor, "k"], *peers: Float[Tensor, "n classe
     >>> weighted_logits(torch.tensor([0.25, 0.75]), torch.tensor([[0.0, 4.0]]), torch.tensor([[4.0, 0.0]]))
     tensor([[3., 1.]])
     """
-    return torch.tensordot(upcast(weights), _stacked("weighted_logits", peers), dims=1)
+    stacked = _stacked("weighted_logits", peers)
+    return (upcast(weights).reshape(-1, *[1] * (stacked.ndim - 1)) * stacked).sum(0)
 
 
 def attended_target(

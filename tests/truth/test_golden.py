@@ -101,7 +101,7 @@ CASES = {
     "nkd_g1.5_T2": partial(L.nkd, temperature=2.0),
     "dist_inter_T1": L.dist_inter,
     "dist_intra_T1": L.dist_intra,
-    "dist_intra_T4": partial(L.dist, beta=0.0, temperature=4.0),
+    "dist_intra_T4": partial(L.dist, beta=0.0, temperature=4.0, eps=1e-8),  # the code's eps, 1.3e-6 of the gradient
     "logit_std_kd_T2": lambda s, t: L.soft_target(T.standardise(s), T.standardise(t), temperature=2),
     "mlkd_class_gram_T4": L.class_gram,
     "mlkd_batch_gram_T4": L.batch_gram,

@@ -37,6 +37,7 @@ class Batches:
         drop_last: leave out the smaller last batch.
         cycle: how many different views of each sample there are; None for a new one in every epoch.
         workers: processes that read items of a Dataset in `stream`.
+        view_seed: what the views depend on, if not on `seed`: runs of several seeds then share theirs.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Batches:
         drop_last: bool = False,
         cycle: int | None = None,
         workers: int = 0,
+        view_seed: int | None = None,
     ):
+        self.view_seed = seed if view_seed is None else view_seed
         self.partition, self.data, self.size, self.seed = partition, data, size, seed
         self.shuffle, self.cycle, self.workers = shuffle, cycle, workers
         wanted = {"inputs": View(), **(views or {})}
@@ -134,7 +137,7 @@ class Batches:
         index = self.partition.index[rows]
         labels = self._labels(rows)
         batch: Batch = {"labels": labels, "index": index, "view": number}
-        draw = Draw.of(self.seed, index, number, centre=self._centre, scale=self._scale)
+        draw = Draw.of(self.view_seed, index, number, centre=self._centre, scale=self._scale)
         for name, view in self.views.items():
             if not isinstance(raw, Tensor):
                 if view.ops:

@@ -16,7 +16,8 @@ class Streams:
         size: samples per batch; a joint batch of several partitions has its share of each.
         augment: spelling of the view "inputs"; views: further ones by name ("default" repeats `augment`,
             drawn independently).
-        cycle: number of different views of each sample, None for a new one in every epoch.
+        cycle: number of different views of each sample, None for a new one in every epoch. These few are
+            the same for every seed, so that stored teacher answers serve them all.
         workers: processes that read a Dataset ahead.
     """
 
@@ -31,6 +32,7 @@ class Streams:
         cycle: int | None = None,
         workers: int = 0,
     ):
+        self.view_seed = seed if cycle is None else 0
         self.data, self.size, self.seed, self.cycle, self.workers = data, size, seed, cycle, workers
         spelt = {"inputs": augment} | {k: augment if v == "default" else v for k, v in (views or {}).items()}
         self.views: dict[str, View] = {name: parse(text) for name, text in spelt.items()}
@@ -77,4 +79,5 @@ class Streams:
             drop_last=len(part) > size,
             cycle=self.cycle,
             workers=self.workers,
+            view_seed=self.view_seed,
         )

@@ -19,6 +19,7 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.roles import Adapter
 
+_NAMES: dict[str, Any] = {"verbose": False, "input_names": ["inputs"], "output_names": ["logits"]}
 CHATTY = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
 
 
@@ -59,18 +60,8 @@ def export_onnx(
     pair = torch.cat([example, example])[:2].to(device)  # a batch of 1 would be taken for a constant
     with answering(whole), quiet(), torch.no_grad():
         try:
-            program = torch.onnx.export(
-                whole,
-                (pair,),
-                dynamo=True,
-                verbose=False,
-                input_names=["inputs"],
-                output_names=["logits"],
-                dynamic_shapes={"inputs": {0: torch.export.Dim("batch")}},
-            )
+            program = torch.onnx.export(_traced(whole, pair), (pair,), dynamo=True, **_NAMES)
             model = program.model_proto
-        except UserError:
-            raise
         except Exception as error:  # the exporter raises many kinds
             raise _cannot_export(error) from error
     for key, value in metadata.items():
@@ -126,6 +117,18 @@ def compare_onnx(
         "same_answers": same / len(inputs),
         "accuracy": None if labels is None else right / len(inputs),
     }
+
+
+def _traced(whole: nn.Module, pair: Tensor) -> torch.export.ExportedProgram:
+    """The graph for a batch of any size. The lenient tracer takes `len(x)` for a constant; the strict one does not."""
+    shapes = {"inputs": {0: torch.export.Dim("batch")}}
+    try:
+        return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=False)
+    except Exception as lenient:  # the tracers raise many kinds
+        try:
+            return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=True)
+        except Exception:  # the first reason is the clearer one
+            raise lenient from None
 
 
 @contextlib.contextmanager

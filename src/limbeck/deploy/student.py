@@ -31,7 +31,7 @@ class Deployed(nn.Module):
     def forward(self, inputs: Any) -> Tensor:
         if isinstance(self.source, Tap) and not self.source.path:
             role = self.source.role
-            return self.cast.adapter(role).find_logits(self.cast.feed(role, inputs), role)
+            return self.cast.adapter_of(role).find_logits(self.cast.feed(role, inputs), role)
         return observe(self.cast, {"inputs": inputs}, [self.source], learns=tuple(self.cast.keys()))(self.source)
 
     def parameter_count(self, inputs: Any) -> int:

@@ -204,7 +204,9 @@ def hcl(
 
 
 @loss(source="Shu et al. 2021 (CWD), https://arxiv.org/abs/2011.13256; code open-mmlab/mmrazor cwd.py")
-def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, temperature: float = 1.0) -> Float[Tensor, "n"]:
+def cwd(
+    student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, temperature: float = 1.0
+) -> Float[Tensor, "n"]:
     """Channel-wise distillation: (T²/c) Σ_c KL(softmax_hw(F_t/T)‖softmax_hw(F_s/T)), each channel a distribution over space.
 
     student, teacher: maps or dense logits, equal shapes. temperature: T > 0; mmrazor's default 1 (the paper
@@ -218,9 +220,13 @@ def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *,
     return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(-1).mean(1)
 
 
-@loss(minimum=None, symmetric=True, source="Ahn et al. 2019 (VID), https://arxiv.org/abs/1904.05835; code HobbitLong/RepDistiller VID.py")
+@loss(minimum=None, symmetric=True, source="Ahn et al. 2019 (VID), https://arxiv.org/abs/1904.05835; code RepDistiller VID.py")
 def vid(
-    student: Float[Tensor, "n c *d"], teacher: Float[Tensor, "n c *d"], raw_variance: Float[Tensor, "c"], *, eps: float = 1e-5
+    student: Float[Tensor, "n c *d"],
+    teacher: Float[Tensor, "n c *d"],
+    raw_variance: Float[Tensor, "c"],
+    *,
+    eps: float = 1e-5,
 ) -> Float[Tensor, "n"]:
     """Variational information: mean of ½((μ − t)²/σ² + log σ²), σ²_c = softplus(raw_c) + eps. Not zero at a match.
 

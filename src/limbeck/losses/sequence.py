@@ -45,7 +45,7 @@ def ctc(
     return F.ctc_loss(log_q, filled, student_lengths, label_lengths, blank=blank, reduction="none")
 
 
-@loss(minimum=None, source="Kurata & Audhkhasi 2018, SLT")
+@loss(source="Kurata & Audhkhasi 2018, SLT")
 def delayed_kl(
     student: Float[Tensor, "n t classes"], teacher: Float[Tensor, "n t classes"], *, delay: int = 4, temperature: float = 1.0
 ) -> Float[Tensor, "n t"]:

@@ -4,6 +4,7 @@ from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
 from limbeck.taps import Tap
+from limbeck.transforms import attention_map
 
 PAPER = "Zagoruyko & Komodakis 2017, Paying More Attention to Attention, arXiv 1612.03928"
 LAYERS = ("layer1", "layer2", "layer3")
@@ -19,7 +20,9 @@ def attention(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), be
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise.
         beta: 1000, the authors' (their code halves it).
     """
-    return single_stage(task(), *_maps(losses.attention, at, teacher_at or at, beta / 2))
+    pairs = zip(at, teacher_at or at, strict=True)
+    maps = ((s, Tap("student", s).via(attention_map), Tap("teacher", t).via(attention_map).detach()) for s, t in pairs)
+    return single_stage(task(), *(Term(f"attention {s}", losses.mse, weight=beta / 2, student=a, teacher=b) for s, a, b in maps))
 
 
 @method(paper=PAPER, year=2017)
@@ -32,11 +35,7 @@ def attention_paper(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = 
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise.
         beta: 0.1, "10^3 divided by the elements of the map and the batch" for an 8x8 map at batch 128 (paper, 4.1).
     """
-    return single_stage(task(), *_maps(losses.attention_paper, at, teacher_at or at, beta / 2))
-
-
-def _maps(by, student_at, teacher_at, weight):  # type: ignore[no-untyped-def]
-    return tuple(
-        Term(f"attention {s}", by, weight=weight, student=Tap("student", s), teacher=Tap("teacher", t).detach())
-        for s, t in zip(student_at, teacher_at, strict=True)
-    )
+    pairs = zip(at, teacher_at or at, strict=True)
+    taps = ((s, Tap("student", s), Tap("teacher", t).detach()) for s, t in pairs)
+    by = losses.attention_paper
+    return single_stage(task(), *(Term(f"attention {s}", by, weight=beta / 2, student=a, teacher=b) for s, a, b in taps))

@@ -83,5 +83,5 @@ def fit_tree(
     else:
         targets = (scene(term.inputs["teacher"]) / temperature).softmax(-1)
     inputs = batch["inputs"]
-    prepare = cast.adapter(trains[0]).prepare
+    prepare = cast.adapter_of(trains[0]).prepare
     tree.fit(inputs if prepare is None else prepare(inputs), targets)

@@ -1,0 +1,215 @@
+"""What a frozen teacher says is computed once: sources of frozen roles become stored fields where that pays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.data.streams import Streams
+from limbeck.engine.check import _quiet
+from limbeck.knowledge import Key, Shelf, Store, code_of, identity, needed
+from limbeck.plan import Method, Stage
+from limbeck.roles import Cast, role_of
+from limbeck.taps import Field, Source, Tap, Via, leaves, modules_of, observe
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One source that is read from the store instead of its role: where, how large, how full it was."""
+
+    source: Source
+    field: str
+    shelf: Shelf
+    view: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided for one role in one stage, in words."""
+
+    stage: str
+    role: str
+    stored: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"stage {self.stage}: {self.role} {'is read from stored answers' if self.stored else 'runs live'} ({self.why})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method rewritten to stored fields, the batches that carry them, and the decisions in words."""
+
+    method: Method
+    draw: Any
+    decisions: tuple[Decision, ...]
+    stored: tuple[Stored, ...]
+
+
+def frozen_roles(method: Method) -> set[str]:
+    """Roles that nothing in the plan ever changes."""
+    named = {leaf.role for source in method.sources() for leaf in leaves(source) if isinstance(leaf, Tap)}
+    changed = {role_of(path) for stage in method.stages for path in stage.trains}
+    changed |= {a.role for stage in method.stages for a in (*stage.before, *stage.after_step) if hasattr(a, "role")}
+    return named - changed - set(method.parts)
+
+
+def plan(method: Method, cast: Cast, streams: Streams, store: Store, *, form: str = "float32") -> Plan:
+    """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
+
+    Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
+    augmentation). Results stay the same up to the storage form; float32 rounds nothing.
+    """
+    frozen = frozen_roles(method)
+    shelves: dict[Source, Stored] = {}
+    decisions: list[Decision] = []
+    stages = []
+    for stage in method.stages:
+        swap: dict[Source, Field] = {}
+        for role in sorted(frozen & _asked(stage)):
+            found, why = _storable(stage, role, frozen, streams)
+            made = _shelves(found, cast, streams, store, form, shelves) if found else None
+            if found and made is None:
+                why = "its answers do not fit into the store's limit"
+            decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
+            for item in made or ():
+                shelves[item.source] = item
+                swap[item.source] = Field(item.field)
+        stages.append(_rewritten(stage, swap))
+    rewritten = replace(method, stages=tuple(stages))
+    needed_now = tuple(shelves.values())
+    draw = Filling(streams, cast, needed_now) if needed_now else streams
+    return Plan(rewritten, draw, tuple(decisions), needed_now)
+
+
+def _asked(stage: Stage) -> set[str]:
+    terms = (term for update in stage.updates for term in update.terms)
+    return {leaf.role for term in terms for s in term.sources for leaf in leaves(s) if isinstance(leaf, Tap)}
+
+
+def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tuple[list[Source], str]:
+    """The largest sub-sources of a role that can be stored; none, with the reason, if one of them cannot."""
+    found: dict[Source, None] = {}
+    for update in stage.updates:
+        for term in update.terms:
+            for source in term.sources:
+                for part in _largest(source, role):
+                    views = {leaf.on for leaf in leaves(part) if isinstance(leaf, Tap)}
+                    if len(update.partitions) != 1 or len(views) != 1:
+                        return [], "its inputs are made or mixed while training"
+                    if streams.cycle is None and any(streams.views[v].ops for v in views):
+                        return [], "every epoch shows new views; give data.views = K to repeat K of them"
+                    found[part] = None
+    return list(found), ""
+
+
+def _largest(source: Source, role: str) -> list[Source]:
+    """Maximal sub-sources that depend on this role alone, through functions only."""
+    inside = list(leaves(source))
+    if not any(isinstance(leaf, Tap) and leaf.role == role for leaf in inside):
+        return []
+    pure = all(isinstance(leaf, Tap) and leaf.role == role for leaf in inside) and not list(modules_of(source))
+    if pure:
+        return [source]
+    assert isinstance(source, Via)
+    return [part for inner in source.sources for part in _largest(inner, role)]
+
+
+def _shelves(
+    sources: list[Source], cast: Cast, streams: Streams, store: Store, form: str, known: Mapping[Source, Stored]
+) -> list[Stored] | None:
+    rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
+    views = streams.cycle or 1
+    probe = streams(("train",), 0)
+    made = []
+    for source in sources:
+        if source in known:
+            made.append(known[source])
+            continue
+        role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
+        with _quiet(cast), torch.no_grad():
+            value = observe(cast, probe, [source])(source)
+        if not isinstance(value, Tensor) or len(value) != len(probe["index"]):
+            return None
+        facts = {
+            "role": identity(cast, role),
+            "source": str(source),
+            "code": code_of(source),
+            "view": f"{streams.views[view].named(view)!r}" if streams.views[view].ops else "as it is",
+            "view_seed": streams.view_seed if streams.views[view].ops else 0,
+            "data": streams.data.name,
+            "fingerprint": streams.data.fingerprint,
+            "layout": cast.adapter_of(role).channels_last,
+            "form": form,
+        }
+        shelf = store.shelf(Key(facts), tuple(value.shape[1:]), rows, views, form)
+        if shelf is None:
+            return None
+        size = needed(tuple(value.shape[1:]), rows, views, form)
+        made.append(Stored(source, f"stored {source}", shelf, view, size))
+    return made
+
+
+def _size_text(made: list[Stored]) -> str:
+    return f"{sum(item.bytes for item in made) / 2**20:.1f} MiB for {', '.join(str(item.source) for item in made)}"
+
+
+def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
+    if not swap:
+        return stage
+    updates = []
+    for update in stage.updates:
+        terms = tuple(term.but(inputs={k: replaced(s, swap) for k, s in term.inputs.items()},
+                               mask=None if term.mask is None else replaced(term.mask, swap)) for term in update.terms)  # fmt: skip
+        updates.append(replace(update, terms=terms) if update.partitions else update)
+    return replace(stage, updates=tuple(updates))
+
+
+def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
+    """The source with every occurrence of the swapped ones replaced."""
+    if source in swap:
+        return swap[source]
+    if isinstance(source, Via):
+        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources))
+    return source
+
+
+class Filling:
+    """Batches that carry stored answers; what is not known yet is asked of the role, once, and kept."""
+
+    def __init__(self, streams: Streams, cast: Cast, stored: tuple[Stored, ...]):
+        self.streams, self.cast, self.stored = streams, cast, stored
+
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]:
+        batch = dict(self.streams(partitions, position))
+        missing = []
+        for item in self.stored:
+            number = self._number(batch, item)
+            if bool(item.shelf.has(batch["index"], number).all()):
+                batch[item.field] = item.shelf.get(batch["index"], number)
+            else:
+                missing.append(item)
+        if missing:
+            self._fill(batch, missing)
+        return batch
+
+    def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]:
+        return self.streams.whole(partitions)
+
+    def _number(self, batch: Mapping[str, Any], item: Stored) -> int:
+        plain = not self.streams.views[item.view].ops
+        return 0 if plain or batch["view"] < 0 else int(batch["view"])
+
+    def _fill(self, batch: dict[str, Any], missing: list[Stored]) -> None:
+        with _quiet(self.cast), torch.no_grad():
+            device = next(self.cast.parameters()).device
+            seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            scene = observe(self.cast, seen, [item.source for item in missing], shorten=True)
+            for item in missing:
+                value = scene(item.source).detach().cpu()
+                number = self._number(batch, item)
+                item.shelf.put(batch["index"], number, value)
+                batch[item.field] = item.shelf.get(batch["index"], number)

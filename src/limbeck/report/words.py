@@ -1,0 +1,99 @@
+"""Numbers, weights and actions in plain words."""
+
+import math
+from typing import Any
+
+from limbeck.plan import Weight, choose, cosine, linear, ramp_up, weight_text
+from limbeck.roles import Follow, Load, Promote, Reinit
+
+
+def weight_words(weight: Weight) -> str:
+    """A term's weight as a person reads it.
+
+    >>> weight_words(linear(4, 1)), weight_words(0.1)
+    ('4 to 1', '× 0.1')
+    """
+    if isinstance(weight, linear | cosine):
+        bend = ", cosine" if isinstance(weight, cosine) else ""
+        over = f" by {100 * weight.over:.3g} %" if weight.over != 1 else ""
+        return f"{weight.start:g} to {weight.end:g}{bend}{over}"
+    if isinstance(weight, ramp_up):
+        return f"rises to {weight.end:g}"
+    if isinstance(weight, choose):
+        return f"{weight.weight:g} in 1 of {weight.of} steps"
+    text = weight_text(weight)
+    return f"× {text}" if isinstance(weight, int | float) else text
+
+
+def action_words(action: Any) -> str:
+    """An action on the cast as a sentence without its full stop."""
+    if isinstance(action, Promote):
+        return f"{action.role} becomes a frozen copy of {action.source}"
+    if isinstance(action, Reinit):
+        return f"{action.role} starts again from fresh random weights"
+    if isinstance(action, Follow):
+        return f"{action.role} follows {action.source} as its moving average (decay {action.decay:g})"
+    if isinstance(action, Load):
+        return f"{action.role} takes its weights from {action.path}"
+    return str(action)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share between 0 and 1 in percent; a dash where it is unknown.
+
+    >>> percent(0.9722), percent(None)
+    ('97.2 %', '–')
+    """
+    return "–" if not known(share) else f"{100 * share:.{digits}f} %"  # type: ignore[operator]
+
+
+def known(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def count(value: float | None) -> str:
+    """A whole number with thin spaces between the thousands.
+
+    >>> count(75290)
+    '75\\u202f290'
+    """
+    return "–" if not known(value) else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def bytes_words(value: float | None) -> str:
+    """Bytes in B, kB or MB (of 1000).
+
+    >>> bytes_words(303136)
+    '303 kB'
+    """
+    if not known(value):
+        return "–"
+    assert value is not None
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.0f} B"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number to `digits` significant places, without an exponent where it can be helped."""
+    if not known(value):
+        return "–"
+    assert value is not None
+    if value != 0 and (abs(value) >= 1e6 or abs(value) < 1e-4):
+        return f"{value:.{digits - 1}e}"
+    places = max(0, digits - 1 - (math.floor(math.log10(abs(value))) if value else 0))
+    text = f"{value:.{min(places, 8)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def seconds_words(value: float | None) -> str:
+    """A duration: 12.3 s, 4 min 10 s, 2 h 5 min."""
+    if not known(value):
+        return "–"
+    assert value is not None
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

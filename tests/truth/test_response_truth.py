@@ -1,0 +1,158 @@
+"""Losses on logits that golden.json does not hold, against numbers derived by hand and naive loops."""
+
+from math import exp, log
+
+import pytest
+import torch
+
+from limbeck import losses as L  # noqa: N812
+
+DOUBLE = torch.float64
+TIGHT = {"rtol": 1e-12, "atol": 1e-12}  # the same float64 sums in another order
+
+
+def draw(*shape, seed=0, scale=1.0):
+    return scale * torch.randn(shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(seed))
+
+
+def softmax(row, temperature=1.0):
+    powers = [exp(z / temperature) for z in row]
+    return [x / sum(powers) for x in powers]
+
+
+def naive_kl(p, q):
+    return sum(a * log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+S, T = draw(4, 5, seed=1), draw(4, 5, seed=2, scale=2.0)
+
+
+def per_row(function):
+    return torch.tensor([function(s, t) for s, t in zip(S.tolist(), T.tolist(), strict=True)], dtype=DOUBLE)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_kl_both_ways(temperature):
+    forward = per_row(lambda s, t: naive_kl(softmax(t, temperature), softmax(s, temperature)))
+    backward = per_row(lambda s, t: naive_kl(softmax(s, temperature), softmax(t, temperature)))
+    torch.testing.assert_close(L.kl(S, T, temperature=temperature), forward, **TIGHT)
+    torch.testing.assert_close(L.reverse_kl(S, T, temperature=temperature), backward, **TIGHT)
+    torch.testing.assert_close(L.soft_target(S, T, temperature=temperature), temperature**2 * forward, **TIGHT)
+
+
+def test_kl_is_infinitely_patient():
+    """Opposed certainty: KL = 200 (p puts all on a class with log q = -200), in half precision too."""
+    s = torch.tensor([[100.0, -100.0]], dtype=torch.float16)
+    assert L.kl(s, -s).item() == pytest.approx(200)
+    assert L.reverse_kl(s, -s).item() == pytest.approx(200)
+
+
+def test_cross_entropies():
+    expected = per_row(lambda s, t: -sum(p * log(q) for p, q in zip(softmax(t, 2.0), softmax(s, 2.0), strict=True)))
+    torch.testing.assert_close(L.soft_cross_entropy(S, T, temperature=2.0), expected, **TIGHT)
+    torch.testing.assert_close(L.soft_target_cross_entropy(S, T, temperature=2.0), 4 * expected, **TIGHT)
+    torch.testing.assert_close(L.soft_labels_cross_entropy(S / 2, (T / 2).softmax(-1)), expected, **TIGHT)
+    torch.testing.assert_close(L.kl_to_probabilities(S / 2, (T / 2).softmax(-1)), L.kl(S, T, temperature=2.0), **TIGHT)
+
+
+def test_kl_to_a_hard_label_is_its_cross_entropy():
+    hard = torch.eye(5, dtype=DOUBLE)[[0, 3, 3, 1]]
+    torch.testing.assert_close(L.kl_to_probabilities(S, hard), L.cross_entropy(S, torch.tensor([0, 3, 3, 1])), **TIGHT)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_cross_entropy_is_torchs(smoothing):
+    labels = torch.tensor([0, 3, -100, 1])
+    torchs = torch.nn.functional.cross_entropy(S, labels, label_smoothing=smoothing, reduction="none")
+    torch.testing.assert_close(L.cross_entropy(S, labels, label_smoothing=smoothing), torchs, **TIGHT)
+    given = T.softmax(-1)
+    torchs = torch.nn.functional.cross_entropy(S, given, label_smoothing=smoothing, reduction="none")
+    torch.testing.assert_close(L.cross_entropy(S, given, label_smoothing=smoothing), torchs, **TIGHT)
+
+
+def test_squared_differences():
+    square = per_row(lambda s, t: sum((a - b) ** 2 for a, b in zip(s, t, strict=True)))
+    torch.testing.assert_close(L.logit_mse(S, T), square / 5, **TIGHT)
+    torch.testing.assert_close(L.logit_regression(S, T), square / 2, **TIGHT)
+    expected = per_row(lambda s, t: sum((a - b) ** 2 for a, b in zip(softmax(s), softmax(t), strict=True)) / 5)
+    torch.testing.assert_close(L.probability_mse(S, T), expected, **TIGHT)
+
+
+def test_dkd_splits_the_kl():
+    """KL = KL(binary) + (1 - p_y) KL(non-target): the identity the paper starts from."""
+    labels = torch.tensor([0, 3, 3, 1])
+    p_y = T.softmax(-1).gather(1, labels[:, None])[:, 0]
+    target = L.dkd_target(S, T, labels, temperature=1.0)
+    others = L.dkd_nontarget(S, T, labels, temperature=1.0)
+    torch.testing.assert_close(target + (1 - p_y) * others, L.kl(S, T), **TIGHT)
+
+
+def test_dkd_keeps_its_precision_when_the_teacher_is_certain():
+    """1 - p_y = 2e-44 would round to 0 in float32; the logsumexp complement keeps KL(non-target) and its gradient."""
+    z = torch.tensor([[100.0, 1.0, 0.0]], dtype=torch.float32)
+    s = torch.zeros(1, 3, requires_grad=True)
+    value = L.dkd_nontarget(s, z, torch.tensor([0]), temperature=1.0)
+    p = 1 / (1 + exp(-1))
+    assert value.item() == pytest.approx(p * log(2 * p) + (1 - p) * log(2 * (1 - p)), rel=1e-5)
+    assert L.dkd_target(s, z, torch.tensor([0]), temperature=1.0).item() == pytest.approx(log(3), rel=1e-5)
+
+
+def test_generalised_jsd_normalised_is_continuous():
+    for end, limit in ((1e-7, L.kl(S, T)), (1 - 1e-7, L.reverse_kl(S, T))):
+        # the remainder is of order beta
+        torch.testing.assert_close(L.jsd(S, T, beta=end, normalised=True), limit, rtol=1e-5, atol=1e-6)
+    assert (L.jsd(S, T, beta=1e-7) < 1e-5).all()
+    assert (L.jsd(S, T) <= log(2)).all()
+
+
+def test_jsd_refuses_a_beta_outside():
+    with pytest.raises(ValueError, match="jsd: beta is 1.5; give a number from 0 to 1"):
+        L.jsd(S, T, beta=1.5)
+
+
+@pytest.mark.parametrize("alpha, beta", [(0.6, 0.0), (0.0, 0.6), (0.6, -0.6), (0.0, 0.0)])
+def test_alpha_beta_limits_are_limits(alpha, beta):
+    h = 1e-5  # the general form a step away from the limit on both sides; its remainder is of order h
+    near = [L.alpha_beta(S, T, alpha=alpha + a, beta=beta + b) for a, b in ((h, 2 * h), (-h, -2 * h))]
+    torch.testing.assert_close(L.alpha_beta(S, T, alpha=alpha, beta=beta), sum(near) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_dist_ignores_what_correlation_ignores():
+    p = torch.tensor([[0.1, 0.2, 0.7]], dtype=DOUBLE)
+    shrunk = 0.5 * p + 0.5 / 3
+    torch.testing.assert_close(L.dist_inter(p.log(), shrunk.log()), torch.zeros(1, dtype=DOUBLE), **TIGHT)
+
+
+def test_uld_pads_the_shorter_vocabulary():
+    # (.5 .5) against (.5 .25 .25): |0| + |.25| + |.25|
+    s, t = torch.zeros(1, 2, dtype=DOUBLE), torch.tensor([[0.25, 0.5, 0.25]], dtype=DOUBLE).log()
+    torch.testing.assert_close(L.uld(s, t), torch.tensor([0.5], dtype=DOUBLE), **TIGHT)
+    torch.testing.assert_close(L.uld(t, s), torch.tensor([0.5], dtype=DOUBLE), **TIGHT)
+
+
+def test_adversarial_values():
+    x = torch.tensor([-2.0, 0.0, 3.0], dtype=DOUBLE)
+    torch.testing.assert_close(L.real(x), torch.tensor([log(1 + exp(2)), log(2), log(1 + exp(-3))], dtype=DOUBLE), **TIGHT)
+    torch.testing.assert_close(L.fake(x), L.real(-x), **TIGHT)
+    torch.testing.assert_close(L.real_squares(x), torch.tensor([9.0, 1.0, 4.0], dtype=DOUBLE), **TIGHT)
+    torch.testing.assert_close(L.fake_squares(x), torch.tensor([4.0, 0.0, 9.0], dtype=DOUBLE), **TIGHT)
+
+
+def test_masks():
+    total, count = L.masked_sum(torch.tensor([1.0, float("nan"), 3.0]), torch.tensor([1, 0, 1]))
+    assert (total.item(), count.item()) == (4.0, 2.0)
+    values = torch.tensor([1.0, float("nan")], requires_grad=True)
+    (gradient,) = torch.autograd.grad(L.masked_mean(values, torch.tensor([True, False])), values)
+    assert gradient.tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match=r"values \(2,\) and mask \(2, 1\) differ"):
+        L.masked_sum(values, torch.ones(2, 1))
+    total, count = L.masked_sum(torch.zeros(0))
+    assert (total / count).item() == 0
+
+
+def test_loss_module_is_the_masked_mean():
+    module = L.Loss(L.kl, temperature=2.0)
+    keep = torch.tensor([True, False, True, False])
+    torch.testing.assert_close(module(S, T), L.kl(S, T, temperature=2.0).mean())
+    torch.testing.assert_close(module(S, T, mask=keep), L.kl(S, T, temperature=2.0)[keep].mean())
+    assert repr(module) == "Loss(kl, temperature=2.0)" and not list(module.parameters())
