@@ -14,57 +14,100 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Text = Annotated[str | None, typer.Option()]
+RecipeFile = Annotated[Path | None, typer.Option(help="TOML recipe; options given here win over it")]
+DataName = Annotated[str | None, typer.Option(help="data set by name, or a path")]
+DataPath = Annotated[str | None, typer.Option(help="folder with the data set's files")]
+Augment = Annotated[str | None, typer.Option(help="crop,flip,cutout:8,mixup:0.2,randaugment,...")]
+Teacher = Annotated[str | None, typer.Option(help="built-in name, package.module:factory, transformers:NAME")]
+TeacherWeights = Annotated[str | None, typer.Option(help="safetensors or state_dict file")]
+Student = Annotated[str | None, typer.Option(help="like --teacher")]
+StudentWeights = Annotated[str | None, typer.Option(help="to start from")]
+MethodName = Annotated[str | None, typer.Option(help="a name of `limbeck methods`")]
+Number = Annotated[float | None, typer.Option()]
+Whole = Annotated[int | None, typer.Option()]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="any setting: train.schedule=cosine, method.temperature=2, student.width=16")
+]
+
+# setting of the recipe -> option of the command line
+SETTINGS = {"data.name": "data", "data.path": "data_path", "data.augment": "augment", "teacher.weights": "teacher_weights",
+            "student.weights": "student_weights", "train.epochs": "epochs", "train.batch": "batch", "train.lr": "lr", "seed": "seed",
+            "alpha": "alpha", "baseline": "baseline", "tensorboard": "tensorboard"}  # fmt: skip
 
 
 @app.command()
 def distill(
-    recipe: Annotated[Path | None, typer.Option(help="TOML recipe; options given here win over it")] = None,
-    data: Annotated[str | None, typer.Option(help="data set by name, or a path")] = None,
-    data_path: Annotated[str | None, typer.Option(help="folder with the data set's files")] = None,
-    augment: Annotated[str | None, typer.Option(help="crop,flip,cutout:8,mixup:0.2,randaugment,...")] = None,
-    teacher: Annotated[str | None, typer.Option(help="built-in name, package.module:factory, transformers:NAME")] = None,
-    teacher_weights: Annotated[str | None, typer.Option(help="safetensors or state_dict file")] = None,
-    student: Annotated[str | None, typer.Option(help="like --teacher")] = None,
-    student_weights: Annotated[str | None, typer.Option(help="to start from")] = None,
-    method: Annotated[str | None, typer.Option(help="a name of `limbeck methods`")] = None,
-    epochs: Annotated[float | None, typer.Option()] = None,
-    batch: Annotated[int | None, typer.Option()] = None,
-    lr: Annotated[float | None, typer.Option()] = None,
-    seed: Annotated[int | None, typer.Option()] = None,
+    recipe: RecipeFile = None,
+    data: DataName = None,
+    data_path: DataPath = None,
+    augment: Augment = None,
+    teacher: Teacher = None,
+    teacher_weights: TeacherWeights = None,
+    student: Student = None,
+    student_weights: StudentWeights = None,
+    method: MethodName = None,
+    epochs: Number = None,
+    batch: Whole = None,
+    lr: Number = None,
+    seed: Whole = None,
     alpha: Annotated[float | None, typer.Option(help="weight of size against accuracy in the score")] = None,
     baseline: Annotated[bool | None, typer.Option(help="also train the student alone")] = None,
     tensorboard: Annotated[bool | None, typer.Option(help="also write curves for TensorBoard")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="any setting: train.schedule=cosine, method.temperature=2, student.width=16")
-    ] = None,
+    set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: a new one under runs/")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the unfinished run in --out")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
-    from limbeck import recipe as recipes
     from limbeck.progress import Display
     from limbeck.run import Run, open_folder
 
-    settings: dict[str, Any] = recipes.load(recipe) if recipe is not None else {}
-    _choose_model(settings, "teacher", teacher)
-    _choose_model(settings, "student", student)
-    if method is not None and settings.get("method", {}).get("name") != method:
-        settings["method"] = {"name": method}
-    chosen = {"data.name": data, "data.path": data_path, "data.augment": augment, "teacher.weights": teacher_weights,
-              "student.weights": student_weights, "train.epochs": epochs, "train.batch": batch, "train.lr": lr, "seed": seed,
-              "alpha": alpha, "baseline": baseline, "tensorboard": tensorboard}  # fmt: skip
-    for key, value in chosen.items():
-        if value is not None:
-            recipes.assign(settings, key, value)
-    for word in set_ or []:
-        _set(settings, word)
-    checked = recipes.make(settings, str(recipe) if recipe is not None else "the settings")
+    checked = _recipe(locals())
     folder = open_folder(out, checked, resume)
     with Display(quiet=quiet) as display:
         card = Run(checked, folder, listen=display.hear).go()
     display.show(card, folder)
+
+
+@app.command()
+def plan(
+    recipe: RecipeFile = None,
+    data: DataName = None,
+    data_path: DataPath = None,
+    augment: Augment = None,
+    teacher: Teacher = None,
+    teacher_weights: TeacherWeights = None,
+    student: Student = None,
+    student_weights: StudentWeights = None,
+    method: MethodName = None,
+    epochs: Number = None,
+    batch: Whole = None,
+    lr: Number = None,
+    seed: Whole = None,
+    set_: Settings = None,
+) -> None:
+    """Say what a run would store, run live and cost in time and memory; train nothing."""
+    from limbeck.storing import foresee
+
+    foresee(_recipe(locals()))
+
+
+def _recipe(given: dict[str, Any]) -> Any:
+    """The checked recipe of a command's options: the file first, then models and method, then single settings."""
+    from limbeck import recipe as recipes
+
+    path = given["recipe"]
+    settings: dict[str, Any] = recipes.load(path) if path is not None else {}
+    _choose_model(settings, "teacher", given["teacher"])
+    _choose_model(settings, "student", given["student"])
+    if given["method"] is not None and settings.get("method", {}).get("name") != given["method"]:
+        settings["method"] = {"name": given["method"]}
+    for key, option in SETTINGS.items():
+        if given.get(option) is not None:
+            recipes.assign(settings, key, given[option])
+    for word in given["set_"] or []:
+        _set(settings, word)
+    return recipes.make(settings, str(path) if path is not None else "the settings")
 
 
 def _choose_model(settings: dict[str, Any], role: str, name: str | None) -> None:
@@ -148,3 +191,35 @@ def models() -> None:
     from limbeck.models import names
 
     typer.echo("\n".join(names()))
+
+
+store = typer.Typer(help="Stored teacher answers: list, verify, prune.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(store, name="store")
+StorePath = Annotated[Path | None, typer.Option(help="folder; default: $LIMBECK_STORE or the user's cache")]
+
+
+@store.command("list")
+def store_list(path: StorePath = None) -> None:
+    """What is stored: source, data, view, how full, how large, when last used."""
+    from limbeck import storing
+
+    storing.show(storing.Store(path))
+
+
+@store.command("verify")
+def store_verify(path: StorePath = None) -> None:
+    """Check every stored answer; damaged ones are emptied and computed again by the next run."""
+    from limbeck import storing
+
+    storing.verify(storing.Store(path))
+
+
+@store.command("prune")
+def store_prune(
+    limit_gb: Annotated[float, typer.Option(help="largest size to keep, in GiB; longest unused go first")] = 0.0, path: StorePath = None
+) -> None:
+    """Remove stored answers, longest unused first, until the limit is kept."""
+    from limbeck import storing
+
+    removed = storing.Store(path).prune(int(limit_gb * 2**30), print)
+    typer.echo(f"{removed / 2**20:.1f} MiB removed")

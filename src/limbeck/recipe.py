@@ -61,6 +61,18 @@ class TrainSettings(_Settings):
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     accumulate: int = Field(1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = "float32"
+    layout: Literal["auto", "channels_last", "contiguous"] = Field(
+        "auto", description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more"
+    )
+
+
+class StoreSettings(_Settings):
+    """Stored teacher answers: what a frozen model says of a view is computed once and kept on disk."""
+
+    use: bool = Field(True, description="false: frozen models always run live")
+    path: str | None = Field(None, description="folder; default: $LIMBECK_STORE or the user's cache")
+    limit_gb: float = Field(4.0, gt=0, description="largest size on disk in GiB; what does not fit runs live")
+    form: Literal["float32", "float16"] = "float32"
 
 
 class Recipe(_Settings):
@@ -79,6 +91,7 @@ class Recipe(_Settings):
     roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further roles of the method by name")
     method: MethodSettings = Field(default_factory=MethodSettings)  # type: ignore[arg-type]
     train: TrainSettings = Field(default_factory=TrainSettings)  # type: ignore[arg-type]
+    store: StoreSettings = Field(default_factory=StoreSettings)  # type: ignore[arg-type]
 
 
 def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:

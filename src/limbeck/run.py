@@ -18,8 +18,10 @@ from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
+from limbeck.engine.planner import Plan, plan
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.knowledge import Store
 from limbeck.methods import alone, alone_tree
 from limbeck.plan import Method
 from limbeck.recipe import Recipe, dump
@@ -49,9 +51,9 @@ class Run:
     def go(self) -> dict[str, Any]:
         """Do the run, or what is left of it, and return its card."""
         method = self.method or method_of(self.recipe.method.model_dump())
-        data = self.data or self._load_data()
+        data = self.data or self.load_data()
         self.say_all(data.notes)
-        cast = self._cast(method, data)
+        cast = self.make_cast(method, data)
         self._write_settings(method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
@@ -68,7 +70,7 @@ class Run:
 
     # ---------------------------------------------------------------- parts of a run
 
-    def _load_data(self) -> Data:
+    def load_data(self) -> Data:
         d = self.recipe.data
         return load(
             d.name,
@@ -81,7 +83,7 @@ class Run:
             on_progress=lambda *facts: self.listen("download", {"facts": facts}),
         )
 
-    def _cast(self, method: Method, data: Data) -> Cast:
+    def make_cast(self, method: Method, data: Data) -> Cast:
         cast = Cast({})
         names = list(method.roles())
         if "teacher" not in names and self._has_weights("teacher", method):
@@ -90,9 +92,15 @@ class Run:
             module, adapter = self._role(role, method, data)
             cast.add(role, module, adapter)
         inputs = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
+        self._lay_out(cast, data)
         for role in cast:
             check_classes(cast, role, inputs, data)
         return cast
+
+    def _lay_out(self, cast: Cast, data: Data) -> None:
+        layout = self.recipe.train.layout
+        if layout == "channels_last" or (layout == "auto" and len(data.shape) == 3 and min(data.shape[1:]) >= 16):
+            cast.lay_out()
 
     def _role(self, role: str, method: Method, data: Data) -> tuple[nn.Module, Adapter]:
         if role in self.given:
@@ -102,7 +110,18 @@ class Run:
     def _has_weights(self, role: str, method: Method) -> bool:
         return role in self.given or settings_for(role, method, self.recipe).weights is not None
 
-    def _fit(self, streams: Streams, role: str, method: Method) -> Fit:
+    def streams(self, data: Data, method: Method) -> Streams:
+        return Streams(
+            data,
+            size=self.recipe.train.batch,
+            seed=self.recipe.seed,
+            augment=self.recipe.data.augment,
+            views=method.views,
+            cycle=self.recipe.data.views,
+            workers=self.recipe.data.workers,
+        )
+
+    def fit(self, streams: Streams, role: str, method: Method) -> Fit:
         t = self.recipe.train
         own = settings_for(role, method, self.recipe) if role not in ("student", "baseline") else None
         epochs = (own.epochs if own else None) or t.epochs
@@ -118,26 +137,19 @@ class Run:
     def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Trained:
         """Train one method, unless an earlier go at this run has: then load what it left."""
         weights, facts = self.folder / "weights" / f"{who}.safetensors", self.folder / "weights" / f"{who}.json"
-        streams = Streams(
-            data,
-            size=self.recipe.train.batch,
-            seed=self.recipe.seed,
-            augment=self.recipe.data.augment,
-            views=method.views,
-            cycle=self.recipe.data.views,
-            workers=self.recipe.data.workers,
-        )
-        fit = self._fit(streams, who, method)
+        streams = self.streams(data, method)
+        fit = self.fit(streams, who, method)
         if facts.exists():
             trained = Trained(**json.loads(facts.read_text(encoding="utf-8")))
             _load_phase(method, cast, streams, weights, self.recipe.seed)
             self.listen("say", {"text": f"{who}: already trained"})
             return trained
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
+        planned = self._plan(method, cast, streams)
         trained = engine.train(
-            method,
+            planned.method,
             cast,
-            streams,
+            planned.draw,
             fit,
             seed=self.recipe.seed,
             folder=self.folder / "checkpoints" / who,
@@ -151,6 +163,17 @@ class Run:
             old.unlink()
         return trained
 
+    def _plan(self, method: Method, cast: Cast, streams: Streams) -> Plan:
+        """What frozen roles say is read from the store where it fits; said in words."""
+        settings = self.recipe.store
+        store = Store(None if settings.path is None else Path(settings.path), limit=int(settings.limit_gb * 2**30))
+        if not settings.use:
+            return Plan(method, streams, (), ())
+        planned = plan(method, cast, streams, store, form=settings.form, say=lambda text: self.listen("say", {"text": text}))
+        for decision in planned.decisions:
+            self.listen("say", {"text": str(decision)})
+        return planned
+
     def _baseline(self, method: Method, data: Data, phases: dict[str, Trained]) -> Deployed:
         """The student's own architecture and initial weights, trained on the labels alone."""
         module, adapter = self._role("student", method, data)
@@ -159,6 +182,7 @@ class Run:
 
             module = copy.deepcopy(module)
         cast = Cast({"student": module}, {"student": adapter})
+        self._lay_out(cast, data)
         plain = alone() if any(True for _ in module.parameters()) else alone_tree()
         phases["baseline"] = self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)

@@ -61,6 +61,15 @@ class Streams:
         (name,) = partitions
         return Batches(self.data[name], self.data, size=self.size, seed=self.seed, views=self.views).whole()
 
+    def in_order(self, partition: str, view: int, size: int) -> Iterator[Batch]:
+        """One view of every sample of a partition, in order, in chunks of `size`."""
+        part = self.data[partition]
+        batches = Batches(
+            part, self.data, size=size, seed=self.seed, views=self.views, shuffle=False, cycle=self.cycle, view_seed=self.view_seed
+        )
+        stream = batches.stream(view * len(batches))
+        return (next(stream) for _ in range(len(batches)))
+
     def _batches(self, partitions: tuple[str, ...]) -> Batches | Mixture:
         if partitions not in self._made:
             size = max(1, self.size // len(partitions))

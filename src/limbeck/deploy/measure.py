@@ -4,7 +4,7 @@ import contextlib
 import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,12 @@ def latency(
 
 
 def module_latency(
-    module: Callable[[Tensor], Any], example: Tensor, threads: int = 1, **settings: Any
+    module: Callable[[Any], Any], example: Any, threads: int = 1, **settings: Any
 ) -> dict[str, float | int]:
     """Time a module's answer to `example` (batch, ...) in evaluation mode, without gradients.
 
     Args:
-        module: a module, or any function of the inputs. threads: of torch, for the measurement only.
+        module: a module, or any function of the inputs. example: what it is called with. threads: of torch, for the measurement only.
         settings: warm_up, repeats, seconds of `latency`.
 
     Returns:
@@ -66,7 +66,7 @@ def module_latency(
             measured = latency(lambda: module(example), **settings)
     finally:
         torch.set_num_threads(before)
-    return {**measured, "threads": threads, "batch": len(example)}
+    return {**measured, "threads": threads, "batch": _batch(example)}
 
 
 def onnx_latency(
@@ -77,6 +77,12 @@ def onnx_latency(
     feed = {session.get_inputs()[0].name: example.detach().cpu().numpy()}
     measured = latency(lambda: session.run(None, feed), **settings)
     return {**measured, "threads": threads, "batch": len(example)}
+
+
+def _batch(example: Any) -> int:
+    while not isinstance(example, Tensor):
+        example = next(iter(example.values() if isinstance(example, Mapping) else example))
+    return len(example)
 
 
 def sizes(module: nn.Module) -> dict[str, int]:

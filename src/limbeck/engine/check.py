@@ -40,7 +40,7 @@ def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
         if name in cast:
             continue
         device = next((p.device for p in cast.parameters()), torch.device("cpu"))
-        with _quiet(cast), torch.no_grad():
+        with quiet(cast), torch.no_grad():
             scene = observe(cast, batch, part.like)
             probed = [scene(source) for source in part.like]
         cast.add(name, part.build(*probed).to(device))
@@ -88,7 +88,7 @@ def _check_update(stage: Stage, update: Update, cast: Cast, batch: Mapping[str, 
         parameter.requires_grad_(True)
     reached: set[int] = set()
     try:
-        with _quiet(cast), torch.enable_grad():
+        with quiet(cast), torch.enable_grad():
             scene = observe(cast, batch, sources_of(update.terms), learns=update.trains)
             for term in update.terms:
                 reached |= _reach(f"{where}, term {term.name!r}", evaluate_term(term, scene)[0], wanted, update.trains)
@@ -111,7 +111,7 @@ def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[st
     return hit
 
 
-class _quiet:  # noqa: N801
+class quiet:  # noqa: N801
     """Evaluation mode and the random state kept, so that a probe leaves no trace."""
 
     def __init__(self, cast: Cast):

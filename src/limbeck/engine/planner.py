@@ -1,6 +1,6 @@
 """What a frozen teacher says is computed once: sources of frozen roles become stored fields where that pays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.streams import Streams
-from limbeck.engine.check import _quiet
+from limbeck.engine.check import quiet
 from limbeck.knowledge import Key, Shelf, Store, code_of, identity, needed
 from limbeck.plan import Method, Stage
 from limbeck.roles import Cast, role_of
@@ -57,7 +57,18 @@ def frozen_roles(method: Method) -> set[str]:
     return named - changed - set(method.parts)
 
 
-def plan(method: Method, cast: Cast, streams: Streams, store: Store, *, form: str = "float32") -> Plan:
+CHUNK = 256  # samples per forward when the store is filled
+
+
+def plan(
+    method: Method,
+    cast: Cast,
+    streams: Streams,
+    store: Store,
+    *,
+    form: str = "float32",
+    say: Callable[[str], None] = lambda text: None,
+) -> Plan:
     """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
 
     Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
@@ -81,7 +92,7 @@ def plan(method: Method, cast: Cast, streams: Streams, store: Store, *, form: st
         stages.append(_rewritten(stage, swap))
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
-    draw = Filling(streams, cast, needed_now) if needed_now else streams
+    draw = Filling(streams, cast, needed_now, say) if needed_now else streams
     return Plan(rewritten, draw, tuple(decisions), needed_now)
 
 
@@ -130,7 +141,7 @@ def _shelves(
             made.append(known[source])
             continue
         role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
-        with _quiet(cast), torch.no_grad():
+        with quiet(cast), torch.no_grad():
             value = observe(cast, probe, [source])(source)
         if not isinstance(value, Tensor) or len(value) != len(probe["index"]):
             return None
@@ -178,38 +189,47 @@ def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
 
 
 class Filling:
-    """Batches that carry stored answers; what is not known yet is asked of the role, once, and kept."""
+    """Batches that carry stored answers. What is missing of a view is computed once for the whole partition,
+    in a fixed order and fixed chunks, so that the stored bits do not depend on who asked first."""
 
-    def __init__(self, streams: Streams, cast: Cast, stored: tuple[Stored, ...]):
-        self.streams, self.cast, self.stored = streams, cast, stored
+    def __init__(self, streams: Streams, cast: Cast, stored: tuple[Stored, ...], say: Callable[[str], None]):
+        self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
+        self._known: set[tuple[str, str, int]] = set()
 
     def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]:
         batch = dict(self.streams(partitions, position))
-        missing = []
+        if len(partitions) > 1:
+            return batch
+        self._ensure(partitions[0], batch["view"])
         for item in self.stored:
-            number = self._number(batch, item)
-            if bool(item.shelf.has(batch["index"], number).all()):
-                batch[item.field] = item.shelf.get(batch["index"], number)
-            else:
-                missing.append(item)
-        if missing:
-            self._fill(batch, missing)
+            batch[item.field] = item.shelf.get(batch["index"], self._number(item, batch["view"]))
         return batch
 
     def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]:
         return self.streams.whole(partitions)
 
-    def _number(self, batch: Mapping[str, Any], item: Stored) -> int:
-        plain = not self.streams.views[item.view].ops
-        return 0 if plain or batch["view"] < 0 else int(batch["view"])
+    def _number(self, item: Stored, view: int) -> int:
+        return max(view, 0) if self.streams.views[item.view].ops else 0
 
-    def _fill(self, batch: dict[str, Any], missing: list[Stored]) -> None:
-        with _quiet(self.cast), torch.no_grad():
-            device = next(self.cast.parameters()).device
-            seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            scene = observe(self.cast, seen, [item.source for item in missing], shorten=True)
-            for item in missing:
-                value = scene(item.source).detach().cpu()
-                number = self._number(batch, item)
-                item.shelf.put(batch["index"], number, value)
-                batch[item.field] = item.shelf.get(batch["index"], number)
+    def _ensure(self, partition: str, view: int) -> None:
+        wanted = [i for i in self.stored if (i.field, partition, self._number(i, view)) not in self._known]
+        rows = self.streams.data[partition].index
+        missing = [i for i in wanted if not bool(i.shelf.has(rows, self._number(i, view)).all())]
+        for item in wanted:
+            if item.shelf.damaged:
+                self.say(f"{item.shelf.damaged} stored answers of {item.source} were damaged and are computed again")
+                item.shelf.damaged = 0
+        if missing:
+            self._fill(partition, view, missing)
+        self._known |= {(i.field, partition, self._number(i, view)) for i in wanted}
+
+    def _fill(self, partition: str, view: int, missing: list[Stored]) -> None:
+        device = next(self.cast.parameters()).device
+        with quiet(self.cast), torch.no_grad():
+            for batch in self.streams.in_order(partition, max(view, 0), CHUNK):
+                if all(bool(i.shelf.has(batch["index"], self._number(i, view)).all()) for i in missing):
+                    continue
+                seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+                scene = observe(self.cast, seen, [item.source for item in missing], shorten=True)
+                for item in missing:
+                    item.shelf.put(batch["index"], self._number(item, view), scene(item.source))

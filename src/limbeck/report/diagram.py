@@ -57,7 +57,7 @@ def _header(method: Method, body: list[str]) -> float:
     arguments = ", ".join(f"{k}={v!r}" for k, v in method.arguments.items())
     y = 28.0
     body.append(_text(MARGIN, y, method.name or "method", "s"))
-    lines = [(arguments, "c"), (f"{method.year}  {method.paper}" if method.paper else "", ""), (str(taxonomy(method)), "")]
+    lines = [(arguments, "c"), (f"{method.year or ''}  {method.paper}".strip(), ""), (str(taxonomy(method)), "")]
     for line, css in lines:
         for row in _wrapped(line, WIDTH - 2 * MARGIN, css):
             y += LINE
@@ -187,7 +187,8 @@ def _head(box: Box, number: int, head: str, left: float, right: float, line: flo
     name, tab, beside = head.partition("\t")
     if tab:
         name = _fit(name, width - SANS * len(beside) - 10, BOLD)
-        return _text(left + 8, line, name, "t") + _text(right - 8, line, _fit(beside, width - 40, SANS), "n e")
+        weight = _text(right - 8, line, _fit(beside, width - 40, SANS), "n e") if beside else ""
+        return _text(left + 8, line, name, "t") + weight
     if number:
         return _text(left + 8, line, _fit(head, width, MONO), "c" if box.kind == "term" else "n")
     return _text(left + 8, line, _fit(head, width, BOLD), "t")

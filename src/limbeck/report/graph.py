@@ -12,7 +12,7 @@ from limbeck.report.words import weight_words
 from limbeck.roles import Follow, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves
 
-ROW, GAP, PAD = 17, 14, 7
+ROW, GAP, PAD, TERM = 17, 14, 7, 218  # TERM: width for text in a term's box
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Graph:
     def _add_term(self, key: str, term: Term) -> None:
         by = call_text(term.by)
         weight = weight_words(term.weight)
-        first, *more = textwrap.wrap(term.name, max(12, 26 - len(weight))) or [""]
+        first, *more = textwrap.wrap(term.name, max(9, int((TERM - 10 - 6.5 * len(weight)) / 7.5))) or [""]
         head = (f"{first}\t{weight}", *(f"{line}\t" for line in more), by)  # a tab: name at the left, weight at the right
         box = Box("term", self.depth + 2, head, full=str(term))
         self.boxes[key] = box

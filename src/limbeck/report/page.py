@@ -1,1 +1,175 @@
-def write_report(folder): ...
+"""The page of a run: one self-contained HTML file, made from the run folder alone."""
+
+import base64
+import hashlib
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from limbeck.evaluate.figures import accuracy, calibration_error
+from limbeck.files import atomic_write
+from limbeck.report.curves import TERMS, accuracy_curves, accuracy_points, legend, term_curves, term_points
+from limbeck.report.differ import differing
+from limbeck.report.figures import CELLS, class_bars, confusion_chart, cost_chart, reliability_chart
+from limbeck.report.headline import headline
+from limbeck.report.read import RunView, read_run
+from limbeck.report.table import COLUMNS, cells, latency_note, relations
+from limbeck.report.words import bytes_words, number, percent
+
+HERE = Path(__file__).parent
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html` into a run folder from what the folder holds, and return its path.
+
+    The page needs nothing else: no network, no other file. Pieces that the folder lacks are left out with a
+    sentence. Everything that came from a user is escaped; a content security policy lets only our own script run.
+
+    Raises:
+        UserError: it is no run folder, or cannot be written to.
+    """
+    folder = Path(folder)
+    target = folder / "report.html"
+    html = render(read_run(folder))
+    with atomic_write(target, text=True) as file:
+        file.write(html)
+    return target
+
+
+def render(view: RunView) -> str:
+    """The page's HTML for what was read."""
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    card = view.card
+    method, data = card.get("method") or {}, card.get("data") or {}
+    return _template().render(
+        title=f"{method.get('name') or 'run'} on {data.get('name') or 'its data'}",
+        card=card,
+        method=method,
+        data=data,
+        words=headline(view),
+        tiles=relations(card),
+        columns=COLUMNS,
+        rows=[(who, model.get("model", ""), cells(model)) for who, model in view.models.items()],
+        latency_note=latency_note(card),
+        onnx=_onnx_words(card),
+        sections=_sections(view),
+        svg=Markup(view.svg),
+        recipe=view.recipe,
+        environment=view.environment,
+        commands=_commands(view),
+        missing=view.missing,
+        notes=[str(note) for note in (*(card.get("notes") or ()), *(data.get("notes") or ()))],
+        policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
+        style=Markup(_asset("page.css")),
+        script=Markup(script),
+    )
+
+
+def _sections(view: RunView) -> list[dict[str, Any]]:
+    """The sections with charts: id, title, charts, a note, and the values as a table."""
+    costs = [_figure(cost_chart(view, what), f"Accuracy against {what}") for what in ("size", "latency")]
+    bars, shown = class_bars(view)
+    classes = view.class_names()
+    pairs = [_figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")]
+    lines = list(view.logits)
+    terms = list(term_points(view))[:TERMS]
+    few = f"The {shown} classes that the student answers worst, of {len(classes)}." if shown < len(classes) else ""
+    wide = len(classes) > CELLS and bool(view.logits)
+    return [
+        {
+            "id": "curves",
+            "title": "Learning curves",
+            "figures": [
+                _figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
+                _figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
+            ],
+            "note": "" if view.metrics else "No learning curves were recorded.",
+        },
+        {
+            "id": "cost",
+            "title": "Accuracy against cost",
+            "figures": costs,
+            "note": "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known.",
+        },
+        {
+            "id": "classes",
+            "title": "Class by class",
+            "figures": [_figure(bars, "Accuracy within each class", legend(list(view.models) or lines)) | {"boxes": True}],
+            "note": few if bars else "Accuracy per class was not recorded.",
+            "values": _class_values(view),
+        },
+        {
+            "id": "confusion",
+            "title": "What is taken for what",
+            "figures": pairs,
+            "note": f"{len(classes)} classes are too many to draw." if wide else "" if view.logits else "No predictions were kept.",
+        },
+        {
+            "id": "reliability",
+            "title": "Does it know when it is wrong?",
+            "figures": [_figure(reliability_chart(view), "Confidence against correctness", legend(lines))],
+            "note": "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself."
+            if lines
+            else "No predictions were kept.",
+            "values": _confidence_values(view),
+        },
+        {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
+    ]
+
+
+def _figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    return {"svg": Markup(svg), "title": title, "keys": keys or [], "boxes": False}
+
+
+def _class_values(view: RunView) -> dict[str, Any]:
+    """The accuracy of every class as a table, which a screen reader or a printer can use."""
+    names = view.class_names()
+    models = {who: m["per_class"] for who, m in view.models.items() if len(m.get("per_class") or ()) == len(names)}
+    rows = [[names[c], *((percent(values[c]), values[c]) for values in models.values())] for c in range(len(names))]
+    return {"head": ["class", *models], "rows": rows} if models else {}
+
+
+def _confidence_values(view: RunView) -> dict[str, Any]:
+    """Mean confidence, share that is right and calibration error of every model."""
+    if view.labels is None or not view.logits:
+        return {}
+    rows = []
+    for who, logits in view.logits.items():
+        sure = float(logits.double().softmax(1).max(1).values.mean())
+        shares = (sure, accuracy(logits, view.labels), calibration_error(logits, view.labels))
+        rows.append([who, *((percent(share), share) for share in shares)])
+    return {"head": ["model", "mean confidence", "is right", "calibration error"], "rows": rows}
+
+
+def _onnx_words(card: dict[str, Any]) -> str:
+    onnx = (card.get("export") or {}).get("onnx") or {}
+    if not onnx:
+        return ""
+    median = (onnx.get("latency_ms") or {}).get("median")
+    return (
+        f"{onnx.get('file')} ({bytes_words(onnx.get('bytes'))}) was reloaded in ONNX Runtime: same answers for "
+        f"{percent(onnx.get('same_answers'))} of the samples asked, largest difference of a logit "
+        f"{number(onnx.get('largest_difference'), 2)}" + (f", {number(median)} ms for one answer." if median else ".")
+    )
+
+
+def _commands(view: RunView) -> list[str]:
+    folder = shlex.quote(view.folder.name or "run")
+    given = [str(view.card["command"])] if view.card.get("command") else []
+    again = [f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again"] if view.recipe else []
+    return [*given, *again, f"limbeck evaluate {folder}", f"limbeck report {folder}"]
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("page.html"))

@@ -1,0 +1,106 @@
+"""What is done with a student after its run: evaluate it again, export it, on its own or any data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from limbeck.casting import build_role
+from limbeck.data import Batches, Data, load
+from limbeck.deploy.export import compare_onnx, export_onnx
+from limbeck.deploy.student import Deployed, load_student
+from limbeck.errors import UserError
+from limbeck.evaluate import is_chance, predict, summary
+from limbeck.recipe import DataSettings, ModelSettings, make
+from limbeck.recipe import load as load_recipe
+from limbeck.roles import Cast
+from limbeck.taps import Tap
+
+
+def evaluate(
+    run: Path | None,
+    model: str | None,
+    weights: Path | None,
+    data: str | None,
+    data_path: str | None,
+    mean: str | None,
+    std: str | None,
+    part: str,
+    as_json: bool,
+) -> None:
+    """`limbeck evaluate`: a run's student, or a model by name with weights, on one part of some data."""
+    if (run is None) == (model is None):
+        raise UserError("evaluate needs either a run folder or --model NAME (with --weights FILE)")
+    chosen = load_data(run, data, data_path)
+    if part not in chosen.partitions:
+        raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
+    entry = load_student(run)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
+    seen = predict(entry.eval(), Batches(chosen[part], chosen, size=250, seed=0).ordered())
+    if seen.logits.shape[1] != len(chosen.classes):
+        raise UserError(f"the model answers with {seen.logits.shape[1]} classes, but {chosen.name} has {len(chosen.classes)}")
+    example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
+    facts = {"data": chosen.name, "part": part, "parameters": entry.parameter_count(example), **summary(seen, chosen.classes)}
+    correct = int((seen.logits.argmax(1) == seen.labels).sum())
+    if is_chance(correct, len(seen.labels), len(chosen.classes)):
+        facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
+    _print(facts, as_json)
+
+
+def export(run: Path, out: Path | None) -> None:
+    """`limbeck export`: write ONNX, reload it in ONNX Runtime, compare on the run's test part."""
+    student, info = load_student(run)
+    chosen = load_data(run, None, None)
+    path = out or run / "student.onnx"
+    part = chosen["test"] if "test" in chosen.partitions else chosen["validation"]
+    batch = next(Batches(part, chosen, size=512, seed=0).ordered())
+    export_onnx(student, batch["inputs"][:2], path, metadata={"classes": info["classes"], "shape": info["shape"], "inputs": info["inputs"]})
+    _print({"file": str(path), **compare_onnx(student, path, batch["inputs"], batch["labels"])}, as_json=False)
+
+
+def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
+    """The data named on the command line, else the run's own with the same splits."""
+    if run is not None and (run / "recipe.toml").exists():
+        settings = make(load_recipe(run / "recipe.toml"), str(run / "recipe.toml")).data
+    else:
+        settings = DataSettings.model_validate({})
+    settings = settings.model_copy(update={"name": name, "path": path} if name is not None else {"path": path} if path else {})
+    keep = settings.model_dump(include={"path", "validation", "labelled", "limit", "split_seed", "download"})
+    return load(settings.name, **keep)
+
+
+def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
+    if weights is None:
+        raise UserError("--model needs --weights FILE; an untrained model is not worth evaluating")
+    settings: dict[str, Any] = {"model": model, "weights": str(weights), "mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
+    cast = Cast({})
+    cast.add("model", *build_role("model", ModelSettings.model_validate(settings), data, seed=0))
+    return Deployed(cast, Tap("model"))
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} {text!r}: write numbers with commas, for example 0.485,0.456,0.406") from None
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in facts.items():
+        table.add_row(key.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return " ".join(_text(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
