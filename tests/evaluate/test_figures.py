@@ -66,7 +66,9 @@ def test_calibration_error_equals_a_naive_loop():
     for m in range(15):
         rows = [i for i in range(200) if m / 15 < confidence[i] <= (m + 1) / 15]
         if rows:
-            gap = sum(float(answer[i] == labels[i]) for i in rows) / len(rows) - sum(float(confidence[i]) for i in rows) / len(rows)
+            gap = sum(float(answer[i] == labels[i]) for i in rows) / len(rows) - sum(float(confidence[i]) for i in rows) / len(
+                rows
+            )
             total += abs(gap) * len(rows) / 200
     assert calibration_error(logits, labels) == pytest.approx(total, abs=1e-12)
 

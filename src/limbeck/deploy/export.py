@@ -158,9 +158,9 @@ def _cannot_export(error: BaseException) -> UserError:
     for user in chain:
         if isinstance(user, UserError):
             return user
-    found = re.search(r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'", text) or re.search(
-        r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)", text
-    )
+    found = re.search(
+        r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'", text
+    ) or re.search(r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)", text)
     if found:
         return UserError(
             f"cannot export to ONNX: the operation {found[1]} has no ONNX form; replace it in the model's forward, "

@@ -17,9 +17,7 @@ from limbeck.errors import UserError
 LEAST = 5  # measured calls, however slow
 
 
-def latency(
-    call: Callable[[], Any], *, warm_up: int = 10, repeats: int = 200, seconds: float = 2.0
-) -> dict[str, float | int]:
+def latency(call: Callable[[], Any], *, warm_up: int = 10, repeats: int = 200, seconds: float = 2.0) -> dict[str, float | int]:
     """Time a call, one at a time.
 
     Args:
@@ -47,13 +45,12 @@ def latency(
     return {"median": median, "low": low, "high": high, "p95": p95, "repeats": len(taken)}
 
 
-def module_latency(
-    module: Callable[[Any], Any], example: Any, threads: int = 1, **settings: Any
-) -> dict[str, float | int]:
+def module_latency(module: Callable[[Any], Any], example: Any, threads: int = 1, **settings: Any) -> dict[str, float | int]:
     """Time a module's answer to `example` (batch, ...) in evaluation mode, without gradients.
 
     Args:
-        module: a module, or any function of the inputs. example: what it is called with. threads: of torch, for the measurement only.
+        module: a module, or any function of the inputs. example: what it is called with.
+        threads: of torch, for the measurement only.
         settings: warm_up, repeats, seconds of `latency`.
 
     Returns:
@@ -69,9 +66,7 @@ def module_latency(
     return {**measured, "threads": threads, "batch": _batch(example)}
 
 
-def onnx_latency(
-    path: str | os.PathLike[str], example: Tensor, threads: int = 1, **settings: Any
-) -> dict[str, float | int]:
+def onnx_latency(path: str | os.PathLike[str], example: Tensor, threads: int = 1, **settings: Any) -> dict[str, float | int]:
     """Time an ONNX file's answer to `example` (batch, ...) in ONNX Runtime on the CPU; as `module_latency`."""
     session = open_session(path, threads)
     feed = {session.get_inputs()[0].name: example.detach().cpu().numpy()}

@@ -115,7 +115,7 @@ def linear_top_k_kl(
     if indices.shape != probabilities.shape or len(indices) != len(student):
         raise UserError(f"linear_top_k_kl: indices {tuple(indices.shape)} and probabilities {tuple(probabilities.shape)} must be (t, k)")
 
-    def rule(log_q: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    def rule(log_q: Tensor, rows: slice, *_: Tensor) -> tuple[Tensor, Tensor]:
         return _top_k(log_q, indices[rows], probabilities[rows].to(log_q.dtype))
 
     return _Chunked.apply(student, student_head, rule, _weights(student, mask), temperature, chunk)
@@ -124,8 +124,8 @@ def linear_top_k_kl(
 # ------------------------------------------------------------------------------------------- the rules
 
 
-def _kl(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
-    p = log_p.exp()
+def _kl(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
+    p = torch.exp(log_p, out=spare)
     value = _dot(p, log_p.sub_(log_q))
     return value, log_q.exp_().sub_(p)
 
@@ -138,9 +138,9 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def _jsd(beta: float) -> Any:
     from math import log
 
-    def rule(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
         log_m = torch.logaddexp(log_p + log(beta), log_q + log(1 - beta))
-        p, q = log_p.exp(), log_q.exp()
+        p, q = torch.exp(log_p, out=spare), log_q.exp()
         slope = log_q.sub_(log_m)  # log q - log m
         inner = _dot(q, slope)
         value = beta * _dot(p, log_p.sub_(log_m)) + (1 - beta) * inner
@@ -152,10 +152,10 @@ def _jsd(beta: float) -> Any:
 def _skew(alpha: float) -> Any:
     from math import log
 
-    def rule(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
         mixed = log_q + log(1 - alpha)
         log_m = torch.logaddexp(log_p + log(alpha), mixed) if alpha else mixed
-        p = log_p.exp()
+        p = torch.exp(log_p, out=spare)
         value = _dot(p, log_p.sub_(log_m))
         pull = mixed.sub_(log_m).exp_().mul_(p)  # p (1 - a) q / m
         return value, log_q.exp_().mul_(pull.sum(1, keepdim=True)).sub_(pull)
@@ -191,10 +191,13 @@ def _run(
             f"linear divergence: teacher {tuple(teacher.shape)}{given} does not fit {len(student)} tokens and {len(head)} words"
         )
 
-    def with_teacher(log_q: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    def with_teacher(log_q: Tensor, rows: slice, other: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
         z = teacher[rows].detach().to(log_q.dtype)
-        z = z @ teacher_head.detach().to(log_q.dtype).T if teacher_head is not None else z.clone()
-        return rule(log_q, _log_softmax(z, temperature))
+        if teacher_head is None:
+            other.copy_(z)
+        else:
+            torch.mm(z, teacher_head.detach().to(log_q.dtype).T, out=other)
+        return rule(log_q, _log_softmax_(other, temperature, spare), spare)
 
     return _Chunked.apply(student, head, with_teacher, _weights(student, mask), temperature, chunk)
 
@@ -213,9 +216,12 @@ def _weights(student: Tensor, mask: Tensor | None) -> Tensor:
     return weights / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def _log_softmax(z: Tensor, temperature: float) -> Tensor:
-    """log softmax(z / T) of a tensor that is not needed any more."""
-    return torch.log_softmax(z.div_(temperature) if temperature != 1.0 else z, 1)
+def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> Tensor:
+    """log softmax(z / T) in place; `spare` is overwritten."""
+    if temperature != 1.0:
+        z.div_(temperature)
+    z.sub_(z.amax(1, keepdim=True))
+    return z.sub_(torch.exp(z, out=spare).sum(1, keepdim=True).log_())
 
 
 class _Chunked(torch.autograd.Function):
@@ -227,10 +233,13 @@ class _Chunked(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden, dtype=dtype) if need_hidden else None
         grad_head = torch.zeros_like(w) if need_head else None
         total = weights.new_zeros(())
+        buffers = [weights.new_empty(min(chunk, len(hidden)), len(w)) for _ in range(3)]
         for start in range(0, len(hidden), chunk):
             rows = slice(start, start + chunk)
             h = hidden[rows].detach().to(dtype)
-            value, slope = rule(_log_softmax(h @ w.T, temperature), rows)
+            z, other, spare = (buffer[: len(h)] for buffer in buffers)
+            torch.mm(h, w.T, out=z)
+            value, slope = rule(_log_softmax_(z, temperature, spare), rows, other, spare)
             share = weights[rows]
             used = share != 0
             total += torch.where(used, value, 0.0) @ share
@@ -247,6 +256,8 @@ class _Chunked(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> Any:
-        saved = list(ctx.saved_tensors)
-        grads = [saved.pop(0).mul(upstream).to(kind) if need else None for need, kind in zip(ctx.needs_input_grad, ctx.kinds, strict=False)]
+        saved, plain, grads = list(ctx.saved_tensors), bool(upstream == 1), []
+        for need, kind in zip(ctx.needs_input_grad, ctx.kinds, strict=False):
+            grad = saved.pop(0) if need else None
+            grads.append(grad if grad is None else (grad if plain else grad * upstream).to(kind))
         return (*grads, None, None, None, None)

@@ -51,7 +51,9 @@ def nice(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
-def span(values: Iterable[float], *, margin: float = 0.06, floor: float | None = None, ceil: float | None = None) -> tuple[float, float]:
+def span(
+    values: Iterable[float], *, margin: float = 0.06, floor: float | None = None, ceil: float | None = None
+) -> tuple[float, float]:
     """A range that holds the values with a margin, kept within floor and ceil."""
     found = list(values) or [0.0, 1.0]
     low, high = min(found), max(found)

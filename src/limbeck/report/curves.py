@@ -45,7 +45,7 @@ def accuracy_curves(view: RunView) -> str:
         drawn = [(x(step), y(value)) for step, value in thinned(points)]
         chart.line(drawn, f"by {who}", DASH.get(who, ""))
         chart.mark(who, *drawn[-1], f"{who} at step {count(points[-1][0])}: {percent(points[-1][1])}", 4)
-    _hover(chart, x, {who: points for who, points in series.items()}, percent)
+    _hover(chart, x, series, percent)
     return chart.svg()
 
 
@@ -76,7 +76,11 @@ def term_curves(view: RunView) -> str:
     _mark_stages(chart, view, x)
     chart.frame(x, y, "training step", "loss term" + (" (logarithmic)" if log else ""), count)
     for place, points in enumerate(thin.values()):
-        chart.line([(x(step), y(value)) for step, value in points], f"by term-{place}", ("", "7 4", "2 3", "9 3 2 3", "4 2", "1 2")[place])
+        chart.line(
+            [(x(step), y(value)) for step, value in points],
+            f"by term-{place}",
+            ("", "7 4", "2 3", "9 3 2 3", "4 2", "1 2")[place],
+        )
     _hover(chart, x, thin, number)
     return chart.svg()
 
@@ -126,6 +130,10 @@ def legend(names: list[str], css: str = "") -> list[dict[str, str]]:
     """What a template needs to draw the keys of a chart: name, class and dash of each line."""
     dashes = ("", "7 4", "2 3", "9 3 2 3", "4 2", "1 2")
     return [
-        {"name": name, "css": f"by {css}{place}" if css else f"by {name}", "dash": dashes[place % 6] if css else DASH.get(name, "")}
+        {
+            "name": name,
+            "css": f"by {css}{place}" if css else f"by {name}",
+            "dash": dashes[place % 6] if css else DASH.get(name, ""),
+        }
         for place, name in enumerate(names)
     ]

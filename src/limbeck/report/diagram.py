@@ -21,7 +21,8 @@ STYLE = """
 @media (prefers-color-scheme:dark){.lbk{--i:var(--ink,#e7ebf2);--m:var(--muted,#a4aec0);--p:var(--paper,#12161d);
 --b:var(--band,#1b212b);--l:var(--line,#434d5e);--f:var(--trained,#7cc0f5);--o:var(--on-trained,#0b1420)}}
 .lbk text{font-size:11px;fill:var(--i)}.lbk .t{font-size:12px;font-weight:600}.lbk .n{fill:var(--m)}
-.lbk .c{font-family:"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:10.5px}.lbk .e{text-anchor:end}.lbk .y{text-anchor:middle}
+.lbk .c{font-family:"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:10.5px}
+.lbk .e{text-anchor:end}.lbk .y{text-anchor:middle}
 .lbk .s{font-size:15px;font-weight:600}.lbk .band{fill:var(--b)}.lbk .box{fill:var(--p);stroke:var(--m);stroke-width:1.2}
 .lbk g.on text{fill:var(--o)}.lbk g.on circle{fill:var(--o)}
 .lbk g.on rect{fill:var(--f);stroke:var(--f)}.lbk .w{stroke:var(--l);stroke-width:1;fill:none}

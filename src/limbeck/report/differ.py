@@ -26,7 +26,9 @@ def differing(view: RunView) -> dict[str, Any]:
     rows, pictures = _chosen(view, apart)
     unlike = float((first.argmax(1) != second.argmax(1)).double().mean())
     note = f"{other.capitalize()} and student give different answers for {percent(unlike)} of the samples. "
-    note += "Shown: those whose probabilities are furthest apart" + (", among the samples that the run kept." if pictures else ".")
+    note += "Shown: those whose probabilities are furthest apart" + (
+        ", among the samples that the run kept." if pictures else "."
+    )
     names = view.class_names()
     return {"note": note, "samples": [_sample(view, row, pictures.get(row), other, first, second, names) for row in rows]}
 
@@ -40,16 +42,29 @@ def _chosen(view: RunView, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]
     return rows, kept
 
 
-def _sample(view: RunView, row: int, picture: Tensor | None, other: str, a: Tensor, b: Tensor, names: list[str]) -> dict[str, Any]:
+def _sample(
+    view: RunView, row: int, picture: Tensor | None, other: str, a: Tensor, b: Tensor, names: list[str]
+) -> dict[str, Any]:
     assert view.labels is not None and view.index is not None
     label = int(view.labels[row])
     says = [
-        {"who": who, "answer": names[int(p[row].argmax())], "share": percent(float(p[row].max()), 0), "right": int(p[row].argmax()) == label}
+        {
+            "who": who,
+            "answer": names[int(p[row].argmax())],
+            "share": percent(float(p[row].max()), 0),
+            "right": int(p[row].argmax()) == label,
+        }
         for who, p in ((other, a), ("student", b))
     ]
     number, heard = int(view.index[row]), "; ".join(f"{s['who']} says {s['answer']}, {s['share']}" for s in says)
     alternative = f"Sample {number}, label {names[label]}: {heard}."
-    return {"number": number, "label": names[label], "says": says, "alt": alternative, "picture": png(picture) if picture is not None else ""}
+    return {
+        "number": number,
+        "label": names[label],
+        "says": says,
+        "alt": alternative,
+        "picture": png(picture) if picture is not None else "",
+    }
 
 
 def png(picture: Tensor) -> str:

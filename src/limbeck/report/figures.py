@@ -23,12 +23,18 @@ def cost_chart(view: RunView, what: str) -> str:
     onnx = (view.card.get("export") or {}).get("onnx") or {}
     fast = (onnx.get("latency_ms") or {}).get("median")
     if what != "size" and known(fast) and known(onnx.get("accuracy")) and fast > 0:
-        points.append(("student", "student, ONNX", fast, view.models.get("student", onnx).get("accuracy", onnx["accuracy"]), None))
+        points.append(
+            ("student", "student, ONNX", fast, view.models.get("student", onnx).get("accuracy", onnx["accuracy"]), None)
+        )
     if not points:
         return ""
     title = "parameters" if what == "size" else "latency in ms"
     words = count if what == "size" else number
-    chart = Chart(f"Scatter chart: accuracy against {title}: " + "; ".join(f"{n} {words(c)}, {percent(a)}" for _, n, c, a, _ in points) + ".")
+    chart = Chart(
+        f"Scatter chart: accuracy against {title}: "
+        + "; ".join(f"{n} {words(c)}, {percent(a)}" for _, n, c, a, _ in points)
+        + "."
+    )
     costs = [p[2] for p in points]
     log = max(costs) > 8 * min(costs)
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
@@ -66,7 +72,7 @@ def _name_points(chart: Chart, points: list[tuple[str, float, float]]) -> None:
             (left, base)
             for left, base in spots
             if chart.left + 2 < left and left + width < chart.width - 2 and chart.top < base < chart.height - chart.bottom - 2
-            and not any(left < r and l < left + width and base - 11 < b and t < base + 2 for l, t, r, b in taken)
+            and not any(left < r and begin < left + width and base - 11 < b and t < base + 2 for begin, t, r, b in taken)
         ]  # fmt: skip
         left, base = (free or spots)[0]
         taken.append((left, base - 11, left + width, base + 2))
@@ -88,7 +94,9 @@ def class_bars(view: RunView) -> tuple[str, int]:
         shown = sorted(shown, key=lambda c: lead[c] if known(lead[c]) else 2.0)[:BARS]
     each = 9 * len(models) + 9
     wide = min(18, max(len(names[c]) for c in shown))
-    chart = Chart(f"Bar chart: accuracy per class for {', '.join(models)}.", height=each * len(shown) + 60, left=22 + 7.6 * wide, top=8)
+    chart = Chart(
+        f"Bar chart: accuracy per class for {', '.join(models)}.", height=each * len(shown) + 60, left=22 + 7.6 * wide, top=8
+    )
     x = chart.x_axis(0, 1)
     floor = chart.height - chart.bottom
     for value in (0, 0.25, 0.5, 0.75, 1):
@@ -153,7 +161,9 @@ def reliability_chart(view: RunView) -> str:
     if view.labels is None or not view.logits:
         return ""
     errors = {who: calibration_error(z, view.labels) for who, z in view.logits.items()}
-    chart = Chart("Reliability diagram. Expected calibration error: " + ", ".join(f"{w} {percent(e)}" for w, e in errors.items()) + ".")
+    chart = Chart(
+        "Reliability diagram. Expected calibration error: " + ", ".join(f"{w} {percent(e)}" for w, e in errors.items()) + "."
+    )
     x, y = chart.x_axis(0, 1), chart.y_axis(0, 1)
     share = lambda v: f"{100 * v:.0f}%"  # noqa: E731
     chart.frame(x, y, "confidence", "share that is right", share, share)
@@ -164,7 +174,8 @@ def reliability_chart(view: RunView) -> str:
         points = [(x(float(curve.confidence[b])), y(float(curve.accuracy[b]))) for b in filled]
         chart.line(points, f"by {who}", DASH.get(who, ""))
         for b, (px, py) in zip(filled, points):
-            tip = f"{who}\nconfidence {percent(float(curve.confidence[b]))}\nright {percent(float(curve.accuracy[b]))}\n{count(int(curve.counts[b]))} samples"
+            sure, right = percent(float(curve.confidence[b])), percent(float(curve.accuracy[b]))
+            tip = f"{who}\nconfidence {sure}\nright {right}\n{count(int(curve.counts[b]))} samples"
             size = 2 + 4 * (float(curve.counts[b]) / len(view.labels)) ** 0.5
             chart.mark(who, px, py, tip, size)
     return chart.svg()

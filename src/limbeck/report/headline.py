@@ -27,7 +27,13 @@ def _first(student: dict[str, Any], teacher: dict[str, Any] | None) -> str:
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine  # type: ignore[operator]
-        size = f"{number(ratio)} times fewer" if ratio > 1.005 else "as many" if ratio > 0.995 else f"{number(1 / ratio)} times as many"
+        size = (
+            f"{number(ratio)} times fewer"
+            if ratio > 1.005
+            else "as many"
+            if ratio > 0.995
+            else f"{number(1 / ratio)} times as many"
+        )
         return f"{right} with {size} parameters than its teacher.".replace("as many parameters than", "as many parameters as")
     return f"{right} with {count(mine)} parameters." if known(mine) else right + "."
 
@@ -37,7 +43,11 @@ def _against(view: RunView, student: dict[str, Any], other: dict[str, Any], who:
     if abs(points) < 0.005:
         return f"That is level with {name}."
     way = "above" if points > 0 else "below"
-    words = f"That is {abs(points):.1f} points {way} {name}" if abs(points) >= 0.05 else f"That is {abs(points):.2f} points {way} {name}"
+    words = (
+        f"That is {abs(points):.1f} points {way} {name}"
+        if abs(points) >= 0.05
+        else f"That is {abs(points):.2f} points {way} {name}"
+    )
     if view.labels is None or who not in view.logits or "student" not in view.logits:
         return words + "."
     test = paired(view.logits["student"], view.logits[who], view.labels)

@@ -94,7 +94,9 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
             "id": "cost",
             "title": "Accuracy against cost",
             "figures": costs,
-            "note": "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known.",
+            "note": "Bars are 95 % intervals over the test samples."
+            if any(f["svg"] for f in costs)
+            else "No card, so no cost is known.",
         },
         {
             "id": "classes",
@@ -107,7 +109,11 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
             "id": "confusion",
             "title": "What is taken for what",
             "figures": pairs,
-            "note": f"{len(classes)} classes are too many to draw." if wide else "" if view.logits else "No predictions were kept.",
+            "note": f"{len(classes)} classes are too many to draw."
+            if wide
+            else ""
+            if view.logits
+            else "No predictions were kept.",
         },
         {
             "id": "reliability",

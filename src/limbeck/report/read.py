@@ -123,9 +123,12 @@ def _read_predictions(view: RunView) -> None:
         tensors = load_file(path)
         labels = tensors["labels"].long()
         logits = {who: tensors[who].float() for who in WHO if who in tensors}
-        if not all(z.dim() == 2 and len(z) == len(labels) for z in logits.values()) or len({z.shape for z in logits.values()}) > 1:
+        if (
+            not all(z.dim() == 2 and len(z) == len(labels) for z in logits.values())
+            or len({z.shape for z in logits.values()}) > 1
+        ):
             raise ValueError("shapes differ")
-        if not len(labels) or not all(0 <= int(labels.min()) and int(labels.max()) < z.shape[1] for z in logits.values()):
+        if not len(labels) or not all(int(labels.min()) >= 0 and int(labels.max()) < z.shape[1] for z in logits.values()):
             raise ValueError("labels out of range")
     except Exception:  # safetensors' errors share no base but Exception
         view.missing.append("predictions.safetensors cannot be read: what is drawn from it is left out.")
@@ -148,7 +151,12 @@ def _read_svg(view: RunView) -> None:
         known = all(part.tag.rpartition("}")[2] in DRAWN for part in root.iter())
         names = [key.lower() for part in root.iter() for key in part.attrib]
         safe = not any(key.startswith("on") or key.endswith("href") for key in names)
-        styles = " ".join(t for part in root.iter() for t in (*part.attrib.values(), part.text or "") if part.tag.endswith("style") or t in part.attrib.values())
+        styles = " ".join(
+            t
+            for part in root.iter()
+            for t in (*part.attrib.values(), part.text or "")
+            if part.tag.endswith("style") or t in part.attrib.values()
+        )
         safe = safe and not re.search(r"url\s*\(|@import", styles, re.IGNORECASE)
     except ElementTree.ParseError:
         known = safe = False

@@ -1,0 +1,220 @@
+"""The page: one file, in order, escaped, and without what the folder does not hold."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from synthetic_run import make_run
+
+from limbeck.errors import UserError
+from limbeck.report import card_table, write_report
+from limbeck.report.curves import stages, thinned
+from limbeck.report.differ import differing
+from limbeck.report.headline import headline
+from limbeck.report.read import RunView, read_run
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside script and style."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, data):
+        if self.inside not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page(folder: Path) -> Page:
+    return Page(write_report(folder).read_text(encoding="utf-8"))
+
+
+def test_the_page_fetches_nothing(run_folder):
+    html = write_report(run_folder).read_text(encoding="utf-8")
+    parsed = Page(html)
+    for tag, attributes in parsed.tags:
+        for key in ("src", "href", "action", "data", "poster", "srcset"):
+            value = attributes.get(key) or ""
+            assert not value or value.startswith(("data:", "#")), f"<{tag} {key}={value!r}>"
+        assert tag not in ("iframe", "object", "embed", "base")
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest", html)
+    policies = [a["content"] for tag, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert len(policies) == 1
+    assert policies[0].startswith("default-src 'none'")
+    assert [p.name for p in run_folder.iterdir() if p.suffix in (".part", ".html")] == ["report.html"]
+
+
+def test_sections_come_in_order_result_first(run_folder):
+    ids = [a["id"] for tag, a in page(run_folder).tags if tag == "section"]
+    assert ids == ["result", "curves", "cost", "classes", "confusion", "reliability", "differ", "method", "again"]
+
+
+def test_figures_of_the_card_are_on_the_page(run_folder):
+    text = page(run_folder).text
+    card = json.loads((run_folder / "card.json").read_text())
+    for who, model in card["models"].items():
+        assert f"{100 * model['accuracy']:.1f} %" in text, who
+    assert f"{card['drop_percent']:.2f} %" in text
+    assert f"{card['distillation_score']:.4f}" in text
+    assert "25 times fewer parameters" in text
+    assert "limbeck distill --data digits" in text
+    assert 'model = "cnn" # <b>' in text
+    assert "fewer training batches than published" in text
+
+
+def test_every_picture_has_a_text_alternative(run_folder):
+    parsed = page(run_folder)
+    pictures = [a for tag, a in parsed.tags if tag == "img"]
+    assert len(pictures) == 12
+    assert all("label" in a["alt"] and "student says" in a["alt"] for a in pictures)
+    charts = [a for tag, a in parsed.tags if tag == "svg" and "aria-hidden" not in a]
+    assert len(charts) == 9
+    assert all(a.get("aria-label") or a.get("aria-labelledby") for a in charts)
+
+
+def test_hostile_names_are_inert(tmp_path):
+    bad = "<script>alert('x')</script>"
+    folder = make_run(tmp_path / "run", classes=(bad, '"><img src=x onerror=alert(1)>', "c"))
+    card = json.loads((folder / "card.json").read_text())
+    card["method"]["name"] = card["models"]["student"]["model"] = card["notes"][0] = card["command"] = bad
+    card["data"]["name"] = "</title>" + bad
+    (folder / "card.json").write_text(json.dumps(card))
+    records = (folder / "metrics.jsonl").read_text().replace('"hint"', json.dumps(bad)).replace('"task"', json.dumps(bad))
+    (folder / "metrics.jsonl").write_text(records)
+    (folder / "recipe.toml").write_text(bad)
+    (folder / "environment.json").write_text(json.dumps({bad: bad}))
+    parsed = page(folder)
+    assert sum(tag == "script" for tag, _ in parsed.tags) == 1, "only our own"
+    assert not any(key.startswith("on") for _, attributes in parsed.tags for key in attributes)
+    assert all((a["src"] or "").startswith("data:image/png") for tag, a in parsed.tags if tag == "img")
+    assert bad in parsed.text
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><style>@import "http://x.org/a.css";</style></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><rect fill="url(http://x.org/a)"/></svg>',
+        '<svg xmlns="http://www.w3.org/2000/svg"><text>half',
+    ],
+)
+def test_a_drawing_that_is_not_ours_is_left_out(run_folder, drawing):
+    (run_folder / "method.svg").write_text(drawing)
+    parsed = page(run_folder)
+    assert "not a drawing of limbeck" in parsed.text
+    assert not any(tag == "svg" and "onload" in a for tag, a in parsed.tags)
+
+
+PIECES = ("card.json", "environment.json", "metrics.jsonl", "predictions.safetensors", "method.svg", "recipe.toml")
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("damage", [None, b"", b"\xff{half", b"[]"])
+def test_a_missing_or_damaged_piece_is_a_sentence(run_folder, name, damage):
+    (run_folder / name).unlink()
+    if damage is not None:
+        (run_folder / name).write_bytes(damage)
+    assert "To repeat it" in page(run_folder).text
+
+
+def test_an_almost_empty_folder_still_gives_a_page(tmp_path):
+    (tmp_path / "card.json").write_text("{}")
+    text = page(tmp_path).text
+    assert "No metrics.jsonl" in text
+    assert "no card yet" in text
+
+
+def test_what_is_no_run_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="is no run folder"):
+        write_report(tmp_path)
+    with pytest.raises(UserError, match="no run folder at"):
+        write_report(tmp_path / "nowhere")
+
+
+def test_many_classes_are_cut_down_and_said(tmp_path):
+    text = page(make_run(tmp_path / "run", classes=tuple(f"class {i}" for i in range(100)), n=600)).text
+    assert "The 24 classes that the student answers worst, of 100." in text
+    assert "100 classes are too many to draw" in text
+
+
+def test_headline_says_what_the_samples_can_tell():
+    labels = torch.zeros(100, dtype=torch.int64)
+    right, wrong = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 2.0])
+    logits = {
+        who: torch.stack([right] * n + [wrong] * (100 - n)) for who, n in {"teacher": 92, "baseline": 60, "student": 90}.items()
+    }
+    models = {
+        who: {"accuracy": n / 100, "parameters": p}
+        for who, n, p in (("teacher", 92, 100), ("baseline", 60, 40), ("student", 90, 40))
+    }
+    said = headline(RunView(Path("x"), card={"models": models}, labels=labels, logits=logits))
+    assert said[0] == "The student gets 90.0 % of the test samples right with 2.5 times fewer parameters than its teacher."
+    # 2 samples of difference: p = 2 * 1/4
+    assert (
+        said[1]
+        == "That is 2.0 points below its teacher, which may be chance: 100 test samples cannot tell the two apart (p = 0.50)."
+    )
+    assert said[2].startswith("That is 30.0 points above the same network trained without a teacher, more than chance")
+    assert "one seed" in said[3]
+
+
+def test_samples_are_ordered_by_total_variation():
+    probabilities = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.6, 0.4]])
+    view = RunView(Path("x"), labels=torch.tensor([0, 1, 0]), index=torch.tensor([10, 11, 12]))
+    view.logits = {"teacher": torch.tensor([[0.5, 0.5]] * 3).log(), "student": probabilities.log()}
+    found = differing(view)["samples"]
+    assert [s["number"] for s in found] == [11, 12, 10]
+    assert found[0]["says"][1] == {"who": "student", "answer": "0", "share": "90 %", "right": False}
+
+
+def test_stages_and_thinning(run_folder):
+    view = read_run(run_folder)
+    assert stages(view) == [("hint", 0.0, 110.0), ("distil", 120.0, 400.0)]
+    line = [(float(i), float(i)) for i in range(1000)]
+    thin = thinned(line, 100)
+    assert len(thin) <= 101
+    assert thin[-1] == (999.0, 999.0)
+
+
+def test_half_a_line_of_a_stopped_run_is_passed_over(run_folder):
+    with (run_folder / "metrics.jsonl").open("a") as file:
+        file.write('{"who": "student", "st')
+    assert len(read_run(run_folder).metrics) == 123
+
+
+def test_terminal_table_holds_the_same_figures(run_folder):
+    card = json.loads((run_folder / "card.json").read_text())
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(card_table(card))
+    console.file.close()
+    shown = console.export_text()
+    assert shown.index("teacher") < shown.index("baseline") < shown.index("student")
+    for expected in (
+        "300\u202f000",
+        f"{100 * card['models']['student']['accuracy']:.1f} %",
+        "0.11 ms",
+        f"{card['gain_percent']:.2f} %",
+        "student.onnx",
+    ):
+        assert expected in shown
