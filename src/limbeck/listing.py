@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from limbeck import describe
 from limbeck.casting import method_of
@@ -13,25 +14,25 @@ from limbeck.recipe import parse_value
 
 
 def catalogue(wide: bool) -> None:
-    """All methods, one line each; wide shows survey C's fields."""
+    """All methods, two lines each: name, year, place in the taxonomy and roles; paper. Wide: survey C's fields."""
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    rows = []
-    for name, declare in CATALOGUE.items():
-        made = declare()
-        place = describe.taxonomy(made)
-        if wide:
-            rows.append(describe.row(made))
-        else:
-            scheme = place.scheme + (", self" if place.own else "")
-            ratio = place.ratio + (", chain" if place.chain else "")
-            rows.append({"method": name, "year": str(made.year or ""), "knowledge": place.knowledge, "scheme": scheme, "ratio": ratio,
-                         "roles": ", ".join(made.roles()), "paper": made.paper})  # fmt: skip
-    for column in rows[0]:
-        table.add_column(column, overflow="fold", no_wrap=column in ("method", "year"))
-    for row in rows:
-        table.add_row(*row.values())
-    console.print(table)
+    made = [declare() for declare in CATALOGUE.values()]
+    if wide:
+        rows = [describe.row(method) for method in made]
+        table = Table(box=None, pad_edge=False)
+        for column in rows[0]:
+            table.add_column(column, overflow="fold", no_wrap=column in ("method", "year"))
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        return
+    width = max(map(len, CATALOGUE))
+    for method in made:
+        place = describe.taxonomy(method)
+        words = [place.knowledge, place.scheme + (", self" if place.own else ""), place.ratio + (", chain" if place.chain else "")]
+        line = Text.assemble((f"{method.name:<{width}}", "bold"), f"  {method.year or '    '}  {'; '.join(words)}; {', '.join(method.roles())}")
+        console.print(line, soft_wrap=True)
+        console.print(Text(f"{'':<{width}}  {method.paper}", "dim"), soft_wrap=True)
 
 
 def one(name: str, svg: Path | None, settings: list[str]) -> None:

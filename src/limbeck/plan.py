@@ -95,7 +95,7 @@ class Term:
 
     by: a loss that returns one value per sample or token (a `functools.partial` binds its settings).
     weight: a number, or a schedule called with the `Progress` of the stage.
-    mask: a source of 0/1 or real weights, one per value.
+    mask: a source of one entry per value; true or not 0 keeps the value (it chooses, it does not weigh).
     inputs: a source per tensor argument of `by`, checked against its signature here and now.
     """
 

@@ -145,6 +145,7 @@ class Run:
             self.listen("say", {"text": f"{who}: already trained"})
             return trained
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
+        self._keep_curve(who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
         trained = engine.train(
             planned.method,
@@ -208,14 +209,21 @@ class Run:
     def _hear(self, who: str, kind: str, event: Mapping[str, Any]) -> None:
         path = self.folder / "metrics.jsonl"
         if kind == "resumed":
-            kept = [line for line in lines_of(path) if json.loads(line)["who"] != who]
-            kept += [json.dumps({"who": who, **record}) for record in event["history"]]
-            with atomic_write(path, text=True) as file:
-                file.write("".join(line + "\n" for line in kept))
+            self._keep_curve(who, event["history"])
         elif kind == "epoch":
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"who": who, **event}) + "\n")
         self.listen(kind, {"who": who, **event})
+
+    def _keep_curve(self, who: str, history: list[dict[str, Any]]) -> None:
+        """Make `history` all that the curves say of `who`; a line that a crash cut off is dropped."""
+        path, mine = self.folder / "metrics.jsonl", json.dumps({"who": who})[:-1]
+        old = lines_of(path)
+        kept = [line for line in old if line.endswith("}") and not line.startswith(mine)]
+        kept += [json.dumps({"who": who, **record}) for record in history]
+        if kept != old:
+            with atomic_write(path, text=True) as file:
+                file.write("".join(line + "\n" for line in kept))
 
     def _write_settings(self, method: Method) -> None:
         path = self.folder / "recipe.toml"

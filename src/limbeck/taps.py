@@ -174,18 +174,19 @@ def observe(
             raise unknown("role", role, cast.keys())
         if view not in batch:
             raise unknown("view", view, batch.keys(), "a Method names its views in `views`")
-        recording = role in learning or _needs_grad(batch[view])
+        recording = role in learning or needs_grad(batch[view])
         with torch.set_grad_enabled(recording and torch.is_grad_enabled()):
             seen.update(_forward(cast, role, batch[view], list(taps), shorten))
     return Scene(cast, batch, seen)
 
 
-def _needs_grad(value: Any) -> bool:
+def needs_grad(value: Any) -> bool:
+    """Whether any tensor in a value has a graph behind it or is a parameter that learns."""
     if isinstance(value, Tensor):
         return value.requires_grad
     if isinstance(value, Mapping):
-        return any(map(_needs_grad, value.values()))
-    return isinstance(value, tuple | list) and any(map(_needs_grad, value))
+        return any(map(needs_grad, value.values()))
+    return isinstance(value, tuple | list) and any(map(needs_grad, value))
 
 
 def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], shorten: bool) -> dict[Source, Any]:

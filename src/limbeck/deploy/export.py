@@ -61,7 +61,7 @@ def export_onnx(
     with answering(whole), quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(_traced(whole, pair), (pair,), dynamo=True, **_NAMES)
-            model = program.model_proto
+            model = program.model_proto  # type: ignore[union-attr]
         except Exception as error:  # the exporter raises many kinds
             raise _cannot_export(error) from error
     for key, value in metadata.items():

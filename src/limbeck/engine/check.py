@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from limbeck.engine.step import evaluate_term, sources_of
 from limbeck.errors import UserError
-from limbeck.plan import Method, Stage, Update
+from limbeck.plan import Method, Stage, Term, Update
 from limbeck.roles import Cast
-from limbeck.taps import Field, leaves, observe
+from limbeck.taps import Field, Scene, leaves, observe
 
 
 def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:
@@ -69,14 +69,15 @@ def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes
             if names.count(name) > 1:
                 raise UserError(f"stage {stage.name!r} has {names.count(name)} terms called {name!r}; names must differ")
         for update in stage.updates:
-            _check_update(stage, update, rehearsal, probe(update, rehearsal))
+            _check_update(stage, update, rehearsal, probe)
 
 
-def _check_update(stage: Stage, update: Update, cast: Cast, batch: Mapping[str, Any]) -> None:
+def _check_update(stage: Stage, update: Update, cast: Cast, probe: Any) -> None:
     where = f"stage {stage.name!r}"
     trained = {path: trained_parameters(cast, (path,)) for path in update.trains}
     if update.apply is not None:
-        observe(cast, batch, sources_of(update.terms))
+        with quiet(cast), torch.no_grad():
+            observe(cast, probe(update, cast), sources_of(update.terms))
         return
     wanted = [p for parameters in trained.values() for p in parameters]
     if not wanted:
@@ -89,15 +90,23 @@ def _check_update(stage: Stage, update: Update, cast: Cast, batch: Mapping[str, 
     reached: set[int] = set()
     try:
         with quiet(cast), torch.enable_grad():
-            scene = observe(cast, batch, sources_of(update.terms), learns=update.trains)
+            scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains)
             for term in update.terms:
-                reached |= _reach(f"{where}, term {term.name!r}", evaluate_term(term, scene)[0], wanted, update.trains)
+                reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
     for path, parameters in trained.items():
         if parameters and not any(id(p) in reached for p in parameters):
             raise UserError(f"{where} trains {path!r}, but no term of its update reaches it; add one or drop it from trains")
+
+
+def _value(term: Term, scene: Scene) -> Tensor:
+    try:
+        return evaluate_term(term, scene)[0]
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{term}: its parts do not fit together ({reason}); check taps and connectors") from error
 
 
 def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[str, ...]) -> set[int]:

@@ -154,15 +154,13 @@ class _Run:
         self._keep(force=True)
 
     def _step(self, number: int, turn: int, learner: Learner, progress: Progress) -> None:
-        batch = self._batch(learner.update, number, turn)
-        with self._only(learner):
+        with self._only(learner):  # a source of its own runs inside too: only the learner's graph is recorded through it
+            batch = self._batch(learner.update, number, turn)
             try:
                 seen = take(learner, self.cast, batch, progress, self.accelerator, self.fit.accumulate, self.fit.clip)
             except NonFinite as error:
-                kept = checkpoint.existing(self.folder)[:1] if self.folder is not None else []
-                tail = f"; the last good checkpoint is {kept[0]}" if kept else ""
-                raise NonFinite(f"{error}{tail}") from None
-        learner.shorten = True
+                raise NonFinite(f"{error}{self._kept()}") from None
+        learner.shorten = self.accelerator.num_processes == 1  # a wrapper must see its forward end
         for name, value in seen.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
             self.state.counted[name] = self.state.counted.get(name, 0) + 1
@@ -211,7 +209,8 @@ class _Run:
     def _optimizer(self, learner: Learner) -> tuple[Any, Any]:
         own = learner.update.optimizer
         optimizer = own(learner.parameters) if own is not None else self.fit.make_optimizer(learner.parameters)
-        turns = sum(u.repeat for u in self.method.stages[self.state.stage].updates if u.trains == learner.update.trains)
+        same = [u for u in self.method.stages[self.state.stage].updates if u.apply is None]
+        turns = sum(u.repeat for u in same if (u.trains, u.optimizer) == (learner.update.trains, own))
         length = self.lengths[self.state.stage] * max(turns, 1)
         schedule = None if own is not None else self.fit.make_schedule(optimizer, length)
         return self.accelerator.prepare_optimizer(optimizer), schedule
@@ -296,13 +295,16 @@ class _Run:
     # ---------------------------------------------------------------- keeping and resuming
 
     def _keep(self, force: bool = False) -> None:
-        due = time.monotonic() - self.saved_at >= self.fit.checkpoint_seconds
-        if self.folder is None or not (due or force) or not self.accelerator.is_main_process:
+        due = self.folder is not None and time.monotonic() - self.saved_at >= self.fit.checkpoint_seconds
+        if not (due or force):
             return
         weights = {f"cast/{k}": v for k, v in self.cast.state_dict().items() if role_of(k) in self._changing()}
         for key, value in weights.items():
             if value.is_floating_point() and not torch.isfinite(value).all():
-                raise NonFinite(f"after step {self.state.done} the weight {key[5:]!r} is not finite; lower the learning rate")
+                wrong = f"after step {self.state.done} the weight {key[5:]!r} is not finite; lower the learning rate"
+                raise NonFinite(wrong + self._kept())
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
         self._clock()
         tensors, meta = dict(weights), {"state": vars(self.state), "optimizers": [], "schedules": []}
         for index, learner in enumerate(self.learners if self.state.step else []):
@@ -316,6 +318,10 @@ class _Run:
             tensors |= {f"random/cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
         checkpoint.save(self.folder, self.state.done, tensors, meta)
         self.saved_at = time.monotonic()
+
+    def _kept(self) -> str:
+        kept = checkpoint.existing(self.folder)[:1] if self.folder is not None else []
+        return f"; the last good checkpoint is {kept[0]}" if kept else ""
 
     def _changing(self) -> set[str]:
         """Roles that the plan changes; the others are the caller's and stay as they came."""
@@ -337,6 +343,7 @@ class _Run:
             odd = sorted(wanted ^ set(saved))[:3]
             raise UserError(f"checkpoint in {self.folder} belongs to another plan (differs at {', '.join(odd)}); use a new folder")
         self.cast.load_state_dict(saved, strict=False)
+        torch.set_rng_state(tensors["random/cpu"])  # before the actions that are still to come: they may draw from it
         if self.state.stage < len(stages):
             if not inside:
                 self._before(stages[self.state.stage], self.state.stage)
@@ -346,7 +353,8 @@ class _Run:
             checkpoint.unpack_optimizer(learner.optimizer, f"optimizer/{where}", tensors, meta["optimizers"][index])
             if learner.schedule is not None:
                 learner.schedule.load_state_dict(meta["schedules"][index])
-        torch.set_rng_state(tensors["random/cpu"])
+        for learner in self.learners if inside else ():
+            learner.shorten = self.accelerator.num_processes == 1  # its first step was taken before the stop
         self._say(f"resumed at step {self.state.done} of {self.total}")
         self.listen("resumed", {"done": self.state.done, "history": self.state.history})
 

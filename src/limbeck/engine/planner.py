@@ -12,7 +12,7 @@ from limbeck.engine.check import quiet
 from limbeck.knowledge import Key, Shelf, Store, code_of, identity, needed
 from limbeck.plan import Method, Stage
 from limbeck.roles import Cast, role_of
-from limbeck.taps import Field, Source, Tap, Via, leaves, modules_of, observe
+from limbeck.taps import Field, Scene, Source, Tap, Via, leaves, modules_of, observe
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,6 @@ def plan(
                 why = "its answers do not fit into the store's limit"
             decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
             for item in made or ():
-                shelves[item.source] = item
                 swap[item.source] = Field(item.field)
         stages.append(_rewritten(stage, swap))
     rewritten = replace(method, stages=tuple(stages))
@@ -130,38 +129,58 @@ def _largest(source: Source, role: str) -> list[Source]:
 
 
 def _shelves(
-    sources: list[Source], cast: Cast, streams: Streams, store: Store, form: str, known: Mapping[Source, Stored]
+    sources: list[Source], cast: Cast, streams: Streams, store: Store, form: str, known: dict[Source, Stored]
 ) -> list[Stored] | None:
+    """A shelf for each source; None if one of them cannot be stored or does not fit."""
     rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
-    views = streams.cycle or 1
     probe = streams(("train",), 0)
+    with quiet(cast), torch.no_grad():
+        scene = observe(cast, probe, sources)
+        kept = [rawest(source, scene) for source in sources]
+        values = [scene(source) for source in kept]
     made = []
-    for source in sources:
-        if source in known:
-            made.append(known[source])
-            continue
-        role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
-        with quiet(cast), torch.no_grad():
-            value = observe(cast, probe, [source])(source)
+    for source, value in zip(kept, values, strict=True):
         if not isinstance(value, Tensor) or len(value) != len(probe["index"]):
             return None
-        facts = {
+        if source not in known:
+            shape = tuple(value.shape[1:])
+            role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
+            key = _key(source, role, view, cast, streams, form)
+            shelf = store.shelf(key, shape, rows, streams.cycle or 1, form)
+            if shelf is None:
+                return None
+            known[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, rows, streams.cycle or 1, form))
+        made.append(known[source])
+    return made
+
+
+def rawest(source: Source, scene: Scene) -> Source:
+    """The innermost value on the way to a source that is no larger: methods that differ in what they do with a
+    teacher's logits then share them."""
+    while isinstance(source, Via) and len(source.sources) == 1:
+        inner, value = source.sources[0], scene(source)
+        raw = scene(inner)
+        if not isinstance(raw, Tensor) or (isinstance(value, Tensor) and raw.numel() > value.numel()):
+            break
+        source = inner
+    return source
+
+
+def _key(source: Source, role: str, view: str, cast: Cast, streams: Streams, form: str) -> Key:
+    seen = streams.views[view]
+    return Key(
+        {
             "role": identity(cast, role),
             "source": str(source),
             "code": code_of(source),
-            "view": f"{streams.views[view].named(view)!r}" if streams.views[view].ops else "as it is",
-            "view_seed": streams.view_seed if streams.views[view].ops else 0,
+            "view": f"{seen.named(view)!r}" if seen.ops else "as it is",
+            "view_seed": streams.view_seed if seen.ops else 0,
             "data": streams.data.name,
             "fingerprint": streams.data.fingerprint,
             "layout": cast.adapter_of(role).channels_last,
             "form": form,
         }
-        shelf = store.shelf(Key(facts), tuple(value.shape[1:]), rows, views, form)
-        if shelf is None:
-            return None
-        size = needed(tuple(value.shape[1:]), rows, views, form)
-        made.append(Stored(source, f"stored {source}", shelf, view, size))
-    return made
+    )
 
 
 def _size_text(made: list[Stored]) -> str:

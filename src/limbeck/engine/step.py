@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Progress, Term, Update
 from limbeck.roles import Cast
-from limbeck.taps import Scene, Source, Tap, leaves, modules_of, observe
+from limbeck.taps import Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
 
 
 class NonFinite(UserError):
@@ -60,13 +60,14 @@ def take(
         return _take_applied(learner, cast, batch, terms)
     seen: dict[str, float] = {}
     pieces = list(_split(batch, micro)) if micro > 1 else [(batch, 1.0)]
-    for piece, fraction in pieces:
+    for number, (piece, fraction) in enumerate(pieces, start=1):
         with accelerator.autocast():
             scene = observe(cast, piece, sources_of([t for t, _ in terms]), learns=learner.update.trains, shorten=learner.shorten)
             total = _weighted_total(terms, scene, fraction, accelerator, seen, batch)
         _refuse_non_finite(seen, terms, scene, progress)
         if total.requires_grad:
-            accelerator.backward(total)
+            made = number < len(pieces) and needs_grad(batch)  # the pieces share the graph that made the batch
+            accelerator.backward(total, **({"retain_graph": True} if made else {}))
     if clip is not None:
         accelerator.clip_grad_norm_(learner.parameters, clip)
     learner.optimizer.step()
@@ -88,12 +89,13 @@ def _weighted_total(
     for term, weight in terms:
         value, count = evaluate_term(term, scene)
         if fraction != 1.0:  # a micro-batch: divide by the count of the whole batch
-            full = None if term.mask is None else Scene(scene.cast, whole)(term.mask).to(value.dtype).sum()
+            full = None if term.mask is None else Scene(scene.cast, whole)(term.mask).bool().sum()
             count = count / fraction if full is None else full.clamp(min=1)
         if accelerator.num_processes > 1:
             count = accelerator.reduce(count, reduction="mean")
         mean = value / count
-        seen[term.name] = seen.get(term.name, 0.0) + mean.item()
+        shown = mean if accelerator.num_processes == 1 else accelerator.reduce(mean.detach(), reduction="mean")
+        seen[term.name] = seen.get(term.name, 0.0) + shown.item()
         total = weight * mean if total is None else total + weight * mean
     assert total is not None
     return total
@@ -141,7 +143,7 @@ def _blame(source: Source, scene: Scene) -> Iterator[str]:
     for leaf in leaves(source):
         value = scene(leaf)
         if isinstance(value, Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
-            role = leaf.role if isinstance(leaf, Tap) else None
+            role = leaf.role if isinstance(leaf, Tap | State) else None
             if role is not None and not all(torch.isfinite(p).all() for p in scene.cast[role].parameters()):
                 yield f"role {role!r}, whose weights are no longer finite (at {leaf})"
             elif isinstance(leaf, Tap) and not _finite(scene.batch[leaf.on]):

@@ -26,7 +26,7 @@ def _first(student: dict[str, Any], teacher: dict[str, Any] | None) -> str:
     right = f"The student gets {percent(student['accuracy'])} of the test samples right"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
-        ratio = theirs / mine  # type: ignore[operator]
+        ratio = theirs / mine
         size = (
             f"{number(ratio)} times fewer"
             if ratio > 1.005

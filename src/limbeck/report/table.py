@@ -1,5 +1,6 @@
 """The result table, for the terminal and for the page."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ COLUMNS = (
 
 def cells(model: Mapping[str, Any]) -> list[tuple[str, float | None]]:
     """A model's cells in the order of `COLUMNS`: the words, and the value to sort by."""
-    worst, latency, bounds = model.get("worst_class") or {}, model.get("latency_ms") or {}, model.get("interval") or ()
+    worst, latency, bounds = model.get("worst_class") or {}, model.get("latency_ms") or {}, list(model.get("interval") or ())
     within = f" [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" if len(bounds) == 2 and all(map(known, bounds)) else ""
     about = f" ({number(latency.get('low'))} to {number(latency.get('high'))})" if known(latency.get("low")) else ""
     median = latency.get("median")
@@ -86,5 +87,5 @@ def card_table(card: Mapping[str, Any]) -> Table:
         table.add_column(Text(f"{who}\n{given[who].get('model', '')}".strip()), justify="right")
     columns = [cells(given[who]) for who in order]
     for place, (_, title) in enumerate(COLUMNS):
-        table.add_row(title, *(Text(column[place][0]) for column in columns))
+        table.add_row(title, *(Text(re.sub(r" (?=[\[(])", "\n", column[place][0])) for column in columns))
     return table

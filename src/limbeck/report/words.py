@@ -1,7 +1,7 @@
 """Numbers, weights and actions in plain words."""
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from limbeck.plan import Weight, choose, cosine, linear, ramp_up, weight_text
 from limbeck.roles import Follow, Load, Promote, Reinit
@@ -44,10 +44,10 @@ def percent(share: float | None, digits: int = 1) -> str:
     >>> percent(0.9722), percent(None)
     ('97.2 %', '–')
     """
-    return "–" if not known(share) else f"{100 * share:.{digits}f} %"  # type: ignore[operator]
+    return "–" if not known(share) else f"{100 * share:.{digits}f} %"
 
 
-def known(value: Any) -> bool:
+def known(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -69,7 +69,6 @@ def bytes_words(value: float | None) -> str:
     """
     if not known(value):
         return "–"
-    assert value is not None
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= scale:
             return f"{value / scale:.3g} {unit}"
@@ -80,7 +79,6 @@ def number(value: float | None, digits: int = 3) -> str:
     """A number to `digits` significant places, without an exponent where it can be helped."""
     if not known(value):
         return "–"
-    assert value is not None
     if value != 0 and (abs(value) >= 1e6 or abs(value) < 1e-4):
         return f"{value:.{digits - 1}e}"
     places = max(0, digits - 1 - (math.floor(math.log10(abs(value))) if value else 0))
@@ -92,7 +90,6 @@ def seconds_words(value: float | None) -> str:
     """A duration: 12.3 s, 4 min 10 s, 2 h 5 min."""
     if not known(value):
         return "–"
-    assert value is not None
     if value < 60:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
