@@ -9,7 +9,7 @@ _HOMES = {
     "api": ("distill", "Result"),
     "errors": ("UserError",),
     "plan": ("Method", "Part", "Progress", "Stage", "Term", "Update", "choose", "cosine", "linear", "method", "ramp_up", "single_stage"),
-    "roles": ("Adapter", "Cast", "Follow", "Load", "Normalise", "Promote", "Reinit"),
+    "roles": ("Adapter", "Cast", "Follow", "Load", "Normalise", "Promote", "Reinit", "Snapshot"),
     "taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}

@@ -5,21 +5,25 @@ Nothing here is typed in by hand: all of it is computed from the declaration.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from limbeck import losses
 from limbeck.plan import Method, Stage, Term, Update, weight_text
-from limbeck.roles import Follow, Promote, role_of
+from limbeck.roles import Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled")
+RAW = (losses.logit_mse, losses.logit_regression, losses.irg_vertices, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
 
 
 @dataclass(frozen=True)
 class Taxonomy:
     """Where the surveys place a method.
 
-    knowledge: "soft labels" (only what the teacher outputs) or "other parts" (features, relations,
-    parameters; alone or with soft labels), or "none". scheme: "offline" (the mentor is finished while
-    it teaches) or "online". own: whether the learner is its own mentor. ratio: mentors : learners.
+    knowledge: "soft labels" (only the probabilities that the teacher gives) or "other parts" (features,
+    relations, parameters, logits as values; alone or with soft labels), or "none". scheme: "offline" (what
+    teaches is the end of a finished training) or "online" (it still trains, now or later, follows one who
+    does, or was taken along the way). own: whether the learner is its own mentor. ratio: mentors : learners.
     chain: a learner of one stage teaches in a later one. deploys: what is kept.
     """
 
@@ -94,19 +98,22 @@ def _leaves_with_stop(source: Source, stopped: bool = False) -> Iterator[tuple[S
 def taxonomy(method: Method) -> Taxonomy:
     """Compute the method's place in survey A's tree and its ratio of teachers to students."""
     found = list(lessons(method))
-    made = {a.role: a for stage in method.stages for a in (*stage.before, *stage.after_step) if isinstance(a, Promote | Follow)}
+    actions = [a for stage in method.stages for a in (*stage.before, *stage.after_step)]
+    made = {a.role: a for a in actions if isinstance(a, Promote | Follow)}
+    taken = {a.role: a.source for a in actions if isinstance(a, Snapshot)}
     online = own = False
     mentors: dict[str, None] = {}
     learners: dict[str, None] = {}
     for lesson in found:
-        trained = {role_of(path) for path in lesson.stage.trains}
+        rest = method.stages[method.stages.index(lesson.stage) :]
+        trained = {role_of(path) for stage in rest for path in stage.trains}
         followed = {a.role for a in lesson.stage.after_step if isinstance(a, Follow)}
         for leaf in lesson.mentors:
             role = getattr(leaf, "role", "")
             if not role:
                 continue
-            mentors[role] = None
-            online |= role in trained | followed
+            mentors[taken.get(role, role)] = None
+            online |= role in trained | followed | set(taken)
             own |= role in lesson.learners or (role in made and made[role].source in lesson.learners)
         learners |= dict.fromkeys(lesson.learners)
     return Taxonomy(
@@ -126,7 +133,7 @@ def _count(n: int) -> str:
 def _knowledge(method: Method, found: list[Lesson]) -> str:
     if not found:
         return "none"
-    deep = any(_is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
+    deep = any(_plain(lesson.term.by) in RAW or _is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
     return "other parts" if deep else "soft labels"
 
 
@@ -145,7 +152,13 @@ def _is_answer(leaf: Tap, term: Term, method: Method) -> bool:
 
 def _answers(method: Method, name: str) -> bool:
     part = method.parts.get(name)
-    return bool(part and getattr(part.build, "answers", False)) or name.endswith(("linear", "fc", "classifier", "head"))
+    return bool(part and getattr(_plain(part.build), "answers", False)) or name.endswith(("linear", "fc", "classifier", "head"))
+
+
+def _plain(fn: Any) -> Any:
+    while hasattr(fn, "func"):
+        fn = fn.func
+    return fn
 
 
 def _is_chain(method: Method, found: list[Lesson]) -> bool:

@@ -90,6 +90,16 @@ class choose:  # noqa: N801
         return self.weight if drawn == self.index else 0.0
 
 
+@dataclass(frozen=True)
+class each_epoch:  # noqa: N801
+    """A weight that is `weight` in the first step of every epoch, and 0 in the others."""
+
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        return self.weight if float(progress.epoch).is_integer() else 0.0
+
+
 class Term:
     """One comparison: `weight * mean(by(**inputs))`, over the samples or tokens that `mask` keeps.
 
@@ -229,10 +239,15 @@ class Stage:
 @dataclass(frozen=True)
 class Part:
     """A learned piece that belongs to the method: `build(*probed)` makes it, sized from a probe batch
-    of the sources it joins (tensors; `build` looks at their shapes, or their values for a `State`)."""
+    of the sources it joins (tensors; `build` looks at their shapes, or their values for a `State`).
+
+    copies: layers of roles ("student.layer3"), of which `build` gets fresh, untrained copies after the
+        probes: a branch that runs the rest of a network anew from a tap.
+    """
 
     build: Callable[..., nn.Module]
     like: tuple[Source, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -286,7 +301,8 @@ class Method:
                 for path in (*update.trains, *(p for t in update.terms for p in _roles_in(t.sources))):
                     if role_of(path) not in made:
                         named.setdefault(role_of(path))
-        for path in _roles_in((self.deployed, *(s for part in self.parts.values() for s in part.like))):
+        copied = (path for part in self.parts.values() for path in part.copies)
+        for path in (*_roles_in((self.deployed, *(s for part in self.parts.values() for s in part.like))), *copied):
             if role_of(path) not in made:
                 named.setdefault(role_of(path))
         return tuple(name for name in named if name not in self.parts)

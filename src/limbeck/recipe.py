@@ -87,7 +87,7 @@ class Recipe(_Settings):
     checkpoint_seconds: float = Field(60.0, ge=0)
     data: DataSettings = Field(default_factory=DataSettings)  # type: ignore[arg-type]
     teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))  # type: ignore[call-arg]
-    student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 8}))  # type: ignore[call-arg]
+    student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 4}))  # type: ignore[call-arg]
     roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further roles of the method by name")
     method: MethodSettings = Field(default_factory=MethodSettings)  # type: ignore[arg-type]
     train: TrainSettings = Field(default_factory=TrainSettings)  # type: ignore[arg-type]

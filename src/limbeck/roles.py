@@ -169,6 +169,19 @@ class Cast(nn.ModuleDict):
         return self
 
 
+    def fresh(self, path: str) -> nn.Module:
+        """An untrained copy of the module at `role` or `role.sub.path`: out of the role's factory where it has one."""
+        role, _, inner = path.partition(".")
+        found, factory = self.find(path), self.adapter_of(role).factory
+        if factory is not None:
+            return submodule(factory(), inner, role)
+        twin = copy.deepcopy(found)
+        for part in twin.modules():
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()
+        return twin.requires_grad_(True)
+
+
 _PLAIN = Adapter()
 
 
@@ -250,6 +263,23 @@ class Follow:
                     value.lerp_(theirs[key], 1 - decay)
                 else:
                     value.copy_(theirs[key])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """After the given parts of a stage, a role takes the weights that another has by then.
+
+    The role must exist from the stage's start (`Promote` makes it), so that a checkpoint has one shape.
+    at: fractions of the stage, above 0 and up to 1.
+    """
+
+    role: str
+    source: str
+    at: tuple[float, ...]
+
+    def __call__(self, cast: Cast, seed: int, step: int = 0, steps: int = 1) -> None:
+        if step + 1 in {max(1, round(part * steps)) for part in self.at}:
+            cast.find(self.role).load_state_dict(cast.find(self.source).state_dict())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 A source is a frozen value. Equal sources are evaluated once per step, so a declaration may repeat them.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -74,12 +75,21 @@ class State(Source):
         return f"{self.role}.{self.path}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Via(Source):
-    """A function of other sources; a string names a module of the cast ("gate", "teacher.linear")."""
+    """A function of other sources; a string names a module of the cast ("gate", "teacher.linear").
+
+    Equal if function and sources are; two `functools.partial`s are, that bind the same values.
+    """
 
     fn: Callable[..., Any] | str
     sources: tuple[Source, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Via) and _key(self.fn) == _key(other.fn) and self.sources == other.sources
+
+    def __hash__(self) -> int:
+        return hash((_key(self.fn), self.sources))
 
     def __str__(self) -> str:
         if self.fn is detach:
@@ -87,6 +97,18 @@ class Via(Source):
         if isinstance(self.fn, Item):
             return f"{self.sources[0]}[{self.fn.index}]"
         return f"{call_text(self.fn)}({', '.join(map(str, self.sources))})"
+
+
+def _key(fn: Any) -> Any:
+    """What makes two functions the same: Python compares partials by identity alone."""
+    if not isinstance(fn, functools.partial):
+        return fn
+    bound = (_key(fn.func), fn.args, tuple(sorted(fn.keywords.items())))
+    try:
+        hash(bound)
+    except TypeError:  # a list or the like is bound
+        return fn
+    return bound
 
 
 def detach(value: Any) -> Any:
@@ -276,7 +298,7 @@ class Scene:
                 return source.fn(*values)
             module = self.cast.callers.get(source.fn) or self.cast.find(source.fn)
             return module(*values)
-        raise AssertionError(f"{source} was not observed")
+        raise UserError(f"{source} was not observed; name it among the sources of observe")
 
 
 def state_of(cast: Cast, source: State) -> Tensor:

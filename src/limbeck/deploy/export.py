@@ -56,7 +56,7 @@ def export_onnx(
         UserError: an operation has no ONNX form, or the model's code cannot be traced.
     """
     whole = _Answers(module, adapter or Adapter())
-    device = next((t.device for t in (*module.parameters(), *module.buffers())), example.device)
+    device = _device(module, example)
     pair = torch.cat([example, example])[:2].to(device)  # a batch of 1 would be taken for a constant
     with answering(whole), quiet(), torch.no_grad():
         try:
@@ -97,7 +97,7 @@ def compare_onnx(
         raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
     session, whole = open_session(path), _Answers(module, adapter or Adapter())
     name = session.get_inputs()[0].name
-    device = next((t.device for t in (*module.parameters(), *module.buffers())), inputs.device)
+    device = _device(module, inputs)
     largest, same, right = 0.0, 0, 0
     cuts = [(0, 1), *((start, start + batch) for start in range(0, len(inputs), batch))]
     for at, (start, stop) in enumerate(cuts):
@@ -105,8 +105,7 @@ def compare_onnx(
         with answering(whole), torch.no_grad():
             ours = whole(part.to(device)).float().cpu()
         theirs = torch.from_numpy(session.run(None, {name: part.detach().cpu().numpy()})[0]).float()
-        difference = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else float("inf")
-        largest = max(largest, difference if difference == difference else float("inf"))
+        largest = max(largest, _difference(ours, theirs))
         if at:
             same += int((ours.argmax(1) == theirs.argmax(1)).sum())
             right += 0 if labels is None else int((theirs.argmax(1) == labels[start:stop].cpu()).sum())
@@ -117,6 +116,16 @@ def compare_onnx(
         "same_answers": same / len(inputs),
         "accuracy": None if labels is None else right / len(inputs),
     }
+
+
+def _device(module: nn.Module, inputs: Tensor) -> torch.device:
+    return next((t.device for t in (*module.parameters(), *module.buffers())), inputs.device)
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference; infinite where one has another shape or is not a number."""
+    found = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else float("inf")
+    return found if found == found else float("inf")
 
 
 def _traced(whole: nn.Module, pair: Tensor) -> torch.export.ExportedProgram:

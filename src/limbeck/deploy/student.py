@@ -83,6 +83,8 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
         module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]))
         cast.add(name, module, adapter)
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
+    for action in (a for stage in method.stages for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
+        action(cast, seed=0)
     deployed = Deployed(cast, method.deployed)
     load_weights(deployed.cast, folder / "student.safetensors")
     return deployed.eval(), info

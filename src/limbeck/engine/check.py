@@ -43,7 +43,7 @@ def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
         with quiet(cast), torch.no_grad():
             scene = observe(cast, batch, part.like)
             probed = [scene(source) for source in part.like]
-        cast.add(name, part.build(*probed).to(device))
+        cast.add(name, part.build(*probed, *(cast.fresh(path) for path in part.copies)).to(device))
 
 
 def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes: int = 1) -> None:

@@ -16,7 +16,7 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.step import Learner, NonFinite, take
 from limbeck.errors import UserError
 from limbeck.plan import Method, Progress, Stage, Update
-from limbeck.roles import Cast, Follow, role_of
+from limbeck.roles import Cast, Follow, Snapshot, role_of
 
 
 class Draw(Protocol):
@@ -143,7 +143,8 @@ class _Run:
                 for turn in range(learner.update.repeat):
                     self._step(number, turn, learner, progress)
             for action in stage.after_step:
-                extra = {"step": self.state.step} if isinstance(action, Follow) else {}
+                extra = {"step": self.state.step} if isinstance(action, Follow | Snapshot) else {}
+                extra |= {"steps": length} if isinstance(action, Snapshot) else {}
                 action(self.cast, seed=self._seed(), **extra)
             self.state.step += 1
             self.state.done += 1

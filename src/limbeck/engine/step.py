@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Progress, Term, Update
 from limbeck.roles import Cast
-from limbeck.taps import Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
+from limbeck.taps import Field, Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
 
 
 class NonFinite(UserError):
@@ -104,10 +104,15 @@ def _weighted_total(
 def _take_applied(learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]]) -> dict[str, float]:
     update = learner.update
     assert update.apply is not None
+    modes = [(module, module.training) for module in cast.modules()]
+    cast.eval()  # whoever learns by gradient in this stage is only read here: its statistics stay
     update.apply(cast, update.trains, batch, observe(cast, batch, sources_of([t for t, _ in terms])), terms)
     with torch.no_grad():
         after = observe(cast, batch, sources_of([t for t, _ in terms]))
-        return {t.name: (lambda s, c: (s / c).item())(*evaluate_term(t, after)) for t, _ in terms}
+        means = {t.name: (lambda s, c: (s / c).item())(*evaluate_term(t, after)) for t, _ in terms}
+    for module, mode in modes:
+        module.training = mode
+    return means
 
 
 def _split(batch: Mapping[str, Any], parts: int) -> Iterator[tuple[dict[str, Any], float]]:
@@ -128,15 +133,24 @@ def _rows(value: Any, start: int, stop: int, size: int) -> Any:
 
 
 def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], scene: Scene, progress: Progress) -> None:
-    if all(abs(v) < float("inf") for v in seen.values()):  # NaN compares False
+    if all(abs(v) < float("inf") for v in (*seen.values(), *(weight for _, weight in terms))):  # NaN compares False
         return
-    for term, _ in terms:
+    for term, weight in terms:
+        if not abs(weight) < float("inf"):
+            raise NonFinite(f"stage {progress.stage!r} step {progress.step}: the weight of term {term.name!r} is {weight}; check its schedule")
         if not abs(seen[term.name]) < float("inf"):
-            origin = next((w for s in term.sources for w in _blame(s, scene)), "the loss itself")
+            origin = next((w for s in term.sources for w in _blame(s, scene)), _loss_itself(term, scene))
             raise NonFinite(
                 f"stage {progress.stage!r} step {progress.step}: term {term.name!r} is {seen[term.name]}; "
                 f"it came from {origin}; lower the learning rate, clip gradients or check that input"
             )
+
+
+def _loss_itself(term: Term, scene: Scene) -> str:
+    values = [(leaf, scene(leaf)) for source in term.sources for leaf in leaves(source) if not isinstance(leaf, Field)]
+    sizes = [(float(v.abs().max()), str(leaf)) for leaf, v in values if isinstance(v, Tensor) and v.is_floating_point() and v.numel()]
+    size, where = max(sizes, default=(0.0, ""))
+    return f"the loss itself (largest value: {size:.3g} at {where})" if where else "the loss itself"
 
 
 def _blame(source: Source, scene: Scene) -> Iterator[str]:

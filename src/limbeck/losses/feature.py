@@ -46,6 +46,19 @@ def l1(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[
     return rows((student - teacher).abs()).mean(-1)
 
 
+@loss(symmetric=True, source="Euclidean distance")
+def l2(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
+    """Euclidean distance of all features of a sample: ‖F_s − F_t‖₂, gradient 0 at a match.
+
+    student, teacher: any equal shape with n first. Raises `UserError` on unequal shapes.
+
+    >>> l2(torch.tensor([[0.0, 4.0]]), torch.tensor([[3.0, 0.0]]))
+    tensor([5.])
+    """
+    student, teacher = pair("l2", student, teacher)
+    return norm(rows(student - teacher))
+
+
 @loss(symmetric=True, source=ATTENTION + "; code szagoruyko/attention-transfer, mdistiller AT.py")
 def attention(
     student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"], *, power: float = 2.0

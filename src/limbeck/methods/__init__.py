@@ -4,25 +4,39 @@ from collections.abc import Callable
 from inspect import isfunction
 
 from limbeck.errors import unknown
+from limbeck.methods.activation_boundary import activation_boundary
 from limbeck.methods.adversarial import adversarial
+from limbeck.methods.afd import afd
 from limbeck.methods.alone import alone, alone_tree
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
+from limbeck.methods.ffl import ffl
 from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
+from limbeck.methods.gradual import gradual
+from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
 from limbeck.methods.kd_standardised import kd_standardised
+from limbeck.methods.kdcl import kdcl_general, kdcl_linear, kdcl_minlogit, kdcl_naive
+from limbeck.methods.ladder import ladder
 from limbeck.methods.logit_regression import logit_regression
+from limbeck.methods.lsl import lsl
 from limbeck.methods.mean_teacher import mean_teacher
 from limbeck.methods.mutual import mutual
+from limbeck.methods.okddip import okddip, okddip_code
+from limbeck.methods.one import one
 from limbeck.methods.own_teacher import own_teacher
 from limbeck.methods.pkt import pkt
+from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
+from limbeck.methods.rco import rco
 from limbeck.methods.rkd import rkd
+from limbeck.methods.rocket import rocket
 from limbeck.methods.similarity import similarity
 from limbeck.methods.soft_tree import soft_tree
+from limbeck.methods.stage_by_stage import stage_by_stage
 from limbeck.methods.teachers import teachers_gate, teachers_mean, teachers_switch
 from limbeck.methods.zero_shot import zero_shot
 from limbeck.plan import Method

@@ -110,7 +110,9 @@ class Chart:
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>')
 
     def line(self, points: Sequence[tuple[float, float]], css: str, dash: str = "") -> None:
-        if len(points) > 1:
+        if len(points) == 1:
+            self.parts.append(f'<circle class="mark {css}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>')
+        elif points:
             path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
             extra = f' stroke-dasharray="{dash}"' if dash else ""
             self.parts.append(f'<path class="line {css}" d="{path}"{extra}/>')

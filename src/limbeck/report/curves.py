@@ -101,15 +101,15 @@ def thinned(points: list[tuple[float, float]], most: int = MOST) -> list[tuple[f
 def _mark_stages(chart: Chart, view: RunView, x: Axis) -> None:
     found = stages(view)
     floor = chart.height - chart.bottom
-    for place, (name, first, last) in enumerate(found):
-        left = x(first) if place else chart.left
-        right = x(found[place + 1][1]) if place + 1 < len(found) else x(last)
+    for place, (name, _, last) in enumerate(found):
+        start = found[place - 1][2] if place else 0.0  # a record closes an epoch, so the last one of a stage is its end
+        left, right = x(start), x(last)
         if place:
             chart.parts.append(f'<path class="stage" d="M{left:.1f} {chart.top - 20}V{floor}"/>')
         room = int((right - left - 4) / 6.6)
         words = name if len(name) <= room else (str(place + 1) if room >= 1 else "")
         chart.text(left + 4, chart.top - 8, words, "tick")
-        chart.zone(left, chart.top - 22, right - left, 20, f"stage {place + 1}: {name}, steps {count(first)} to {count(last)}")
+        chart.zone(left, chart.top - 22, right - left, 20, f"stage {place + 1}: {name}, steps {count(start)} to {count(last)}")
 
 
 def _hover(chart: Chart, x: Axis, series: dict[str, list[tuple[float, float]]], words: Any) -> None:

@@ -11,6 +11,7 @@ from limbeck.report.read import RunView
 from limbeck.report.words import count, known, number, percent
 
 BARS, CELLS, NAMED = 24, 40, 12  # classes in the bar chart, in a confusion matrix, and with numbers in it
+FEW = 5  # samples in a bin of the reliability diagram that a line passes
 
 
 def cost_chart(view: RunView, what: str) -> str:
@@ -172,7 +173,7 @@ def reliability_chart(view: RunView) -> str:
         curve = reliability(logits, view.labels)
         filled = torch.nonzero(curve.counts)[:, 0].tolist()
         points = [(x(float(curve.confidence[b])), y(float(curve.accuracy[b]))) for b in filled]
-        chart.line(points, f"by {who}", DASH.get(who, ""))
+        chart.line([p for b, p in zip(filled, points) if curve.counts[b] >= FEW], f"by {who}", DASH.get(who, ""))
         for b, (px, py) in zip(filled, points):
             sure, right = percent(float(curve.confidence[b])), percent(float(curve.accuracy[b]))
             tip = f"{who}\nconfidence {sure}\nright {right}\n{count(int(curve.counts[b]))} samples"

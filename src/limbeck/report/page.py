@@ -14,13 +14,17 @@ from limbeck.evaluate.figures import accuracy, calibration_error
 from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, accuracy_curves, accuracy_points, legend, term_curves, term_points
 from limbeck.report.differ import differing
-from limbeck.report.figures import CELLS, class_bars, confusion_chart, cost_chart, reliability_chart
+from limbeck.report.figures import CELLS, FEW, class_bars, confusion_chart, cost_chart, reliability_chart
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
 from limbeck.report.table import COLUMNS, cells, latency_note, relations
 from limbeck.report.words import bytes_words, number, percent
 
 HERE = Path(__file__).parent
+RELIABILITY = (
+    "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
+    f"Lines join the bins of at least {FEW} samples."
+)
 
 
 def write_report(folder: Path) -> Path:
@@ -63,7 +67,7 @@ def render(view: RunView) -> str:
         environment=view.environment,
         commands=_commands(view),
         missing=view.missing,
-        notes=[str(note) for note in (*(card.get("notes") or ()), *(data.get("notes") or ()))],
+        notes=list(dict.fromkeys(str(note) for note in (*(card.get("notes") or ()), *(data.get("notes") or ())))),
         policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
         style=Markup(_asset("page.css")),
         script=Markup(script),
@@ -71,61 +75,56 @@ def render(view: RunView) -> str:
 
 
 def _sections(view: RunView) -> list[dict[str, Any]]:
-    """The sections with charts: id, title, charts, a note, and the values as a table."""
+    """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
     costs = [_figure(cost_chart(view, what), f"Accuracy against {what}") for what in ("size", "latency")]
-    bars, shown = class_bars(view)
-    classes = view.class_names()
-    pairs = [_figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")]
-    lines = list(view.logits)
-    terms = list(term_points(view))[:TERMS]
-    few = f"The {shown} classes that the student answers worst, of {len(classes)}." if shown < len(classes) else ""
-    wide = len(classes) > CELLS and bool(view.logits)
+    said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
+    many, pairs = (
+        len(view.class_names()),
+        [_figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")],
+    )
+    none = "" if view.logits else "No predictions were kept."
     return [
-        {
-            "id": "curves",
-            "title": "Learning curves",
-            "figures": [
-                _figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
-                _figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
-            ],
-            "note": "" if view.metrics else "No learning curves were recorded.",
-        },
-        {
-            "id": "cost",
-            "title": "Accuracy against cost",
-            "figures": costs,
-            "note": "Bars are 95 % intervals over the test samples."
-            if any(f["svg"] for f in costs)
-            else "No card, so no cost is known.",
-        },
-        {
-            "id": "classes",
-            "title": "Class by class",
-            "figures": [_figure(bars, "Accuracy within each class", legend(list(view.models) or lines)) | {"boxes": True}],
-            "note": few if bars else "Accuracy per class was not recorded.",
-            "values": _class_values(view),
-        },
+        _curves_section(view),
+        {"id": "cost", "title": "Accuracy against cost", "figures": costs, "note": said},
+        _class_section(view),
         {
             "id": "confusion",
             "title": "What is taken for what",
             "figures": pairs,
-            "note": f"{len(classes)} classes are too many to draw."
-            if wide
-            else ""
-            if view.logits
-            else "No predictions were kept.",
+            "note": none or (f"{many} classes are too many to draw." if many > CELLS else ""),
         },
         {
             "id": "reliability",
             "title": "Does it know when it is wrong?",
-            "figures": [_figure(reliability_chart(view), "Confidence against correctness", legend(lines))],
-            "note": "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself."
-            if lines
-            else "No predictions were kept.",
+            "figures": [_figure(reliability_chart(view), "Confidence against correctness", legend(list(view.logits)))],
+            "note": none or RELIABILITY,
             "values": _confidence_values(view),
         },
         {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
     ]
+
+
+def _curves_section(view: RunView) -> dict[str, Any]:
+    terms = list(term_points(view))[:TERMS]
+    figures = [
+        _figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
+        _figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
+    ]
+    note = "" if view.metrics else "No learning curves were recorded."
+    return {"id": "curves", "title": "Learning curves", "figures": figures, "note": note}
+
+
+def _class_section(view: RunView) -> dict[str, Any]:
+    bars, shown = class_bars(view)
+    many = len(view.class_names())
+    few = f"The {shown} classes that the student answers worst, of {many}." if shown < many else ""
+    return {
+        "id": "classes",
+        "title": "Class by class",
+        "figures": [_figure(bars, "Accuracy within each class", legend(list(view.models or view.logits))) | {"boxes": True}],
+        "note": few if bars else "Accuracy per class was not recorded.",
+        "values": _class_values(view),
+    }
 
 
 def _figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> dict[str, Any]:
@@ -166,9 +165,9 @@ def _onnx_words(card: dict[str, Any]) -> str:
 
 def _commands(view: RunView) -> list[str]:
     folder = shlex.quote(view.folder.name or "run")
-    given = [str(view.card["command"])] if view.card.get("command") else []
-    again = [f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again"] if view.recipe else []
-    return [*given, *again, f"limbeck evaluate {folder}", f"limbeck report {folder}"]
+    again = f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again" if view.recipe else ""
+    first = str(view.card.get("command") or again)
+    return [*([first] if first else []), f"limbeck evaluate {folder}", f"limbeck report {folder}"]
 
 
 def _asset(name: str) -> str:

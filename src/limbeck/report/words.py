@@ -4,7 +4,7 @@ import math
 from typing import Any, TypeGuard
 
 from limbeck.plan import Weight, choose, cosine, linear, ramp_up, weight_text
-from limbeck.roles import Follow, Load, Promote, Reinit
+from limbeck.roles import Follow, Load, Promote, Reinit, Snapshot
 
 
 def weight_words(weight: Weight) -> str:
@@ -33,6 +33,10 @@ def action_words(action: Any) -> str:
         return f"{action.role} starts again from fresh random weights"
     if isinstance(action, Follow):
         return f"{action.role} follows {action.source} as its moving average (decay {action.decay:g})"
+    if isinstance(action, Snapshot):
+        return (
+            f"{action.role} takes {action.source}'s weights after {', '.join(f'{part:.0%}' for part in action.at)} of the stage"
+        )
     if isinstance(action, Load):
         return f"{action.role} takes its weights from {action.path}"
     return str(action)

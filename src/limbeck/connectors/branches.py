@@ -1,0 +1,92 @@
+"""Branches on the trunk of one network: early exits, and the rest of the network run anew from a tap.
+
+Shapes: n samples, c channels, h x w pixels, t tokens, d embedding dimensions, C classes.
+"""
+
+from torch import Tensor, nn
+
+from limbeck.models.resnet import PadShortcut
+
+
+class Branch(nn.Module):
+    """An early exit (Zhang et al. 2019): depthwise-separable steps from a shallow map to the shape of the
+    deepest one, then pooling and a classifier. Returns (feature like the deepest, logits)."""
+
+    answers = True
+
+    def __init__(self, shallow: Tensor, deepest: Tensor, logits: Tensor):
+        super().__init__()
+        size, channels, goal = shallow.shape[2], shallow.shape[1], deepest.shape[1]
+        steps: list[nn.Module] = []
+        while size > deepest.shape[2]:
+            steps.append(_separable(channels, goal, stride=2))
+            size, channels = -(-size // 2), goal
+        if not steps or channels != goal:
+            steps.append(_separable(channels, goal, stride=1))
+        self.steps = nn.Sequential(*steps)
+        self.linear = nn.Linear(goal, logits.shape[-1])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        feature = self.steps(x)
+        return feature, self.linear(feature.flatten(2).mean(2))
+
+
+def _separable(channels: int, out: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, stride=stride, padding=1, groups=channels, bias=False),
+        nn.Conv2d(channels, out, 1, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(),
+    )
+
+
+class Tail(nn.Module):
+    """The rest of a network from a tap on, in fresh copies of its later layers, which run in order.
+
+    Returns what each layer gives, so that [-1] are the logits and [0] is the first layer's map. With a
+    `ratio` other than 1 all its channels are multiplied by it: a 1x1 convolution with batch-norm and
+    ReLU leads in, and the classifier keeps its outputs.
+    """
+
+    answers = True
+
+    def __init__(self, trunk: Tensor, *layers: nn.Module, ratio: float = 1.0):
+        super().__init__()
+        width = trunk.shape[1]
+        self.enter: nn.Module = nn.Identity()
+        if ratio != 1.0:
+            narrow = _times(width, ratio)
+            self.enter = nn.Sequential(nn.Conv2d(width, narrow, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU())
+            classifier = [m for layer in layers for m in layer.modules() if isinstance(m, nn.Linear)][-1:]
+            layers = tuple(_resized(layer, ratio, classifier) for layer in layers)
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x, outputs = self.enter(x), []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x)
+        return tuple(outputs)
+
+
+def _times(channels: int, ratio: float) -> int:
+    return max(1, round(channels * ratio))
+
+
+def _resized(module: nn.Module, ratio: float, classifier: list[nn.Linear]) -> nn.Module:
+    """The module with all channel counts multiplied; new layers have new weights."""
+    if isinstance(module, nn.Conv2d):
+        groups = _times(module.groups, ratio) if module.groups > 1 else 1
+        sizes = (_times(module.in_channels, ratio), _times(module.out_channels, ratio), module.kernel_size, module.stride)
+        return nn.Conv2d(*sizes, module.padding, module.dilation, groups, module.bias is not None)
+    if isinstance(module, nn.BatchNorm2d):
+        return nn.BatchNorm2d(_times(module.num_features, ratio))
+    if isinstance(module, nn.Linear):
+        outputs = module.out_features if module in classifier else _times(module.out_features, ratio)
+        return nn.Linear(_times(module.in_features, ratio), outputs, module.bias is not None)
+    if isinstance(module, PadShortcut):
+        total = _times(module.before + module.after, ratio)
+        module.before, module.after = total // 2, total - total // 2
+    for name, child in list(module.named_children()):
+        setattr(module, name, _resized(child, ratio, classifier))
+    return module

@@ -1,0 +1,69 @@
+"""Peers that choose whom to believe, and a leader that learns from them all."""
+
+from collections.abc import Callable
+from functools import partial
+
+from limbeck import losses
+from limbeck.combine import mean_probabilities, peer_logits, peer_target
+from limbeck.connectors import PeerAttention
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Part, Term, method, ramp_up, single_stage
+from limbeck.taps import Source, Tap, Via
+from limbeck.transforms import mean_of, tempered
+
+PAPER = "Chen et al. 2020, Online Knowledge Distillation with Diverse Peers, arXiv 1912.00350"
+PEERS = ("peer_1", "peer_2", "peer_3")
+
+
+@method(paper=PAPER, year=2020)
+def okddip(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float = 3.0, ramp: float = 0.27) -> Method:
+    """Each peer learns from its own mixture of all peers' answers, weighed by attention; the leader from their plain mean.
+
+    L = sum_all CE + w(t) T^2 [sum_a KL(t_a || p_a) + KL(mean_a p_a || p_leader)], t_a = sum_b softmax_b(<L h_a, E h_b>) p_b
+
+    The network-based form. Answers are stopped, the attention is not: so it learns to make good targets.
+
+    Args:
+        peers: auxiliary roles; the role "student" is the leader, the one that is deployed.
+        at: the embedding h, of equal width in all peers.
+        temperature: T, 3 as published. ramp: part of the run over which w rises to 1 (80 of 300 epochs in the code).
+    """
+
+    def learn(who: str, target: Source) -> Term:
+        student = Tap(who).via(partial(tempered, temperature=temperature))
+        weight = ramp_up(temperature**2, over=ramp)
+        return Term(f"soft {who}", losses.kl_to_probabilities, weight=weight, student=student, probabilities=target)
+
+    mixed, mean = partial(peer_target, temperature=temperature), partial(mean_probabilities, temperature=temperature)
+    return _group(peers, at, mixed, mean, learn)
+
+
+@method(paper=PAPER + " (as in the authors' code)", year=2020)
+def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float = 3.0, ramp: float = 0.27) -> Method:
+    """The same as the authors' code has it: logits are mixed and averaged, not probabilities.
+
+    t_a = softmax(sum_b softmax_b(<L h_a, E h_b>) z_b / T), and the leader's target is softmax(mean_a z_a / T)
+
+    After DefangChen/OKDDip, except that there the mixed logits are not stopped.
+
+    Args:
+        peers, at, temperature, ramp: as in `okddip`.
+    """
+    by = partial(losses.soft_target, temperature=temperature)
+
+    def learn(who: str, target: Source) -> Term:
+        return Term(f"soft {who}", by, weight=ramp_up(1.0, over=ramp), student=Tap(who), teacher=target)
+
+    return _group(peers, at, peer_logits, mean_of, learn)
+
+
+def _group(
+    peers: tuple[str, ...], at: str, mixed: Callable, mean: Callable, learn: Callable[[str, Source], Term]
+) -> Method:
+    features, answers = tuple(Tap(p, at) for p in peers), tuple(Tap(p).detach() for p in peers)
+    projected = Via("attention", features)
+    terms = [task(p) for p in (*peers, "student")]
+    terms += [learn(p, projected.via(partial(mixed, peer=k), *answers)) for k, p in enumerate(peers)]
+    terms.append(learn("student", Via(mean, answers)))
+    trains = (*peers, "student", "attention")
+    return single_stage(*terms, trains=trains, name="peers", parts={"attention": Part(PeerAttention, like=features)})

@@ -1,0 +1,109 @@
+"""Every method of the catalogue keeps the same promises."""
+
+import json
+
+import pytest
+import torch
+from settings import DESCRIPTIONS, ROWS, cast_for, draw_for, fit_for, method_of, place_of
+from toy import CLASSES, Stop, differing, go, state, stopping
+
+from limbeck import casting, methods
+from limbeck.deploy.student import Deployed
+from limbeck.describe import taxonomy
+from limbeck.roles import Follow, role_of
+
+NAMES = sorted(ROWS)
+
+
+def run(name, cast=None, **more):
+    cast = cast or cast_for(name)
+    trained = go(method_of(name), cast, draw=draw_for(name), fit=more.pop("fit", fit_for(name)), **more)
+    return cast, trained
+
+
+def test_every_method_has_a_row():
+    assert set(ROWS) == set(methods.CATALOGUE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_moves_exactly_what_it_says(name):
+    method, cast, seen = method_of(name), cast_for(name), {}
+
+    def listen(kind, facts):
+        if kind == "stage":
+            seen[facts["stage"]] = [state(cast), None]
+        elif kind == "step":
+            seen[facts["stage"]][1] = state(cast)
+
+    run(name, cast, listen=listen)
+    for stage in method.stages:
+        before, after = seen[stage.name]
+        modules = [module for path in stage.trains for module in cast.members(path)]
+        modules += [cast[action.role] for action in stage.after_step if isinstance(action, Follow)]
+        told = {id(tensor) for module in modules for tensor in module.state_dict(keep_vars=True).values()}
+        names = {key for key, tensor in cast.state_dict(keep_vars=True).items() if id(tensor) in told}
+        moved = {key for key in before if key in after and not torch.equal(before[key], after[key])}
+        assert moved - names == set(), f"stage {stage.name} moved what it does not train"
+        learns = {key for key in names if before[key].is_floating_point() and not fixed(cast, key)}
+        assert learns - moved - set(ROWS[name].still) == set(), f"stage {stage.name} did not move all it trains"
+
+
+def fixed(cast, key):
+    """Buffers that no training moves: a bank's targets, a tree's unused nodes."""
+    role, _, path = key.partition(".")
+    return path in ("targets", "threshold", "probability")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_runs_with_a_seed_agree_and_a_stopped_one_goes_on_to_the_same_bits(name, tmp_path):
+    whole, told = run(name, seed=3)
+    again, _ = run(name, seed=3)
+    assert differing(state(whole), state(again)) == []
+    steps, fit = told.steps, fit_for(name, checkpoint_seconds=0.0)
+    with pytest.raises(Stop):
+        run(name, seed=3, folder=tmp_path, fit=fit, listen=stopping(after=steps // 2))
+    resumed, continued = run(name, seed=3, folder=tmp_path, fit=fit)
+    assert differing(state(whole), state(resumed)) == []
+    assert continued.history == told.history
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "teacher" in ROWS[n].roles])
+def test_it_survives_a_teacher_with_relus_that_work_in_place(name):
+    plain, _ = run(name)
+    cast, _ = run(name, cast_for(name, relu_in_place=True))
+    assert differing(state(plain), state(cast)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_place_in_the_surveys(name):
+    assert taxonomy(method_of(name)) == place_of(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_description_is_the_stored_one(name):
+    stored = (DESCRIPTIONS / f"{name}.txt").read_text(encoding="utf-8")
+    assert methods.CATALOGUE[name]().describe() + "\n" == stored, "meant? then: python -m tests.contract.settings"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_json_and_comes_back_equal(name):
+    method = method_of(name)
+    text = json.dumps({"name": method.name, "arguments": dict(method.arguments)})
+    back = casting.method_of(json.loads(text))
+    assert back.describe() == method.describe()
+    assert repr(back.stages) == repr(method.stages) and back.deployed == method.deployed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_deploys_answers_with_a_logit_per_class(name):
+    cast, _ = run(name)
+    inputs = draw_for(name)(("train",), 99)["inputs"]
+    deployed = Deployed(cast, method_of(name).deployed).eval()
+    with torch.no_grad():
+        answer = deployed(inputs)
+    assert answer.shape == (len(inputs), CLASSES) and torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_caller_brings_exactly_the_roles_of_the_row(name):
+    assert set(method_of(name).roles()) == {role_of(role) for role in ROWS[name].roles}

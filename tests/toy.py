@@ -1,0 +1,101 @@
+"""Small things to train: networks of a few hundred weights, batches made from a seed, a run with few words."""
+
+import copy
+import zlib
+
+import torch
+from torch import nn
+
+from limbeck import models
+from limbeck.engine import Fit, train
+from limbeck.roles import Adapter, Cast
+
+CLASSES, SHAPE, BATCH = 4, (1, 8, 8), 8
+
+
+class Toy:
+    """A `Draw`: batch number k of a partition is a function of its name and k, nothing else.
+
+    Images are noise around one blob per class. Joint partitions are put below each other, as `data.Mixture` does.
+    """
+
+    def __init__(self, batch=BATCH, views=(), change=None):
+        self.batch, self.views, self.change = batch, views, change or (lambda batch, position: batch)
+
+    def __call__(self, partitions, position):
+        parts = [self.one(name, position, self.batch // len(partitions)) for name in partitions]
+        joint = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
+        if len(partitions) > 1:
+            joint["labelled"] = torch.cat([torch.full((len(p["labels"]),), float(n != "unlabelled")) for n, p in zip(partitions, parts, strict=True)])
+        return self.change(joint, position)
+
+    def whole(self, partitions):
+        return self.one(partitions[0], 0, 64)
+
+    def one(self, name, position, size):
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{name} {position}".encode()))
+        labels = torch.randint(0, CLASSES, (size,), generator=generator)
+        clean = 0.2 * torch.ones(size, *SHAPE)
+        for row, label in enumerate(labels.tolist()):
+            clean[row, :, 4 * (label // 2) : 4 * (label // 2) + 4, 4 * (label % 2) : 4 * (label % 2) + 4] += 0.5
+        made = {v: clean + 0.1 * torch.randn(size, *SHAPE, generator=generator) for v in ("inputs", *self.views)}
+        hidden = torch.full_like(labels, -100) if name == "unlabelled" else labels
+        return {**made, "labels": hidden, "index": torch.arange(size) + position * size}
+
+
+def build(model="cnn", seed=0, **arguments):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return models.build(model, classes=CLASSES, shape=SHAPE, arguments=arguments)
+
+
+def cast_of(**roles):
+    """A cast of `role=width` of small CNNs, or of modules; each role has its own seed."""
+    made = {}
+    for number, (name, what) in enumerate(roles.items()):
+        made[name] = what if isinstance(what, nn.Module) else build(width=what, seed=number)
+    return Cast(made)
+
+
+def fit_of(steps=6, **changes):
+    return Fit(steps, **{"steps_per_epoch": 3, "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one_cycle"} | changes)
+
+
+def go(method, cast, *, draw=None, fit=None, **more):
+    """Train on the CPU; returns what `train` returns."""
+    return train(method, cast, draw or Toy(views=tuple(method.views)), fit or fit_of(), device="cpu", **more)
+
+
+def state(module):
+    return {k: v.clone() for k, v in module.state_dict().items()}
+
+
+def differing(first, second):
+    """Names whose bits differ between two states (or that only one has)."""
+    names = set(first) ^ set(second)
+    return sorted(names | {k for k in set(first) & set(second) if not same(first[k], second[k])})
+
+
+def same(a, b):
+    """Equal to the last bit; NaN equals NaN."""
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.flatten().contiguous().view(torch.uint8), b.flatten().contiguous().view(torch.uint8))
+
+
+class Stop(Exception):
+    """Raised by a listener to stop a run."""
+
+
+def stopping(after):
+    """A listener that stops the run in the middle of step `after` (over all stages and updates)."""
+    heard = []
+
+    def listen(kind, facts):
+        heard.append((kind, facts))
+        if kind == "step" and facts["done"] >= after:
+            raise Stop
+
+    listen.heard = heard
+    return listen
+
+
+__all__ = ["Adapter", "Cast", "Fit", "Stop", "Toy", "build", "cast_of", "copy", "differing", "fit_of", "go", "same", "state", "stopping"]
