@@ -29,6 +29,9 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"limbeck: {where}{(error.strerror or str(error)).lower()}; check that the path exists and may be used", file=sys.stderr)
     return 2
 
 

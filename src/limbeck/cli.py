@@ -92,6 +92,40 @@ def plan(
     foresee(_recipe(locals()))
 
 
+@app.command()
+def compare(
+    methods: Annotated[str, typer.Option(help="kd,dkd,fitnets,... ; with settings: kd:temperature=2:alpha=0.5")],
+    seeds: Annotated[int, typer.Option(help="number of seeds, counted from --seed")] = 5,
+    recipe: RecipeFile = None,
+    data: DataName = None,
+    data_path: DataPath = None,
+    augment: Augment = None,
+    teacher: Teacher = None,
+    teacher_weights: TeacherWeights = None,
+    student: Student = None,
+    student_weights: StudentWeights = None,
+    epochs: Number = None,
+    batch: Whole = None,
+    lr: Number = None,
+    seed: Whole = None,
+    alpha: Number = None,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="folder; default: a new one under runs/; one that exists is gone on with")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
+) -> None:
+    """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
+    from limbeck import compare as comparing
+    from limbeck.progress import Display
+
+    checked = _recipe(locals() | {"method": None})
+    entries = comparing.parse_entries(methods)
+    folder = out if out is not None else comparing.fresh_folder(checked)
+    numbers = range(checked.seed, checked.seed + comparing.need_seeds(seeds))
+    with Display(quiet=quiet) as display:
+        board = comparing.Comparison(checked, entries, numbers, folder, listen=display.hear).go()
+    display.show_board(board, folder)
+
+
 def _recipe(given: dict[str, Any]) -> Any:
     """The checked recipe of a command's options: the file first, then models and method, then single settings."""
     from limbeck import recipe as recipes

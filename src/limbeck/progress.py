@@ -23,6 +23,7 @@ class Display:
         self.task: Any = None
         self.accuracy = ""
         self.refreshed = 0.0
+        self.said: set[str] = set()
 
     def __enter__(self) -> "Display":
         if self.live:
@@ -35,9 +36,11 @@ class Display:
 
     def hear(self, kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "say" and not self.quiet:
-            self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False)
-        elif not self.live:
-            return
+            if facts["text"] not in self.said:  # runs of a comparison repeat one another
+                self.said.add(facts["text"])
+                self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False, soft_wrap=True)
+        elif kind == "run" and not self.quiet:
+            self.console.print(f"run {facts['done'] + 1} of {facts['total']}: {facts['entry']}, seed {facts['seed']}", style="dim")
         elif kind == "download":
             self._download(facts["facts"])
         elif kind == "stage":
@@ -73,12 +76,13 @@ class Display:
         from limbeck.report.table import card_table
 
         self.console.print(card_table(card))
-        onnx = card.get("export", {}).get("onnx")
-        if onnx:
-            self.console.print(
-                f"{folder / onnx['file']}: {onnx['bytes']:,} bytes, reloaded in ONNX Runtime, "
-                f"largest difference {onnx['largest_difference']:.1e}",
-                highlight=False,
-                soft_wrap=True,
-            )
         self.console.print(f"{folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+    def show_board(self, board: Mapping[str, Any], folder: Path) -> None:
+        """The leaderboard, its verdict, and where everything is."""
+        from limbeck.report.table import board_table
+
+        self.console.print(board_table(board))
+        for sentence in board["verdict"]:
+            self.console.print(sentence, highlight=False, soft_wrap=True)
+        self.console.print(str(folder / "leaderboard.json"), highlight=False, soft_wrap=True)

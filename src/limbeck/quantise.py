@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from limbeck.errors import UserError
 from limbeck.roles import Cast
+from limbeck.taps import call_text
 
 Stored = dict[str, Tensor]
 
@@ -194,6 +195,9 @@ class Quantise:
     role: str
     by: Callable[[Tensor], Quantiser]
     reshapes: ClassVar[bool] = True  # its tensors get other names: replayed before stored weights are loaded
+
+    def __str__(self) -> str:
+        return f"{self.role} answers with weights quantised by {call_text(self.by)}"
 
     def __call__(self, cast: Cast, seed: int) -> None:
         for module in list(cast.find(self.role).modules()):

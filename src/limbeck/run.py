@@ -20,7 +20,7 @@ from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
 from limbeck.engine.planner import Plan, plan
 from limbeck.errors import UserError
-from limbeck.files import atomic_write
+from limbeck.files import atomic_write, cannot_write
 from limbeck.knowledge import Store
 from limbeck.methods import alone, alone_tree
 from limbeck.plan import Method
@@ -54,6 +54,8 @@ class Run:
         data = self.data or self.load_data()
         self.say_all(data.notes)
         cast = self.make_cast(method, data)
+        streams = self.streams(data, method)
+        engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         self._write_settings(method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
@@ -107,6 +109,10 @@ class Run:
             return self.given[role], self.adapters.get(role, Adapter())
         return build_role(role, settings_for(role, method, self.recipe), data, self.recipe.seed)
 
+    @property
+    def _device(self) -> str | None:
+        return None if self.recipe.device == "auto" else self.recipe.device
+
     def _has_weights(self, role: str, method: Method) -> bool:
         return role in self.given or settings_for(role, method, self.recipe).weights is not None
 
@@ -156,7 +162,7 @@ class Run:
             folder=self.folder / "checkpoints" / who,
             listen=lambda kind, event: self._hear(who, kind, event),
             validate=self._validator(method, data),
-            device=None if self.recipe.device == "auto" else self.recipe.device,
+            device=self._device,
         )
         models.save_weights(cast, weights)
         write_json(facts, vars(trained))
@@ -211,8 +217,11 @@ class Run:
         if kind == "resumed":
             self._keep_curve(who, event["history"])
         elif kind == "epoch":
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"who": who, **event}) + "\n")
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"who": who, **event}) + "\n")
+            except OSError as error:
+                raise cannot_write(path, error) from error
         self.listen(kind, {"who": who, **event})
 
     def _keep_curve(self, who: str, history: list[dict[str, Any]]) -> None:

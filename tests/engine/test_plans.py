@@ -263,7 +263,7 @@ def test_one_optimiser_per_set_of_parameters_and_its_schedule_ends_where_its_ste
     cast = cast_of(teacher=4, student=2)
     told = go(Method((Stage("s", (plain, other)),)), cast, fit=fit_of(5, steps_per_epoch=5), listen=lambda kind, facts: rates.append(facts["lr"]) if kind == "epoch" else None)
     final = 0.05 / 25 / 1e4  # OneCycleLR: max / div_factor / final_div_factor
-    assert told.steps == 5 and rates[-1] == {"0": pytest.approx(final), "1": pytest.approx(final)}
+    assert told.steps == 5 and rates[-1]["1"] == pytest.approx(final) < rates[-1]["0"]
 
 
 def test_labels_never_seen_are_not_needed():
@@ -278,4 +278,5 @@ def test_a_source_may_join_fields_of_its_own():
     flat = Term("flat", losses.soft_labels_cross_entropy, student=Tap("student"), probabilities=Field("goal"))
     cast = cast_of(student=2)
     told = go(Method((Stage("s", (Update(("student",), (flat,), source=counted),)),)), cast, fit=fit_of(40, lr=0.1))
-    assert told.history[-1]["terms"]["flat"] < math.log(4) + 0.05 < told.history[0]["terms"]["flat"]
+    first, last = (told.history[k]["terms"]["flat"] for k in (0, -1))
+    assert math.log(4) - 1e-6 < last < math.log(4) + 0.01 < first  # the entropy of four equal classes

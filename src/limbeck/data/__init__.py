@@ -3,6 +3,7 @@
 from limbeck.data.batches import Batch, Batches, Mixture
 from limbeck.data.core import Data, Partition
 from limbeck.data.datasets import from_datasets, load, names
+from limbeck.data.streams import Streams
 from limbeck.data.views import View, parse, to_float
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Data",
     "Mixture",
     "Partition",
+    "Streams",
     "View",
     "from_datasets",
     "load",

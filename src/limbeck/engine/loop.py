@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from limbeck.engine import checkpoint
-from limbeck.engine.check import build_parts, check, need_roles, trained_parameters
+from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
 from limbeck.engine.fit import Fit
 from limbeck.engine.step import Learner, NonFinite, take
 from limbeck.errors import UserError
@@ -78,6 +78,31 @@ def train(
         return _Run(method, cast, draw, fit, seed, folder, listen or _silent, validate, device).go()
 
 
+def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> None:
+    """Everything that `train` checks before its first step, and nothing else: the cast stays as it was.
+
+    Raises `UserError` if the plan cannot work.
+    """
+    before = set(cast)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            _Run(method, cast, draw, fit, 0, None, _silent, None, device).prepare(resuming=False)
+        finally:
+            for part in set(cast) - before:
+                del cast[part]
+
+
+def _accelerator(precision: str, cpu: bool) -> Any:
+    """An Accelerator of that precision; Accelerate keeps the first one of a process unless it is told to forget."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, PartialState
+
+    known = AcceleratorState._shared_state
+    if known and (known.get("_mixed_precision"), known.get("_cpu")) != (precision, cpu):
+        AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
+    return Accelerator(cpu=cpu, mixed_precision=precision)
+
+
 def _silent(kind: str, facts: Mapping[str, Any]) -> None:
     pass
 
@@ -95,10 +120,7 @@ class _Run:
         validate: Callable[[Cast], Mapping[str, float]] | None,
         device: str | None,
     ):
-        from accelerate import Accelerator
-
-        precision = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision]
-        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=precision)
+        self.accelerator = _accelerator({"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision], device == "cpu")
         self.method, self.cast, self.draw, self.fit, self.seed = method, cast, draw, fit, seed
         self.folder, self.listen, self.validate = folder, listen, validate
         self.lengths = fit.stage_steps(method.stages)
@@ -109,15 +131,21 @@ class _Run:
 
     # ---------------------------------------------------------------- the plan, top down
 
-    def go(self) -> Trained:
+    def prepare(self, resuming: bool) -> None:
         cast = self.cast.moved(self.accelerator.device)
         need_roles(self.method, cast)
-        needs_probe = [update for _, update in self.method.updates()]
-        build_parts(self.method, cast, self._probe(needs_probe[0], cast))
-        resumed = checkpoint.load_newest(self.folder, self._say) if self.folder is not None else None
-        if resumed is None:
+        if any(part not in cast for part in self.method.parts):
+            first = next(update for _, update in self.method.updates())
+            with quiet(cast), torch.no_grad():
+                batch = self._probe(first, cast)
+            build_parts(self.method, cast, batch)
+        if not resuming:
             check(self.method, cast, self._probe, self.fit.accumulate, self.accelerator.num_processes)
-        else:
+
+    def go(self) -> Trained:
+        resumed = checkpoint.load_newest(self.folder, self._say) if self.folder is not None else None
+        self.prepare(resuming=resumed is not None)
+        if resumed is not None:
             self._restore(*resumed)
         while self.state.stage < len(self.method.stages):
             if resumed is None:
@@ -288,7 +316,8 @@ class _Run:
         return seed
 
     def _rates(self) -> list[float]:
-        return [learner.optimizer.param_groups[0]["lr"] for learner in self.learners if learner.optimizer is not None]
+        steppers = [learner for learner in self.learners if learner.optimizer is not None]
+        return [x.optimizer.param_groups[0]["lr"] if x.rate is None else x.rate for x in steppers]
 
     def _say(self, sentence: str) -> None:
         self.listen("say", {"text": sentence})

@@ -27,6 +27,7 @@ class Learner:
     optimizer: Any = None
     schedule: Any = None
     shorten: bool = False
+    rate: float | None = None  # that the last step was taken with
     totals: dict[str, float] = field(default_factory=dict)
 
 
@@ -70,6 +71,7 @@ def take(
             accelerator.backward(total, **({"retain_graph": True} if made else {}))
     if clip is not None:
         accelerator.clip_grad_norm_(learner.parameters, clip)
+    learner.rate = learner.optimizer.param_groups[0]["lr"]
     learner.optimizer.step()
     learner.optimizer.zero_grad(set_to_none=True)
     if learner.schedule is not None:
@@ -148,7 +150,7 @@ def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], 
 
 def _loss_itself(term: Term, scene: Scene) -> str:
     values = [(leaf, scene(leaf)) for source in term.sources for leaf in leaves(source) if not isinstance(leaf, Field)]
-    sizes = [(float(v.abs().max()), str(leaf)) for leaf, v in values if isinstance(v, Tensor) and v.is_floating_point() and v.numel()]
+    sizes = [(float(v.detach().abs().max()), str(leaf)) for leaf, v in values if isinstance(v, Tensor) and v.is_floating_point() and v.numel()]
     size, where = max(sizes, default=(0.0, ""))
     return f"the loss itself (largest value: {size:.3g} at {where})" if where else "the loss itself"
 

@@ -44,5 +44,5 @@ def activation_boundary(
     second = ((task(weight=labels),) if labels else ()) + (
         (soft(temperature=temperature, weight=soft_labels),) if soft_labels else ()
     )
-    stages = (Stage("boundaries", (first,), share=first_share), Stage("task", (Update(("student",), second),), share=1 - first_share))
-    return Method(stages, parts=parts)
+    train = Stage("task", (Update(("student",), second),), share=1 - first_share)
+    return Method((Stage("boundaries", (first,), share=first_share), train), parts=parts)

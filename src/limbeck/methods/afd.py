@@ -1,7 +1,5 @@
 """Networks that cannot be told apart by their maps."""
 
-from functools import partial
-
 import torch
 
 from limbeck import losses

@@ -28,7 +28,8 @@ def irg(
         at: the student's layers that learn the teacher's edges at `teacher_at` (one to many).
         moves: (earlier, later) layers of both. vertices, edges, transformations: weights.
     """
-    terms = [task(), Term("vertices", losses.irg_vertices, weight=vertices, student=Tap("student"), teacher=Tap("teacher").detach())]
+    answers = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    terms = [task(), Term("vertices", losses.irg_vertices, weight=vertices, **answers)]
     goal = Tap("teacher", teacher_at).via(pooled).detach()
     terms += [Term(f"edges {k}", losses.irg_edges, weight=edges, student=Tap("student", k).via(pooled), teacher=goal) for k in at]
     for a, b in moves:

@@ -9,8 +9,10 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of
 
+PAPER = "Walawalkar, Shen & Savvides 2020, Online Ensemble Model Compression using Knowledge Distillation, arXiv 2011.07449"
 
-@method(paper="Walawalkar, Shen & Savvides 2020, Online Ensemble Model Compression using Knowledge Distillation, arXiv 2011.07449", year=2020)
+
+@method(paper=PAPER, year=2020)
 def ladder(
     ratios: tuple[float, ...] = (0.75, 0.5, 0.25),
     shared: str = "layer1",

@@ -8,8 +8,10 @@ from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.taps import Tap
 
+PAPER = "Li et al. 2019, Layer-Level Knowledge Distillation for Deep Neural Network Learning, Applied Sciences 9(10)"
 
-@method(paper="Li et al. 2019, Layer-Level Knowledge Distillation for Deep Neural Network Learning, Applied Sciences 9(10)", year=2019)
+
+@method(paper=PAPER, year=2019)
 def lsl(
     pairs: tuple[tuple[str, str], ...] = (("layer2", "layer2"), ("layer3", "layer3")), size: int = 64, weight: float = 1.0
 ) -> Method:

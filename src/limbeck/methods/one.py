@@ -38,5 +38,7 @@ def one(
     by = partial(losses.soft_target, temperature=temperature)
     terms = [task(), Term("task gate", losses.cross_entropy, student=gated, labels=Field("labels"))]
     terms += [Term(f"task {n}", losses.cross_entropy, student=answers[n], labels=Field("labels")) for n in names]
-    terms += [Term(f"soft {n}", by, weight=ramp_up(1.0, over=ramp), student=z, teacher=gated.detach()) for n, z in answers.items()]
-    return single_stage(*terms, trains=("student", *parts), name="ensemble", parts=parts, deploys=gated if ensemble else "student")
+    rise, goal = ramp_up(1.0, over=ramp), gated.detach()
+    terms += [Term(f"soft {name}", by, weight=rise, student=z, teacher=goal) for name, z in answers.items()]
+    kept: str | Source = gated if ensemble else "student"
+    return single_stage(*terms, trains=("student", *parts), name="ensemble", parts=parts, deploys=kept)

@@ -24,7 +24,8 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = 
 
     Read are safetensors and torch files that hold tensors only (never code). A dictionary around the tensors
     (`state_dict`, `model_state_dict`, `model`, `net`) is opened, the prefixes `module.`, `_orig_mod.` and `model.`
-    are dropped where that makes the names fit, counters of batch normalisation and tied weights may be absent.
+    are dropped where that makes the names fit, counters of batch normalisation and tied weights may be absent. Of a
+    run's own files (`student.safetensors`, `weights/teacher.safetensors`) the part of this role is taken.
 
     Args:
         module: the network to fill, in place; its types and devices stay.
@@ -41,6 +42,9 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = 
     found, notes = _opened(_read(file, who), file, who)
     wanted = module.state_dict()
     state, stripped = _fit(found, wanted)
+    if not stripped and not any(k in wanted for k in state):
+        state, role = _of_a_run(state, wanted, who)
+        notes += [f"took the weights of role {role!r} in {file.name}"] if role else []
     if stripped:
         notes.append(f"dropped the prefix {stripped!r} from the names in {file.name}")
     _same_network(module, wanted, state, f"{who}: {file}")
@@ -155,6 +159,16 @@ def _fit(found: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[dict[s
             if score > best_score and len(state) == len(found):
                 best, best_chain, best_score = state, chain, score
     return best, best_chain
+
+
+def _of_a_run(found: dict[str, Tensor], wanted: Mapping[str, Tensor], who: str) -> tuple[dict[str, Tensor], str]:
+    """The weights of one role in a run's file, where every name starts with a role: `who`, else the only one."""
+    roles = {k.partition(".")[0] for k in found}
+    for role in (who, *(roles if len(roles) == 1 else ())):
+        part = {k.removeprefix(f"{role}."): v for k, v in found.items() if k.startswith(f"{role}.")}
+        if any(k in wanted for k in part):
+            return part, role
+    return found, ""
 
 
 def _strip(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -89,3 +90,29 @@ def card_table(card: Mapping[str, Any]) -> Table:
     for place, (_, title) in enumerate(COLUMNS):
         table.add_row(title, *(Text(re.sub(r" (?=[\[(])", "\n", column[place][0])) for column in columns))
     return table
+
+
+def board_table(board: Mapping[str, Any]) -> Table:
+    """A comparison's leaderboard for the terminal: a line per method, best first."""
+    data = board.get("data") or {}
+    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; accuracy in %, 95\u00a0% intervals"
+    caption = Text(f"hyper-parameters: {board['hyperparameters']}")
+    table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("method", "accuracy", "to baseline", "p", "worst", "agrees", "score", "seconds"):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    for row in board["rows"]:
+        table.add_row(*map(Text, _board_cells(row)))
+    return table
+
+
+def _board_cells(row: Mapping[str, Any]) -> list[str]:
+    if not row["seeds"]:
+        return [row["name"], "failed", *[""] * 6]
+    mean, low, high = (row["accuracy"][k] for k in ("mean", "low", "high"))
+    half = f" \u00b1 {(high - low) / 2:.2f}" if high == high else ""
+    gap = row.get("to_baseline")
+    wide = "" if gap is None or gap["high"] != gap["high"] else f" \u00b1 {(gap['high'] - gap['low']) / 2:.2f}"
+    p = "" if gap is None or gap["p_corrected"] != gap["p_corrected"] else f"{gap['p_corrected']:.3f}"
+    shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "agreement", "train_seconds")]
+    score = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
+    return [row["name"], f"{mean:.2f}{half}", "" if gap is None else f"{gap['difference']:+.2f}{wide}", p, shown[0] or "", shown[1] or "", score, shown[2] or ""]

@@ -1,0 +1,112 @@
+"""Are two methods different? Intervals and paired tests over seeds, corrected for the number of comparisons.
+
+A seed decides initial weights, order and views, the same for every method: results are paired by seed.
+Letters: s seeds, m comparisons.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, nan, sqrt
+
+import numpy as np
+from scipy import stats
+
+from limbeck.errors import UserError
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """(mean, low, high): Student's t interval over s seeds; low and high are nan for one seed.
+
+    >>> tuple(round(x, 3) for x in mean_interval([1.0, 2.0, 3.0]))
+    (2.0, -0.484, 4.484)
+    """
+    data = np.asarray(values, dtype=float)
+    if not len(data):
+        return nan, nan, nan
+    mean = float(data.mean())
+    if len(data) < 2:
+        return mean, nan, nan
+    half = float(stats.t.ppf(0.5 + level / 2, len(data) - 1) * data.std(ddof=1) / sqrt(len(data)))
+    return mean, mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One paired comparison, first minus second: mean difference with its interval, p of a two-sided paired
+    t-test, how many seeds; `p_corrected` after Holm's correction over all comparisons asked for together."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    spread: float
+    p_corrected: float = nan
+
+    @property
+    def differs(self) -> bool:
+        """Whether the corrected p is below 5 %."""
+        return self.p_corrected < 0.05
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
+    """Compare two methods seed by seed; both in the same order of seeds.
+
+    >>> paired([2.0, 3.0, 4.5], [1.0, 2.0, 3.0]).difference.__round__(3)
+    1.167
+    """
+    if len(first) != len(second):
+        raise UserError(f"a paired comparison needs the same seeds on both sides; got {len(first)} and {len(second)} results")
+    gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    mean, low, high = mean_interval(gaps.tolist())
+    spread = float(gaps.std(ddof=1)) if len(gaps) > 1 else nan
+    if len(gaps) < 2:
+        p = nan
+    elif spread == 0:
+        p = 1.0 if mean == 0 else 0.0
+    else:
+        p = float(2 * stats.t.sf(abs(mean) / (spread / sqrt(len(gaps))), len(gaps) - 1))
+    return Paired(mean, low, high, p, len(gaps), spread, p)
+
+
+def corrected(found: Sequence[Paired]) -> list[Paired]:
+    """Holm's step-down correction (Holm 1979): the chance of any false difference stays below the level.
+
+    >>> [round(c.p_corrected, 3) for c in corrected([Paired(1, 0, 2, 0.01, 5, 1), Paired(1, 0, 2, 0.03, 5, 1)])]
+    [0.02, 0.03]
+    """
+    order = sorted((i for i in range(len(found)) if found[i].p == found[i].p), key=lambda i: found[i].p)
+    out, highest = list(found), 0.0
+    for place, i in enumerate(order):
+        highest = max(highest, min(1.0, found[i].p * (len(order) - place)))
+        c = found[i]
+        out[i] = Paired(c.difference, c.low, c.high, c.p, c.seeds, c.spread, highest)
+    return out
+
+
+def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, most: int = 1000) -> float:
+    """Seeds that would tell this difference apart with the given power, if it is as large as it looks.
+
+    inf if it looks like nothing, or would take more than `most`.
+
+    >>> seeds_needed(Paired(1.0, 0, 2, 0.1, 5, 1.0))
+    10
+    """
+    effect = abs(comparison.difference) / comparison.spread if comparison.spread else inf
+    if not effect or effect != effect:
+        return inf
+    for n in range(2, most + 1):
+        bound = stats.t.ppf(1 - level / 2, n - 1)
+        shift = effect * sqrt(n)
+        if stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift) >= power:
+            return n
+    return inf
+
+
+def plus_minus(comparison: Paired) -> str:
+    """`+2.10 +- 0.40` in points."""
+    half = (comparison.high - comparison.low) / 2
+    return f"{comparison.difference:+.2f}" + (f" +- {half:.2f}" if half == half else "")
+
+
+__all__ = ["Paired", "corrected", "mean_interval", "paired", "plus_minus", "seeds_needed"]
