@@ -10,21 +10,25 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    import click
+    import typer
 
     from limbeck.cli import app
     from limbeck.errors import UserError
 
+    wrong = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # click's, or typer's own copy
     try:
         code = app(arguments, standalone_mode=False, prog_name="limbeck")
+        if code == 130:  # typer turns control-C into this
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
         print(f"limbeck: {error}", file=sys.stderr)
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        print(f"limbeck: {error.format_message()}", file=sys.stderr)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except wrong as error:
+        said = error.format_message()  # type: ignore[attr-defined]
+        print(f"limbeck: {' '.join(said.split()) if arguments else said}", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
         print("limbeck: stopped; the same command with --resume and --out FOLDER goes on", file=sys.stderr)
         return 130
     except BrokenPipeError:

@@ -110,6 +110,11 @@ class Term:
     """
 
     __slots__ = ("by", "inputs", "mask", "name", "weight")
+    name: str
+    by: Callable[..., Tensor]
+    weight: Weight
+    mask: Source | None
+    inputs: Mapping[str, Source]
 
     def __init__(
         self, name: str, by: Callable[..., Tensor], *, weight: Weight = 1.0, mask: Source | None = None, **inputs: Source

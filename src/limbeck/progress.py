@@ -41,6 +41,8 @@ class Display:
                 self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False, soft_wrap=True)
         elif kind == "run" and not self.quiet:
             self.console.print(f"run {facts['done'] + 1} of {facts['total']}: {facts['entry']}, seed {facts['seed']}", style="dim")
+        elif not self.live:
+            return
         elif kind == "download":
             self._download(facts["facts"])
         elif kind == "stage":

@@ -103,7 +103,8 @@ def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
 
 
 def _sentence(error: ValidationError, where: str) -> UserError:
-    first = error.errors()[0]
+    errors = error.errors()  # a misspelt name says more than the one that is missing for it
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     path = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]

@@ -2,8 +2,6 @@ import pytest
 
 from limbeck.__main__ import run
 
-TINY = ["--epochs", "2", "--batch", "32", "--teacher", "mlp", "--student", "mlp", "--set", "student.width=4", "--set", "data.limit=200"]
-
 
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import TINY
+from nets import TINY
 from safetensors.torch import load_file
 
 from limbeck import recipe

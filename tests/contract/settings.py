@@ -42,31 +42,54 @@ EQUAL = {"teacher": ("cnn", {"width": 2}), **STUDENT}
 CROWD = {**PAIR, "teacher_2": ("cnn", {"width": 3}), "teacher_3": ("cnn", {"width": 4})}
 SOFT = ("soft labels", "offline", False, "1-1", False, "student")
 DEEP = ("other parts", "offline", False, "1-1", False, "student")
+ONLINE = ("soft labels", "online", False, "1-1", False, "student")  # survey A, table 1, online
+TOGETHER = ("soft labels", "online", True, "n-n", False, "student")  # the target is made of the learners' own answers
+PEERS = {**STUDENT, "peer": ("cnn", {"width": 2})}
+THREE = {**STUDENT, **{f"peer_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 MANY = ("soft labels", "offline", False, "n-1", False, "student")
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
+    "activation_boundary": Row(PAIR, DEEP),
     "adversarial": Row(PAIR, DEEP),
+    "afd": Row(PEERS, ("other parts", "online", False, "n-n", False, "student")),
     "alone": Row(STUDENT, NONE),
     "alone_tree": Row({"student": ("tree", {"depth": 3})}, NONE),
     "assistant": Row({**PAIR, "assistant": ("cnn", {"width": 3})}, ("soft labels", "offline", False, "n-n", True, "student")),
     "attention": Row(PAIR, DEEP),
     "attention_paper": Row(PAIR, DEEP),
     "born_again": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
+    "differentiable_quantisation": Row(PAIR, SOFT),
     "dist": Row(PAIR, SOFT),
     "dkd": Row(PAIR, SOFT),
+    "ffl": Row(PEERS, ("other parts", "online", True, "n-n", False, "student")),
     "fitnets": Row(PAIR, DEEP),
     "fsp": Row(EQUAL, DEEP),
+    "gradual": Row(PAIR, ONLINE),
+    "irg": Row(PAIR, DEEP),
     "kd": Row(PAIR, SOFT),
     "kd_standardised": Row(PAIR, SOFT),
+    "kdcl_general": Row(PEERS, TOGETHER),
+    "kdcl_linear": Row(PEERS, TOGETHER),
+    "kdcl_minlogit": Row(PEERS, TOGETHER),
+    "kdcl_naive": Row(PEERS, TOGETHER),
+    "ladder": Row(STUDENT, ("other parts", "online", True, "1-1", False, "a branch of student")),
     "logit_regression": Row(PAIR, DEEP, fit={"lr": 0.01}),  # logits as values, not probabilities
+    "lsl": Row(PAIR, DEEP),
     "mean_teacher": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "mutual": Row({**STUDENT, "peer": ("cnn", {"width": 3})}, ("soft labels", "online", False, "n-n", False, "student")),
+    "okddip": Row(THREE, TOGETHER),
+    "okddip_code": Row(THREE, TOGETHER),
+    "one": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "own_teacher": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
     "pkt": Row(PAIR, DEEP, arguments={"weight": 100.0}),
+    "quantised_distillation": Row(PAIR, SOFT),
+    "rco": Row(PAIR, ("soft labels", "online", False, "1-1", True, "student")),
     "rkd": Row(PAIR, DEEP, fit={"lr": 0.01}),
+    "rocket": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
     "similarity": Row(PAIR, DEEP, arguments={"gamma": 10.0}),
     "soft_tree": Row({"teacher": ("cnn", {"width": 4}), "student": ("tree", {"depth": 3})}, SOFT),
+    "stage_by_stage": Row(PAIR, DEEP),
     "teachers_gate": Row(CROWD, MANY),
     "teachers_mean": Row(CROWD, MANY),
     "teachers_switch": Row(CROWD, MANY),

@@ -155,6 +155,19 @@ def test_unwritable_and_full_disks_are_one_sentence(tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path).iterdir()] == ["file"]
 
 
+def test_a_runs_own_files_give_the_part_of_the_role(tmp_path):
+    teacher, student, new = net(width=6), net(), net()
+    models.save_weights(nn.ModuleDict({"teacher": teacher, "student": student}), tmp_path / "both.safetensors")
+    models.save_weights(nn.ModuleDict({"student": student}), tmp_path / "one.safetensors")
+    assert models.load_weights(new, tmp_path / "both.safetensors") == ["took the weights of role 'student' in both.safetensors"]
+    assert same(new, student)
+    again = net()
+    models.load_weights(again, tmp_path / "one.safetensors", who="teacher")  # the only role there is
+    assert same(again, student)
+    with pytest.raises(UserError, match="another network"):
+        models.load_weights(net(), tmp_path / "both.safetensors", who="teacher")
+
+
 def test_ordered_dicts_load(tmp_path):
     one, two = net(), net()
     torch.save(collections.OrderedDict(one.state_dict()), tmp_path / "w.bin")

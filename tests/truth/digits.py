@@ -4,7 +4,10 @@ import torch
 
 from limbeck import data, engine, models
 from limbeck.data.streams import Streams
+from limbeck.engine.check import build_parts
+from limbeck.engine.step import evaluate_term
 from limbeck.roles import Adapter, Cast, Normalise
+from limbeck.taps import observe
 
 DIGITS = data.load("digits", labelled=None)
 WIDTH = 4
@@ -29,6 +32,18 @@ def train(method, cast=None, *, steps=12, **more):
     cast = make_cast(method) if cast is None else cast
     fit = engine.Fit(steps=steps, steps_per_epoch=6, checkpoint_seconds=0.0)
     return cast, engine.train(method, cast, streams(method), fit, seed=0, device="cpu", **more)
+
+
+def values(method):
+    """(cast, batch, scene, {term: its mean}) of a method's first batch, everything in evaluation mode."""
+    cast, batch = make_cast(method), streams(method)(("train",), 0)
+    torch.manual_seed(7)
+    build_parts(method, cast, batch)
+    cast.eval()
+    terms = [term for _, _, term in method.terms()]
+    scene = observe(cast, batch, [s for t in terms for s in t.sources], learns=tuple(cast.keys()))
+    means = {t.name: (lambda s, c: s / c)(*evaluate_term(t, scene)) for t in terms}
+    return cast, batch, scene, means
 
 
 def states(cast):

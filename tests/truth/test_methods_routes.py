@@ -1,12 +1,14 @@
 """What happens when: anchors and snapshots along a training (rows 11, 12), stages one after another (17, 20)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from digits import states, train
+from digits import make_cast, states, train
 
 from limbeck.methods import find
 from limbeck.plan import Progress, each_epoch
-from limbeck.roles import Snapshot
+from limbeck.roles import Cast, Snapshot
 
 
 def watched(method, steps=12):
@@ -16,8 +18,6 @@ def watched(method, steps=12):
     def listen(kind, facts):
         if kind == "step" and facts["stage"] == method.stages[0].name and any("teacher" in name for name in facts["terms"]):
             seen[facts["step"]] = {k: v.clone() for k, v in cast_seen["cast"]["teacher"].state_dict().items()}
-
-    from digits import make_cast
 
     cast_seen["cast"] = make_cast(method)
     cast, _ = train(method, cast_seen["cast"], steps=steps, listen=listen)
@@ -49,14 +49,14 @@ def test_anchors_teach_in_order_for_equal_shares():
 def test_the_follower_learns_from_a_snapshot_that_lags():
     cast, seen = watched(find("gradual")(snapshots=5), steps=12)  # renewed after steps 2, 5, 7, 10, 12
     assert same(cast["snapshot"].state_dict(), seen[12])
-    method = find("gradual")(snapshots=1)
-    start, _ = watched(method.but(stages=(method.stages[0],)), steps=12)
-    assert same(start["snapshot"].state_dict(), start["teacher"].state_dict())
+    short = find("gradual")(snapshots=5)
+    renew = Snapshot("snapshot", "teacher", at=(0.2, 0.4, 0.6))
+    stage = short.stages[0]
+    cast, seen = watched(short.but(stages=(replace(stage, after_step=(renew,)),)), steps=12)
+    assert same(cast["snapshot"].state_dict(), seen[7]) and not same(cast["snapshot"].state_dict(), seen[12])
 
 
 def test_snapshot_fires_at_the_rounded_step_only():
-    from limbeck.roles import Cast
-
     cast = Cast({"a": torch.nn.Linear(1, 1), "b": torch.nn.Linear(1, 1)})
     fired = []
     for step in range(10):

@@ -72,7 +72,7 @@ def tensor(who: str, array: np.ndarray) -> Tensor:
     if array.ndim == 4 and array.shape[-1] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
         array = array.transpose(0, 3, 1, 2)
     if array.dtype == np.uint8 and array.ndim in (3, 4):
-        return torch.from_numpy(array.copy().reshape(len(array), -1, *array.shape[-2:]))
+        return torch.from_numpy(array.copy().reshape(len(array), array.shape[1] if array.ndim == 4 else 1, *array.shape[-2:]))
     with np.errstate(over="ignore"):  # what overflows is refused as not finite, with its place
         floats = array.astype(np.float32)
     grey = array.ndim == 3 and array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1

@@ -77,11 +77,11 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
         raise UserError(f"cannot read {path}: {error}") from None
     from limbeck.casting import method_of, rebuild_role
 
-    method: Method = method_of(info["method"])
     cast = Cast({})
     for name, spec in info["roles"].items():
         module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]))
         cast.add(name, module, adapter)
+    method: Method = method_of(info["method"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
     for action in (a for stage in method.stages for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
         action(cast, seed=0)

@@ -98,7 +98,7 @@ def board_table(board: Mapping[str, Any]) -> Table:
     title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; accuracy in %, 95\u00a0% intervals"
     caption = Text(f"hyper-parameters: {board['hyperparameters']}")
     table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("method", "accuracy", "to baseline", "p", "worst", "agrees", "score", "seconds"):
+    for name in ("method", "accuracy", "to baseline", "p", "worst", "score", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in board["rows"]:
         table.add_row(*map(Text, _board_cells(row)))
@@ -107,12 +107,12 @@ def board_table(board: Mapping[str, Any]) -> Table:
 
 def _board_cells(row: Mapping[str, Any]) -> list[str]:
     if not row["seeds"]:
-        return [row["name"], "failed", *[""] * 6]
+        return [row["name"], "failed", *[""] * 5]
     mean, low, high = (row["accuracy"][k] for k in ("mean", "low", "high"))
     half = f" \u00b1 {(high - low) / 2:.2f}" if high == high else ""
     gap = row.get("to_baseline")
     wide = "" if gap is None or gap["high"] != gap["high"] else f" \u00b1 {(gap['high'] - gap['low']) / 2:.2f}"
     p = "" if gap is None or gap["p_corrected"] != gap["p_corrected"] else f"{gap['p_corrected']:.3f}"
-    shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "agreement", "train_seconds")]
+    shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "train_seconds")]
     score = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
-    return [row["name"], f"{mean:.2f}{half}", "" if gap is None else f"{gap['difference']:+.2f}{wide}", p, shown[0] or "", shown[1] or "", score, shown[2] or ""]
+    return [row["name"], f"{mean:.2f}{half}", "" if gap is None else f"{gap['difference']:+.2f}{wide}", p, shown[0] or "", score, shown[1] or ""]

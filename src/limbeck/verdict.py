@@ -1,0 +1,107 @@
+"""What a leaderboard says, in sentences that a person may repeat."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+BASELINE = "baseline"
+Row = Mapping[str, Any]
+
+
+def verdict(rows: Sequence[Row]) -> list[str]:
+    """The best method first, then each method against the baseline, unequal budgets, failures, what is missing."""
+    known = [row for row in rows if row["seeds"]]
+    best = next((row for row in known if row["name"] != BASELINE), None)
+    said = _first(best, known) if best is not None else []
+    said += [_against_baseline(row) for row in known if "to_baseline" in row]
+    said += _budgets(known)
+    said += [_failures(row) for row in rows if row["errors"]]
+    missing = [f"{row['missing']} of {row['name']}" for row in rows if row["missing"] > 0]
+    if missing:
+        said.append(f"Runs still missing: {listed(missing)}; what is said here may change with them.")
+    return said
+
+
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Names as a list in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], "or")
+    ('a', 'a and b', 'a, b or c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def seeds_words(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def _first(best: Row, rows: Sequence[Row]) -> list[str]:
+    """Who comes first, and from whom that cannot be told apart."""
+    others = [r for r in rows if r["name"] not in (best["name"], BASELINE)]
+    mean = f"{best['accuracy']['mean']:.2f} %"
+    if not others:
+        return []
+    if len(best["seeds"]) < 2:
+        return [f"{best['name']} comes first with {mean}, but from one seed: no difference can be tested; use at least 3 seeds."]
+    near = [r for r in others if not (r.get("to_best") or {}).get("differs")]
+    if not near:
+        return [f"{best['name']} comes first with {mean} and is better than every other method here."]
+    words = f"{best['name']} comes first with {mean}, but cannot be told apart from {listed([r['name'] for r in near], 'or')}"
+    return [f"{words} with these {seeds_words(len(best['seeds']))}{_more(near)}."]
+
+
+def _more(near: Sequence[Row]) -> str:
+    """How many seeds more would tell the nearest ones apart, where that can be said."""
+    pairs = [r["to_best"] for r in near if "to_best" in r]
+    counts = sorted({_missing_seeds(p) for p in pairs} - {None})
+    if not counts or len(pairs) < len(near) or any(_missing_seeds(p) is None for p in pairs):
+        return ""
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"; about {span} more would be needed, if the differences are as large as they look"
+
+
+def _missing_seeds(pair: Mapping[str, Any]) -> int | None:
+    need = pair["seeds_needed"]
+    return int(need - pair["seeds"]) if need and need > pair["seeds"] else None
+
+
+def _against_baseline(row: Row) -> str:
+    gap = row["to_baseline"]
+    size, half = gap["difference"], (gap["high"] - gap["low"]) / 2 if gap["high"] is not None else None
+    if gap["seeds"] < 2:
+        return f"{row['name']} is {_way(size)} the baseline with one seed; one seed shows no spread, use at least 3."
+    spread = f" ± {half:.2f}" if half else " at every seed"
+    if gap["differs"]:
+        word = "beats" if size > 0 else "is worse than"
+        return f"{row['name']} {word} the baseline by {abs(size):.2f}{spread} points ({_p(gap)})."
+    if size == 0 and not half:
+        return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
+    need = _missing_seeds(gap)
+    more = f"about {need} more would be needed, if it is as large as it looks" if need else "more seeds would be needed to settle it"
+    return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{spread} points "
+            f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
+
+
+def _p(gap: Mapping[str, Any]) -> str:
+    return "corrected p < 0.001" if gap["p_corrected"] < 0.001 else f"corrected p = {gap['p_corrected']:.3f}"
+
+
+def _way(size: float) -> str:
+    return f"{abs(size):.2f} points {'above' if size >= 0 else 'below'}" if size else "level with"
+
+
+def _budgets(rows: Sequence[Row]) -> list[str]:
+    """Methods whose declaration takes more steps than the baseline's: their gain is not from the method alone."""
+    own = next((r.get("steps") for r in rows if r["name"] == BASELINE), None)
+    if not own:
+        return []
+    longer = [f"{r['name']} {r['steps'] / own:.3g} times" for r in rows if r.get("steps") and r["steps"] > 1.02 * own]
+    return [f"Not the same budget: by their own declaration some methods take more steps than the baseline: {listed(longer)}."] if longer else []
+
+
+def _failures(row: Row) -> str:
+    count, every = len(row["errors"]), len(row["errors"]) + len(row["seeds"]) + max(0, row["missing"])
+    last = row["errors"][0].strip().splitlines()[-1]
+    where = row["errors"][0].split(":", 1)[0]
+    reason = last.removeprefix(f"{where}: ")
+    who = f"The run of {row['name']}" if every == 1 else f"{count} of the {every} runs of {row['name']}"
+    return f"{who} failed ({where}): {reason}"

@@ -1,0 +1,95 @@
+"""Imports point one way: methods -> plan, losses, transforms, connectors -> taps, roles; the engine knows no method."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parents[1] / "src" / "limbeck"
+TOOLS = {"errors", "numerics", "files"}  # import nothing of ours but each other
+PURE = TOOLS | {"losses", "transforms"}
+CORE = PURE | {"roles", "taps"}
+
+# part -> what of ours it may import when it is loaded (its own part always may)
+MAY = {
+    "errors": set(),
+    "numerics": {"errors"},
+    "files": {"errors"},
+    "losses": TOOLS | {"transforms"},
+    "transforms": TOOLS | {"losses"},
+    "roles": TOOLS,
+    "taps": TOOLS | {"roles"},
+    "plan": TOOLS | {"roles", "taps"},
+    "connectors": CORE | {"models"},  # a branch is built of a network's own pieces
+    "combine": PURE,
+    "quantise": CORE,
+    "describe": CORE | {"plan"},
+    "models": CORE,
+    "data": TOOLS,
+    "methods": CORE | {"plan", "connectors", "models", "combine", "quantise"},
+    "knowledge": CORE | {"plan", "data"},
+    "engine": CORE | {"plan", "data", "knowledge", "connectors"},
+    "evaluate": PURE,
+    "deploy": CORE | {"plan", "models"},
+}
+# imports inside functions that go against the arrow on purpose, each with its reason
+LATE = {
+    ("roles", "models"): "Load reads weights",
+    ("plan", "describe"): "Method.describe() is a convenience",
+    ("deploy", "casting"): "a student is rebuilt from its recipe",
+    ("deploy", "engine"): "a student's parts are rebuilt as the engine builds them",
+}
+
+
+def files_of(part):
+    path = HERE / part
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+
+
+def imports(path):
+    """(part of ours, whether at the top) for every import in a file."""
+    found = []
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module] if node.module != "limbeck" else [f"limbeck.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: write imports in full"
+            continue
+        found += [(name.split(".")[1], id(node) in top) for name in names if name.startswith("limbeck.")]
+    return found
+
+
+@pytest.mark.parametrize("part", MAY)
+def test_imports_point_one_way(part):
+    for path in files_of(part):
+        for other, top in imports(path):
+            allowed = other in MAY[part] | {part} or (not top and (part, other) in LATE)
+            assert allowed, f"{path.relative_to(HERE)} imports {other}"
+
+
+def test_the_engine_and_what_it_stands_on_import_no_method():
+    for part in ("engine", "plan", "taps", "roles", "losses", "transforms", "connectors", "models", "data"):
+        assert not [p.name for p in files_of(part) if any(other == "methods" for other, _ in imports(p))], part
+
+
+def test_every_part_is_in_the_table_or_stands_above_it():
+    above = {"api", "run", "card", "casting", "cli", "after", "storing", "listing", "progress", "recipe", "report", "compare", "docs", "__init__", "__main__"}
+    parts = {p.stem if p.is_file() else p.name for p in HERE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert not (set(MAY) & above) and set(MAY) <= parts
+    for part in parts - set(MAY):  # what is above may import anything; nothing below may import it
+        for below in MAY:
+            late = (below, part) in LATE
+            assert late or not [p for p in files_of(below) if any(other == part for other, _ in imports(p))], f"{below} imports {part}"
+
+
+def test_a_method_is_one_file_and_imports_no_other_method():
+    for path in files_of("methods"):
+        if path.stem == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("limbeck.methods"):
+                assert node.module == "limbeck.methods._terms", f"{path.name} imports {node.module}"
