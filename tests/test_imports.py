@@ -77,13 +77,31 @@ def test_the_engine_and_what_it_stands_on_import_no_method():
 
 
 def test_every_part_is_in_the_table_or_stands_above_it():
-    above = {"api", "run", "card", "casting", "cli", "after", "storing", "listing", "progress", "recipe", "report", "compare", "docs", "__init__", "__main__"}
+    above = {
+        "api",
+        "run",
+        "card",
+        "casting",
+        "cli",
+        "after",
+        "storing",
+        "listing",
+        "progress",
+        "recipe",
+        "report",
+        "compare",
+        "docs",
+        "__init__",
+        "__main__",
+    }
     parts = {p.stem if p.is_file() else p.name for p in HERE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
     assert not (set(MAY) & above) and set(MAY) <= parts
     for part in parts - set(MAY):  # what is above may import anything; nothing below may import it
         for below in MAY:
             late = (below, part) in LATE
-            assert late or not [p for p in files_of(below) if any(other == part for other, _ in imports(p))], f"{below} imports {part}"
+            assert late or not [p for p in files_of(below) if any(other == part for other, _ in imports(p))], (
+                f"{below} imports {part}"
+            )
 
 
 def test_a_method_is_one_file_and_imports_no_other_method():

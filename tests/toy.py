@@ -26,7 +26,9 @@ class Toy:
         parts = [self.one(name, position, self.batch // len(partitions)) for name in partitions]
         joint = {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
         if len(partitions) > 1:
-            joint["labelled"] = torch.cat([torch.full((len(p["labels"]),), float(n != "unlabelled")) for n, p in zip(partitions, parts, strict=True)])
+            joint["labelled"] = torch.cat(
+                [torch.full((len(p["labels"]),), float(n != "unlabelled")) for n, p in zip(partitions, parts, strict=True)]
+            )
         return self.change(joint, position)
 
     def whole(self, partitions):
@@ -58,7 +60,9 @@ def cast_of(**roles):
 
 
 def fit_of(steps=6, **changes):
-    return Fit(steps, **{"steps_per_epoch": 3, "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one_cycle"} | changes)
+    return Fit(
+        steps, **{"steps_per_epoch": 3, "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "one_cycle"} | changes
+    )
 
 
 def go(method, cast, *, draw=None, fit=None, **more):
@@ -78,10 +82,14 @@ def differing(first, second):
 
 def same(a, b):
     """Equal to the last bit; NaN equals NaN."""
-    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.flatten().contiguous().view(torch.uint8), b.flatten().contiguous().view(torch.uint8))
+    return (
+        a.shape == b.shape
+        and a.dtype == b.dtype
+        and torch.equal(a.flatten().contiguous().view(torch.uint8), b.flatten().contiguous().view(torch.uint8))
+    )
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818  no error: the way out
     """Raised by a listener to stop a run."""
 
 
@@ -98,4 +106,19 @@ def stopping(after):
     return listen
 
 
-__all__ = ["Adapter", "Cast", "Fit", "Stop", "Toy", "build", "cast_of", "copy", "differing", "fit_of", "go", "same", "state", "stopping"]
+__all__ = [
+    "Adapter",
+    "Cast",
+    "Fit",
+    "Stop",
+    "Toy",
+    "build",
+    "cast_of",
+    "copy",
+    "differing",
+    "fit_of",
+    "go",
+    "same",
+    "state",
+    "stopping",
+]

@@ -15,7 +15,7 @@ def run(arguments: list[str]) -> int:
     from limbeck.cli import app
     from limbeck.errors import UserError
 
-    wrong = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # click's, or typer's own copy
+    wrong: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
         code = app(arguments, standalone_mode=False, prog_name="limbeck")
         if code == 130:  # typer turns control-C into this

@@ -80,8 +80,9 @@ def distill(
     } | ({"teacher": {"model": _python(teacher)}} if teacher is not None else {})
     recipe = make(settings, "distill(...)")
     folder = open_folder(None if out is None else Path(out), recipe, resume)
-    extra = {} if listen is None else {"listen": listen}
-    run = Run(recipe, folder, method=method, data=data, given=given, adapters=adapters or {}, **extra)
+    run = Run(recipe, folder, method=method, data=data, given=given, adapters=adapters or {})
+    if listen is not None:
+        run.listen = listen
     card = run.go()
     return Result(student.eval() if method.deploys == "student" else _kept(run, folder), card, folder)
 

@@ -94,9 +94,11 @@ def plan(
 
 @app.command()
 def compare(
-    methods: Annotated[str, typer.Option(help="kd,dkd,fitnets,... ; with settings: kd:temperature=2:alpha=0.5")],
-    seeds: Annotated[int, typer.Option(help="number of seeds, counted from --seed")] = 5,
-    recipe: RecipeFile = None,
+    methods: Annotated[str | None, typer.Option(help="kd,dkd,fitnets,... ; with settings: kd:temperature=2:alpha=0.5")] = None,
+    seeds: Annotated[int | None, typer.Option(help="number of seeds, counted from --seed; default 5")] = None,
+    jobs: Annotated[int | None, typer.Option(help="so many runs at a time, each in a process of its own")] = None,
+    on: Annotated[str | None, typer.Option(help="ray: the runs go to a Ray cluster (RAY_ADDRESS), or to Ray started here")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="TOML recipe, with a [compare] table or without; options win over it")] = None,
     data: DataName = None,
     data_path: DataPath = None,
     augment: Augment = None,
@@ -115,14 +117,14 @@ def compare(
 ) -> None:
     """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
     from limbeck import compare as comparing
+    from limbeck import recipe as recipes
     from limbeck.progress import Display
 
+    asked = comparing.asked(comparing.from_recipe(recipes.load(recipe)) if recipe else {}, methods, seeds, jobs, on)
     checked = _recipe(locals() | {"method": None})
-    entries = comparing.parse_entries(methods)
     folder = out if out is not None else comparing.fresh_folder(checked)
-    numbers = range(checked.seed, checked.seed + comparing.need_seeds(seeds))
     with Display(quiet=quiet) as display:
-        board = comparing.Comparison(checked, entries, numbers, folder, listen=display.hear).go()
+        board = asked.over(checked, folder, display.hear).go()
     display.show_board(board, folder)
 
 
@@ -132,6 +134,7 @@ def _recipe(given: dict[str, Any]) -> Any:
 
     path = given["recipe"]
     settings: dict[str, Any] = recipes.load(path) if path is not None else {}
+    settings.pop("compare", None) if "methods" in given else None  # the table is `compare`'s own
     _choose_model(settings, "teacher", given["teacher"])
     _choose_model(settings, "student", given["student"])
     if given["method"] is not None and settings.get("method", {}).get("name") != given["method"]:
@@ -158,7 +161,8 @@ def _set(settings: dict[str, Any], word: str) -> None:
     if not equals:
         raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set train.schedule=cosine")
     head, _, rest = key.partition(".")
-    known = {"method": recipes.MethodSettings, "teacher": recipes.ModelSettings, "student": recipes.ModelSettings}.get(head)
+    groups: dict[str, Any] = {"method": recipes.MethodSettings, "teacher": recipes.ModelSettings, "student": recipes.ModelSettings}
+    known = groups.get(head)
     if known is not None and rest and rest.partition(".")[0] not in known.model_fields:
         key = f"{head}.arguments.{rest}"  # method.temperature means method.arguments.temperature
     if head in ("teacher", "student") and head not in settings:
@@ -212,11 +216,22 @@ def export(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="run folder")]) -> None:
-    """Write the page of a run again, from its folder alone."""
+def report(run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")]) -> None:
+    """Write the page of a run or a comparison again, from its folder alone."""
     from limbeck.report.page import write_report
 
     typer.echo(str(write_report(run)))
+
+
+@app.command()
+def watch(
+    run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")],
+    port: Annotated[int, typer.Option(help="port on this machine; 0 takes a free one")] = 8765,
+) -> None:
+    """Serve the page of a run or a comparison on this machine while it grows; control-C ends it."""
+    from limbeck.report.watch import watch as serve
+
+    serve(run, port, typer.echo)
 
 
 @app.command()

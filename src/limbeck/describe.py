@@ -80,10 +80,11 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
             if isinstance(leaf, Field):
                 if leaf.key not in LABELS:
                     mentors[leaf] = None
-            elif leaf.role in trained and not stopped:
-                learners[leaf.role] = None
-            elif leaf.role not in method.parts:
-                mentors[leaf] = None
+            elif isinstance(leaf, Tap | State):
+                if leaf.role in trained and not stopped:
+                    learners[leaf.role] = None
+                elif leaf.role not in method.parts:
+                    mentors[leaf] = None
     return tuple(learners), tuple(mentors)
 
 

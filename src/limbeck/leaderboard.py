@@ -12,13 +12,14 @@ from typing import Any
 from limbeck.evaluate.score import distillation_score
 from limbeck.evaluate.significance import Paired, corrected, mean_interval, paired, seeds_needed
 from limbeck.recipe import Recipe
-from limbeck.verdict import verdict
+from limbeck.verdict import BASELINE, verdict
 
-BASELINE = "baseline"
 Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
 
 
-def leaderboard(results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+def leaderboard(
+    results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Sequence[str], seeds: Sequence[int]
+) -> dict[str, Any]:
     """Rows per method, best mean first, with paired differences to the baseline and to the best, and a verdict.
 
     results: {"entry", "seed", and "card" or "error"}; runs that are still missing are simply not among them.
@@ -32,7 +33,7 @@ def leaderboard(results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Seq
     _to_baseline(rows, by)
     _to_best(rows, by, best)
     ordered = [*ranked, *(r for r in rows if not r["seeds"])]
-    first = next((card for cards in by.values() for card in cards.values()), {})
+    cards = [card for found in by.values() for card in found.values()]
     return {
         "rows": ordered,
         "verdict": verdict(ordered),
@@ -40,8 +41,8 @@ def leaderboard(results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Seq
         "alpha": recipe.alpha,
         "seeds": list(seeds),
         "budget": recipe.train.model_dump(),
-        "data": first.get("data"),
-        "teacher": next((c["models"]["teacher"] for cards in by.values() for c in cards.values() if "teacher" in c["models"]), None),
+        "data": next((card.get("data") for card in cards), None),
+        "teacher": next((card["models"]["teacher"] for card in cards if "teacher" in card["models"]), None),
         "hyperparameters": "as given or the method's defaults; none was chosen by its result here",
         "correction": "Holm; to the baseline over the methods, to the best over all pairs",
     }

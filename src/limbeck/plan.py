@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import cos, pi
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Protocol
 
 from torch import Tensor, nn
 
@@ -219,6 +219,15 @@ class Update:
         return self.source if isinstance(self.source, tuple) else ()
 
 
+class Action(Protocol):
+    """Something done to the cast between stages or steps (see `roles.py`); `role` is what it makes or changes."""
+
+    @property
+    def role(self) -> str: ...
+
+    def __call__(self, cast: Any, seed: int) -> None: ...
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stretch of training with the same updates.
@@ -233,8 +242,8 @@ class Stage:
     updates: tuple[Update, ...]
     share: float = 1.0
     steps: int | None = None
-    before: tuple[Callable[..., None], ...] = ()
-    after_step: tuple[Callable[..., None], ...] = ()
+    before: tuple[Action, ...] = ()
+    after_step: tuple[Action, ...] = ()
 
     @property
     def trains(self) -> tuple[str, ...]:
@@ -299,8 +308,9 @@ class Method:
         made: set[str] = set()
         for stage in self.stages:
             for action in stage.before:
-                if getattr(action, "source", None):
-                    named.setdefault(role_of(action.source))
+                source = getattr(action, "source", None)
+                if source:
+                    named.setdefault(role_of(source))
                     made |= {action.role} - set(named)
             for update in stage.updates:
                 for path in (*update.trains, *(p for t in update.terms for p in _roles_in(t.sources))):

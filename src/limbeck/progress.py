@@ -87,4 +87,4 @@ class Display:
         self.console.print(board_table(board))
         for sentence in board["verdict"]:
             self.console.print(sentence, highlight=False, soft_wrap=True)
-        self.console.print(str(folder / "leaderboard.json"), highlight=False, soft_wrap=True)
+        self.console.print(str(folder / "report.html"), highlight=False, soft_wrap=True)

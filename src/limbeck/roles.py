@@ -20,6 +20,9 @@ class Normalise(nn.Module):
     can then share one batch of images in 0..1.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
         if len(mean) != len(std) or any(s <= 0 for s in std):
@@ -50,7 +53,7 @@ class Adapter:
     factory: Callable[[], nn.Module] | None = None
     channels_last: bool = False
 
-    def feed(self, module: nn.Module, inputs: Any) -> Any:
+    def feed(self, module: Callable[..., Any], inputs: Any) -> Any:
         """Call the module with a tensor, a tuple (positional) or a mapping (keywords)."""
         if self.prepare is not None:
             inputs = self.prepare(inputs)
@@ -157,7 +160,7 @@ class Cast(nn.ModuleDict):
         """
         for name, module in self.items():
             if any(isinstance(part, nn.Conv2d) for part in module.modules()):
-                module.to(memory_format=torch.channels_last)
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                 self.adapters[name] = replace(self.adapter_of(name), channels_last=True)
 
     def moved(self, device: torch.device) -> "Cast":
@@ -178,7 +181,7 @@ class Cast(nn.ModuleDict):
         twin = copy.deepcopy(found)
         for part in twin.modules():
             if hasattr(part, "reset_parameters"):
-                part.reset_parameters()
+                part.reset_parameters()  # type: ignore[operator]
         return twin.requires_grad_(True)
 
 
@@ -237,7 +240,7 @@ class Reinit:
                     )
             for part in module.modules():
                 if hasattr(part, "reset_parameters"):
-                    part.reset_parameters()
+                    part.reset_parameters()  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _against_baseline(row: Row) -> str:
     if size == 0 and not half:
         return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
     need = _missing_seeds(gap)
-    more = f"about {need} more would be needed, if it is as large as it looks" if need else "more seeds would be needed to settle it"
+    more = f"about {need} more would be needed, if it is as large as it looks" if need else "more seeds would have to settle it"
     return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{spread} points "
             f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
 
@@ -94,8 +94,8 @@ def _budgets(rows: Sequence[Row]) -> list[str]:
     own = next((r.get("steps") for r in rows if r["name"] == BASELINE), None)
     if not own:
         return []
-    longer = [f"{r['name']} {r['steps'] / own:.3g} times" for r in rows if r.get("steps") and r["steps"] > 1.02 * own]
-    return [f"Not the same budget: by their own declaration some methods take more steps than the baseline: {listed(longer)}."] if longer else []
+    longer = [f"{r['name']} {r['steps'] / own:.3g} times as many" for r in rows if r.get("steps") and r["steps"] > 1.02 * own]
+    return [f"Not the same budget: some methods declare more steps than the baseline: {listed(longer)}."] if longer else []
 
 
 def _failures(row: Row) -> str:

@@ -2,7 +2,20 @@
 
 from torch import nn
 
-TINY = ["--epochs", "2", "--batch", "32", "--teacher", "mlp", "--student", "mlp", "--set", "student.width=4", "--set", "data.limit=200"]
+TINY = [
+    "--epochs",
+    "2",
+    "--batch",
+    "32",
+    "--teacher",
+    "mlp",
+    "--student",
+    "mlp",
+    "--set",
+    "student.width=4",
+    "--set",
+    "data.limit=200",
+]
 
 
 def five(width=4):

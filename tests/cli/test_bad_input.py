@@ -136,7 +136,18 @@ def test_weights_of_another_network(refused, tmp_path):
 
 def test_a_teacher_at_chance_is_warned_of_and_the_run_goes_on(limbeck, tmp_path):
     models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), tmp_path / "w.safetensors")
-    code, out, err = limbeck("distill", *TINY, "--teacher-weights", tmp_path / "w.safetensors", "--set", "onnx=false", "--set", "baseline=false", "--out", tmp_path / "run")
+    code, out, err = limbeck(
+        "distill",
+        *TINY,
+        "--teacher-weights",
+        tmp_path / "w.safetensors",
+        "--set",
+        "onnx=false",
+        "--set",
+        "baseline=false",
+        "--out",
+        tmp_path / "run",
+    )
     assert code == 0 and err == "" and "the teacher answers at chance level: usually its preprocessing" in " ".join(out.split())
     assert "chance level" in (tmp_path / "run" / "card.json").read_text()
 

@@ -41,12 +41,16 @@ def test_a_run_leaves_what_it_promises(done):
     page = (done / "report.html").read_text()
     assert page.startswith("<!doctype html>") or page.startswith("<!DOCTYPE html>")
     records = [json.loads(line) for line in (done / "metrics.jsonl").read_text().splitlines()]
-    assert [(r["who"], r["epoch"]) for r in records] == [(who, e) for who in ("teacher", "baseline", "student") for e in (1.0, 2.0)]
+    assert [(r["who"], r["epoch"]) for r in records] == [
+        (who, e) for who in ("teacher", "baseline", "student") for e in (1.0, 2.0)
+    ]
 
 
 def test_the_card_says_what_was_measured(done):
     made = card(done)
-    assert made["method"]["name"] == "kd" and made["seed"] == 3 and made["method"]["arguments"] == {"temperature": 4.0, "alpha": 0.9}
+    assert (
+        made["method"]["name"] == "kd" and made["seed"] == 3 and made["method"]["arguments"] == {"temperature": 4.0, "alpha": 0.9}
+    )
     for who, parameters in (("teacher", 64 * 64 + 64 + 2 * (64 * 64 + 64) + 650), ("baseline", 350), ("student", 350)):
         entry = made["models"][who]
         assert entry["parameters"] == parameters and entry["bytes"] == 4 * parameters
@@ -78,8 +82,28 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(done, limbeck):
 
 
 VARIANTS = {
-    "own_teacher": ["--student", "cnn", "--set", "student.width=2", "--method", "own_teacher", "--set", "method.deploy=0", "--set", "baseline=false"],
-    "born_again": ["--method", "born_again", "--set", "method.ensemble=true", "--set", "method.generations=2", "--set", "baseline=false"],
+    "own_teacher": [
+        "--student",
+        "cnn",
+        "--set",
+        "student.width=2",
+        "--method",
+        "own_teacher",
+        "--set",
+        "method.deploy=0",
+        "--set",
+        "baseline=false",
+    ],
+    "born_again": [
+        "--method",
+        "born_again",
+        "--set",
+        "method.ensemble=true",
+        "--set",
+        "method.generations=2",
+        "--set",
+        "baseline=false",
+    ],
     "mutual": ["--method", "mutual", "--set", "roles.peer.model=mlp", "--set", "baseline=false"],
     "soft_tree": ["--student", "tree", "--method", "soft_tree", "--set", "student.depth=4"],
 }
@@ -119,7 +143,9 @@ def test_evaluate_export_and_report_refuse_what_they_cannot_use(done, refuse, tm
     assert "tset" in refuse("evaluate", done, "--part", "tset")
     assert "either a run folder or --model" in refuse("evaluate")
     assert "--model needs --weights" in refuse("evaluate", "--model", "mlp")
-    assert "weights of another network" in refuse("evaluate", "--model", "cnn", "--weights", done / "weights" / "student.safetensors")
+    assert "weights of another network" in refuse(
+        "evaluate", "--model", "cnn", "--weights", done / "weights" / "student.safetensors"
+    )
     refuse("report", tmp_path)
 
 
@@ -160,5 +186,7 @@ def test_it_runs_as_a_module_and_quietly_where_there_is_no_terminal(done):
     import subprocess
     import sys
 
-    shown = subprocess.run([sys.executable, "-m", "limbeck", "methods", "kd"], capture_output=True, text=True, env=os.environ, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "limbeck", "methods", "kd"], capture_output=True, text=True, env=os.environ, check=True
+    )
     assert shown.stderr == "" and shown.stdout.startswith("kd(")

@@ -15,7 +15,19 @@ MOMENTS = [("while the first checkpoints are made", 1), ("in the second stage", 
 
 
 def command(folder, weights, *more):
-    words = ["--method", "fitnets", "--teacher-weights", str(weights), "--quiet", "--set", "onnx=false", "--set", "checkpoint_seconds=0", "--set", "baseline=false"]
+    words = [
+        "--method",
+        "fitnets",
+        "--teacher-weights",
+        str(weights),
+        "--quiet",
+        "--set",
+        "onnx=false",
+        "--set",
+        "checkpoint_seconds=0",
+        "--set",
+        "baseline=false",
+    ]
     return [sys.executable, "-m", "limbeck", "distill", *TINY, *words, "--epochs", "6", "--out", str(folder), *more]
 
 
@@ -43,13 +55,16 @@ def kill_at(process, checkpoints, step):
     return False
 
 
+@pytest.mark.slow
 def test_killed_three_times_it_ends_in_the_same_bits(setting):
     folder, env = setting
     cut, checkpoints = folder / "cut", folder / "cut" / "checkpoints" / "student"
     left = []
     for _, step in MOMENTS:
         more = ["--resume"] if (cut / "recipe.toml").exists() else []
-        process = subprocess.Popen(command(cut, folder / "w.safetensors", *more), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        process = subprocess.Popen(
+            command(cut, folder / "w.safetensors", *more), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         assert kill_at(process, checkpoints, step), process.stderr.read().decode()
         process.stderr.close()
         left.append(sum(name.endswith(".part") for name in os.listdir(checkpoints)))
@@ -60,4 +75,3 @@ def test_killed_three_times_it_ends_in_the_same_bits(setting):
     for name in ("student.safetensors", "metrics.jsonl", "recipe.toml"):
         assert (cut / name).read_bytes() == (folder / "whole" / name).read_bytes(), name
     assert not list(cut.rglob("*.part")), "what a kill left aside is swept away"
-

@@ -59,7 +59,13 @@ ROWS: dict[str, Row] = {
     "attention": Row(PAIR, DEEP),
     "attention_paper": Row(PAIR, DEEP),
     "born_again": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
-    "differentiable_quantisation": Row(PAIR, SOFT),
+    "differentiable_quantisation": Row(
+        PAIR,
+        SOFT,
+        still=tuple(  # stage 2 keeps every weight's place and learns the levels
+            f"student.{layer}.parametrizations.weight.original" for layer in ("layer1.0.0", "layer2.0.0", "layer3.0.0", "linear")
+        ),
+    ),  # fmt: skip
     "dist": Row(PAIR, SOFT),
     "dkd": Row(PAIR, SOFT),
     "ffl": Row(PEERS, ("other parts", "online", True, "n-n", False, "student")),

@@ -10,7 +10,7 @@ from toy import CLASSES, Stop, differing, go, state, stopping
 from limbeck import casting, methods
 from limbeck.deploy.student import Deployed
 from limbeck.describe import taxonomy
-from limbeck.roles import Follow, role_of
+from limbeck.roles import role_of
 
 NAMES = sorted(ROWS)
 
@@ -31,21 +31,32 @@ def test_it_moves_exactly_what_it_says(name):
 
     def listen(kind, facts):
         if kind == "stage":
-            seen[facts["stage"]] = [state(cast), None]
+            stage = next(s for s in method.stages if s.name == facts["stage"])
+            seen[stage.name] = [
+                state(cast),
+                None,
+                told(cast, stage.trains),
+                told(cast, [a.role for a in stage.after_step if hasattr(a, "role")]),
+            ]
         elif kind == "step":
             seen[facts["stage"]][1] = state(cast)
 
     run(name, cast, listen=listen)
     for stage in method.stages:
-        before, after = seen[stage.name]
-        modules = [module for path in stage.trains for module in cast.members(path)]
-        modules += [cast[action.role] for action in stage.after_step if isinstance(action, Follow)]
-        told = {id(tensor) for module in modules for tensor in module.state_dict(keep_vars=True).values()}
-        names = {key for key, tensor in cast.state_dict(keep_vars=True).items() if id(tensor) in told}
-        moved = {key for key in before if key in after and not torch.equal(before[key], after[key])}
-        assert moved - names == set(), f"stage {stage.name} moved what it does not train"
-        learns = {key for key in names if before[key].is_floating_point() and not fixed(cast, key)}
+        before, after, trained, followed = seen[stage.name]
+        assert set(before) == set(after)
+        moved = {key for key in before if not torch.equal(before[key], after[key])}
+        assert moved - trained - followed == set(), f"stage {stage.name} moved what it does not train"
+        learns = {key for key in trained if before[key].is_floating_point() and not fixed(cast, key)}
         assert learns - moved - set(ROWS[name].still) == set(), f"stage {stage.name} did not move all it trains"
+
+
+def told(cast, paths):
+    """The names of all tensors below the given paths."""
+    found = {
+        id(tensor) for path in paths for module in cast.members(path) for tensor in module.state_dict(keep_vars=True).values()
+    }
+    return {key for key, tensor in cast.state_dict(keep_vars=True).items() if id(tensor) in found}
 
 
 def fixed(cast, key):

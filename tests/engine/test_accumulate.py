@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toy import Cast, Toy, fit_of, go
 from torch import nn
+from toy import Cast, Toy, fit_of, go
 
 from limbeck import losses, methods
 from limbeck.methods._terms import soft, task
@@ -31,7 +31,10 @@ TERMS = {
     "whole": (task(weight=0.3), soft(weight=0.7)),
     "masked": (task(mask=Field("few")), soft()),
     "masked by real numbers": (task(mask=Field("real")), soft()),
-    "many values per sample": (Term("mid", losses.mse, student=Tap("student", "1"), teacher=Tap("student", "1").detach()), task()),
+    "many values per sample": (
+        Term("mid", losses.mse, student=Tap("student", "1"), teacher=Tap("student", "1").detach()),
+        task(),
+    ),
 }
 
 
@@ -41,7 +44,12 @@ def test_four_pieces_step_as_one_batch(name, size):
     stepped = {}
     for pieces in (1, 4):
         made = cast()
-        told = go(single_stage(*TERMS[name]), made, draw=Toy(size, change=in_double), fit=fit_of(2, accumulate=pieces, schedule="constant"))
+        told = go(
+            single_stage(*TERMS[name]),
+            made,
+            draw=Toy(size, change=in_double),
+            fit=fit_of(2, accumulate=pieces, schedule="constant"),
+        )
         stepped[pieces] = made["student"], told.history[-1]["terms"]
     for one, four in zip(stepped[1][0].parameters(), stepped[4][0].parameters(), strict=True):
         assert torch.allclose(one, four, rtol=0, atol=1e-6)  # observed below 1e-12: sums in another order, in double
@@ -80,6 +88,11 @@ def test_an_empty_mask_steps_nowhere():
 def test_a_clipped_gradient_has_at_most_that_norm():
     made = cast()
     before = [p.clone() for p in made["student"].parameters()]
-    go(single_stage(task(weight=100.0)), made, draw=Toy(change=in_double), fit=fit_of(1, clip=0.5, lr=1.0, momentum=0.0, weight_decay=0.0))
+    go(
+        single_stage(task(weight=100.0)),
+        made,
+        draw=Toy(change=in_double),
+        fit=fit_of(1, clip=0.5, lr=1.0, momentum=0.0, weight_decay=0.0),
+    )
     moved = torch.cat([(a - b).detach().flatten() for a, b in zip(before, made["student"].parameters(), strict=True)]).norm()
     assert float(moved) == pytest.approx(0.5, rel=1e-5)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toy import Cast, Toy, build, copy, differing, fit_of, go, state
 from torch.nn import functional as F
+from toy import Cast, Toy, build, copy, differing, fit_of, go, state
 
 from limbeck import methods
 from limbeck.connectors import ConvRegressor
@@ -89,7 +89,13 @@ def test_fitnets_both_stages(schedule):
             hint = teacher.layer2(teacher.layer1(inputs))
         distance = (regressor(student.layer2(student.layer1(inputs))) - hint).square().flatten(1).mean(1)
         step(optimizer, rate, distance.sum() / 8)
-    assert differing({k: v for k, v in middle[0].items() if k.startswith("student.")}, {f"student.{k}": v for k, v in state(student).items()}) == []
+    assert (
+        differing(
+            {k: v for k, v in middle[0].items() if k.startswith("student.")},
+            {f"student.{k}": v for k, v in state(student).items()},
+        )
+        == []
+    )
 
     student.requires_grad_(True).train()
     optimizer, rate = sgd(student.parameters(), STEPS // 2, schedule)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toy import Toy, build, cast_of, copy, differing, fit_of, go, state
 from torch import nn
+from toy import Toy, build, cast_of, copy, differing, fit_of, go, state
 
 from limbeck import losses, methods
 from limbeck.connectors import Judge
@@ -18,7 +18,12 @@ from limbeck.taps import Field, Tap
 def refused(method, words, cast=None, **fit):
     steps = []
     with pytest.raises(UserError, match=words) as caught:
-        go(method, cast or cast_of(teacher=4, student=2), fit=fit_of(**fit), listen=lambda kind, _: steps.append(kind) if kind == "step" else None)
+        go(
+            method,
+            cast or cast_of(teacher=4, student=2),
+            fit=fit_of(**fit),
+            listen=lambda kind, _: steps.append(kind) if kind == "step" else None,
+        )
     assert steps == [] and "\n" not in str(caught.value)
 
 
@@ -55,7 +60,10 @@ def test_a_term_that_reaches_nothing():
 
 
 def test_a_trained_path_that_no_term_reaches():
-    only = single_stage(Term("low", losses.mse, student=Tap("student", "layer1"), teacher=Tap("student", "layer1").detach()), trains=("student.layer1", "student.linear"))
+    only = single_stage(
+        Term("low", losses.mse, student=Tap("student", "layer1"), teacher=Tap("student", "layer1").detach()),
+        trains=("student.layer1", "student.linear"),
+    )
     refused(only, "trains 'student.linear', but no term of its update reaches it")
 
 
@@ -68,7 +76,9 @@ def test_two_terms_of_one_name():
 
 
 def test_shapes_that_differ_name_the_term():
-    refused(single_stage(task(), hint()), r"term 'hint': .*student \(8, 2, 8, 8\) and teacher \(8, 4, 8, 8\) differ; add a connector")
+    refused(
+        single_stage(task(), hint()), r"term 'hint': .*student \(8, 2, 8, 8\) and teacher \(8, 4, 8, 8\) differ; add a connector"
+    )
 
 
 def test_a_column_is_not_broadcast_against_a_row():
@@ -98,7 +108,11 @@ def test_a_mask_of_a_model_refuses_accumulation():
 
 def test_a_mistake_in_the_last_stage_shows_before_the_first_step():
     first = Stage("one", (Update(("student",), (task(),)),), share=0.5)
-    last = Stage("three", (Update(("student",), (task(), hint(student=Tap("student", "lyer2")))),), before=(Promote("old", "student"), Reinit("student")))
+    last = Stage(
+        "three",
+        (Update(("student",), (task(), hint(student=Tap("student", "lyer2")))),),
+        before=(Promote("old", "student"), Reinit("student")),
+    )
     refused(Method((first, first, last)), "'lyer2'; did you mean 'layer2'")
     wrong = Stage("two", (Update(("student",), (task(),)),), before=(Promote("old", "studnt"),))
     with pytest.raises(UserError, match="studnt"):
@@ -115,7 +129,11 @@ class Plain(nn.Module):
 
 
 def test_a_model_that_cannot_start_again_is_found_out_before_the_first_step():
-    refused(methods.born_again(), r"role 'student' cannot be re-initialised: layer .*Plain.*Adapter\(factory=", cast_of(student=Plain()))
+    refused(
+        methods.born_again(),
+        r"role 'student' cannot be re-initialised: layer .*Plain.*Adapter\(factory=",
+        cast_of(student=Plain()),
+    )
 
 
 def test_declarations_are_checked_when_they_are_made():
@@ -152,7 +170,11 @@ def noise(cast, draw, generator):
 MADE = Method((Stage("s", (Update(("student",), (task(), soft()), source=noise),)),))
 
 
-@pytest.mark.parametrize("method", [methods.kd(), methods.soft_tree(), methods.fitnets(), methods.born_again(), methods.own_teacher(), MADE], ids=lambda m: m.name or "own source")
+@pytest.mark.parametrize(
+    "method",
+    [methods.kd(), methods.soft_tree(), methods.fitnets(), methods.born_again(), methods.own_teacher(), MADE],
+    ids=lambda m: m.name or "own source",
+)
 @pytest.mark.parametrize("training", [True, False])
 def test_the_check_leaves_no_trace(method, training):
     small = {"student": build("tree")} if method.name == "soft_tree" else {"student": build(width=2)}
@@ -167,9 +189,21 @@ def test_the_check_leaves_no_trace(method, training):
         return update.source(given, draw, torch.Generator()) if callable(update.source) else draw(update.partitions)
 
     build_parts(method, cast, Toy()(("train",), 0))
-    before = state(cast), torch.get_rng_state(), [p.requires_grad for p in cast.parameters()], [m.training for m in cast.modules()], list(cast)
+    before = (
+        state(cast),
+        torch.get_rng_state(),
+        [p.requires_grad for p in cast.parameters()],
+        [m.training for m in cast.modules()],
+        list(cast),
+    )
     check(method, cast, probe)
-    after = state(cast), torch.get_rng_state(), [p.requires_grad for p in cast.parameters()], [m.training for m in cast.modules()], list(cast)
+    after = (
+        state(cast),
+        torch.get_rng_state(),
+        [p.requires_grad for p in cast.parameters()],
+        [m.training for m in cast.modules()],
+        list(cast),
+    )
     assert differing(before[0], after[0]) == [] and torch.equal(before[1], after[1]) and before[2:] == after[2:]
     assert all(p.grad is None for p in cast.parameters())
 
@@ -190,4 +224,7 @@ def test_a_frozen_student_is_trained_all_the_same():
 
 
 def test_an_unknown_field_is_named():
-    refused(single_stage(Term("t", losses.cross_entropy, student=Tap("student"), labels=Field("lables"))), "unknown batch field 'lables'; did you mean 'labels'")
+    refused(
+        single_stage(Term("t", losses.cross_entropy, student=Tap("student"), labels=Field("lables"))),
+        "unknown batch field 'lables'; did you mean 'labels'",
+    )

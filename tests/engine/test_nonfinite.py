@@ -38,12 +38,17 @@ def test_a_term_that_turns_nan_names_stage_step_term_and_keeps_the_checkpoint(tm
     method = single_stage(task(), Term("odd", broken_at, student=Tap("student")))
     with pytest.raises(NonFinite, match=rf"stage 'distil' step {AT}: term 'odd' is nan; it came from the loss itself") as caught:
         go(method, cast_of(student=2), fit=fit_of(8, checkpoint_seconds=0.0), listen=listen, folder=tmp_path)
-    assert str(checkpoint.existing(tmp_path)[0]) in str(caught.value) and checkpoint.existing(tmp_path)[0].name == f"step-{AT:09d}.safetensors"
+    assert (
+        str(checkpoint.existing(tmp_path)[0]) in str(caught.value)
+        and checkpoint.existing(tmp_path)[0].name == f"step-{AT:09d}.safetensors"
+    )
     assert "\n" not in str(caught.value)
 
 
 def test_inputs_that_are_not_finite_are_named():
-    with pytest.raises(NonFinite, match=rf"step {AT}: term 'task' is nan; it came from view 'inputs' of the data, which holds non-finite inputs"):
+    with pytest.raises(
+        NonFinite, match=rf"step {AT}: term 'task' is nan; it came from view 'inputs' of the data, which holds non-finite inputs"
+    ):
         go(methods.kd(), cast_of(teacher=4, student=2), draw=spoilt("inputs"))
 
 
@@ -63,7 +68,10 @@ def test_a_parameter_that_is_read_names_its_role():
 
 
 def test_a_rate_that_explodes_names_the_weights():
-    with pytest.raises(NonFinite, match=r"the weight 'student\.[\w.]+' is not finite|role 'student', whose weights are no longer finite|largest value: .*e\+\d\d at student"):
+    with pytest.raises(
+        NonFinite,
+        match=r"the weight 'student\.[\w.]+' is not finite|role 'student', whose weights are no longer finite|largest value: .*e\+\d\d at student",
+    ):
         go(methods.logit_regression(), cast_of(teacher=4, student=2), fit=fit_of(40, lr=1e20, schedule="constant"))
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from toy import build
 from torch import nn
+from toy import build
 
 from limbeck.errors import UserError
 from limbeck.roles import Adapter, Cast
@@ -101,7 +101,9 @@ def test_unknown_places_offer_the_closest(cast):
         observe(cast, {"inputs": X}, [Tap("student", on="strong")])
     with pytest.raises(UserError, match="unknown batch field 'lables'"):
         observe(cast, {"inputs": X}, [])(Field("lables"))
-    with pytest.raises(UserError, match="unknown parameter or buffer of role 'student' 'last.wieght'; did you mean 'last.weight'"):
+    with pytest.raises(
+        UserError, match="unknown parameter or buffer of role 'student' 'last.wieght'; did you mean 'last.weight'"
+    ):
         observe(cast, {"inputs": X}, [])(State("student", "last.wieght"))
 
 
@@ -112,7 +114,14 @@ def test_equal_sources_are_evaluated_once_and_a_role_runs_once_per_view(cast):
         counted.append(1)
         return x
 
-    sources = [Tap("student"), Tap("student"), Tap("student", "first"), Tap("student", on="weak"), Tap("student").via(count), Tap("student").via(count)]
+    sources = [
+        Tap("student"),
+        Tap("student"),
+        Tap("student", "first"),
+        Tap("student", on="weak"),
+        Tap("student").via(count),
+        Tap("student").via(count),
+    ]
     scene = observe(cast, {"inputs": X, "weak": X}, sources)
     for source in [*sources, *sources]:
         scene(source)

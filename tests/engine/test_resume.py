@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toy import Cast, Stop, build, cast_of, differing, fit_of, go, state, stopping
 from torch import nn
+from toy import Cast, Stop, build, cast_of, differing, fit_of, go, state, stopping
 
 from limbeck import methods
 from limbeck.engine import NonFinite, checkpoint
@@ -162,7 +162,14 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(damage, tmp_path):
     newest, before = checkpoint.existing(tmp_path)
     damage(newest)
     cast, said = cast_fn(), []
-    go(method(), cast, fit=fast, seed=2, folder=tmp_path, listen=lambda kind, facts: said.append(facts["text"]) if kind == "say" else None)
+    go(
+        method(),
+        cast,
+        fit=fast,
+        seed=2,
+        folder=tmp_path,
+        listen=lambda kind, facts: said.append(facts["text"]) if kind == "say" else None,
+    )
     assert differing(state(whole), state(cast)) == []
     assert f"checkpoint {newest.name} is damaged" in said[0] and "falling back" in said[0]
     assert said[1] == "resumed at step 4 of 8" and before.name.endswith("4.safetensors")
@@ -187,7 +194,9 @@ def test_a_checkpoint_is_never_made_of_weights_that_are_not_finite(tmp_path):
             cast["student"].layer1[0][0].weight.data[0, 0, 0, 0] = torch.nan
 
     cast = cast_of(teacher=4, student=2)
-    with pytest.raises(NonFinite, match=r"after step 5 the weight 'student.layer1.0.0.weight' .*last good checkpoint is .*step-000000004"):
+    with pytest.raises(
+        NonFinite, match=r"after step 5 the weight 'student.layer1.0.0.weight' .*last good checkpoint is .*step-000000004"
+    ):
         go(methods.kd(), cast, fit=fit_of(8, checkpoint_seconds=0.0), folder=tmp_path, listen=spoil)
 
 

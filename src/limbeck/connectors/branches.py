@@ -3,6 +3,8 @@
 Shapes: n samples, c channels, h x w pixels, t tokens, d embedding dimensions, C classes.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from limbeck.models.resnet import PadShortcut
@@ -77,8 +79,9 @@ def _resized(module: nn.Module, ratio: float, classifier: list[nn.Linear]) -> nn
     """The module with all channel counts multiplied; new layers have new weights."""
     if isinstance(module, nn.Conv2d):
         groups = _times(module.groups, ratio) if module.groups > 1 else 1
-        sizes = (_times(module.in_channels, ratio), _times(module.out_channels, ratio), module.kernel_size, module.stride)
-        return nn.Conv2d(*sizes, module.padding, module.dilation, groups, module.bias is not None)
+        narrow: dict[str, Any] = {name: getattr(module, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+        inputs, outputs = _times(module.in_channels, ratio), _times(module.out_channels, ratio)
+        return nn.Conv2d(inputs, outputs, groups=groups, bias=module.bias is not None, **narrow)
     if isinstance(module, nn.BatchNorm2d):
         return nn.BatchNorm2d(_times(module.num_features, ratio))
     if isinstance(module, nn.Linear):

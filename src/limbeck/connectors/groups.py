@@ -64,6 +64,8 @@ class Ensemble(nn.Module):
 
     answers = True
 
+    weights: Tensor
+
     def __init__(self, *logits: Tensor):
         super().__init__()
         self.register_buffer("weights", torch.full((len(logits),), 1.0 / len(logits)))
@@ -79,7 +81,9 @@ def measure_weights(
     (term, _), *_ = terms
     joined, labels = term.inputs["student"], scene(term.inputs["labels"])
     weights = covariance_weights(labels, *(scene(source) for source in joined.sources))
-    cast.find(trains[0]).weights.copy_(weights)
+    ensemble = cast.find(trains[0])
+    assert isinstance(ensemble, Ensemble)
+    ensemble.weights.copy_(weights)
 
 
 class Fusion(nn.Module):

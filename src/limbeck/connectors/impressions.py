@@ -21,6 +21,8 @@ class ImpressionBank(nn.Module):
     as noise and stay in 0..1. They are kept in groups, so that one group can be optimised at a time.
     """
 
+    targets: Tensor
+
     def __init__(
         self,
         weight: Tensor,
@@ -59,6 +61,7 @@ class Impressions:
 
     def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> dict[str, Any]:
         bank = cast[self.part]
+        assert isinstance(bank, ImpressionBank)
         number = int(torch.randint(len(bank.images), (1,), generator=generator))
         images, targets = bank(number)
         if self.shift and images.dim() == 4:

@@ -59,7 +59,7 @@ def assemble(
         mean, std = statistics(parts["train"].inputs, raw.kind)
     if labelled is not None:
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed)
-    ordered = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
+    ordered: dict[str, Partition] = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
     shape = tuple(parts["train"].inputs.shape[1:])
     return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed)
 

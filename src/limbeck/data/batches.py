@@ -195,7 +195,7 @@ class Mixture:
             if name == "view":
                 out[name] = torch.cat([torch.full((len(b["index"]),), b["view"]) for b in batches])
             elif name == "labels" or name.endswith("_labels"):
-                given = [b.get(name, b["labels"]) for b in batches]
+                given: list[Tensor] = [b[name] if name in b else b["labels"] for b in batches]
                 soft = any(y.dim() == 2 for y in given)
                 out[name] = torch.cat([probabilities(y, classes) if soft and y.dim() == 1 else y for y in given])
             else:

@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 import zlib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,9 @@ def read(name: str, path: Path | None, cache: Path, download: bool, on_progress:
         below = (name, "raw", f"{name}/raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw")
         return idx(locate(name, has_idx, below=below, remotes=remotes, **where), classes, (mean,), (std,))  # type: ignore[arg-type]
     stem = name.replace("cifar", "cifar-")
-    below = (f"{stem}-batches-bin", f"{stem}-batches-py", f"{stem}-binary", f"{stem}-python", name)
+    places = (f"{stem}-batches-bin", f"{stem}-batches-py", f"{stem}-binary", f"{stem}-python", name)
     has = has_cifar10 if name == "cifar10" else has_cifar100
-    return cifar(name, locate(name, has, below=below, remotes=[_CIFAR_REMOTE[name]], **where))  # type: ignore[arg-type]
+    return cifar(name, locate(name, has, below=places, remotes=[_CIFAR_REMOTE[name]], **where))  # type: ignore[arg-type]
 
 
 def _digits() -> Raw:
@@ -182,7 +183,7 @@ class _Arrays(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return np._core.multiarray._reconstruct if hasattr(np, "_core") else np.core.multiarray._reconstruct
+            return import_module("numpy._core.multiarray" if hasattr(np, "_core") else "numpy.core.multiarray")._reconstruct
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):
@@ -202,7 +203,8 @@ def _plain(place: Place, file: str) -> dict[str, Any]:
 
 def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     found = _plain(place, file)
-    pixels, labels = found.get("data"), found.get("labels" if ten else "fine_labels")
+    pixels: Any = found.get("data")
+    labels: Any = found.get("labels" if ten else "fine_labels")
     good = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == 3072
     if not good or not isinstance(labels, (list, np.ndarray)) or len(labels) != len(pixels):
         raise UserError(

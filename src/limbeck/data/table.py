@@ -9,6 +9,7 @@ Features stay as they are; `Data.mean` and `Data.std` hold the train statistics 
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,8 @@ def read(path: Path) -> Raw:
     label = next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1
     together = [row for rows in tables.values() for row in rows]
     classes = _classes(path, [row[label] for row in together], names[label])
-    columns, notes = [], []
+    columns: list[Any] = []
+    notes: list[str] = []
     for k, name in enumerate(names):
         if k != label:
             columns.append(_features(path, name, [row[k] for row in together], notes, 1 + header))

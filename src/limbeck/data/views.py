@@ -154,7 +154,7 @@ def _op(word: str, text: str) -> Op:
     values = []
     for argument, field in zip(arguments, known, strict=False):
         try:
-            values.append(type(field.default)(argument))
+            values.append(type(field.default)(argument))  # type: ignore[misc]
         except ValueError as error:
             kind = "whole number" if isinstance(field.default, int) else "number"
             raise UserError(f"view op {head}: {field.name} must be a {kind}, got {argument!r}") from error

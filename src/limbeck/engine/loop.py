@@ -247,7 +247,7 @@ class _Run:
     def _wrap(self, stage: Stage) -> None:
         from torch.nn.parallel import DistributedDataParallel
 
-        for role in {role_of(path) for path in stage.trains}:
+        for role in dict.fromkeys(role_of(path) for path in stage.trains):  # in one order: every process wraps the same role at a time
             self.cast.callers[role] = DistributedDataParallel(self.cast[role], find_unused_parameters=True)
 
     def _release(self) -> None:
@@ -336,7 +336,8 @@ class _Run:
         if self.folder is None or not self.accelerator.is_main_process:
             return
         self._clock()
-        tensors, meta = dict(weights), {"state": vars(self.state), "optimizers": [], "schedules": []}
+        tensors = dict(weights)
+        meta: dict[str, Any] = {"state": vars(self.state), "optimizers": [], "schedules": []}
         for index, learner in enumerate(self.learners if self.state.step else []):
             if learner.optimizer is not None:
                 packed, numbers = checkpoint.pack_optimizer(learner.optimizer, f"optimizer/{index}")

@@ -111,7 +111,8 @@ def _take_applied(learner: Learner, cast: Cast, batch: Mapping[str, Any], terms:
     update.apply(cast, update.trains, batch, observe(cast, batch, sources_of([t for t, _ in terms])), terms)
     with torch.no_grad():
         after = observe(cast, batch, sources_of([t for t, _ in terms]))
-        means = {t.name: (lambda s, c: (s / c).item())(*evaluate_term(t, after)) for t, _ in terms}
+        found = {term.name: evaluate_term(term, after) for term, _ in terms}
+        means = {name: (total / count).item() for name, (total, count) in found.items()}
     for module, mode in modes:
         module.training = mode
     return means

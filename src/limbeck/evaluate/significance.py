@@ -60,6 +60,8 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
     gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     mean, low, high = mean_interval(gaps.tolist())
     spread = float(gaps.std(ddof=1)) if len(gaps) > 1 else nan
+    if spread < 1e-9 * max(1.0, abs(mean)):  # the same difference at every seed, but for rounding
+        spread, low, high = 0.0, mean, mean
     if len(gaps) < 2:
         p = nan
     elif spread == 0:
@@ -87,12 +89,15 @@ def corrected(found: Sequence[Paired]) -> list[Paired]:
 def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, most: int = 1000) -> float:
     """Seeds that would tell this difference apart with the given power, if it is as large as it looks.
 
+    level: of the test that will be made; under a correction it is smaller than 0.05.
     inf if it looks like nothing, or would take more than `most`.
 
     >>> seeds_needed(Paired(1.0, 0, 2, 0.1, 5, 1.0))
     10
     """
-    effect = abs(comparison.difference) / comparison.spread if comparison.spread else inf
+    if comparison.spread == 0:
+        return 2 if comparison.difference else inf
+    effect = abs(comparison.difference) / comparison.spread
     if not effect or effect != effect:
         return inf
     for n in range(2, most + 1):
@@ -103,10 +108,4 @@ def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, mo
     return inf
 
 
-def plus_minus(comparison: Paired) -> str:
-    """`+2.10 +- 0.40` in points."""
-    half = (comparison.high - comparison.low) / 2
-    return f"{comparison.difference:+.2f}" + (f" +- {half:.2f}" if half == half else "")
-
-
-__all__ = ["Paired", "corrected", "mean_interval", "paired", "plus_minus", "seeds_needed"]
+__all__ = ["Paired", "corrected", "mean_interval", "paired", "seeds_needed"]

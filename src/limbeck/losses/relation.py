@@ -67,7 +67,8 @@ def correlation_congruence(
 
     def kernel(points: Tensor) -> Tensor:
         cosines = gram(unit(points))
-        return sum(exp(-2 * gamma) * (2 * gamma) ** p / factorial(p) * cosines**p for p in range(order + 1))
+        terms = [exp(-2 * gamma) * (2 * gamma) ** p / factorial(p) * cosines**p for p in range(order + 1)]
+        return torch.stack(terms).sum(0)
 
     student, teacher = (kernel(x) for x in row_pair("correlation_congruence", student, teacher))
     return (student - teacher).square().mean(1)

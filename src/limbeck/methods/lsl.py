@@ -25,7 +25,8 @@ def lsl(
     Args:
         pairs: (student's layer, teacher's layer). size: dimensions of the common space. weight: of each pair.
     """
-    terms, parts = [task()], {}
+    terms = [task()]
+    parts: dict[str, Part] = {}
     for k, (mine, theirs) in enumerate(pairs, start=1):
         student, teacher = Tap("student", mine), Tap("teacher", theirs).detach()
         parts |= {f"align_{k}": Part(partial(Projector, size=size), like=(student,))}

@@ -19,6 +19,11 @@ class Tree(nn.Module):
     Until it is fitted every class is equally likely.
     """
 
+    feature: Tensor
+    threshold: Tensor
+    branches: Tensor
+    probability: Tensor
+
     def __init__(self, classes: int, shape: Sequence[int] = (), *, depth: int = 8, min_leaf: int = 1):
         super().__init__()
         if not 1 <= depth <= 20:

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -60,10 +61,11 @@ def make(
     fixed = make_it.keywords if isinstance(make_it, partial) else {}
     allowed = {k: p for k, p in signature.items() if k not in ("classes", "shape") and k not in fixed}
     for key, value in arguments.items():
+        given: Any = value
         if key not in allowed:
             raise unknown(f"argument of model {name}", key, allowed)
         kind = type(allowed[key].default)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or (kind is int and value != int(value)):
+        if not number or (kind is int and given != int(given)):
             raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
     return make_it(classes, shape, **arguments)

@@ -80,7 +80,7 @@ class Graph:
         box = Box("term", self.depth + 2, head, full=str(term))
         self.boxes[key] = box
         masks = {"mask": term.mask} if term.mask is not None else {}
-        for name, source in (term.inputs | masks).items():
+        for name, source in {**term.inputs, **masks}.items():
             start, port, stopped, suffix = self._resolve(source)
             box.ports[name] = name + suffix
             self.edges[Edge(start, port, key, name, stopped)] = None

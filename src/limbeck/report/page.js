@@ -8,7 +8,7 @@
   theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; name(); });
   name();
 
-  for (const table of document.querySelectorAll("table.sortable")) {
+  const sortable = (table) => {
     const heads = [...table.tHead.rows[0].cells];
     const value = (row, column) => {
       const cell = row.cells[column], given = cell.dataset.v;
@@ -34,7 +34,10 @@
         body.append(...[...body.rows].sort(compare));
       });
     });
-  }
+  };
+  const ready = () => document.querySelectorAll("table.sortable").forEach(sortable);
+  document.addEventListener("limbeck-new", ready);
+  ready();
 
   const tip = document.getElementById("tip");
   const hide = () => { tip.hidden = true; };

@@ -1,13 +1,9 @@
 """The page of a run: one self-contained HTML file, made from the run folder alone."""
 
-import base64
-import hashlib
 import shlex
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from limbeck.evaluate.figures import accuracy, calibration_error
@@ -15,12 +11,12 @@ from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, accuracy_curves, accuracy_points, legend, term_curves, term_points
 from limbeck.report.differ import differing
 from limbeck.report.figures import CELLS, FEW, class_bars, confusion_chart, cost_chart, reliability_chart
+from limbeck.report.frame import figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
 from limbeck.report.table import COLUMNS, cells, latency_note, relations
 from limbeck.report.words import bytes_words, number, percent
 
-HERE = Path(__file__).parent
 RELIABILITY = (
     "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
     f"Lines join the bins of at least {FEW} samples."
@@ -28,29 +24,39 @@ RELIABILITY = (
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` into a run folder from what the folder holds, and return its path.
+    """Write `report.html` into the folder of a run or comparison from what it holds, and return its path.
 
     The page needs nothing else: no network, no other file. Pieces that the folder lacks are left out with a
     sentence. Everything that came from a user is escaped; a content security policy lets only our own script run.
 
     Raises:
-        UserError: it is no run folder, or cannot be written to.
+        UserError: it is no such folder, or cannot be written to.
     """
     folder = Path(folder)
     target = folder / "report.html"
-    html = render(read_run(folder))
+    html = page_of(folder)
     with atomic_write(target, text=True) as file:
         file.write(html)
     return target
 
 
-def render(view: RunView) -> str:
+def page_of(folder: Path, live: str = "") -> str:
+    """The HTML of a run's page, or of a comparison's; live: see `frame.fill`."""
+    if (folder / "comparison.json").exists():
+        from limbeck.report.board import render_board
+        from limbeck.report.board_read import read_board
+
+        return render_board(read_board(folder), live)
+    return render(read_run(folder), live)
+
+
+def render(view: RunView, live: str = "") -> str:
     """The page's HTML for what was read."""
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     card = view.card
     method, data = card.get("method") or {}, card.get("data") or {}
-    return _template().render(
+    return fill(
+        "page.html",
+        live,
         title=f"{method.get('name') or 'run'} on {data.get('name') or 'its data'}",
         card=card,
         method=method,
@@ -68,19 +74,16 @@ def render(view: RunView) -> str:
         commands=_commands(view),
         missing=view.missing,
         notes=list(dict.fromkeys(str(note) for note in (*(card.get("notes") or ()), *(data.get("notes") or ())))),
-        policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
-        style=Markup(_asset("page.css")),
-        script=Markup(script),
     )
 
 
 def _sections(view: RunView) -> list[dict[str, Any]]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
-    costs = [_figure(cost_chart(view, what), f"Accuracy against {what}") for what in ("size", "latency")]
+    costs = [figure(cost_chart(view, what), f"Accuracy against {what}") for what in ("size", "latency")]
     said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
     many, pairs = (
         len(view.class_names()),
-        [_figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")],
+        [figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")],
     )
     none = "" if view.logits else "No predictions were kept."
     return [
@@ -96,7 +99,7 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
         {
             "id": "reliability",
             "title": "Does it know when it is wrong?",
-            "figures": [_figure(reliability_chart(view), "Confidence against correctness", legend(list(view.logits)))],
+            "figures": [figure(reliability_chart(view), "Confidence against correctness", legend(list(view.logits)))],
             "note": none or RELIABILITY,
             "values": _confidence_values(view),
         },
@@ -107,8 +110,8 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
 def _curves_section(view: RunView) -> dict[str, Any]:
     terms = list(term_points(view))[:TERMS]
     figures = [
-        _figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
-        _figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
+        figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
+        figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
     ]
     note = "" if view.metrics else "No learning curves were recorded."
     return {"id": "curves", "title": "Learning curves", "figures": figures, "note": note}
@@ -121,14 +124,10 @@ def _class_section(view: RunView) -> dict[str, Any]:
     return {
         "id": "classes",
         "title": "Class by class",
-        "figures": [_figure(bars, "Accuracy within each class", legend(list(view.models or view.logits))) | {"boxes": True}],
+        "figures": [figure(bars, "Accuracy within each class", legend(list(view.models or view.logits))) | {"boxes": True}],
         "note": few if bars else "Accuracy per class was not recorded.",
         "values": _class_values(view),
     }
-
-
-def _figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> dict[str, Any]:
-    return {"svg": Markup(svg), "title": title, "keys": keys or [], "boxes": False}
 
 
 def _class_values(view: RunView) -> dict[str, Any]:
@@ -168,13 +167,3 @@ def _commands(view: RunView) -> list[str]:
     again = f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again" if view.recipe else ""
     first = str(view.card.get("command") or again)
     return [*([first] if first else []), f"limbeck evaluate {folder}", f"limbeck report {folder}"]
-
-
-def _asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("page.html"))

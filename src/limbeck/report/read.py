@@ -54,8 +54,8 @@ class RunView:
         return [str(c) for c in named] if named and len(named) >= count else [str(i) for i in range(count)]
 
 
-def read_run(folder: Path) -> RunView:
-    """Read a run folder.
+def read_run(folder: Path, *, predictions: bool = True) -> RunView:
+    """Read a run folder, with what was answered to every test sample or without it.
 
     Raises:
         UserError: it is no folder, or holds nothing of a run.
@@ -72,7 +72,8 @@ def read_run(folder: Path) -> RunView:
     view.environment = _json(view, "environment.json", "the machine and versions were not recorded")
     view.recipe = _text(view, "recipe.toml", "the recipe was not recorded")
     view.metrics = _records(_text(view, "metrics.jsonl", "no learning curves were recorded"))
-    _read_predictions(view)
+    if predictions:
+        _read_predictions(view)
     _read_svg(view)
     return view
 

@@ -109,10 +109,10 @@ def _board_cells(row: Mapping[str, Any]) -> list[str]:
     if not row["seeds"]:
         return [row["name"], "failed", *[""] * 5]
     mean, low, high = (row["accuracy"][k] for k in ("mean", "low", "high"))
-    half = f" \u00b1 {(high - low) / 2:.2f}" if high == high else ""
+    half = f" \u00b1 {(high - low) / 2:.2f}" if known(high) else ""
     gap = row.get("to_baseline")
-    wide = "" if gap is None or gap["high"] != gap["high"] else f" \u00b1 {(gap['high'] - gap['low']) / 2:.2f}"
-    p = "" if gap is None or gap["p_corrected"] != gap["p_corrected"] else f"{gap['p_corrected']:.3f}"
+    wide = "" if gap is None or not known(gap["high"]) else f" \u00b1 {(gap['high'] - gap['low']) / 2:.2f}"
+    p = "" if gap is None or not known(gap["p_corrected"]) else f"{gap['p_corrected']:.3f}"
     shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "train_seconds")]
     score = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
     return [row["name"], f"{mean:.2f}{half}", "" if gap is None else f"{gap['difference']:+.2f}{wide}", p, shown[0] or "", score, shown[1] or ""]
