@@ -56,7 +56,7 @@ def _more(near: Sequence[Row]) -> str:
     if not counts or len(pairs) < len(near) or any(_missing_seeds(p) is None for p in pairs):
         return ""
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"; about {span} more would be needed, if the differences are as large as they look"
+    return f"; about {span} more would be needed if the differences are that large"
 
 
 def _missing_seeds(pair: Mapping[str, Any]) -> int | None:
@@ -76,7 +76,7 @@ def _against_baseline(row: Row) -> str:
     if size == 0 and not half:
         return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
     need = _missing_seeds(gap)
-    more = f"about {need} more would be needed, if it is as large as it looks" if need else "more seeds would have to settle it"
+    more = f"about {need} more would be needed if it is that large" if need else "more seeds would have to settle it"
     return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{spread} points "
             f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
 
@@ -103,5 +103,6 @@ def _failures(row: Row) -> str:
     last = row["errors"][0].strip().splitlines()[-1]
     where = row["errors"][0].split(":", 1)[0]
     reason = last.removeprefix(f"{where}: ")
-    who = f"The run of {row['name']}" if every == 1 else f"{count} of the {every} runs of {row['name']}"
-    return f"{who} failed ({where}): {reason}"
+    many = ("Both" if every == 2 else f"All {every}") if count == every else f"{count} of the {every}"
+    who = f"The run of {row['name']}" if every == 1 else f"{many} runs of {row['name']}"
+    return f"{who} failed; {where}: {reason.rstrip('.')}."

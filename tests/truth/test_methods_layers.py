@@ -95,7 +95,8 @@ def test_the_instance_graph_by_loops():
         return (x.unsqueeze(0) - x.unsqueeze(1)).square().sum(-1)
 
     for k in (1, 2):
-        torch.testing.assert_close(means[f"edges layer{k + 1}"], (edges(s[k]) - edges(t[2])).square().mean(), rtol=1e-4, atol=1e-6)
+        gap = (edges(s[k]) - edges(t[2])).square().mean()
+        torch.testing.assert_close(means[f"edges layer{k + 1}"], gap, rtol=1e-4, atol=1e-6)
 
     def moves(first, second):
         wide = second.mean((2, 3)).view(len(second), first.shape[1], -1).mean(2)

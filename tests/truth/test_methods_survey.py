@@ -129,7 +129,7 @@ def test_its_student_is_rebuilt_from_its_files(name, arguments, tmp_path):
     spec = {"model": "cnn", "arguments": {"width": WIDTH}, "mean": list(DIGITS.mean), "std": list(DIGITS.std)}
     info = {
         "method": {"name": name, "arguments": {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}},
-        "roles": {role: spec for role in roles},
+        "roles": dict.fromkeys(roles, spec),
         "classes": list(DIGITS.classes),
         "shape": list(DIGITS.shape),
     }

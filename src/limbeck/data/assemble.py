@@ -67,7 +67,8 @@ def assemble(
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     if len(raw.classes) < 2:
         raise UserError(f"{name} has {len(raw.classes)} class; at least 2 are needed to train a classifier")
-    parts, start = {}, 0
+    parts: dict[str, Partition] = {}
+    start = 0
     shape = raw.parts["train"][0].shape[1:]
     for part in ("train", "validation", "test"):
         if part not in raw.parts:

@@ -14,8 +14,11 @@ from limbeck.report.frame import figure, fill
 from limbeck.report.words import bytes_words, count, known, number, seconds_words
 from limbeck.verdict import listed
 
-COLUMNS = ("mean accuracy [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher", "calibration error",
-           "training", "parameters", "size", "latency", "score")  # fmt: skip
+COLUMNS = (
+    *("mean accuracy [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),
+    *("calibration error", "training", "parameters", "size", "latency", "score"),
+)
+SIDE = "Marks that would cover one another stand side by side; point at one for its value."
 Cell = tuple[str, float | None]
 NOTHING: Cell = ("–", None)
 
@@ -81,12 +84,21 @@ def teacher_cells(teacher: Mapping[str, Any]) -> list[Cell]:
     if not known(teacher.get("accuracy")):
         return []
     latency = (teacher.get("latency_ms") or {}).get("median")
+    share = {key: None if value is None else 100 * value for key, value in (
+        ("accuracy", teacher["accuracy"]), ("worst", (teacher.get("worst_class") or {}).get("accuracy")),
+        ("calibration", teacher.get("calibration_error")))}  # fmt: skip
     return [
-        (f"{100 * teacher['accuracy']:.2f} %", 100 * teacher["accuracy"]), NOTHING, NOTHING, NOTHING, NOTHING,
-        _cell(100 * teacher["worst_class"]["accuracy"], "{:.1f} %"), NOTHING, _cell(100 * teacher["calibration_error"], "{:.1f} %"),
-        NOTHING, (count(teacher.get("parameters")), teacher.get("parameters")), (bytes_words(teacher.get("bytes")), teacher.get("bytes")),
-        (f"{number(latency)} ms", latency) if known(latency) else NOTHING, NOTHING,
-    ]  # fmt: skip
+        _cell(share["accuracy"], "{:.2f} %"),
+        *[NOTHING] * 4,
+        _cell(share["worst"], "{:.1f} %"),
+        NOTHING,
+        _cell(share["calibration"], "{:.1f} %"),
+        NOTHING,
+        (count(teacher.get("parameters")), teacher.get("parameters")),
+        (bytes_words(teacher.get("bytes")), teacher.get("bytes")),
+        (f"{number(latency)} ms", latency) if known(latency) else NOTHING,
+        NOTHING,
+    ]
 
 
 def _cell(value: float | None, form: str) -> Cell:
@@ -167,7 +179,7 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
             "figures": [lines],
             "note": band if curves else "No learning curves were recorded.",
         },
-        {"id": "cost", "title": "Accuracy against cost", "figures": costs, "note": none},
+        {"id": "cost", "title": "Accuracy against cost", "figures": costs, "note": none or SIDE},
         _alpha_section(view),
     ]
 

@@ -151,14 +151,32 @@ def cost_chart(view: BoardView, what: str) -> str:
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
     y = chart.y_axis(*span([v for *_, a in points for v in a.values() if known(v)], floor=0, ceil=100, margin=0.1))
     chart.frame(x, y, title + (" (logarithmic)" if log else ""), "test accuracy", short, lambda v: f"{v:.4g}%")
-    for name, css, cost, accuracy in points:
-        at = x(cost)
+    for (name, css, cost, accuracy), at in zip(points, side_by_side([x(cost) for _, _, cost, _ in points])):
         if known(accuracy["low"]):
             low, high = y(accuracy["low"]), y(accuracy["high"])
             chart.parts.append(f'<path class="line thin by {css}" d="M{at:.1f} {low:.1f}V{high:.1f}"/>')
         tip = f"{name}\n{points_words(accuracy['mean'])}\n{words(cost)} {title.split()[0]}"
         chart.mark(css, at, y(accuracy["mean"]), tip)
     return chart.svg()
+
+
+def side_by_side(places: Sequence[float], gap: float = 11) -> list[float]:
+    """Move marks that would cover one another apart, around their common middle.
+
+    >>> side_by_side([10, 200, 10, 11])
+    [-0.7, 200.0, 10.3, 21.3]
+    """
+    found = list(map(float, places))
+    order = sorted(range(len(found)), key=lambda i: found[i])
+    groups: list[list[int]] = []
+    for i in order:
+        near = groups and places[i] - places[groups[-1][-1]] < 4
+        groups[-1].append(i) if near else groups.append([i])
+    for group in groups:
+        middle = fmean(places[i] for i in group)
+        for k, i in enumerate(group):
+            found[i] = round(middle + gap * (k - (len(group) - 1) / 2), 1)
+    return found
 
 
 def scored(view: BoardView) -> list[dict[str, Any]]:
