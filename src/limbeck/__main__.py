@@ -35,7 +35,8 @@ def run(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"limbeck: {where}{(error.strerror or str(error)).lower()}; check that the path exists and may be used", file=sys.stderr)
+        why = (error.strerror or str(error)).lower()
+        print(f"limbeck: {where}{why}; check that the path exists and may be used", file=sys.stderr)
     return 2
 
 

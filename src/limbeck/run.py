@@ -26,6 +26,7 @@ from limbeck.methods import alone, alone_tree
 from limbeck.plan import Method
 from limbeck.recipe import Recipe, dump
 from limbeck.roles import Adapter, Cast
+from limbeck.taps import Tap
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -54,6 +55,7 @@ class Run:
         data = self.data or self.load_data()
         self.say_all(data.notes)
         cast = self.make_cast(method, data)
+        brought = set(cast)
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         self._write_settings(method)
@@ -63,7 +65,8 @@ class Run:
         baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
         phases["student"] = self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
-        entries = {"teacher": Deployed(cast, _logits("teacher")) if "teacher" in cast and "teacher" not in learners(method) else None}
+        judged = "teacher" in brought and "teacher" not in learners(method)  # not a teacher that the method makes itself
+        entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
         facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))
         from limbeck.card import finish  # evaluation, export and report: only once training is done
@@ -253,12 +256,6 @@ class Run:
     @property
     def command(self) -> str:
         return f"limbeck distill --recipe {shlex.quote(str(self.folder / 'recipe.toml'))}"
-
-
-def _logits(role: str) -> Any:
-    from limbeck.taps import Tap
-
-    return Tap(role)
 
 
 def _load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:

@@ -183,7 +183,7 @@ class _Run:
         self._keep(force=True)
 
     def _step(self, number: int, turn: int, learner: Learner, progress: Progress) -> None:
-        with self._only(learner):  # a source of its own runs inside too: only the learner's graph is recorded through it
+        with self._only(learner):  # a source of its own runs inside too, and records the learner's graph alone
             batch = self._batch(learner.update, number, turn)
             try:
                 seen = take(learner, self.cast, batch, progress, self.accelerator, self.fit.accumulate, self.fit.clip)
@@ -247,7 +247,7 @@ class _Run:
     def _wrap(self, stage: Stage) -> None:
         from torch.nn.parallel import DistributedDataParallel
 
-        for role in dict.fromkeys(role_of(path) for path in stage.trains):  # in one order: every process wraps the same role at a time
+        for role in dict.fromkeys(role_of(path) for path in stage.trains):  # every process in the same order
             self.cast.callers[role] = DistributedDataParallel(self.cast[role], find_unused_parameters=True)
 
     def _release(self) -> None:
@@ -374,7 +374,7 @@ class _Run:
             odd = sorted(wanted ^ set(saved))[:3]
             raise UserError(f"checkpoint in {self.folder} belongs to another plan (differs at {', '.join(odd)}); use a new folder")
         self.cast.load_state_dict(saved, strict=False)
-        torch.set_rng_state(tensors["random/cpu"])  # before the actions that are still to come: they may draw from it
+        torch.set_rng_state(tensors["random/cpu"])  # before the actions still to come: they may draw
         if self.state.stage < len(stages):
             if not inside:
                 self._before(stages[self.state.stage], self.state.stage)

@@ -140,7 +140,8 @@ def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], 
         return
     for term, weight in terms:
         if not abs(weight) < float("inf"):
-            raise NonFinite(f"stage {progress.stage!r} step {progress.step}: the weight of term {term.name!r} is {weight}; check its schedule")
+            where = f"stage {progress.stage!r} step {progress.step}"
+            raise NonFinite(f"{where}: the weight of term {term.name!r} is {weight}; check its schedule")
         if not abs(seen[term.name]) < float("inf"):
             origin = next((w for s in term.sources for w in _blame(s, scene)), _loss_itself(term, scene))
             raise NonFinite(
@@ -151,7 +152,8 @@ def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], 
 
 def _loss_itself(term: Term, scene: Scene) -> str:
     values = [(leaf, scene(leaf)) for source in term.sources for leaf in leaves(source) if not isinstance(leaf, Field)]
-    sizes = [(float(v.detach().abs().max()), str(leaf)) for leaf, v in values if isinstance(v, Tensor) and v.is_floating_point() and v.numel()]
+    numbers = ((leaf, v.detach()) for leaf, v in values if isinstance(v, Tensor) and v.is_floating_point() and v.numel())
+    sizes = [(float(v.abs().max()), str(leaf)) for leaf, v in numbers]
     size, where = max(sizes, default=(0.0, ""))
     return f"the loss itself (largest value: {size:.3g} at {where})" if where else "the loss itself"
 

@@ -50,7 +50,7 @@ def render_board(view: BoardView, live: str = "") -> str:
         teacher=teacher_cells(board.get("teacher") or {}),
         notes=_notes(view),
         sections=_sections(view),
-        errors=view.errors,
+        errors=failures(view),
         methods=_methods(view),
         commands=_commands(view),
         recipe=view.recipe,
@@ -127,6 +127,17 @@ def progress(view: BoardView) -> str:
     more = f" and {len(view.missing) - 4} more" if len(view.missing) > 4 else ""
     words = ", ".join(shown) + more if more else listed(shown)
     return f"In progress: {len(view.results)} of {total} runs are done{failed}. Still to come: {words}."
+
+
+def failures(view: BoardView) -> list[dict[str, Any]]:
+    """Runs of a method that failed for the same reason, as one: {"entry", "seeds" in words, "error"}."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for result in view.errors:
+        found.setdefault((result["entry"], result["error"]), []).append(str(result["seed"]))
+    return [
+        {"entry": entry, "seeds": f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}", "error": error}
+        for (entry, error), seeds in found.items()
+    ]
 
 
 def _notes(view: BoardView) -> list[str]:

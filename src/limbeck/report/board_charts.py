@@ -149,6 +149,7 @@ def cost_chart(view: BoardView, what: str) -> str:
     costs = [p[2] for p in points]
     log = max(costs) > 8 * min(costs)
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
+    x.start += 5.5 * len(points)  # room for marks that stand side by side
     y = chart.y_axis(*span([v for *_, a in points for v in a.values() if known(v)], floor=0, ceil=100, margin=0.1))
     chart.frame(x, y, title + (" (logarithmic)" if log else ""), "test accuracy", short, lambda v: f"{v:.4g}%")
     for (name, css, cost, accuracy), at in zip(points, side_by_side([x(cost) for _, _, cost, _ in points])):
