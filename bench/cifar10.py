@@ -44,7 +44,10 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     from limbeck.roles import Cast
 
     data = load("cifar10", path=path, validation=0.005)
-    settings = {"teacher": ModelSettings(model="resnet56", weights=weights, mean=MEAN, std=STD), "student": ModelSettings(model="resnet8")}
+    settings = {
+        "teacher": ModelSettings(model="resnet56", weights=weights, mean=MEAN, std=STD),
+        "student": ModelSettings(model="resnet8"),
+    }
     cast = Cast({})
     method = methods.find(name)(**METHODS[name])
     for role in dict.fromkeys((*method.roles(), "teacher")):
@@ -61,9 +64,19 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     test = Batches(data["test"], data, size=250, seed=0)
     student, teacher = (predict(Deployed(cast, t).eval(), test.ordered()) for t in (method.deployed, _tap("teacher")))
     facts = summary(student, data.classes, teacher=teacher)
-    line = {"method": name, "arguments": METHODS[name], "seed": seed, "epochs": epochs, "accuracy": facts["accuracy"],
-            "worst_class": facts["worst_class"], "agreement": facts["agreement_with_teacher"], "calibration_error": facts["calibration_error"],
-            "seconds": round(seconds, 1), "steps": trained.steps, "terms": trained.history[-1]["terms"]}  # fmt: skip
+    line = {
+        "method": name,
+        "arguments": METHODS[name],
+        "seed": seed,
+        "epochs": epochs,
+        "accuracy": facts["accuracy"],
+        "worst_class": facts["worst_class"],
+        "agreement": facts["agreement_with_teacher"],
+        "calibration_error": facts["calibration_error"],
+        "seconds": round(seconds, 1),
+        "steps": trained.steps,
+        "terms": trained.history[-1]["terms"],
+    }
     with RESULTS.open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(line, flush=True)
@@ -106,11 +119,15 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.data:
         RESULTS.parent.mkdir(exist_ok=True)
-        done = {(r["method"], r["seed"]) for r in map(json.loads, RESULTS.read_text().splitlines())} if RESULTS.exists() else set()
+        done = (
+            {(r["method"], r["seed"]) for r in map(json.loads, RESULTS.read_text().splitlines())} if RESULTS.exists() else set()
+        )
         jobs = [
             (name, seed, chosen.data, chosen.weights, chosen.epochs, chosen.threads)
-            for seed in range(chosen.seeds) for name in METHODS if (name, seed) not in done
-        ]  # fmt: skip
+            for seed in range(chosen.seeds)
+            for name in METHODS
+            if (name, seed) not in done
+        ]
         with get_context("spawn").Pool(chosen.workers, maxtasksperchild=1) as pool:
             pool.map(one, jobs, chunksize=1)
     print(table())

@@ -60,17 +60,27 @@ def main() -> None:
     rows: dict[str, list[dict]] = {kind: [] for kind in kinds}
     for _ in range(chosen.rounds):
         for kind in kinds:
-            out = subprocess.run([sys.executable, "-m", "bench.kernels", "--measure", kind], capture_output=True, text=True, check=True)
+            out = subprocess.run(
+                [sys.executable, "-m", "bench.kernels", "--measure", kind], capture_output=True, text=True, check=True
+            )
             rows[kind].append(json.loads(out.stdout))
     table = {}
     for kind in kinds:
         ratios = [a["seconds"] / b["seconds"] for a, b in zip(rows[kind], rows["torch"], strict=True)]
-        table[kind] = {"seconds": statistics.median(r["seconds"] for r in rows[kind]), "mib": statistics.median(r["mib"] for r in rows[kind]),
-                       "ratio": statistics.median(ratios), "ratio_low": min(ratios), "ratio_high": max(ratios),
-                       "value": rows[kind][0]["value"], "norms": rows[kind][0]["norms"]}  # fmt: skip
+        table[kind] = {
+            "seconds": statistics.median(r["seconds"] for r in rows[kind]),
+            "mib": statistics.median(r["mib"] for r in rows[kind]),
+            "ratio": statistics.median(ratios),
+            "ratio_low": min(ratios),
+            "ratio_high": max(ratios),
+            "value": rows[kind][0]["value"],
+            "norms": rows[kind][0]["norms"],
+        }
         row = table[kind]
-        print(f"{kind:<8} {row['seconds']:6.2f} s  {row['mib']:7.0f} MiB  ratio {row['ratio']:.2f} ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})"
-              f"  value {row['value']:.6f}  norms {row['norms'][0]:.6e} {row['norms'][1]:.6e}")  # fmt: skip
+        print(
+            f"{kind:<8} {row['seconds']:6.2f} s  {row['mib']:7.0f} MiB  ratio {row['ratio']:.2f} ({row['ratio_low']:.2f}-{row['ratio_high']:.2f})"
+            f"  value {row['value']:.6f}  norms {row['norms'][0]:.6e} {row['norms'][1]:.6e}"
+        )
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(table, indent=1))
 

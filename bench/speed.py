@@ -97,7 +97,14 @@ def ours(teacher: str, student: str, data: Data, method: Any, stored: Store | No
     def run(steps: int) -> list[float]:
         ticks: list[float] = []
         fit = engine.Fit(steps=steps + 1, schedule="constant")
-        engine.train(method, cast, draw, fit, device="cpu", listen=lambda kind, _: ticks.append(time.perf_counter()) if kind == "step" else None)
+        engine.train(
+            method,
+            cast,
+            draw,
+            fit,
+            device="cpu",
+            listen=lambda kind, _: ticks.append(time.perf_counter()) if kind == "step" else None,
+        )
         return [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
 
     return run
@@ -143,7 +150,13 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(0)
-    out: dict[str, Any] = {"torch": torch.__version__, "machine": platform.machine(), "threads": chosen.threads, "rounds": chosen.rounds, "pairs": {}}
+    out: dict[str, Any] = {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "threads": chosen.threads,
+        "rounds": chosen.rounds,
+        "pairs": {},
+    }
     for pair in chosen.pairs.split(","):
         out["pairs"][pair] = table = measure(pair, chosen.rounds, chosen.steps)
         print(f"\n{pair}\n{'contender':<36}{'ms/step':>9}{'low':>8}{'high':>8}{'/ alone':>9}{'/ by hand':>11}")

@@ -54,18 +54,18 @@ def test_means_intervals_and_differences_by_hand():
 
 
 def test_the_verdict_says_what_can_be_told_and_what_cannot():
-    found = board({"baseline": [70.0, 72.0, 74.0, 71.0], "kd": [72.0, 74.1, 75.9, 73.0], "dkd": [72.5, 73.5, 76.8, 72.3]})
+    found = board({"baseline": [70.0, 72.0, 74.0, 71.0], "kd": [72.0, 74.1, 75.9, 73.0], "dkd": [73.5, 74.5, 77.2, 73.4]})
     first, kd, dkd = found["verdict"]
     gap = row(found, "kd")["to_best"]
     more = int(gap["seeds_needed"] - 4)
-    assert first == (f"dkd comes first with 73.78 %, but cannot be told apart from kd with these 4 seeds; "
+    assert first == (f"dkd comes first with 74.65 %, but cannot be told apart from kd with these 4 seeds; "
                      f"about {more} more would be needed if the differences are that large.")  # fmt: skip
     assert dkd.startswith("kd beats the baseline by 2.00 ± 0.13 points (corrected p < 0.001).")
-    assert kd.startswith("dkd beats the baseline by 2.02 ± ")
+    assert kd.startswith("dkd beats the baseline by 2.90 ± ")
 
 
 def test_the_seeds_needed_count_at_the_corrected_level():
-    table = {"baseline": [70.0, 72.0, 74.0, 71.0], "kd": [71.0, 72.4, 75.9, 71.1], "dkd": [70.5, 72.9, 75.8, 73.3]}
+    table = {"baseline": [70.0, 72.0, 74.0, 71.0], "kd": [71.0, 72.4, 75.9, 72.1], "dkd": [70.5, 72.1, 77.8, 73.3]}
     gap = row(board(table), "kd")["to_baseline"]
     pair = Paired(*(gap[k] for k in ("difference", "low", "high", "p", "seeds", "spread", "p_corrected")))
     assert gap["p_corrected"] > gap["p"]
@@ -76,7 +76,7 @@ def test_worse_equal_and_constant():
     base = [70.0, 72.0, 74.0]
     found = board({"baseline": base, "bad": [60.0, 61.5, 64.1], "same": base, "more": [70.5, 72.5, 74.5]})
     assert found["verdict"][1:] == [
-        "more beats the baseline by 0.50 at every seed points (corrected p < 0.001).".replace(" at every seed points", " points at every seed"),
+        "more beats the baseline by 0.50 points at every seed (corrected p < 0.001).",
         "same is equal to the baseline at each of the 3 seeds.",
         found["verdict"][3],
     ]
@@ -85,7 +85,7 @@ def test_worse_equal_and_constant():
 
 def test_failures_and_nan_results_are_rows_and_sentences():
     found = board({"baseline": [70.0, 72.0, 74.0], "kd": [72.0, None, 75.5], "dead": [None] * 3, "odd": [nan, 71.0, 73.0]})
-    assert [r["name"] for r in found["rows"]] == ["kd", "odd", "baseline", "dead"]
+    assert [r["name"] for r in found["rows"]] == ["kd", "baseline", "odd", "dead"]
     kd, odd, dead = (row(found, name) for name in ("kd", "odd", "dead"))
     assert (kd["seeds"], odd["seeds"], dead["seeds"]) == ([0, 2], [1, 2], [])
     assert kd["to_baseline"]["seeds"] == 2 and kd["to_baseline"]["difference"] == pytest.approx(1.75)  # only the seeds of both
@@ -95,7 +95,7 @@ def test_failures_and_nan_results_are_rows_and_sentences():
         "1 of the 3 runs of kd failed; seed 1: term 'soft' is nan; lower the learning rate.",
         "1 of the 3 runs of odd failed; seed 0: the accuracy is nan.",
         "All 3 runs of dead failed; seed 0: term 'soft' is nan; lower the learning rate.",
-    ] or sorted(found["verdict"][-3:]) == sorted(found["verdict"][-3:])
+    ]
 
 
 def test_everything_failed():
@@ -129,10 +129,11 @@ def test_more_steps_than_the_baseline_are_said():
     assert "Not the same budget: some methods declare more steps than the baseline: long 3 times as many." in found["verdict"]
 
 
-def test_the_chance_of_a_false_best_stays_under_5_percent():
+def test_the_chance_of_a_false_best_stays_under_5_percent(monkeypatch):
     """Equal methods: which one is best is read off the same numbers, so Holm over the m - 1 pairs with it would
     reject about twice as often as it says (9.8 % for 8 methods and 5 seeds); over all pairs it keeps its word."""
-    rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 400
+    monkeypatch.setattr("limbeck.leaderboard.seeds_needed", lambda *_, **__: 0.0)  # costs most of the time and is not asked for
+    rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 800
     names = ["baseline", *(f"m{i}" for i in range(7))]
     for _ in range(repeats):
         values = 70 + rng.normal(size=(1, 5)) + rng.normal(size=(8, 5))
@@ -140,7 +141,7 @@ def test_the_chance_of_a_false_best_stays_under_5_percent():
         wrong += any(g["differs"] for g in gaps)
         naive += min(g["p"] for g in gaps) * len(gaps) < 0.05
     assert wrong / repeats < 0.05 + 4 * sqrt(0.05 * 0.95 / repeats)
-    assert naive > wrong
+    assert naive / repeats > 0.05 + 2 * sqrt(0.05 * 0.95 / repeats), "the naive correction fails: the test can see it"
 
 
 def test_the_ranking_changes_where_the_scores_cross():

@@ -69,15 +69,15 @@ def _against_baseline(row: Row) -> str:
     size, half = gap["difference"], (gap["high"] - gap["low"]) / 2 if gap["high"] is not None else None
     if gap["seeds"] < 2:
         return f"{row['name']} is {_way(size)} the baseline with one seed; one seed shows no spread, use at least 3."
-    spread = f" ± {half:.2f}" if half else " at every seed"
+    points = f" ± {half:.2f} points" if half else " points at every seed"
     if gap["differs"]:
         word = "beats" if size > 0 else "is worse than"
-        return f"{row['name']} {word} the baseline by {abs(size):.2f}{spread} points ({_p(gap)})."
+        return f"{row['name']} {word} the baseline by {abs(size):.2f}{points} ({_p(gap)})."
     if size == 0 and not half:
         return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
     need = _missing_seeds(gap)
     more = f"about {need} more would be needed if it is that large" if need else "more seeds would have to settle it"
-    return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{spread} points "
+    return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{points} "
             f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
 
 

@@ -11,10 +11,14 @@ from limbeck.connectors import ConvRegressor
 STEPS = 8
 
 
-def soft(student, teacher, temperature):
+def divergence(student, teacher, temperature):
     p = F.log_softmax(teacher / temperature, dim=1)
     q = F.log_softmax(student / temperature, dim=1)
-    return temperature**2 * (p.exp() * (p - q)).sum(1)
+    return (p.exp() * (p - q)).sum(1)
+
+
+def soft(student, teacher, temperature):
+    return temperature**2 * divergence(student, teacher, temperature)
 
 
 def sgd(parameters, steps, schedule):
@@ -106,7 +110,7 @@ def test_fitnets_both_stages(schedule):
         logits = student(batch["inputs"])
         task = F.cross_entropy(logits, batch["labels"], reduction="none").sum() / 8
         weight = 4.0 + (1.0 - 4.0) * (k / (STEPS // 2))
-        step(optimizer, rate, task + weight * (soft(logits, answer, 4.0).sum() / 8))
+        step(optimizer, rate, task + weight * (divergence(logits, answer, 3.0).sum() / 8))
     assert differing(state(cast["student"]), state(student)) == []
     assert differing(state(cast["regressor"]), state(regressor)) == []
     assert differing(state(cast["teacher"]), state(teacher)) == []
@@ -117,11 +121,9 @@ def test_mutual_one_after_the_other(schedule):
     modules = {"student": build(width=2, seed=1), "peer": build(width=3, seed=2)}
     cast = trained_by_limbeck(methods.mutual(), modules, schedule)
     made = {name: (module.train(), *sgd(module.parameters(), STEPS, schedule)) for name, module in modules.items()}
-    position = 0
-    for _ in range(STEPS):
+    for k in range(STEPS):
+        batch = Toy()(("train",), k)  # both learn from the same minibatch, as in the paper's Algorithm 1
         for learner, mentor in (("student", "peer"), ("peer", "student")):
-            batch = Toy()(("train",), position)  # a minibatch of its own per update
-            position += 1
             module, optimizer, rate = made[learner]
             logits = module(batch["inputs"])
             with torch.no_grad():

@@ -127,6 +127,7 @@ class _Run:
         self.total = sum(self.lengths)
         self.state = _State()
         self.learners: list[Learner] = []
+        self.drawn: dict[Any, Mapping[str, Any]] = {}  # this step's batches
         self.saved_at = self.since = time.monotonic()
 
     # ---------------------------------------------------------------- the plan, top down
@@ -167,6 +168,7 @@ class _Run:
         self.listen("stage", {"stage": stage.name, "step": self.state.step, "steps": length, "trains": stage.trains})
         while self.state.step < length:
             progress = Progress(stage.name, self.state.step, length, self.state.step / per_epoch)
+            self.drawn.clear()
             for number, learner in enumerate(self.learners):
                 for turn in range(learner.update.repeat):
                     self._step(number, turn, learner, progress)
@@ -272,13 +274,21 @@ class _Run:
     # ---------------------------------------------------------------- batches
 
     def _batch(self, update: Update, number: int, turn: int) -> Mapping[str, Any]:
+        """The update's batch. All updates of a step that draw from the same partitions see the same samples, so that
+        a plan with several updates sees the data no more often than one with a single update; a repeat draws anew."""
+        calls = 0
+
         def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Mapping[str, Any]:
+            nonlocal calls
             if whole:
                 return self._to_device(self.draw.whole(partitions))
-            key = "+".join(partitions)
-            position = self.state.positions.get(key, 0)
-            self.state.positions[key] = position + 1
-            return self._to_device(self._mine(self.draw(partitions, position)))
+            place, key = (partitions, turn, calls), "+".join(partitions)
+            calls += 1
+            if place not in self.drawn:
+                position = self.state.positions.get(key, 0)
+                self.state.positions[key] = position + 1
+                self.drawn[place] = self._to_device(self._mine(self.draw(partitions, position)))
+            return self.drawn[place]
 
         if callable(update.source):
             generator = torch.Generator().manual_seed(self._seed(self.state.stage, number, turn, self.state.step))

@@ -100,12 +100,21 @@ def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, mo
     effect = abs(comparison.difference) / comparison.spread
     if not effect or effect != effect:
         return inf
-    for n in range(2, most + 1):
-        bound = stats.t.ppf(1 - level / 2, n - 1)
-        shift = effect * sqrt(n)
-        if stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift) >= power:
-            return n
-    return inf
+    few, many = 1, 2  # power grows with n: double, then halve
+    while _power(effect, many, level) < power:
+        if many >= most:
+            return inf
+        few, many = many, min(2 * many, most)
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if _power(effect, middle, level) >= power else (middle, many)
+    return many
+
+
+def _power(effect: float, n: int, level: float) -> float:
+    """Chance that a two-sided paired t-test of n seeds rejects, if the difference is `effect` spreads."""
+    bound, shift = stats.t.ppf(1 - level / 2, n - 1), effect * sqrt(n)
+    return float(stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift))
 
 
 __all__ = ["Paired", "corrected", "mean_interval", "paired", "seeds_needed"]

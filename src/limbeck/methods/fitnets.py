@@ -1,8 +1,10 @@
 """Hints from the middle, then soft labels."""
 
+from functools import partial
+
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
-from limbeck.methods._terms import soft, task
+from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, linear, method
 from limbeck.taps import Tap
 
@@ -11,23 +13,27 @@ from limbeck.taps import Tap
 def fitnets(
     guided: str = "layer2",
     hint: str = "layer2",
-    temperature: float = 4.0,
+    temperature: float = 3.0,
     hint_share: float = 0.3,
 ) -> Method:
     """Two stages: the student's first half learns the teacher's hint through a regressor; then KD trains all.
 
-    Stage 1: L = mean (r(F_student) - F_teacher)^2, stage 2: L = CE(y, p) + lambda T^2 KL, lambda from 4 to 1.
+    Stage 1: L = mean (r(F_student) - F_teacher)^2. Stage 2: L = CE(y, p) + lambda KL(p_teacher^T || p_student^T),
+    lambda from 4 to 1 in a straight line; as in the paper's Eq. 2 there is no T^2 (its cross-entropy has the same
+    gradient).
 
     Args:
         guided: the student's layer; all its layers up to this one, and no others, train in stage 1.
         hint: the teacher's layer.
-        temperature: T of stage 2.
+        temperature: T of stage 2; 3 in the paper.
         hint_share: part of the budget given to stage 1.
     """
     student, teacher = Tap("student", guided), Tap("teacher", hint).detach()
     match = Term("hint", losses.mse, student=student.via("regressor"), teacher=teacher)
     first = Update((f"student:{guided}", "regressor"), (match,))
-    second = Update(("student",), (task(), soft(temperature=temperature, weight=linear(4.0, 1.0))))
+    by = partial(losses.kl, temperature=temperature)
+    kd = Term("soft", by, weight=linear(4.0, 1.0), student=Tap("student"), teacher=Tap("teacher").detach())
+    second = Update(("student",), (task(), kd))
     return Method(
         (Stage("hint", (first,), share=hint_share), Stage("kd", (second,), share=1 - hint_share)),
         parts={"regressor": Part(ConvRegressor, like=(student, teacher))},

@@ -1,0 +1,312 @@
+"""Equal terms for all, and nothing that stops the table: failures, kills, processes, Ray."""
+
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from limbeck import compare, models, work
+from limbeck.casting import method_of
+from limbeck.compare import Comparison, Entry, asked, from_recipe, parse_entries
+from limbeck.errors import UserError
+from limbeck.recipe import load, make
+from limbeck.run import Run
+
+TINY = {
+    "onnx": False,
+    "data": {"name": "digits", "limit": 200},
+    "teacher": {"model": "mlp"},
+    "student": {"model": "mlp", "arguments": {"width": 4}},
+    "train": {"epochs": 2, "batch": 32},
+}
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("LIMBECK_STORE", str(tmp_path_factory.getbasetemp() / "store"))
+
+
+def comparison(folder, words="kd", seeds=(0, 1), settings=TINY, **more):
+    return Comparison(make(settings), parse_entries(words), list(seeds), folder, **more)
+
+
+def accuracies(board):
+    return {row["name"]: row["accuracies"] for row in board["rows"]}
+
+
+# ------------------------------------------------------------------------------------ equal terms
+
+
+def test_every_method_gets_the_same_start_order_views_and_teacher(tmp_path):
+    settings = TINY | {"data": {"name": "digits", "limit": 200, "augment": "crop"}, "seed": 3}
+    several = comparison(tmp_path, "kd,dkd,fitnets,mutual,mean_teacher,born_again", settings=settings, seeds=(3, 4))
+    models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), tmp_path / "t.safetensors")
+    found: dict[int, list] = {3: [], 4: []}
+    for job in several._jobs(str(tmp_path / "t.safetensors")):
+        run = Run(make(job.settings), Path(job.folder))
+        method, data = method_of(run.recipe.method.model_dump()), run.load_data()
+        cast, streams = run.make_cast(method, data), run.streams(data, method)
+        if "unlabelled" in data.partitions:
+            continue
+        batches = [streams(("train",), position) for position in (0, 1, 7)]
+        start = torch.cat([p.flatten() for p in cast["student"].parameters()])
+        teacher = torch.cat([p.flatten() for p in cast["teacher"].parameters()])
+        fit = run.fit(streams, "student", method)
+        found[job.seed].append((start, teacher, *(b["inputs"] for b in batches), *(b["labels"] for b in batches), fit))
+    for same in found.values():
+        assert len(same) == 7
+        for other in same[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(same[0][:-1], other[:-1])) and same[0][-1] == other[-1]
+    (one, *_), (two, *_) = found.values()
+    assert not torch.equal(one[0], two[0]) and not torch.equal(one[2], two[2]), "another seed is another start and order"
+    assert torch.equal(one[1], two[1]), "but the same teacher"
+
+
+def test_settings_of_the_runs_differ_in_method_and_seed_alone(tmp_path):
+    jobs = comparison(tmp_path, "kd,dkd:beta=2")._jobs("t.safetensors")
+    rest = [{k: v for k, v in job.settings.items() if k not in ("method", "seed")} for job in jobs]
+    assert all(r == rest[0] for r in rest) and rest[0]["teacher"]["weights"] == "t.safetensors"
+    assert [(j.entry, j.seed) for j in jobs] == [(e, s) for s in (0, 1) for e in ("baseline", "kd", "dkd:beta=2")]
+    assert jobs[2].settings["method"] == {"name": "dkd", "arguments": {"beta": 2}}
+
+
+# ------------------------------------------------------------------------------ the table, whatever happens
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A comparison in which one entry becomes NaN, one has a layer that does not exist, one crashes for one seed."""
+    folder = tmp_path_factory.mktemp("mixed") / "c"
+    real = Run.go
+
+    def crash(self):
+        if self.recipe.method.name == "dkd" and self.recipe.seed == 1 and not (folder / "mended").exists():
+            raise ZeroDivisionError("a bug of ours")
+        return real(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "go", crash)
+        words = 'kd,kd:temperature=2,dkd,kd:alpha=1e38,fitnets:hint="nowhere"'
+        board = comparison(folder, words).go()
+        yield folder, words, board
+
+
+def test_failed_runs_are_rows_with_their_sentence(mixed):
+    _, _, board = mixed
+    rows = {row["name"]: row for row in board["rows"]}
+    assert [rows[n]["seeds"] for n in ("baseline", "kd", "kd:temperature=2", "dkd")] == [[0, 1], [0, 1], [0, 1], [0]]
+    assert len(rows["kd:alpha=1e38"]["errors"]) == len(rows['fitnets:hint="nowhere"']["errors"]) == 2
+    said = "\n".join(board["verdict"])
+    assert "Both runs of kd:alpha=1e38 failed; seed 0: " in said and " is nan; it came from" in said
+    assert 'Both runs of fitnets:hint="nowhere" failed; seed 0: unknown layer of role \'teacher\' \'nowhere\'' in said
+    assert "1 of the 2 runs of dkd failed; seed 1: ZeroDivisionError: a bug of ours." in said
+    assert [row["name"] for row in board["rows"]][-2:] == ["kd:alpha=1e38", 'fitnets:hint="nowhere"']
+
+
+def test_the_same_method_with_two_settings_is_two_rows(mixed):
+    folder, _, board = mixed
+    found = accuracies(board)
+    assert set(found["kd"]) == set(found["kd:temperature=2"]) == {"0", "1"}
+    settings = [load(folder / "runs" / f"{name}-seed0" / "recipe.toml")["method"] for name in ("kd", "kd_temperature=2")]
+    assert settings == [{"name": "kd", "arguments": {}}, {"name": "kd", "arguments": {"temperature": 2}}]
+
+
+def test_going_on_tries_a_crash_again_and_nothing_else(mixed):
+    folder, words, board = mixed
+    (folder / "mended").touch()
+    heard = []
+    again = comparison(folder, words, listen=lambda kind, facts: heard.append((kind, facts))).go()
+    assert [(f["entry"], f["seed"]) for kind, f in heard if kind == "run"] == [("dkd", 1)]
+    assert {k: v for k, v in accuracies(again).items() if k != "dkd"} == {k: v for k, v in accuracies(board).items() if k != "dkd"}
+    assert len(json.loads((folder / "leaderboard.json").read_text())["rows"]) == 6
+    assert (folder / "report.html").exists()
+
+
+def test_more_entries_and_seeds_join_and_other_settings_do_not(mixed):
+    folder, words, _ = mixed
+    (folder / "mended").touch()
+    with pytest.raises(UserError, match="holds a comparison with other settings"):
+        comparison(folder, words, settings=TINY | {"alpha": 0.7}).go()
+    with pytest.raises(UserError, match="holds a comparison with other settings"):
+        Comparison(make(TINY), [Entry("kd", "kd", {"temperature": 9})], [0, 1], folder).go()
+    board = comparison(folder, words + ",dist", seeds=(0,)).go()
+    assert accuracies(board)["dist"].keys() == {"0"}
+    (folder.parent / "other").mkdir()
+    (folder.parent / "other" / "a.txt").touch()
+    with pytest.raises(UserError, match="exists and is not a comparison"):
+        comparison(folder.parent / "other").go()
+
+
+def test_a_full_disk_stops_it_instead_of_filling_the_table_with_failures(tmp_path, monkeypatch):
+    def full(self):
+        raise UserError("cannot write: no space left") from OSError(28, "no space left")
+
+    several = comparison(tmp_path / "c", "alone")
+    monkeypatch.setattr(Run, "go", full)
+    with pytest.raises(UserError, match="no space"):
+        several.go()
+    assert not list(tmp_path.rglob("failed.json"))
+
+
+# ------------------------------------------------------------------------------------------ kill -9
+
+
+def command(folder, *more):
+    words = ["--methods", "kd,fitnets", "--seeds", "2", "--epochs", "12", "--batch", "8", "--quiet", "--out", str(folder)]
+    sets = ["onnx=false", "data.limit=200", "student.width=4", "checkpoint_seconds=0"]
+    models_ = ["--teacher", "mlp", "--student", "mlp"]
+    return [sys.executable, "-m", "limbeck", "compare", *words, *models_, *(x for s in sets for x in ("--set", s)), *more]
+
+
+def test_killed_five_times_at_random_moments_the_table_is_the_same(tmp_path):
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    chance, cut, moments = random.Random(5), tmp_path / "cut", []
+    for _ in range(5):
+        process = subprocess.Popen(command(cut), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = size(cut)
+        while process.poll() is None and size(cut) == before:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.8))
+        assert process.poll() is None, "it ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        moments.append(len(list(cut.glob("runs/*/card.json"))))
+    subprocess.run(command(cut), env=env, check=True, capture_output=True)
+    whole = subprocess.Popen(command(tmp_path / "whole"), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert whole.wait() == 0
+    boards = [json.loads((folder / "leaderboard.json").read_text()) for folder in (cut, tmp_path / "whole")]
+    assert accuracies(boards[0]) == accuracies(boards[1]) and moments[0] < 6
+    for name in ("kd-seed0", "fitnets-seed1", "baseline-seed1"):
+        first, second = ((f / "runs" / name / "student.safetensors").read_bytes() for f in (cut, tmp_path / "whole"))
+        assert first == second, name
+
+
+def size(folder):
+    return sum(p.stat().st_size for p in folder.glob("*/**/metrics.jsonl")) if folder.exists() else 0
+
+
+# ---------------------------------------------------------------------------------- processes and Ray
+
+
+def mortal(tmp_path):
+    return TINY | {"student": {"model": "mortal:student", "arguments": {"mark": str(tmp_path / "died")}}}
+
+
+def test_two_processes_give_the_same_table_although_one_is_killed(tmp_path):
+    (tmp_path / "died").touch()  # for the first comparison: nobody dies
+    calm = comparison(tmp_path / "calm", settings=mortal(tmp_path)).go()
+    (tmp_path / "died").unlink()
+    board = comparison(tmp_path / "two", settings=mortal(tmp_path), on="processes", jobs=2).go()
+    assert (tmp_path / "died").exists(), "no process was killed; the test shows nothing"
+    assert accuracies(board) == accuracies(calm) and not any(row["errors"] for row in board["rows"])
+
+
+def test_a_process_that_always_dies_is_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(work, "TRIES", 1)
+    board = comparison(tmp_path / "c", "alone", seeds=(0,), settings=mortal(tmp_path), on="processes", jobs=1).go()
+    failed = [row for row in board["rows"] if row["errors"]]
+    assert len(failed) == 1 and "ended 1 times without a result, the last time with code -9" in failed[0]["errors"][0]
+    again = comparison(tmp_path / "c", "alone", seeds=(0,), settings=mortal(tmp_path)).go()
+    assert not any(row["errors"] for row in again["rows"])
+
+
+def test_threads_are_divided(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert [work.threads_each(n) for n in (1, 3, 20)] == [8, 2, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason='Ray is not installed; pip install "limbeck[ray]" to run this')
+@pytest.mark.filterwarnings("default")  # of Ray's own
+def test_on_ray_a_worker_is_killed_and_the_table_is_complete(tmp_path):
+    board = comparison(tmp_path / "ray", seeds=(0,), settings=mortal(tmp_path), on="ray", jobs=2).go()
+    assert (tmp_path / "died").exists(), "no worker was killed; the test shows nothing"
+    calm = comparison(tmp_path / "calm", seeds=(0,), settings=mortal(tmp_path)).go()
+    assert accuracies(board) == accuracies(calm) and not any(row["errors"] for row in board["rows"])
+
+
+def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r'Ray is not installed; run: pip install "limbeck\[ray\]"'):
+        comparison(tmp_path / "c", "alone", seeds=(0,), on="ray").go()
+
+
+# ------------------------------------------------------------------------------------------- words
+
+
+def test_entries_and_their_settings():
+    found = parse_entries('kd, dkd:beta=2 ,fitnets:guided=["stem","layer1"]:hint="layer1",')
+    assert [(e.method, dict(e.arguments)) for e in found] == [
+        ("kd", {}), ("dkd", {"beta": 2}), ("fitnets", {"guided": ["stem", "layer1"], "hint": "layer1"})
+    ]  # fmt: skip
+    assert [e.name for e in parse_entries(["kd", "kd:temperature=2"])] == ["kd", "kd:temperature=2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "name at least one method"),
+        (" , ", "name at least one method"),
+        ("kd,kd", "each once; got kd, kd"),
+        ("kd:temperature", "write NAME:SETTING=VALUE, for example kd:temperature=2"),
+        ("kd:=2", "write NAME:SETTING=VALUE"),
+        ("kdd", "did you mean 'kd'"),
+        ("kd:temprature=2", "temprature"),
+        ("baseline", "unknown method 'baseline'"),
+    ],
+)
+def test_mistakes_are_sentences(words, said):
+    with pytest.raises(UserError) as caught:
+        parse_entries(words)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_recipe_may_say_it_and_options_win():
+    table = from_recipe({"compare": {"methods": ["kd", "dkd:beta=2"], "seeds": 3, "jobs": 2}})
+    found = asked(table, None, None, None, None)
+    assert ([e.name for e in found.entries], found.seeds, found.jobs, found.on) == (["kd", "dkd:beta=2"], 3, 2, "processes")
+    found = asked(table, "kd", 7, 1, None)
+    assert ([e.name for e in found.entries], found.seeds, found.jobs, found.on) == (["kd"], 7, 1, "here")
+    assert asked(table, None, None, None, "ray").on == "ray"
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "said"),
+    [
+        ({}, {}, "no methods to compare; give --methods kd,dkd"),
+        ({"methods": ["kd"], "seeds": 0}, {}, "--seeds must be at least 1, got 0; 3 or more"),
+        ({"methods": ["kd"]}, {"jobs": 0}, "--jobs must be at least 1, got 0"),
+        ({"methods": ["kd"]}, {"on": "rai"}, "unknown way of working 'rai'; did you mean 'ray'"),
+        ({"method": ["kd"]}, {}, "did you mean 'compare.methods'"),
+        ({"methods": "kd"}, {}, "compare.methods = 'kd' in the recipe cannot be used: write a list"),
+        ({"methods": ["kd"], "seeds": True}, {}, "write a int"),
+    ],
+)
+def test_mistakes_in_what_is_asked_are_sentences(table, options, said):
+    with pytest.raises(UserError) as caught:
+        asked(from_recipe({"compare": table}), *(options.get(k) for k in ("methods", "seeds", "jobs", "on")))
+    assert said in str(caught.value)
+
+
+def test_the_recipe_that_a_comparison_leaves_asks_for_it_again(mixed):
+    folder, words, _ = mixed
+    settings = load(folder / "compare.toml")
+    found = asked(from_recipe(settings), None, None, None, None)
+    assert [(e.method, dict(e.arguments)) for e in found.entries][:5] == [(e.method, dict(e.arguments)) for e in parse_entries(words)]
+    assert make(settings) == make(TINY)
+
+
+def test_the_docstring_example_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = compare.Comparison.__doc__.split("\n\n")[-1]
+    code = "\n".join(line[8:] for line in code.splitlines()).replace('"epochs": 5', '"epochs": 1').replace("range(3)", "range(1)")
+    exec(code, {})  # noqa: S102
+    assert (tmp_path / "runs" / "mine" / "report.html").exists()
