@@ -7,6 +7,7 @@ killed leaves a folder that the next one goes on with.
 import json
 import multiprocessing
 import os
+import sys
 import threading
 import time
 import traceback
@@ -185,7 +186,8 @@ def start_ray(count: int) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(log_to_driver=False, logging_level="ERROR")
     else:
-        ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        paths = {"env_vars": {"PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path)}}  # models of the user's own
+        ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=paths)
 
 
 def _on_ray(job: Job, threads: int) -> None:
@@ -203,7 +205,7 @@ def _collect(job: Job, reference: Any) -> None:
         ray.get(reference)
     except Exception as error:  # Ray wraps what happened in classes of its own
         if job.result is None:
-            job.fail(f"its worker on Ray ended without a result: {str(error).strip().splitlines()[0]}", again=True)
+            job.fail(f"its worker on Ray ended without a result: {str(error).strip().splitlines()[-1]}", again=True)
     deadline = time.monotonic() + 10  # a shared folder may show a file late
     while job.result is None and time.monotonic() < deadline:
         time.sleep(0.2)

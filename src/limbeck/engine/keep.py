@@ -1,0 +1,96 @@
+"""What a checkpoint of a running plan holds, and how the plan goes on from one, to the same bits."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.engine import checkpoint
+from limbeck.engine.state import State
+from limbeck.engine.step import Learner, NonFinite
+from limbeck.errors import UserError
+from limbeck.plan import Method
+from limbeck.roles import Cast, role_of
+
+
+def newest(folder: Path | None) -> str:
+    """Half a sentence that names the last good checkpoint, or nothing."""
+    kept = checkpoint.existing(folder)[:1] if folder is not None else []
+    return f"; the last good checkpoint is {kept[0]}" if kept else ""
+
+
+def changing(method: Method) -> set[str]:
+    """Roles that the plan changes; the others are the caller's and stay as they came."""
+    roles = set(method.parts)
+    for stage in method.stages:
+        roles |= {role_of(path) for path in stage.trains}
+        roles |= {action.role for action in (*stage.before, *stage.after_step) if hasattr(action, "role")}
+    return roles
+
+
+def weights_of(cast: Cast, method: Method) -> dict[str, Tensor]:
+    """The state of all roles that the plan changes."""
+    roles = changing(method)
+    return {key: value for key, value in cast.state_dict().items() if role_of(key) in roles}
+
+
+def need_finite(weights: Mapping[str, Tensor], state: State, folder: Path | None) -> None:
+    """Refuse weights that are no longer finite: the last good checkpoint stays the newest."""
+    for key, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            wrong = f"after step {state.done} the weight {key!r} is not finite; lower the learning rate"
+            raise NonFinite(wrong + newest(folder))
+
+
+def save(folder: Path, weights: Mapping[str, Tensor], state: State, learners: Sequence[Learner]) -> None:
+    """Write one checkpoint: weights, optimisers and schedules of the running stage, counters, random states."""
+    tensors = {f"cast/{key}": value for key, value in weights.items()}
+    meta: dict[str, Any] = {"state": vars(state), "optimizers": {}, "schedules": {}}
+    for index, learner in enumerate(learners if state.step else ()):
+        if learner.optimizer is not None:
+            packed, numbers = checkpoint.pack_optimizer(learner.optimizer, f"optimizer/{index}")
+            tensors |= packed
+            meta["optimizers"][str(index)] = numbers
+            meta["schedules"][str(index)] = _plain(learner.schedule.state_dict()) if learner.schedule else None
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors |= {f"random/cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+    checkpoint.save(folder, state.done, tensors, meta)
+
+
+def load_weights(cast: Cast, method: Method, tensors: Mapping[str, Tensor], folder: Path | None) -> None:
+    """Put a checkpoint's weights and random states back; the cast must have the same roles by now."""
+    wanted = set(weights_of(cast, method))
+    saved = {key[5:]: value for key, value in tensors.items() if key.startswith("cast/")}
+    if wanted != set(saved):
+        odd = ", ".join(sorted(wanted ^ set(saved))[:3])
+        raise UserError(f"checkpoint in {folder} belongs to another plan (differs at {odd}); use a new folder")
+    cast.load_state_dict(saved, strict=False)
+    torch.set_rng_state(tensors["random/cpu"])
+    cuda = [tensors[key] for key in sorted(tensors) if key.startswith("random/cuda")]
+    if cuda and torch.cuda.device_count() == len(cuda):
+        torch.cuda.set_rng_state_all(cuda)
+
+
+def load_learners(learners: Sequence[Learner], tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Put the optimisers and schedules of the running stage back."""
+    for index, learner in enumerate(learners):
+        if learner.optimizer is not None:
+            checkpoint.unpack_optimizer(learner.optimizer, f"optimizer/{index}", tensors, meta["optimizers"][str(index)])
+        if learner.schedule is not None:
+            learner.schedule.load_state_dict(meta["schedules"][str(index)])
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler's state without what cannot be JSON (it is rebuilt by construction)."""
+    kept = {}
+    for key, value in state.items():
+        try:
+            if json.loads(json.dumps(value)) == value:
+                kept[key] = value
+        except (TypeError, ValueError):
+            continue
+    return kept

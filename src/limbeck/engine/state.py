@@ -1,0 +1,47 @@
+"""What a running plan knows beside the weights, and what it is told and tells."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Draw(Protocol):
+    """Where batches come from: `draw(partitions, position)` is the position-th batch of an endless,
+    seeded stream over those partitions, the same whenever it is asked for; `whole` is all of it."""
+
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]: ...
+
+    def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]: ...
+
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass
+class State:
+    """All that a resumed run needs beside the weights."""
+
+    stage: int = 0
+    step: int = 0  # within the stage
+    done: int = 0  # over all stages
+    positions: dict[str, int] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left beside the weights: the curve (a record per epoch), steps, seconds."""
+
+    history: list[dict[str, Any]]
+    steps: int
+    seconds: float
+
+
+def seed_of(seed: int, *more: int) -> int:
+    """A seed for one purpose out of the run's seed and some numbers."""
+    for number in more:
+        seed = (seed * 1_000_003 + number + 1) % 2**62
+    return seed
