@@ -13,7 +13,7 @@ setup: $(STAMP)
 # torch first and by its pinned version: later packages then find it satisfied instead of choosing their own build
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) $(if $(CONSTRAINTS),$$(grep '^torch==' $(CONSTRAINTS)),torch)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) --editable '.[dev]'
 	@touch $@
 
@@ -21,7 +21,7 @@ demo: setup
 	$(BIN)/limbeck distill
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: setup
 	$(BIN)/ruff check src tests bench
@@ -30,6 +30,7 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.kernels
 
 docs: setup
 	$(BIN)/python -m limbeck.docs

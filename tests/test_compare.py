@@ -314,3 +314,52 @@ def test_the_docstring_example_works(tmp_path, monkeypatch):
     code = textwrap.dedent(code).replace('"epochs": 5', '"epochs": 1').replace("range(3)", "range(1)")
     exec(code, {})  # noqa: S102
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
+
+
+# ------------------------------------------------------------------------------------ the command line
+
+
+@pytest.fixture
+def limbeck(capsys, monkeypatch):
+    from limbeck.__main__ import run
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_compare_from_a_recipe_file_then_report_again(tmp_path, limbeck):
+    import tomli_w
+
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(tomli_w.dumps(TINY | {"compare": {"methods": ["alone", "mutual:temperature=2"], "seeds": 2}}))
+    code, out, err = limbeck("compare", "--recipe", recipe, "--out", tmp_path / "c", "--set", "train.epochs=1")
+    assert (code, err) == (0, "") and "mutual:temperature=2" in out and "run 6 of 6" in out and "report.html" in out
+    page = tmp_path / "c" / "report.html"
+    page.unlink()
+    assert limbeck("report", tmp_path / "c")[1].strip() == str(page) and page.exists()
+    assert limbeck("compare", "--recipe", tmp_path / "c" / "compare.toml", "--out", tmp_path / "c", "--quiet")[0] == 0
+    code, _, err = limbeck("distill", "--recipe", recipe)
+    assert code == 2 and "compare" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare"], "no methods to compare; give --methods kd,dkd or a recipe with [compare] methods = [...]"),
+        (["compare", "--methods", "kd", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["compare", "--methods", "kd", "--jobs", "-1"], "--jobs must be at least 1, got -1"),
+        (["compare", "--methods", "kd", "--on", "moon"], "unknown way of working 'moon'"),
+        (["compare", "--methods", "nothing"], "unknown method 'nothing'"),
+        (["report", "/nowhere"], "no run folder at /nowhere"),
+        (["watch", "/nowhere"], "no run folder at /nowhere"),
+        (["watch", "/tmp", "--port", "x"], "--port"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_sentence(limbeck, words, said):
+    code, _, err = limbeck(*words)
+    assert code == 2 and err.startswith("limbeck: ") and said in err and err.count("\n") == 1, err

@@ -8,10 +8,23 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": ("distill", "Result"),
     "errors": ("UserError",),
-    "plan": ("Method", "Part", "Progress", "Stage", "Term", "Update", "choose", "cosine", "linear", "method", "ramp_up", "single_stage"),
+    "plan": (
+        "Method",
+        "Part",
+        "Progress",
+        "Stage",
+        "Term",
+        "Update",
+        "choose",
+        "cosine",
+        "linear",
+        "method",
+        "ramp_up",
+        "single_stage",
+    ),
     "roles": ("Adapter", "Cast", "Follow", "Load", "Normalise", "Promote", "Reinit", "Snapshot"),
     "taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
-}  # fmt: skip
+}
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
 _MODULES = ("connectors", "data", "deploy", "engine", "evaluate", "losses", "methods", "models", "transforms")
 

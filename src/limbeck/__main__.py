@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
         said = error.format_message()  # type: ignore[attr-defined]
         print(f"limbeck: {' '.join(said.split()) if arguments else said}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
-        print("limbeck: stopped; the same command with --resume and --out FOLDER goes on", file=sys.stderr)
+        print("limbeck: stopped; the same command with --out FOLDER goes on, of a single run with --resume too", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

@@ -55,7 +55,12 @@ def export(run: Path, out: Path | None) -> None:
     path = out or run / "student.onnx"
     part = chosen["test"] if "test" in chosen.partitions else chosen["validation"]
     batch = next(Batches(part, chosen, size=512, seed=0).ordered())
-    export_onnx(student, batch["inputs"][:2], path, metadata={"classes": info["classes"], "shape": info["shape"], "inputs": info["inputs"]})
+    export_onnx(
+        student,
+        batch["inputs"][:2],
+        path,
+        metadata={"classes": info["classes"], "shape": info["shape"], "inputs": info["inputs"]},
+    )
     _print({"file": str(path), **compare_onnx(student, path, batch["inputs"], batch["labels"])}, as_json=False)
 
 
@@ -73,7 +78,12 @@ def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
 def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
     if weights is None:
         raise UserError("--model needs --weights FILE; an untrained model is not worth evaluating")
-    settings: dict[str, Any] = {"model": model, "weights": str(weights), "mean": _numbers("--mean", mean), "std": _numbers("--std", std)}
+    settings: dict[str, Any] = {
+        "model": model,
+        "weights": str(weights),
+        "mean": _numbers("--mean", mean),
+        "std": _numbers("--std", std),
+    }
     cast = Cast({})
     cast.add("model", *build_role("model", ModelSettings.model_validate(settings), data, seed=0))
     return Deployed(cast, Tap("model"))

@@ -37,15 +37,21 @@ def finish(
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     card: dict[str, Any] = {
         "limbeck": limbeck.__version__,
-        "method": {"name": method.name, "arguments": dict(method.arguments), "paper": method.paper, "year": method.year,
-                   "taxonomy": str(taxonomy(method)), "text": text(method)},
+        "method": {
+            "name": method.name,
+            "arguments": dict(method.arguments),
+            "paper": method.paper,
+            "year": method.year,
+            "taxonomy": str(taxonomy(method)),
+            "text": text(method),
+        },
         "svg": "method.svg",
         "data": data.describe(),
         "seed": run.recipe.seed,
         "alpha": run.recipe.alpha,
         "budget": run.recipe.train.model_dump(),
         "models": {who: _entry(who, entries[who], seen, data, example, phases, run) for who in entries},
-    }  # fmt: skip
+    }
     card |= _relations(card["models"], run.recipe.alpha)
     _warn_chance(run, seen, data)
     save_student(run.folder, entries["student"], _student_facts(run, method, data, facts))
@@ -66,7 +72,13 @@ def _test(data: Data, entries: Mapping[str, Deployed]) -> dict[str, Predictions]
 
 
 def _entry(
-    who: str, entry: Deployed, seen: Mapping[str, Predictions], data: Data, example: Any, phases: Mapping[str, Trained], run: "Run"
+    who: str,
+    entry: Deployed,
+    seen: Mapping[str, Predictions],
+    data: Data,
+    example: Any,
+    phases: Mapping[str, Trained],
+    run: "Run",
 ) -> dict[str, Any]:
     trained = phases.get(who)
     settings = run.recipe.teacher if who == "teacher" else run.recipe.student
@@ -103,26 +115,38 @@ def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> Non
         return
     logits, labels = seen["teacher"].logits, seen["teacher"].labels
     if is_chance(int((logits.argmax(1) == labels).sum()), len(labels), len(data.classes)):
-        run.say_all(["the teacher answers at chance level: usually its preprocessing (mean, std) or its label order differs from this data"])
+        run.say_all(
+            [
+                "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order "
+                "differs from this data"
+            ]
+        )
 
 
 def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "limbeck": limbeck.__version__,
         "method": {"name": method.name, "arguments": dict(method.arguments)},
-        "roles": {n: f | ({"model": f"python object of class {type(run.given[n]).__qualname__}"} if n in run.given else {}) for n, f in facts.items()},
+        "roles": {
+            n: f | ({"model": f"python object of class {type(run.given[n]).__qualname__}"} if n in run.given else {})
+            for n, f in facts.items()
+        },
         "classes": list(data.classes),
         "shape": list(data.shape),
         "kind": data.kind,
-        "inputs": "images as float32 on 0..1, channels first; normalisation is inside" if data.kind == "image" else "as in the data",
+        "inputs": "images as float32 on 0..1, channels first; normalisation is inside"
+        if data.kind == "image"
+        else "as in the data",
         "data": data.name,
-    }  # fmt: skip
+    }
 
 
 def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str, Any]:
     path = run.folder / "student.onnx"
     try:
-        export_onnx(student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command})
+        export_onnx(
+            student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command}
+        )
         part = data["test"] if "test" in data.partitions else data["validation"]
         few = next(Batches(part, data, size=512, seed=0).ordered())
         compared = compare_onnx(student, path, few["inputs"], few["labels"])

@@ -30,9 +30,20 @@ Settings = Annotated[
 ]
 
 # setting of the recipe -> option of the command line
-SETTINGS = {"data.name": "data", "data.path": "data_path", "data.augment": "augment", "teacher.weights": "teacher_weights",
-            "student.weights": "student_weights", "train.epochs": "epochs", "train.batch": "batch", "train.lr": "lr", "seed": "seed",
-            "alpha": "alpha", "baseline": "baseline", "tensorboard": "tensorboard"}  # fmt: skip
+SETTINGS = {
+    "data.name": "data",
+    "data.path": "data_path",
+    "data.augment": "augment",
+    "teacher.weights": "teacher_weights",
+    "student.weights": "student_weights",
+    "train.epochs": "epochs",
+    "train.batch": "batch",
+    "train.lr": "lr",
+    "seed": "seed",
+    "alpha": "alpha",
+    "baseline": "baseline",
+    "tensorboard": "tensorboard",
+}
 
 
 @app.command()
@@ -112,7 +123,7 @@ def compare(
     seed: Whole = None,
     alpha: Number = None,
     set_: Settings = None,
-    out: Annotated[Path | None, typer.Option(help="folder; default: a new one under runs/; one that exists is gone on with")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder; default: a new one; one that exists is gone on with")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
 ) -> None:
     """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
@@ -161,8 +172,8 @@ def _set(settings: dict[str, Any], word: str) -> None:
     if not equals:
         raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set train.schedule=cosine")
     head, _, rest = key.partition(".")
-    groups: dict[str, Any] = {"method": recipes.MethodSettings, "teacher": recipes.ModelSettings, "student": recipes.ModelSettings}
-    known = groups.get(head)
+    model: Any = recipes.ModelSettings
+    known = {"method": recipes.MethodSettings, "teacher": model, "student": model}.get(head)
     if known is not None and rest and rest.partition(".")[0] not in known.model_fields:
         key = f"{head}.arguments.{rest}"  # method.temperature means method.arguments.temperature
     if head in ("teacher", "student") and head not in settings:
@@ -265,7 +276,8 @@ def store_verify(path: StorePath = None) -> None:
 
 @store.command("prune")
 def store_prune(
-    limit_gb: Annotated[float, typer.Option(help="largest size to keep, in GiB; longest unused go first")] = 0.0, path: StorePath = None
+    limit_gb: Annotated[float, typer.Option(help="largest size to keep, in GiB; longest unused go first")] = 0.0,
+    path: StorePath = None,
 ) -> None:
     """Remove stored answers, longest unused first, until the limit is kept."""
     from limbeck import storing

@@ -35,9 +35,7 @@ def least_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -
     return (stacked - own).amin(0)
 
 
-def convex_logits(
-    labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"], steps: int = 50
-) -> Float[Tensor, "n classes"]:
+def convex_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"], steps: int = 50) -> Float[Tensor, "n classes"]:
     """KDCL-Linear: per sample the convex combination of the peers' logits with the lowest cross-entropy.
 
     z = sum_k a_k z_k, a = argmin CE(y, softmax z) over a >= 0, sum a = 1. Convex; solved by exponentiated gradient

@@ -13,7 +13,14 @@ from limbeck.roles import Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled")
-RAW = (losses.logit_mse, losses.logit_regression, losses.irg_vertices, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
+RAW = (
+    losses.logit_mse,
+    losses.logit_regression,
+    losses.irg_vertices,
+    losses.mse,
+    losses.l1,
+    losses.l2,
+)  # compare values, not probabilities
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ class Shelf:
         """Keep the answers (n, *shape) of these samples."""
         kept, sums = self._view(view)
         rows = index.numpy()
-        stored = values.detach().cpu().numpy().astype(FORMS[self.form])
+        with np.errstate(over="ignore"):
+            stored = values.detach().cpu().numpy().astype(FORMS[self.form])
         if self.form == "float16" and not np.isfinite(stored).all():
             raise UserError("a teacher answer is too large for float16; store it as float32 (store form)")
         kept[rows] = stored
@@ -175,7 +176,7 @@ def _make(path: Path, start: bytes, size: int) -> None:
             file.write(start)
             file.truncate(size)
         if path.exists():  # of another size: a damaged shard
-            os.replace(aside, path)
+            aside.replace(path)
         else:
             os.link(aside, path)
     except FileExistsError:
@@ -211,7 +212,7 @@ class Store:
 
     def shelves(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """(folder, what it was made for), oldest use first."""
-        known = [p for p in self.folder.glob("*/key.json")] if self.folder.exists() else []
+        known = list(self.folder.glob("*/key.json")) if self.folder.exists() else []
         for path in sorted(known, key=lambda p: p.parent.stat().st_mtime):
             try:
                 yield path.parent, json.loads(path.read_text(encoding="utf-8"))

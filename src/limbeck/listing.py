@@ -29,8 +29,14 @@ def catalogue(wide: bool) -> None:
     width = max(map(len, CATALOGUE))
     for method in made:
         place = describe.taxonomy(method)
-        words = [place.knowledge, place.scheme + (", self" if place.own else ""), place.ratio + (", chain" if place.chain else "")]
-        line = Text.assemble((f"{method.name:<{width}}", "bold"), f"  {method.year or '    '}  {'; '.join(words)}; {', '.join(method.roles())}")
+        words = [
+            place.knowledge,
+            place.scheme + (", self" if place.own else ""),
+            place.ratio + (", chain" if place.chain else ""),
+        ]
+        line = Text.assemble(
+            (f"{method.name:<{width}}", "bold"), f"  {method.year or '    '}  {'; '.join(words)}; {', '.join(method.roles())}"
+        )
         console.print(line, soft_wrap=True)
         console.print(Text(f"{'':<{width}}  {method.paper}", "dim"), soft_wrap=True)
 

@@ -40,7 +40,8 @@ class Display:
                 self.said.add(facts["text"])
                 self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False, soft_wrap=True)
         elif kind == "run" and not self.quiet:
-            self.console.print(f"run {facts['done'] + 1} of {facts['total']}: {facts['entry']}, seed {facts['seed']}", style="dim")
+            line = f"run {facts['done'] + 1} of {facts['total']}: {facts['entry']}, seed {facts['seed']}"
+            self.console.print(line, style="dim")
         elif not self.live:
             return
         elif kind == "download":
@@ -57,7 +58,8 @@ class Display:
         if self.task is not None:
             self.bar.remove_task(self.task)
         self.accuracy = ""
-        self.task = self.bar.add_task(f"{facts['who']}: {facts['stage']}", total=facts["steps"], completed=facts["step"], facts="")
+        name = f"{facts['who']}: {facts['stage']}"
+        self.task = self.bar.add_task(name, total=facts["steps"], completed=facts["step"], facts="")
 
     def _step(self, facts: Mapping[str, Any]) -> None:
         now = time.monotonic()

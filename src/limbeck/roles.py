@@ -171,7 +171,6 @@ class Cast(nn.ModuleDict):
                 adapter.prepare.to(device)
         return self
 
-
     def fresh(self, path: str) -> nn.Module:
         """An untrained copy of the module at `role` or `role.sub.path`: out of the role's factory where it has one."""
         role, _, inner = path.partition(".")

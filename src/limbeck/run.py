@@ -281,7 +281,9 @@ def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     if path.exists() and not mine.exists() and any(path.iterdir()):
         raise UserError(f"folder {path} exists and is not a run; give another name with --out")
     if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
-        raise UserError(f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name")
+        raise UserError(
+            f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name"
+        )
     return path
 
 

@@ -23,7 +23,9 @@ def show(store: Store) -> None:
     for folder, facts in store.shelves():
         filled = sum(store.open(folder, facts).filled().values())
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(folder.stat().st_mtime))
-        table.add_row(folder.name[:10], facts["source"], facts["data"], facts["view"], f"{filled:,}", f"{facts['bytes'] / 2**20:.1f}", used)
+        table.add_row(
+            folder.name[:10], facts["source"], facts["data"], facts["view"], f"{filled:,}", f"{facts['bytes'] / 2**20:.1f}", used
+        )
     Console().print(table if table.row_count else f"the store {store.folder} is empty")
 
 
@@ -34,7 +36,9 @@ def verify(store: Store) -> int:
         shelf = store.open(folder, facts)
         shelf.filled()
         if shelf.damaged:
-            print(f"{folder.name[:10]} {facts['source']}: {shelf.damaged} damaged answers emptied; the next run computes them again")
+            print(
+                f"{folder.name[:10]} {facts['source']}: {shelf.damaged} damaged answers emptied; the next run computes them again"
+            )
         damaged += shelf.damaged
     print(f"{damaged} damaged answers in {sum(1 for _ in store.shelves())} shelves")
     return damaged

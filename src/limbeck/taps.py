@@ -172,9 +172,7 @@ class _Reached(Exception):  # noqa: N818  control flow: every wanted activation 
     pass
 
 
-def observe(
-    cast: Cast, batch: Batch, sources: Iterable[Source], *, learns: Iterable[str] = (), shorten: bool = False
-) -> "Scene":
+def observe(cast: Cast, batch: Batch, sources: Iterable[Source], *, learns: Iterable[str] = (), shorten: bool = False) -> "Scene":
     """Run each (role, view) that the sources ask for once and return a `Scene` to read them from.
 
     learns: roles or sub-paths that train now. A graph is recorded for a role only if it learns or if
@@ -260,9 +258,7 @@ def _tensors(value: Any) -> Iterable[Tensor]:
 def _check_capture(capture: _Capture) -> None:
     tap = capture.tap
     if capture.calls == 0 or (tap.call is not None and capture.calls <= tap.call):
-        raise UserError(
-            f"tap {tap} never ran: the layer is not used in this forward (or was compiled before it was tapped)"
-        )
+        raise UserError(f"tap {tap} never ran: the layer is not used in this forward (or was compiled before it was tapped)")
     if tap.call is None and capture.calls > 1:
         raise UserError(f"tap {tap} is ambiguous: the layer ran {capture.calls} times; choose one with call=0, 1, ...")
     if any(tensor._version != version for tensor, version in capture.versions):

@@ -52,7 +52,7 @@ def _first(best: Row, rows: Sequence[Row]) -> list[str]:
 def _more(near: Sequence[Row]) -> str:
     """How many seeds more would tell the nearest ones apart, where that can be said."""
     pairs = [r["to_best"] for r in near if "to_best" in r]
-    counts = sorted({_missing_seeds(p) for p in pairs} - {None})
+    counts = sorted({more for p in pairs if (more := _missing_seeds(p)) is not None})
     if not counts or len(pairs) < len(near) or any(_missing_seeds(p) is None for p in pairs):
         return ""
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"

@@ -5,6 +5,7 @@ killed leaves a folder that the next one goes on with.
 """
 
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -83,7 +84,8 @@ def here(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
 def in_processes(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[Job]:
     """`count` at a time, each in a process of its own with its part of the threads."""
     context, threads = multiprocessing.get_context("spawn"), threads_each(count)
-    waiting, tries, busy = list(jobs), {job.folder: 0 for job in jobs}, {}
+    waiting, tries = list(jobs), {job.folder: 0 for job in jobs}
+    busy: dict[Any, tuple[Any, Job]] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < count:
@@ -184,10 +186,11 @@ def start_ray(count: int) -> None:
     import ray
 
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False, logging_level="ERROR")
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
-        paths = {"env_vars": {"PYTHONPATH": os.pathsep.join(str(Path(p).resolve()) for p in sys.path)}}  # models of the user's own
-        ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR", runtime_env=paths)
+        paths = os.pathsep.join(str(Path(p).resolve()) for p in sys.path)  # where models of the user's own may be
+        ours = {"env_vars": {"PYTHONPATH": paths}}
+        ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, runtime_env=ours)
 
 
 def _on_ray(job: Job, threads: int) -> None:

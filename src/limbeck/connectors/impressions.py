@@ -1,5 +1,4 @@
-"""Inputs that are made, not given.
-"""
+"""Inputs that are made, not given."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

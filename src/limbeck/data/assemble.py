@@ -35,9 +35,7 @@ class Raw:
     notes: list[str] = field(default_factory=list)
 
 
-def assemble(
-    name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int
-) -> Data:
+def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
     """Make `Data` of what a reader found; the arguments are those of `limbeck.data.load`."""
     notes = list(raw.notes)
     parts = _numbered(name, raw)
@@ -60,7 +58,7 @@ def assemble(
     if labelled is not None:
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed)
     ordered: dict[str, Partition] = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
-    shape = tuple(parts["train"].inputs.shape[1:])
+    shape = tuple(raw.parts["train"][0].shape[1:])
     return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed)
 
 
@@ -96,8 +94,7 @@ def _hide(part: Partition, labelled: int, seed: int) -> tuple[Partition, Partiti
     present = len(torch.unique(part.labels)) if part.labels is not None else 0
     if not present <= labelled < len(part):
         raise UserError(
-            f"labelled must be between {present} (one for each class) and {len(part) - 1} (some stay unlabelled), "
-            f"got {labelled}"
+            f"labelled must be between {present} (one for each class) and {len(part) - 1} (some stay unlabelled), got {labelled}"
         )
     assert part.labels is not None
     shown, hidden = stratified(part.labels, labelled, seed, "labelled")

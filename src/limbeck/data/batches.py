@@ -87,9 +87,7 @@ class Batches:
         epoch, place = divmod(k, self.per_epoch)
         if self._order is None or self._order[0] != epoch:
             count = len(self.partition)
-            chosen = (
-                order(self.seed, count, "order", self.partition.name, epoch) if self.shuffle else torch.arange(count)
-            )
+            chosen = order(self.seed, count, "order", self.partition.name, epoch) if self.shuffle else torch.arange(count)
             self._order = (epoch, chosen)
         return self._order[1][place * self.size : (place + 1) * self.size]
 

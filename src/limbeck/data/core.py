@@ -90,7 +90,7 @@ class Data:
                 total.update(name.encode())
                 for tensor in _content(self.partitions[name]):
                     total.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
-                    total.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+                    total.update(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))  # type: ignore[arg-type]
             self._memo["fingerprint"] = total.hexdigest()
         return self._memo["fingerprint"]
 
@@ -98,8 +98,8 @@ class Data:
         """Return what a run records of its data, ready for JSON."""
         parts = {}
         for name, part in self.partitions.items():
-            known = part.labels is not None
-            counts = torch.bincount(part.labels, minlength=len(self.classes)).tolist() if known else None
+            labels = part.labels
+            counts = None if labels is None else torch.bincount(labels, minlength=len(self.classes)).tolist()
             parts[name] = {"samples": len(part), "per_class": counts}
         return {
             "name": self.name,
@@ -131,9 +131,7 @@ def checked(who: str, inputs: Tensor, labels: Tensor | None, classes: int) -> No
         UserError: nothing there, counts that differ, labels outside 0 .. classes - 1, inputs that are not finite.
     """
     if len(inputs) == 0 or inputs[0].numel() == 0:
-        raise UserError(
-            f"{who} is empty: expected at least one sample with at least one value, got {tuple(inputs.shape)}"
-        )
+        raise UserError(f"{who} is empty: expected at least one sample with at least one value, got {tuple(inputs.shape)}")
     if labels is not None:
         check_labels(who, labels, len(inputs), classes)
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():

@@ -62,9 +62,7 @@ def load(
     return assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
 
 
-def _read(
-    name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None
-) -> tuple[Raw, str]:
+def _read(name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None) -> tuple[Raw, str]:
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
         return published.read(name, place, cache, download, on_progress), name

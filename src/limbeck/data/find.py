@@ -108,9 +108,7 @@ def locate(
         fetch(name, remote, cache / name, on_progress)
     if place := _first(cache / name, has, below, remotes):
         return place
-    raise UserError(
-        f"{name}: what was downloaded into {cache / name} is not what was expected; remove it and try again"
-    )
+    raise UserError(f"{name}: what was downloaded into {cache / name} is not what was expected; remove it and try again")
 
 
 def _first(root: Path, has: Callable[[Place], bool], below: Sequence[str], remotes: Sequence[Remote]) -> Place | None:

@@ -66,9 +66,7 @@ def tensor(who: str, array: np.ndarray) -> Tensor:
         UserError: not numbers, or no dimension besides the samples.
     """
     if array.dtype.kind not in "uifb" or array.ndim < 2:
-        raise UserError(
-            f"{who}: inputs must be numbers of shape (n, ...), got {array.dtype} {array.shape}; convert them first"
-        )
+        raise UserError(f"{who}: inputs must be numbers of shape (n, ...), got {array.dtype} {array.shape}; convert them first")
     if array.ndim == 4 and array.shape[-1] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
         array = array.transpose(0, 3, 1, 2)
     if array.dtype == np.uint8 and array.ndim in (3, 4):
@@ -110,7 +108,5 @@ def _numbers(path: Path, labels: np.ndarray, classes: tuple[str, ...]) -> Tensor
         return torch.from_numpy(labels)
     strange = next((str(v) for v in labels.tolist() if str(v) not in classes), None)
     if strange is not None:
-        raise UserError(
-            f"{path}: label {strange!r} is none of its classes ({', '.join(classes[:6])}); add it to classes"
-        )
+        raise UserError(f"{path}: label {strange!r} is none of its classes ({', '.join(classes[:6])}); add it to classes")
     return torch.tensor([classes.index(str(v)) for v in labels.tolist()])

@@ -139,9 +139,7 @@ def _idx_array(place: Place, name: str) -> Tensor:
 
 def has_cifar10(place: Place) -> bool:
     """Whether CIFAR-10 is there: at least one training batch and the test batch, binary or python."""
-    return bool(_batches(place, ".bin") and "test_batch.bin" in place) or bool(
-        _batches(place, "") and "test_batch" in place
-    )
+    return bool(_batches(place, ".bin") and "test_batch.bin" in place) or bool(_batches(place, "") and "test_batch" in place)
 
 
 def has_cifar100(place: Place) -> bool:
@@ -207,9 +205,7 @@ def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     labels: Any = found.get("labels" if ten else "fine_labels")
     good = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == 3072
     if not good or not isinstance(labels, (list, np.ndarray)) or len(labels) != len(pixels):
-        raise UserError(
-            f"{place.path / file} is no python batch of CIFAR: expected data (n, 3072) and n labels; replace it"
-        )
+        raise UserError(f"{place.path / file} is no python batch of CIFAR: expected data (n, 3072) and n labels; replace it")
     return torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), torch.tensor([int(v) for v in labels])
 
 

@@ -29,11 +29,7 @@ def stratified(labels: Tensor, count: int, seed: int, use: str) -> tuple[Tensor,
         take = torch.maximum(take, (sizes > 0).long())
     while int(take.sum()) != count:
         short = int(take.sum()) < count
-        gap = (
-            torch.where(take < sizes, quota - take, -torch.inf)
-            if short
-            else torch.where(take > 1, take - quota, -torch.inf)
-        )
+        gap = torch.where(take < sizes, quota - take, -torch.inf) if short else torch.where(take > 1, take - quota, -torch.inf)
         if not short and bool(torch.isinf(gap).all()):
             gap = take.double()
         take[int(gap.argmax())] += 1 if short else -1

@@ -65,7 +65,14 @@ class Streams:
         """One view of every sample of a partition, in order, in chunks of `size`."""
         part = self.data[partition]
         batches = Batches(
-            part, self.data, size=size, seed=self.seed, views=self.views, shuffle=False, cycle=self.cycle, view_seed=self.view_seed
+            part,
+            self.data,
+            size=size,
+            seed=self.seed,
+            views=self.views,
+            shuffle=False,
+            cycle=self.cycle,
+            view_seed=self.view_seed,
         )
         stream = batches.stream(view * len(batches))
         return (next(stream) for _ in range(len(batches)))

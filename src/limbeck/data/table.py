@@ -94,9 +94,7 @@ def _header(rows: list[list[str]]) -> bool:
 
 def _whole(file: Path, rows: list[list[str]], width: int, header: bool) -> None:
     if width < 2 or not rows:
-        raise UserError(
-            f"{file} has {len(rows)} rows of {width} columns; expected samples with at least a feature and a label"
-        )
+        raise UserError(f"{file} has {len(rows)} rows of {width} columns; expected samples with at least a feature and a label")
     for k, row in enumerate(rows, start=1 + header):
         if len(row) != width:
             raise UserError(f"{file}: row {k} has {len(row)} cells where {width} are expected; mend or remove it")

@@ -85,9 +85,7 @@ class View:
             own = draw.within(f"{k}:{type(op).__name__}")
             if isinstance(op, Mixup):
                 if fetch is None or index is None:
-                    raise UserError(
-                        f"view {self}: mixup needs a partition to draw partners from; use it through Batches"
-                    )
+                    raise UserError(f"view {self}: mixup needs a partition to draw partners from; use it through Batches")
                 partner = op.partner(own, len(index))
                 theirs = self._through(k, fetch(partner), _others(draw, index[partner]), fetch, index)
                 share = op.share(own).view(-1, *(1,) * (inputs.dim() - 1))

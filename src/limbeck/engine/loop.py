@@ -160,13 +160,27 @@ class _Run:
         for name, value in seen.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
             self.state.counted[name] = self.state.counted.get(name, 0) + 1
-        self.listen("step", {"stage": progress.stage, "step": progress.step + 1, "steps": progress.steps, "done": self.state.done,
-                             "total": self.total, "terms": seen})  # fmt: skip
+        self.listen(
+            "step",
+            {
+                "stage": progress.stage,
+                "step": progress.step + 1,
+                "steps": progress.steps,
+                "done": self.state.done,
+                "total": self.total,
+                "terms": seen,
+            },
+        )
 
     def _end_epoch(self, stage: Stage, per_epoch: int) -> None:
         state = self.state
         terms = {name: total / state.counted[name] for name, total in state.sums.items()}
-        record: dict[str, Any] = {"stage": stage.name, "epoch": round(state.step / per_epoch, 6), "step": state.done, "terms": terms}
+        record: dict[str, Any] = {
+            "stage": stage.name,
+            "epoch": round(state.step / per_epoch, 6),
+            "step": state.done,
+            "terms": terms,
+        }
         record["lr"] = {str(i): lr for i, lr in enumerate(self._rates())}
         if self.validate is not None:
             with evaluating(self.cast):

@@ -192,8 +192,13 @@ def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
         return stage
     updates = []
     for update in stage.updates:
-        terms = tuple(term.but(inputs={k: replaced(s, swap) for k, s in term.inputs.items()},
-                               mask=None if term.mask is None else replaced(term.mask, swap)) for term in update.terms)  # fmt: skip
+        terms = tuple(
+            term.but(
+                inputs={k: replaced(s, swap) for k, s in term.inputs.items()},
+                mask=None if term.mask is None else replaced(term.mask, swap),
+            )
+            for term in update.terms
+        )
         updates.append(replace(update, terms=terms) if update.partitions else update)
     return replace(stage, updates=tuple(updates))
 

@@ -7,7 +7,6 @@ result is one value, the weighted mean, not one value per token.
 """
 # ruff: noqa: F722, F821
 
-
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
-
 
 
 @loss(batchwise=True, source="Hinton et al. 2015; gradient in the forward pass after Hsu et al. 2024 (Liger), arXiv 2410.10989")
@@ -113,7 +111,9 @@ def linear_top_k_kl(
     """
     _fit("linear_top_k_kl", student, student_head, mask)
     if indices.shape != probabilities.shape or len(indices) != len(student):
-        raise UserError(f"linear_top_k_kl: indices {tuple(indices.shape)} and probabilities {tuple(probabilities.shape)} must be (t, k)")
+        raise UserError(
+            f"linear_top_k_kl: indices {tuple(indices.shape)} and probabilities {tuple(probabilities.shape)} must be (t, k)"
+        )
 
     def rule(log_q: Tensor, rows: slice, *_: Tensor) -> tuple[Tensor, Tensor]:
         return _top_k(log_q, indices[rows], probabilities[rows].to(log_q.dtype))
@@ -181,11 +181,22 @@ def _top_k(log_q: Tensor, indices: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _run(
-    rule: Any, student: Tensor, head: Tensor, teacher: Tensor, teacher_head: Tensor | None, mask: Tensor | None, temperature: float, chunk: int
+    rule: Any,
+    student: Tensor,
+    head: Tensor,
+    teacher: Tensor,
+    teacher_head: Tensor | None,
+    mask: Tensor | None,
+    temperature: float,
+    chunk: int,
 ) -> Tensor:
     _fit("linear divergence", student, head, mask)
     width = teacher.shape[-1] if teacher_head is None else len(teacher_head)
-    if len(teacher) != len(student) or width != len(head) or (teacher_head is not None and teacher_head.shape[1] != teacher.shape[1]):
+    if (
+        len(teacher) != len(student)
+        or width != len(head)
+        or (teacher_head is not None and teacher_head.shape[1] != teacher.shape[1])
+    ):
         given = "" if teacher_head is None else f" with head {tuple(teacher_head.shape)}"
         raise UserError(
             f"linear divergence: teacher {tuple(teacher.shape)}{given} does not fit {len(student)} tokens and {len(head)} words"

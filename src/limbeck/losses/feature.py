@@ -217,9 +217,7 @@ def hcl(
 
 
 @loss(source="Shu et al. 2021 (CWD), https://arxiv.org/abs/2011.13256; code open-mmlab/mmrazor cwd.py")
-def cwd(
-    student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, temperature: float = 1.0
-) -> Float[Tensor, "n"]:
+def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, temperature: float = 1.0) -> Float[Tensor, "n"]:
     """Channel-wise distillation: (T²/c) Σ_c KL(softmax_hw(F_t/T)‖softmax_hw(F_s/T)), each channel a distribution over space.
 
     student, teacher: maps or dense logits, equal shapes. temperature: T > 0; mmrazor's default 1 (the paper

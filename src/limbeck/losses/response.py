@@ -123,9 +123,7 @@ def soft_labels_cross_entropy(
 
 
 @loss(source=HINTON)
-def kl_to_probabilities(
-    student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]
-) -> Float[Tensor, "*n"]:
+def kl_to_probabilities(student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     """KL to given probabilities: Σ_j p_j (log p_j − log q_j), with 0 log 0 = 0; zero when softmax(z_s) = p.
 
     student: logits. probabilities: p ≥ 0, rows summing to 1 (not checked). Raises `UserError` on unequal shapes.

@@ -5,7 +5,9 @@ from limbeck.plan import Method, Stage, Update, method
 
 
 @method(paper="Mirzadeh et al. 2020, Improved Knowledge Distillation via Teacher Assistant, arXiv 1902.03393", year=2020)
-def assistant(chain: tuple[str, ...] = ("teacher", "assistant", "student"), temperature: float = 4.0, alpha: float = 0.9) -> Method:
+def assistant(
+    chain: tuple[str, ...] = ("teacher", "assistant", "student"), temperature: float = 4.0, alpha: float = 0.9
+) -> Method:
     """The teacher teaches an assistant of middle size, which teaches the student; any number of assistants.
 
     each step: L = (1 - alpha) CE(y, p) + alpha T^2 KL(p_mentor^T || p_learner^T)
@@ -17,7 +19,11 @@ def assistant(chain: tuple[str, ...] = ("teacher", "assistant", "student"), temp
     stages = tuple(
         Stage(
             f"{mentor} to {learner}",
-            (Update((learner,), (task(learner, weight=1 - alpha), soft(learner, mentor, temperature=temperature, weight=alpha))),),
+            (
+                Update(
+                    (learner,), (task(learner, weight=1 - alpha), soft(learner, mentor, temperature=temperature, weight=alpha))
+                ),
+            ),
         )
         for mentor, learner in zip(chain, chain[1:], strict=False)
     )

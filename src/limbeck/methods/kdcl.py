@@ -63,9 +63,7 @@ def kdcl_general(
         measured_on: the partition of which one batch per epoch gives C, each peer on its own view.
     """
     answers = _answers(peers)
-    fit = Term(
-        "ensemble", losses.cross_entropy, weight=each_epoch(), student=Via("ensemble", answers), labels=Field("labels")
-    )
+    fit = Term("ensemble", losses.cross_entropy, weight=each_epoch(), student=Via("ensemble", answers), labels=Field("labels"))
     measure = Update(("ensemble",), (fit,), source=measured_on, apply=measure_weights)
     part = {"ensemble": Part(Ensemble, like=answers)}
     made = _together(peers, temperature, weight, Via("ensemble", answers))

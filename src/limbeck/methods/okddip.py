@@ -57,9 +57,7 @@ def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: f
     return _group(peers, at, peer_logits, mean_of, learn)
 
 
-def _group(
-    peers: tuple[str, ...], at: str, mixed: Callable, mean: Callable, learn: Callable[[str, Source], Term]
-) -> Method:
+def _group(peers: tuple[str, ...], at: str, mixed: Callable, mean: Callable, learn: Callable[[str, Source], Term]) -> Method:
     features, answers = tuple(Tap(p, at) for p in peers), tuple(Tap(p).detach() for p in peers)
     projected = Via("attention", features)
     terms = [task(p) for p in (*peers, "student")]

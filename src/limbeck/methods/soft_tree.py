@@ -8,7 +8,11 @@ from limbeck.plan import Method, Stage, Term, Update, method
 from limbeck.taps import Tap
 
 
-@method(paper="Liu, Wang & Matwin 2018, Improving the Interpretability of Deep Neural Networks with Knowledge Distillation, arXiv 1812.10924", year=2018)
+@method(
+    paper="Liu, Wang & Matwin 2018, Improving the Interpretability of Deep Neural Networks with Knowledge "
+    "Distillation, arXiv 1812.10924",
+    year=2018,
+)
 def soft_tree(temperature: float = 1.0) -> Method:
     """A CART regression tree is fitted to the teacher's probabilities (several outputs, squared error) and
     answers with the most probable class of a leaf. It has no gradient: it is fitted once, on all of train.

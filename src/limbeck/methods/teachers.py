@@ -12,7 +12,9 @@ from limbeck.transforms import mean_of
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 
 
-@method(paper="Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv 1503.02531 (an ensemble)", year=2015)
+@method(
+    paper="Hinton, Vinyals & Dean 2015, Distilling the Knowledge in a Neural Network, arXiv 1503.02531 (an ensemble)", year=2015
+)
 def teachers_mean(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0, alpha: float = 0.9) -> Method:
     """The student learns from the mean of the teachers' logits.
 
@@ -41,7 +43,11 @@ def teachers_switch(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1
     return single_stage(task(weight=1 - alpha), *taught)
 
 
-@method(paper="after Lan, Zhu & Gong 2018, Knowledge Distillation by On-the-Fly Native Ensemble, arXiv 1806.04606 (its gate, on fixed teachers)", year=2018)
+@method(
+    paper="after Lan, Zhu & Gong 2018, Knowledge Distillation by On-the-Fly Native Ensemble, arXiv 1806.04606 "
+    "(its gate, on fixed teachers)",
+    year=2018,
+)
 def teachers_gate(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0, alpha: float = 0.9) -> Method:
     """A gate learns per sample whom to trust; the student learns from the gated logits.
 

@@ -81,11 +81,11 @@ class Shuffle(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.half = channels // 2
-        self.right = _branch(self.half, self.half, 1)
+        self.kept = channels // 2
+        self.right = _branch(self.kept, self.kept, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _shuffle(torch.cat([x[:, : self.half], self.right(x[:, self.half :])], dim=1))
+        return _shuffle(torch.cat([x[:, : self.kept], self.right(x[:, self.kept :])], dim=1))
 
 
 class ShuffleDown(nn.Module):

@@ -49,9 +49,7 @@ def _import(path: str) -> ModuleType:
             raise UserError(f"model: there is no Python module {missing!r} (looked for {path!r}); {advice}") from error
         raise UserError(f"model: importing {path!r} needs the Python module {missing!r}; install it") from error
     except Exception as error:
-        raise UserError(
-            f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; mend it"
-        ) from error
+        raise UserError(f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; mend it") from error
     finally:
         sys.path.remove(added)
 
@@ -65,9 +63,7 @@ def _from_path(name: str, classes: int, arguments: dict[str, Any]) -> nn.Module:
         found = getattr(found, part)
     if isinstance(found, nn.Module):
         if arguments:
-            raise UserError(
-                f"model {name!r} is a finished module and takes no arguments, got {sorted(arguments)}; drop them"
-            )
+            raise UserError(f"model {name!r} is a finished module and takes no arguments, got {sorted(arguments)}; drop them")
         return copy.deepcopy(found)  # two roles of the same name must not share weights
     if not callable(found):
         raise UserError(f"model {name!r} is {_a(found)}; name a function, a class or a torch.nn.Module")
@@ -95,8 +91,7 @@ def _call(name: str, factory: Any, arguments: dict[str, Any]) -> Any:
     except Exception as error:
         given = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
         raise UserError(
-            f"model {name!r} failed when called with ({given}): {type(error).__name__}: {_line(error)}; "
-            "check its arguments"
+            f"model {name!r} failed when called with ({given}): {type(error).__name__}: {_line(error)}; check its arguments"
         ) from error
 
 
@@ -140,9 +135,7 @@ def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], t
         auto = getattr(library, tasks[candidate])
         if type(config) in auto._model_mapping:
             return auto
-    raise UserError(
-        f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task"
-    )
+    raise UserError(f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task")
 
 
 def _fetch(name: str, auto: Any, source: str, arguments: dict[str, Any], known: Any) -> Any:
@@ -161,9 +154,7 @@ def _timm(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
     if not library.is_model(name):
         raise unknown("timm model", name, library.list_models())
     channels = {"in_chans": shape[0]} if len(shape) == 3 else {}
-    return _call(
-        f"timm:{name}", library.create_model, {"model_name": name, "num_classes": classes, **channels, **arguments}
-    )
+    return _call(f"timm:{name}", library.create_model, {"model_name": name, "num_classes": classes, **channels, **arguments})
 
 
 def _a(value: object) -> str:

@@ -55,9 +55,7 @@ class ResNet(nn.Module):
         padded: True for option A shortcuts (no parameters), False for 1 x 1 convolutions.
     """
 
-    def __init__(
-        self, *, classes: int, shape: tuple[int, ...], blocks: tuple[int, ...], widths: tuple[int, ...], padded: bool
-    ):
+    def __init__(self, *, classes: int, shape: tuple[int, ...], blocks: tuple[int, ...], widths: tuple[int, ...], padded: bool):
         super().__init__()
         channels = image_shape("a residual network", shape)[0]
         self.conv1 = nn.Conv2d(channels, widths[0], 3, 1, 1, bias=False)

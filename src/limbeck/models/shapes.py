@@ -14,13 +14,9 @@ def image_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
         UserError: not three numbers, or less than 8 pixels wide or high.
     """
     if len(shape) != 3 or min(shape) < 1:
-        raise UserError(
-            f"{name} needs images of shape (channels, height, width), got {tuple(shape)}; use 'mlp' for other inputs"
-        )
+        raise UserError(f"{name} needs images of shape (channels, height, width), got {tuple(shape)}; use 'mlp' for other inputs")
     if min(shape[1:]) < 8:
-        raise UserError(
-            f"{name} needs images of at least 8 x 8 pixels, got {shape[1]} x {shape[2]}; enlarge them or use 'mlp'"
-        )
+        raise UserError(f"{name} needs images of at least 8 x 8 pixels, got {shape[1]} x {shape[2]}; enlarge them or use 'mlp'")
     return shape[0], shape[1], shape[2]
 
 

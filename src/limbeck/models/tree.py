@@ -78,9 +78,7 @@ def fit_tree(
     """Fit the tree role to what its term compares it with: the teacher's probabilities, or the labels."""
     tree = cast.find(trains[0])
     if not isinstance(tree, Tree):
-        raise UserError(
-            f"role {trains[0]!r} is fitted as a decision tree, but is a {type(tree).__name__}; give model 'tree'"
-        )
+        raise UserError(f"role {trains[0]!r} is fitted as a decision tree, but is a {type(tree).__name__}; give model 'tree'")
     (term, _), *_ = terms
     if "labels" in term.inputs:
         classes = tree.probability.shape[1]

@@ -51,9 +51,7 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = 
     parameters = dict(module.named_parameters(remove_duplicate=False))
     bad = [k for k, v in state.items() if k in parameters and not torch.isfinite(v).all()]
     if bad:
-        raise UserError(
-            f"{who}: {file} holds values that are not finite in {', '.join(bad[:4])}; give undamaged weights"
-        )
+        raise UserError(f"{who}: {file} holds values that are not finite in {', '.join(bad[:4])}; give undamaged weights")
     module.load_state_dict(state, strict=False)
     return notes
 
@@ -118,9 +116,7 @@ def _pickled(file: Path, head: bytes) -> bool:
 
 
 def _damaged(file: Path, who: str) -> UserError:
-    return UserError(
-        f"{who}: {file} is no weights file or a damaged one; give a .safetensors file or a torch state_dict file"
-    )
+    return UserError(f"{who}: {file} is no weights file or a damaged one; give a .safetensors file or a torch state_dict file")
 
 
 def _opened(loaded: Any, file: Path, who: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -136,11 +132,7 @@ def _opened(loaded: Any, file: Path, who: str) -> tuple[dict[str, Tensor], list[
             break
         notes.append(f"took the weights under {inner!r} in {file.name}")
         loaded = loaded[inner]
-    keys = (
-        f"the entries {', '.join(map(repr, list(loaded)[:6]))}"
-        if isinstance(loaded, Mapping)
-        else type(loaded).__name__
-    )
+    keys = f"the entries {', '.join(map(repr, list(loaded)[:6]))}" if isinstance(loaded, Mapping) else type(loaded).__name__
     raise UserError(
         f"{who}: {file} holds {keys if loaded else 'nothing'}, where names with tensors were expected; "
         "save model.state_dict() itself or under 'state_dict'"

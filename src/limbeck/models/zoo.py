@@ -53,9 +53,7 @@ def factory(name: str) -> Factory | None:
     return partial(WideResNet, depth=int(wide[1]), width=int(wide[2])) if wide else None
 
 
-def make(
-    name: str, make_it: Factory, classes: int, shape: tuple[int, ...], arguments: Mapping[str, object]
-) -> nn.Module:
+def make(name: str, make_it: Factory, classes: int, shape: tuple[int, ...], arguments: Mapping[str, object]) -> nn.Module:
     """Call a factory of the zoo; an argument it does not have is refused with the closest it has."""
     signature = inspect.signature(make_it).parameters
     fixed = make_it.keywords if isinstance(make_it, partial) else {}

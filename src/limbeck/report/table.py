@@ -115,4 +115,5 @@ def _board_cells(row: Mapping[str, Any]) -> list[str]:
     p = "" if gap is None or not known(gap["p_corrected"]) else f"{gap['p_corrected']:.3f}"
     shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "train_seconds")]
     score = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
-    return [row["name"], f"{mean:.2f}{half}", "" if gap is None else f"{gap['difference']:+.2f}{wide}", p, shown[0] or "", score, shown[1] or ""]
+    beside = "" if gap is None else f"{gap['difference']:+.2f}{wide}"
+    return [row["name"], f"{mean:.2f}{half}", beside, p, shown[0] or "", score, shown[1] or ""]

@@ -1,0 +1,214 @@
+"""Stored teacher answers: the right ones under shuffling and augmentation, computed once, never stale."""
+
+import pytest
+import torch
+
+from limbeck import data, engine, methods, models
+from limbeck.data.streams import Streams
+from limbeck.engine.estimate import estimate
+from limbeck.engine.planner import CHUNK, plan
+from limbeck.errors import UserError
+from limbeck.knowledge import Key, Shelf, Store, identity
+from limbeck.roles import Adapter, Cast, Normalise
+from limbeck.taps import Field, Tap, observe
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", limit=300)
+
+
+def cast_of(seed: int = 0, mean: float = 0.3) -> Cast:
+    torch.manual_seed(seed)
+    make = lambda width: models.build("cnn", classes=10, shape=(1, 8, 8), arguments={"width": width})  # noqa: E731
+    return Cast({"teacher": make(4).eval(), "student": make(2)}, {"teacher": Adapter(prepare=Normalise((mean,), (0.4,)))})
+
+
+def streams_of(digits, seed: int = 0, augment: str = "crop:1", cycle: int | None = 2) -> Streams:
+    return Streams(digits, size=32, seed=seed, augment=augment, cycle=cycle)
+
+
+def field_of(planned) -> str:
+    (stored,) = planned.stored
+    return stored.field
+
+
+def test_a_stored_answer_is_the_answer_to_the_very_view_the_student_sees(digits, tmp_path):
+    cast, streams = cast_of(), streams_of(digits)
+    planned = plan(methods.kd(), cast, streams, Store(tmp_path))
+    for position in (0, 5, streams.steps_per_epoch + 1, 3 * streams.steps_per_epoch + 2):  # several views, shuffled anew
+        batch = planned.draw(("train",), position)
+        with torch.no_grad():
+            live = observe(cast, batch, [Tap("teacher")])(Tap("teacher"))
+        assert torch.allclose(batch[field_of(planned)], live, atol=1e-5)
+    first, second = (planned.draw(("train",), p) for p in (0, streams.steps_per_epoch))
+    assert first["view"] == 0 and second["view"] == 1
+    rows = {int(i): row for i, row in zip(first["index"], first[field_of(planned)], strict=True)}
+    moved = [(rows[int(i)] - row).abs().max() for i, row in zip(second["index"], second[field_of(planned)], strict=True) if int(i) in rows]
+    assert moved and max(moved) > 1e-3  # another view has another answer
+
+
+def test_the_planned_run_equals_the_unplanned_one(digits, tmp_path):
+    fit = engine.Fit(steps=40, steps_per_epoch=10)
+    results = []
+    for stored in (False, True):
+        cast, streams = cast_of(), streams_of(digits)
+        planned = plan(methods.kd(), cast, streams, Store(tmp_path))
+        method, draw = (planned.method, planned.draw) if stored else (methods.kd(), streams)
+        results.append((engine.train(method, cast, draw, fit, seed=1, device="cpu"), cast["student"].state_dict()))
+    (live, a), (read, b) = results
+    for one, two in zip(live.history, read.history, strict=True):
+        assert one["terms"] == pytest.approx(two["terms"], rel=1e-4)
+    assert all(torch.allclose(a[k], b[k], atol=1e-4) for k in a)
+
+
+def test_the_teacher_answers_once_per_view_and_a_second_run_asks_nothing(digits, tmp_path):
+    asked = []
+    for seed in (0, 1):  # another seed of the run: other order, the same stored views
+        cast = cast_of()
+        cast["teacher"].register_forward_hook(lambda m, i, o: asked.append(len(o)))
+        planned = plan(methods.kd(), cast, streams_of(digits, seed), Store(tmp_path))
+        asked.clear() if seed == 0 else None
+        before = len(asked)
+        for position in range(30):
+            planned.draw(("train",), position)
+        if seed == 0:
+            assert sum(asked) == 2 * len(digits["train"])
+        else:
+            assert len(asked) - before == 0
+
+
+def test_bits_do_not_depend_on_who_asked_first(digits, tmp_path):
+    answers = []
+    for seed in (0, 7):
+        planned = plan(methods.kd(), cast_of(), streams_of(digits, seed), Store(tmp_path / str(seed)))
+        planned.draw(("train",), 0)
+        rows = digits["train"].index
+        answers.append(planned.stored[0].shelf.get(rows, 0))
+    assert torch.equal(*answers)
+
+
+def test_what_it_depends_on_changes_the_key(digits, tmp_path):
+    def folders(cast, streams, method=None):
+        store = Store(tmp_path)
+        plan(method or methods.kd(), cast, streams, store)
+        return {folder.name for folder, _ in store.shelves()}
+
+    known = folders(cast_of(), streams_of(digits))
+    assert len(known) == 1
+    assert folders(cast_of(), streams_of(digits, seed=3)) == known  # the seed of the order does not matter
+    for cast, streams in (
+        (cast_of(seed=5), streams_of(digits)),  # other weights
+        (cast_of(mean=0.1), streams_of(digits)),  # other preprocessing
+        (cast_of(), streams_of(digits, augment="crop:2")),  # other view
+        (cast_of(), streams_of(data.load("digits", limit=200))),  # other data
+    ):
+        now = folders(cast, streams)
+        assert len(now) == len(known) + 1
+        known = now
+    assert folders(cast_of(), streams_of(digits), methods.kd_standardised()) == known  # shares the teacher's logits
+    assert len(folders(cast_of(), streams_of(digits), methods.attention())) == len(known) + 3
+
+
+def test_identity_follows_weights_and_preprocessing():
+    cast = cast_of()
+    before = identity(cast, "teacher")
+    assert identity(cast_of(), "teacher") == before
+    with torch.no_grad():
+        next(cast["teacher"].parameters()).view(-1)[0] += 1e-6
+    assert identity(cast, "teacher") != before
+
+
+def test_what_cannot_be_stored_runs_live_and_says_why(digits, tmp_path):
+    def why(method, streams, store=None, cast=None):
+        planned = plan(method, cast or cast_of(), streams, store or Store(tmp_path))
+        assert not planned.stored and planned.draw is streams and planned.method == method
+        return [d.why for d in planned.decisions]
+
+    assert "new views" in why(methods.kd(), streams_of(digits, cycle=None))[0]
+    assert "limit" in why(methods.kd(), streams_of(digits), Store(tmp_path, limit=100))[0]
+    cast = cast_of()
+    cast.add("peer", cast_of(3)["student"])
+    assert why(methods.mutual(), streams_of(digits), cast=cast) == []  # nobody is frozen
+    assert "while training" in why(methods.soft_tree(), streams_of(digits))[0]
+
+
+def test_without_augmentation_one_answer_per_sample_serves_all_epochs(digits, tmp_path):
+    planned = plan(methods.kd(), cast_of(), streams_of(digits, augment="", cycle=None), Store(tmp_path))
+    for position in range(25):
+        planned.draw(("train",), position)
+    assert planned.stored[0].shelf.filled() == {0: len(digits["train"])}
+
+
+def test_two_stages_share_what_they_can(digits, tmp_path):
+    planned = plan(methods.fitnets(), cast_of(), streams_of(digits), Store(tmp_path))
+    fields = {str(s.source) for s in planned.stored}
+    assert fields == {"teacher.layer2", "teacher"}
+    assert all(isinstance(term.inputs["teacher"].sources[0] if not isinstance(term.inputs["teacher"], Field) else term.inputs["teacher"], Field)
+               for stage in planned.method.stages for u in stage.updates for term in u.terms if "teacher" in term.inputs)  # fmt: skip
+
+
+def test_a_killed_filling_goes_on_and_a_damaged_row_is_computed_again(digits, tmp_path):
+    said: list[str] = []
+    planned = plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path), say=said.append)
+    planned.draw(("train",), 0)
+    rows = digits["train"].index
+    whole = planned.stored[0].shelf.get(rows, 0)
+    folder = planned.stored[0].shelf.folder
+    values, marks = folder / "view-0000.safetensors", folder / "view-0000.checksums"
+    raw = bytearray(marks.read_bytes())
+    raw[int(rows[-1]) * 4 : int(rows[-1]) * 4 + 4] = b"\0\0\0\0"  # killed before this row
+    marks.write_bytes(raw)
+    bits = bytearray(values.read_bytes())
+    start = len(bits) - (1 + max(int(p.index.max()) for p in digits.partitions.values())) * 40
+    bits[start + int(rows[3]) * 40] ^= 0xFF  # a flipped bit in another
+    values.write_bytes(bits)
+    again = plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path), say=said.append)
+    again.draw(("train",), 0)
+    assert torch.equal(again.stored[0].shelf.get(rows, 0), whole)
+    assert said == ["1 stored answers of teacher were damaged and are computed again"]
+
+
+def test_a_shelf_is_an_ordinary_safetensors_file(tmp_path):
+    from safetensors.torch import load_file
+
+    shelf = Shelf(tmp_path, (3,), 5)
+    shelf.put(torch.tensor([4, 1]), 0, torch.tensor([[1.0, 2, 3], [4, 5, 6]]))
+    shelf._view(0)[0].flush()
+    values = load_file(tmp_path / "view-0000.safetensors")["values"]
+    assert values.tolist() == [[0, 0, 0], [4, 5, 6], [0, 0, 0], [0, 0, 0], [1, 2, 3]]
+    assert shelf.has(torch.arange(5), 0).tolist() == [False, True, False, False, True]
+    assert Shelf(tmp_path, (3,), 5).get(torch.tensor([1, 4]), 0).tolist() == [[4, 5, 6], [1, 2, 3]]
+
+
+def test_half_precision_rounds_and_refuses_what_does_not_fit(tmp_path):
+    shelf = Shelf(tmp_path, (2,), 2, "float16")
+    shelf.put(torch.tensor([0]), 0, torch.tensor([[0.1, 1000.4]]))
+    assert shelf.get(torch.tensor([0]), 0).tolist() == [[0.0999755859375, 1000.5]]
+    with pytest.raises(UserError, match="too large for float16"):
+        shelf.put(torch.tensor([1]), 0, torch.tensor([[1e6, 0.0]]))
+
+
+def test_prune_removes_the_longest_unused_first(tmp_path):
+    import os
+
+    store = Store(tmp_path)
+    for k in range(3):
+        store.shelf(Key({"source": f"s{k}", "data": "d", "view": "v"}), (1,), 10, 1)
+        folder = tmp_path / Key({"source": f"s{k}", "data": "d", "view": "v"}).name
+        os.utime(folder, (1000 + k, 1000 + k))
+    size = store.size() // 3
+    said: list[str] = []
+    assert store.prune(size, said.append) == 2 * size
+    assert [facts["source"] for _, facts in store.shelves()] == ["s2"] and "s0" in said[0] and "s1" in said[1]
+
+
+def test_the_estimate_measures_without_a_trace(digits, tmp_path):
+    cast, streams = cast_of(), streams_of(digits)
+    before = {k: v.clone() for k, v in cast.state_dict().items()}
+    planned = plan(methods.kd(), cast, streams, Store(tmp_path))
+    (found,) = estimate(methods.kd(), cast, streams, planned, engine.Fit(steps=100, steps_per_epoch=10))
+    assert found.steps == 100 and found.live > 0 and found.planned > 0 and found.fill > 0 and found.memory > 10_000
+    assert all(torch.equal(v, before[k]) for k, v in cast.state_dict().items())
+    assert planned.stored[0].shelf.filled() == {} and "100 steps" in str(found)
+    assert CHUNK > 0
