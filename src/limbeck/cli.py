@@ -71,12 +71,12 @@ def distill(
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
     from limbeck.progress import Display
-    from limbeck.run import Run, open_folder
+    from limbeck.run import Run, finished, open_folder
 
     checked = _recipe(locals())
     folder = open_folder(out, checked, resume)
     with Display(quiet=quiet) as display:
-        card = Run(checked, folder, listen=display.hear).go()
+        card = finished(folder) or Run(checked, folder, listen=display.hear).go()
     display.show(card, folder)
 
 

@@ -91,7 +91,7 @@ def in_processes(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[
             while waiting and len(busy) < count:
                 job = waiting.pop(0)
                 tries[job.folder] += 1
-                process = context.Process(target=_in_process, args=(job, threads), daemon=True)
+                process = context.Process(target=_in_process, args=(job, threads))
                 with _threads(threads):
                     process.start()
                 busy[process.sentinel] = (process, job)

@@ -33,6 +33,10 @@ class PreBlock(nn.Module):
 class WideResNet(nn.Module):
     """Stem of 16 channels, stages of 16 k, 32 k, 64 k channels with (depth - 4) / 6 blocks each."""
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+
     def __init__(self, classes: int, shape: tuple[int, ...], *, depth: int = 16, width: int = 2, dropout: float = 0.0):
         super().__init__()
         if (depth - 4) % 6 or depth < 10 or width < 1:
