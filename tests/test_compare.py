@@ -206,9 +206,9 @@ def mortal(tmp_path):
 
 def test_two_processes_give_the_same_table_although_one_is_killed(tmp_path):
     (tmp_path / "died").touch()  # for the first comparison: nobody dies
-    calm = comparison(tmp_path / "calm", settings=mortal(tmp_path)).go()
+    calm = comparison(tmp_path / "calm", seeds=(0,), settings=mortal(tmp_path)).go()
     (tmp_path / "died").unlink()
-    board = comparison(tmp_path / "two", settings=mortal(tmp_path), on="processes", jobs=2).go()
+    board = comparison(tmp_path / "two", seeds=(0,), settings=mortal(tmp_path), on="processes", jobs=2).go()
     assert (tmp_path / "died").exists(), "no process was killed; the test shows nothing"
     assert accuracies(board) == accuracies(calm) and not any(row["errors"] for row in board["rows"])
 
@@ -311,7 +311,7 @@ def test_the_recipe_that_a_comparison_leaves_asks_for_it_again(mixed):
 def test_the_docstring_example_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = compare.Comparison.__doc__.split("is left, also with more entries or seeds.\n\n")[1]
-    code = textwrap.dedent(code).replace('"epochs": 5', '"epochs": 1').replace("range(3)", "range(1)")
+    code = textwrap.dedent(code).replace('{"data"', '{"onnx": False, "data"').replace('"epochs": 5', '"epochs": 1').replace("range(3)", "range(1)")
     exec(code, {})  # noqa: S102
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
 

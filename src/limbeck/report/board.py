@@ -183,7 +183,7 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
     none = "" if rows else "No run is done yet."
     band = "Mean over the seeds; the band goes from the lowest to the highest seed."
     return [
-        {"id": "seeds", "title": "Seed by seed", "figures": [wide], "note": none, "values": _seed_values(view)},
+        {"id": "seeds", "title": "Seed by seed", "figures": [wide], "note": none, "values": _seed_values(view), "wide": True},
         {
             "id": "curves",
             "title": "Learning curves",

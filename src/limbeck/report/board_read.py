@@ -35,8 +35,11 @@ class BoardView:
         return [r for r in self.results if "error" in r]
 
     def css(self, name: str) -> str:
-        """The class that colours a method: the baseline's own, else by its place among the entries."""
-        return "baseline" if name == "baseline" else f"m-{(self.names.index(name) - 1) % 8}"
+        """The classes that colour a method: the baseline's own, else by its place; rings once colours come again."""
+        if name == "baseline":
+            return name
+        turn, colour = divmod(self.names.index(name) - 1, 8)
+        return f"m-{colour} ring" if turn % 2 else f"m-{colour}"
 
     def dash(self, name: str) -> str:
         """The dashes of a method's line: the baseline's own; another pattern for every eight methods."""
