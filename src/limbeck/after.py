@@ -12,7 +12,7 @@ from limbeck.data import Batches, Data, load
 from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
-from limbeck.evaluate import is_chance, predict, summary
+from limbeck.evaluate import near_chance, predict, summary
 from limbeck.recipe import DataSettings, ModelSettings, make
 from limbeck.recipe import load as load_recipe
 from limbeck.roles import Cast
@@ -43,7 +43,7 @@ def evaluate(
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
     facts = {"data": chosen.name, "part": part, "parameters": entry.parameter_count(example), **summary(seen, chosen.classes)}
     correct = int((seen.logits.argmax(1) == seen.labels).sum())
-    if is_chance(correct, len(seen.labels), len(chosen.classes)):
+    if near_chance(correct, len(seen.labels), len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
     _print(facts, as_json)
 

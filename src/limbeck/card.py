@@ -15,7 +15,7 @@ from limbeck.deploy.student import Deployed, save_student
 from limbeck.describe import taxonomy, text
 from limbeck.engine import Trained
 from limbeck.errors import UserError
-from limbeck.evaluate import Predictions, is_chance, predict, summary
+from limbeck.evaluate import Predictions, near_chance, predict, summary
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.files import atomic_write
 from limbeck.plan import Method
@@ -114,7 +114,7 @@ def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> Non
     if "teacher" not in seen:
         return
     logits, labels = seen["teacher"].logits, seen["teacher"].labels
-    if is_chance(int((logits.argmax(1) == labels).sum()), len(labels), len(data.classes)):
+    if near_chance(int((logits.argmax(1) == labels).sum()), len(labels), len(data.classes)):
         run.say_all(
             [
                 "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order "

@@ -135,6 +135,7 @@ def test_weights_of_another_network(refused, tmp_path):
 
 
 def test_a_teacher_at_chance_is_warned_of_and_the_run_goes_on(limbeck, tmp_path):
+    torch.manual_seed(0)
     models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), tmp_path / "w.safetensors")
     code, out, err = limbeck(
         "distill",

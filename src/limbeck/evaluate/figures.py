@@ -137,6 +137,16 @@ def is_chance(correct: int, n: int, classes: int, level: float = 0.01) -> bool:
     return bool(binomtest(_count(correct, n), n, 1 / classes, alternative="greater").pvalue > level)
 
 
+def near_chance(correct: int, n: int, classes: int) -> bool:
+    """Whether a model is of no use as a teacher: at chance level, or less than a tenth of the way from there to
+    perfect (Cohen's kappa below 0.1 for balanced classes). Untrained networks often lie a little above chance.
+
+    >>> near_chance(15, 100, 10), near_chance(30, 100, 10)
+    (True, False)
+    """
+    return is_chance(correct, n, classes) or (correct / n - 1 / classes) / (1 - 1 / classes) < 0.1
+
+
 def paired(a: Tensor, b: Tensor, labels: Tensor) -> dict[str, Any]:
     """Compare two models, logits (n, C) each, on the same samples: McNemar's exact test.
 
