@@ -53,7 +53,7 @@ def export(run: Path, out: Path | None) -> None:
     student, info = load_student(run)
     chosen = load_data(run, None, None)
     path = out or run / "student.onnx"
-    part = chosen["test"] if "test" in chosen.partitions else chosen["validation"]
+    part = chosen.judged
     batch = next(Batches(part, chosen, size=512, seed=0).ordered())
     export_onnx(
         student,

@@ -66,7 +66,7 @@ def finish(
 
 
 def _test(data: Data, entries: Mapping[str, Deployed]) -> dict[str, Predictions]:
-    part = data["test"] if "test" in data.partitions else data["validation"]
+    part = data.judged
     batches = Batches(part, data, size=256, seed=0)
     return {who: predict(entry, batches.ordered()) for who, entry in entries.items()}
 
@@ -147,7 +147,7 @@ def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str
         export_onnx(
             student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command}
         )
-        part = data["test"] if "test" in data.partitions else data["validation"]
+        part = data.judged
         few = next(Batches(part, data, size=512, seed=0).ordered())
         compared = compare_onnx(student, path, few["inputs"], few["labels"])
         return {"onnx": {**compared, "file": path.name, "latency_ms": onnx_latency(path, example[:1], threads=1)}}
@@ -159,7 +159,7 @@ def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str
 def _write_predictions(run: "Run", data: Data, seen: Mapping[str, Predictions]) -> None:
     first = seen["student"]
     tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
-    part = data["test"] if "test" in data.partitions else data["validation"]
+    part = data.judged
     if isinstance(part.inputs, Tensor) and part.inputs.dtype == torch.uint8 and part.inputs.dim() == 4:
         other = seen.get("teacher", first).logits.softmax(1)
         apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:24].sort().values

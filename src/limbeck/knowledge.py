@@ -228,9 +228,10 @@ class Store:
         for folder, facts in list(self.shelves()):
             if total - removed <= limit:
                 break
+            used = time.strftime("%Y-%m-%d", time.localtime(folder.stat().st_mtime))
             shutil.rmtree(folder, ignore_errors=True)
             removed += facts["bytes"]
-            say(f"removed {folder.name}: {facts['source']} of {facts['data']}, last used {time.strftime('%Y-%m-%d')}")
+            say(f"removed {folder.name}: {facts['source']} of {facts['data']}, last used {used}")
         return removed
 
 

@@ -79,6 +79,11 @@ class Data:
         return self.partitions[name]
 
     @property
+    def judged(self) -> Partition:
+        """What results are measured on: the test part, or validation where there is none."""
+        return self["test" if "test" in self.partitions else "validation"]
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over labels, sample numbers and inputs of all partitions, as 64 hexadecimal digits.
 

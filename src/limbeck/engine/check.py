@@ -2,7 +2,8 @@
 reaches what its update trains."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from limbeck.engine.step import evaluate_term, sources_of
 from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
-from limbeck.roles import Cast
+from limbeck.roles import Cast, in_evaluation
 from limbeck.taps import Field, Scene, leaves, observe
 
 
@@ -120,18 +121,12 @@ def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[st
     return hit
 
 
-class quiet:  # noqa: N801
+@contextmanager
+def quiet(cast: Cast) -> Iterator[None]:
     """Evaluation mode and the random state kept, so that a probe leaves no trace."""
-
-    def __init__(self, cast: Cast):
-        self.cast = cast
-
-    def __enter__(self) -> None:
-        self.modes = [(m, m.training) for m in self.cast.modules()]
-        self.cast.eval()
-        self.random = torch.get_rng_state()
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_rng_state(self.random)
-        for module, mode in self.modes:
-            module.training = mode
+    random = torch.get_rng_state()
+    try:
+        with in_evaluation(cast):
+            yield
+    finally:
+        torch.set_rng_state(random)

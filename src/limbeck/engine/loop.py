@@ -16,7 +16,7 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, take
 from limbeck.plan import Method, Progress, Stage
-from limbeck.roles import Cast, Follow, Snapshot, role_of
+from limbeck.roles import Cast, Follow, Snapshot, in_evaluation, role_of
 
 
 def train(
@@ -294,11 +294,5 @@ class _Run:
 @contextmanager
 def evaluating(module: nn.Module) -> Any:
     """Evaluation mode without gradients, every sub-module's own mode restored after."""
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
+    with in_evaluation(module), torch.no_grad():
+        yield

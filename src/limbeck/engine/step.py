@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Progress, Term, Update
-from limbeck.roles import Cast
+from limbeck.roles import Cast, in_evaluation
 from limbeck.taps import Field, Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
 
 
@@ -106,16 +106,13 @@ def _weighted_total(
 def _take_applied(learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]]) -> dict[str, float]:
     update = learner.update
     assert update.apply is not None
-    modes = [(module, module.training) for module in cast.modules()]
-    cast.eval()  # whoever learns by gradient in this stage is only read here: its statistics stay
-    update.apply(cast, update.trains, batch, observe(cast, batch, sources_of([t for t, _ in terms])), terms)
-    with torch.no_grad():
-        after = observe(cast, batch, sources_of([t for t, _ in terms]))
-        found = {term.name: evaluate_term(term, after) for term, _ in terms}
-        means = {name: (total / count).item() for name, (total, count) in found.items()}
-    for module, mode in modes:
-        module.training = mode
-    return means
+    sources = sources_of([term for term, _ in terms])
+    with in_evaluation(cast):  # whoever learns by gradient in this stage is only read here: its statistics stay
+        update.apply(cast, update.trains, batch, observe(cast, batch, sources), terms)
+        with torch.no_grad():
+            after = observe(cast, batch, sources)
+            found = {term.name: evaluate_term(term, after) for term, _ in terms}
+            return {name: (total / count).item() for name, (total, count) in found.items()}
 
 
 def _split(batch: Mapping[str, Any], parts: int) -> Iterator[tuple[dict[str, Any], float]]:
