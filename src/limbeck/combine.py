@@ -105,6 +105,33 @@ def pooled(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c"]:
     return upcast(features).flatten(2).mean(2) if features.dim() > 2 else upcast(features)
 
 
+def batch_normalised(features: Float[Tensor, "n *d"], *, eps: float = 1e-4) -> Float[Tensor, "n *d"]:
+    """Each feature with mean 0 and variance 1 over the batch (batch-norm without scale and shift; divisor n).
+
+    eps: 1e-4, as in SRD. Miles & Mikolajczyk 2024, https://arxiv.org/abs/2303.11098.
+
+    >>> batch_normalised(torch.tensor([[1.0], [3.0]]), eps=0.0).flatten()
+    tensor([-1.,  1.])
+    """
+    features = upcast(features)
+    variance, mean = torch.var_mean(features, 0, correction=0, keepdim=True)
+    return (features - mean) / (variance + eps).sqrt()
+
+
+def class_costs(weight: Float[Tensor, "classes d"], *, sharpen: float = 0.0) -> Float[Tensor, "classes classes"]:
+    """How far classes lie apart by a classifier's weights: 1 - cos(w_i, w_j), or 1 - exp(-sharpen (1 - cos)) (WKD-L).
+
+    Lv, Yang & Li 2024, https://arxiv.org/abs/2412.08139, authors' code with its choice "fc".
+
+    >>> class_costs(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    directions = F.normalize(upcast(weight), dim=1)
+    far = 1 - directions @ directions.T
+    return 1 - torch.exp(-sharpen * far) if sharpen else far
+
+
 def aligned(first: Float[Tensor, "n c1 h1 w1"], second: Float[Tensor, "n c2 h2 w2"]) -> tuple[Tensor, Tensor]:
     """Two layers of one network in one shape: the larger map average-pooled, the wider one's channels averaged in
     neighbouring groups. Raises `UserError` if the wider one's channels are no multiple of the other's.

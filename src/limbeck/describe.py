@@ -13,14 +13,9 @@ from limbeck.roles import Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled")
-RAW = (
-    losses.logit_mse,
-    losses.logit_regression,
-    losses.irg_vertices,
-    losses.mse,
-    losses.l1,
-    losses.l2,
-)  # compare values, not probabilities
+KNOBS = ("temperatures",)  # arguments of a loss that say how it compares, not with what
+_VALUES = (losses.logit_mse, losses.logit_regression, losses.irg_vertices)
+RAW = (*_VALUES, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
 
 
 @dataclass(frozen=True)
@@ -82,8 +77,10 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
     trained = {role_of(path) for path in update.trains} - set(method.parts)
     learners: dict[str, None] = {}
     mentors: dict[Tap | State | Field, None] = {}
-    for source in term.inputs.values():
+    for key, source in term.inputs.items():
         for leaf, stopped in _leaves_with_stop(source):
+            if key in KNOBS:
+                continue
             if isinstance(leaf, Field):
                 if leaf.key not in LABELS:
                     mentors[leaf] = None

@@ -105,6 +105,11 @@ ROWS: dict[str, Row] = {
     "nkd": Row(LABELLED, {"temperature": 2.0}),
     "wsld": Row(LABELLED, frozen=frozen_wsld),
     "ofa": Row(LABELLED, {"epsilon": 1.5}),
+    "soft_target_at": Row(lambda n: LOGITS(n) | {"temperatures": draw(n, seed=9).exp() + 1}),
+    "rld_confidence": Row(LABELLED),
+    "rld_correlation": Row(LABELLED, {"temperature": 2.0}),
+    "target_cross_entropy": Row(LABELLED),
+    "transport": Row(lambda n: LABELLED(n) | {"cost": draw(CLASSES, CLASSES, seed=9).abs()}, {"iterations": 5}, shared=("cost",)),
     "jsd": Row(LOGITS, {"beta": 0.3}),
     "skew_kl": Row(LOGITS),
     "skew_reverse_kl": Row(LOGITS),
@@ -148,11 +153,14 @@ ROWS: dict[str, Row] = {
     "ickd": Row(MAPS),
     "affinity": Row(MAPS),
     "nst": Row(MAPS),
+    "gaussian_transport": Row(MAPS, {"grid": 2}),
     "ctc": Row(lambda n: {"student": draw(n, 6, CLASSES, seed=0), "labels": labels_for(2 * n).reshape(n, 2) % 4 + 1}),
     "delayed_kl": Row(shaped(5, CLASSES), {"delay": 2}, match=lambda x: x | {"teacher": x["student"]}),
     "top_k_kl": Row(
-        lambda n: {"student": draw(n, CLASSES, seed=0)}
-        | dict(zip(("indices", "probabilities"), top_k_with_tail(draw(n, CLASSES, seed=1), 2)[:2], strict=True)),
+        lambda n: (
+            {"student": draw(n, CLASSES, seed=0)}
+            | dict(zip(("indices", "probabilities"), top_k_with_tail(draw(n, CLASSES, seed=1), 2)[:2], strict=True))
+        ),
         match=top_k_match,
     ),
     "sequence_nll": Row(lambda n: {"student": draw(n, 4, CLASSES, seed=0), "labels": labels_for(4 * n).reshape(n, 4)}),

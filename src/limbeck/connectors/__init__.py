@@ -1,26 +1,41 @@
 """WHAT, learned: small modules that join a learner's activations to a mentor's. Each is sized from probes."""
 
-from limbeck.connectors.branches import Branch, Tail
+from limbeck.connectors.branches import Branch, StageHead, Tail
+from limbeck.connectors.generate import HeadProjector, MaskedGenerator, Paraphraser, Translator
 from limbeck.connectors.groups import Ensemble, Fusion, Gate, PeerAttention, TrunkGate, measure_weights
 from limbeck.connectors.impressions import ImpressionBank, Impressions
 from limbeck.connectors.join import Connector, ConvRegressor, Linear, Projector
 from limbeck.connectors.judges import Judge, MapJudge
+from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory
+from limbeck.connectors.review import Review
+from limbeck.connectors.temperature import SampleTemperature, Temperature
 
 __all__ = [
+    "AnswerMemory",
     "Branch",
+    "ClassMeans",
     "Connector",
+    "ContrastMemory",
     "ConvRegressor",
     "Ensemble",
     "Fusion",
     "Gate",
+    "HeadProjector",
     "ImpressionBank",
     "Impressions",
     "Judge",
     "Linear",
     "MapJudge",
+    "MaskedGenerator",
+    "Paraphraser",
     "PeerAttention",
     "Projector",
+    "Review",
+    "SampleTemperature",
+    "StageHead",
     "Tail",
+    "Temperature",
+    "Translator",
     "TrunkGate",
     "measure_weights",
 ]

@@ -42,6 +42,33 @@ def _separable(channels: int, out: int, stride: int) -> nn.Module:
     )
 
 
+class StageHead(nn.Module):
+    """A classifier on one stage of any network (OFA-KD: Hao et al. 2023): what is particular to the architecture is left
+    behind on the way to logits. Maps go through depthwise-separable steps that halve them to the deepest map's size,
+    tokens (n, t, d) through a normalisation and their mean, then a linear layer; embeddings through a linear layer.
+
+    The authors' heads are larger (token networks get further attention blocks).
+    """
+
+    answers = True
+
+    def __init__(self, feature: Tensor, deepest: Tensor, logits: Tensor):
+        super().__init__()
+        self.steps: nn.Module = nn.Identity()
+        width = feature.shape[-1]
+        if feature.dim() == 4:
+            branch = Branch(feature, deepest, logits)
+            self.steps, width = branch.steps, deepest.shape[1]
+        elif feature.dim() == 3:
+            self.steps = nn.LayerNorm(width)
+        self.linear = nn.Linear(width, logits.shape[-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.steps(x)
+        pooled = x.flatten(2).mean(2) if x.dim() == 4 else x.mean(1) if x.dim() == 3 else x
+        return self.linear(pooled)
+
+
 class Tail(nn.Module):
     """The rest of a network from a tap on, in fresh copies of its later layers, which run in order.
 

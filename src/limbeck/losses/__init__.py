@@ -29,9 +29,10 @@ from limbeck.losses.feature import (
     mse,
     vid,
 )
-from limbeck.losses.inner import affinity, ickd, nst
+from limbeck.losses.inner import affinity, gaussian_transport, ickd, nst
 from limbeck.losses.labelled import dkd, dkd_nontarget, dkd_target, nkd, ofa, wsld
 from limbeck.losses.module import Loss, masked_mean, masked_sum
+from limbeck.losses.refined import rld_confidence, rld_correlation, soft_target_at, target_cross_entropy, transport
 from limbeck.losses.relation import (
     batch_gram,
     class_gram,
@@ -87,6 +88,11 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     nkd,
     wsld,
     ofa,
+    soft_target_at,
+    rld_confidence,
+    rld_correlation,
+    target_cross_entropy,
+    transport,
     jsd,
     skew_kl,
     skew_reverse_kl,
@@ -130,6 +136,7 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     ickd,
     affinity,
     nst,
+    gaussian_transport,
     ctc,
     delayed_kl,
     top_k_kl,
@@ -173,6 +180,7 @@ __all__ = [
     "fake_squares",
     "fsp",
     "fsp_paper",
+    "gaussian_transport",
     "hcl",
     "ickd",
     "info_nce",
@@ -206,6 +214,8 @@ __all__ = [
     "reverse_kl",
     "rkd_angle",
     "rkd_distance",
+    "rld_confidence",
+    "rld_correlation",
     "sequence_nll",
     "similarity_preserving",
     "skew_kl",
@@ -213,11 +223,14 @@ __all__ = [
     "soft_cross_entropy",
     "soft_labels_cross_entropy",
     "soft_target",
+    "soft_target_at",
     "soft_target_cross_entropy",
     "srd",
+    "target_cross_entropy",
     "top_k_kl",
     "total_variation",
     "traits_of",
+    "transport",
     "uld",
     "vid",
     "wsld",

@@ -8,8 +8,9 @@ import torch  # noqa: F401  doctests
 from jaxtyping import Float
 from torch import Tensor
 
+from limbeck.errors import UserError
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, product, same_samples, unit, upcast
+from limbeck.numerics import pair, product, root, same_samples, unit, upcast
 
 
 @loss(symmetric=True, source="Liu et al. 2021 (ICKD), ICCV; code torchdistill ChSimLoss")
@@ -63,3 +64,36 @@ def nst(student: Float[Tensor, "n c1 *d"], teacher: Float[Tensor, "n c2 *d"]) ->
         return product(left, right.mT).square().mean((1, 2))
 
     return kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)
+
+
+@loss(symmetric=True, source="Lv, Yang & Li 2024 (WKD-F), https://arxiv.org/abs/2412.08139; authors' wkd_feature_loss")
+def gaussian_transport(
+    student: Float[Tensor, "n c h w"],
+    teacher: Float[Tensor, "n c h w"],
+    *,
+    ratio: float = 2.0,
+    grid: int = 1,
+    eps: float = 1e-5,
+) -> Float[Tensor, "n"]:
+    """Wasserstein distance of Gaussians with diagonal covariance: Σ_c ratio (μ_s − μ_t)² + (σ_s − σ_t)².
+
+    μ, σ² over the positions of a channel (divisor M − 1), σ = √(σ² + eps); with a grid, per cell and averaged over
+    the cells. student, teacher: equal shapes. ratio: of the means; 2 is limbeck's. grid: cells per side, which must
+    divide height and width. Raises `UserError` otherwise. Lv, Yang & Li 2024, https://arxiv.org/abs/2412.08139.
+
+    >>> gaussian_transport(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0.0, 2.0]]]]), eps=0.0)
+    tensor([4.])
+    """
+    student, teacher = pair("gaussian_transport", student, teacher)
+    h, w = student.shape[2:]
+    if h % grid or w % grid:
+        raise UserError(f"gaussian_transport: a grid of {grid} does not divide a map of {h} x {w}; choose one that does")
+
+    def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+        cells = features.unflatten(3, (grid, -1)).unflatten(2, (grid, -1)).transpose(3, 4).flatten(4)
+        variance = cells.var(-1, correction=min(1, cells.shape[-1] - 1))
+        return cells.mean(-1), root(variance + eps)
+
+    (mean_s, spread_s), (mean_t, spread_t) = moments(student), moments(teacher)
+    value = ratio * (mean_s - mean_t).square() + (spread_s - spread_t).square()
+    return value.sum((1, 2, 3)) / grid**2

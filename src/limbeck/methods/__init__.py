@@ -11,11 +11,14 @@ from limbeck.methods.alone import alone, alone_tree
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
+from limbeck.methods.ctkd import ctkd, ctkd_instance
+from limbeck.methods.cwd import cwd
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
 from limbeck.methods.ffl import ffl
 from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
+from limbeck.methods.funmatch import funmatch
 from limbeck.methods.gradual import gradual
 from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
@@ -25,19 +28,30 @@ from limbeck.methods.ladder import ladder
 from limbeck.methods.logit_regression import logit_regression
 from limbeck.methods.lsl import lsl
 from limbeck.methods.mean_teacher import mean_teacher
+from limbeck.methods.mgd import mgd, mgd_code
+from limbeck.methods.mlkd import mlkd
 from limbeck.methods.mutual import mutual
+from limbeck.methods.nkd import nkd
+from limbeck.methods.norm_direction import norm_direction
+from limbeck.methods.ofa import ofa
 from limbeck.methods.okddip import okddip, okddip_code
 from limbeck.methods.one import one
 from limbeck.methods.own_teacher import own_teacher
+from limbeck.methods.pkd import pkd
 from limbeck.methods.pkt import pkt
 from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
 from limbeck.methods.rco import rco
+from limbeck.methods.review import review
 from limbeck.methods.rkd import rkd
+from limbeck.methods.rld import rld
 from limbeck.methods.rocket import rocket
 from limbeck.methods.similarity import similarity
+from limbeck.methods.simkd import simkd
 from limbeck.methods.soft_tree import soft_tree
+from limbeck.methods.srd import srd
 from limbeck.methods.stage_by_stage import stage_by_stage
 from limbeck.methods.teachers import teachers_gate, teachers_mean, teachers_switch
+from limbeck.methods.wkd import wkd_feature, wkd_logit
 from limbeck.methods.zero_shot import zero_shot
 from limbeck.plan import Method
 

@@ -1,0 +1,59 @@
+"""How far a belief would have to be carried."""
+
+from functools import partial
+from typing import Any
+
+from limbeck import losses
+from limbeck.combine import class_costs
+from limbeck.connectors import ConvRegressor
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.taps import Field, State, Tap
+
+PAPER = "Lv, Yang & Li 2024, Wasserstein Distance Rivals Kullback-Leibler Divergence for KD, arXiv 2412.08139"
+
+
+@method(paper=PAPER + " (WKD-L)", year=2024)
+def wkd_logit(
+    head: str = "linear.weight",
+    weight: float = 30.0,
+    temperature: float = 2.0,
+    sharpen: float = 3.0,
+    regularisation: float = 0.05,
+    iterations: int = 10,
+) -> Method:
+    """The other classes' probabilities are carried to the teacher's at a cost that grows with how unlike two classes are.
+
+    L = CE(y, p) - p_t,y log p_y + weight min_F sum_ij F_ij c_ij (Sinkhorn), c = 1 - exp(-sharpen (1 - cos(w_i, w_j)))
+
+    After the authors' code, with its choice of the classifier's weights for the classes' likeness; weight, T and
+    sharpening are recalled.
+
+    Args:
+        head: the teacher's classifier weight. weight: of the transport. temperature: T of its probabilities.
+        sharpen: of the costs; 0 takes 1 - cos. regularisation, iterations: of Sinkhorn; 0.05 and 10 in the code.
+    """
+    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach(), "labels": Field("labels")}
+    cost = State("teacher", head).detach().via(partial(class_costs, sharpen=sharpen))
+    by = partial(losses.transport, temperature=temperature, regularisation=regularisation, iterations=iterations)
+    target = Term("target", losses.target_cross_entropy, **sides)
+    return single_stage(task(), target, Term("transport", by, weight=weight, cost=cost, **sides))
+
+
+@method(paper=PAPER + " (WKD-F)", year=2024)
+def wkd_feature(at: str = "layer3", teacher_at: str = "", weight: float = 0.01, ratio: float = 2.0, grid: int = 1) -> Method:
+    """A map is a Gaussian per channel; means and spreads follow the teacher's.
+
+    L = CE(y, p) + weight sum_c ratio (mu_s - mu_t)^2 + (sd_s - sd_t)^2, over the map or each cell of a grid
+
+    After the authors' code; its weights change with the pair, so weight and ratio are ours.
+
+    Args:
+        at: the student's map. teacher_at: the teacher's, if it is called otherwise. weight: of the distance.
+        ratio: of the means. grid: cells per side, each with its own Gaussian.
+    """
+    student, teacher = Tap("student", at), Tap("teacher", teacher_at or at).detach()
+    by = partial(losses.gaussian_transport, ratio=ratio, grid=grid)
+    term = Term("gaussian", by, weight=weight, student=student.via("regressor"), teacher=teacher)
+    part = {"regressor": Part(ConvRegressor, like=(student, teacher))}
+    return single_stage(task(), term, trains=("student", "regressor"), parts=part)
