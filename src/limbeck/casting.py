@@ -11,6 +11,7 @@ from torch import nn
 
 from limbeck import methods, models
 from limbeck.data import Data
+from limbeck.data.parts import numbers
 from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.recipe import ModelSettings, Recipe
@@ -61,13 +62,20 @@ def rebuild_role(role: str, spec: Mapping[str, Any], classes: int, shape: tuple[
             "load student.safetensors into your own module, or name a factory as package.module:factory"
         )
     module = models.build(spec["model"], classes=classes, shape=shape, arguments=spec["arguments"])
-    return module, Adapter(prepare=Normalise(tuple(spec["mean"]), tuple(spec["std"])) if spec["mean"] else None)
+    columns = tuple(spec["columns"]) if spec.get("columns") else None
+    return module, Adapter(prepare=Normalise(tuple(spec["mean"]), tuple(spec["std"]), columns) if spec["mean"] else None)
 
 
 def preparation(settings: ModelSettings, data: Data) -> Normalise | None:
     mean = data.mean if settings.mean is None else settings.mean
     std = data.std if settings.std is None else settings.std
-    return Normalise(tuple(mean), tuple(std)) if mean or std else None
+    columns = None
+    if settings.columns is not None:
+        if len(data.shape) != 1:
+            raise UserError(f"columns {settings.columns!r}: {data.name} is no table, its inputs are {data.shape}; leave them out")
+        columns = tuple(numbers(settings.columns, "columns", data.shape[0]).tolist())
+        mean, std = mean or (0.0,) * data.shape[0], std or (1.0,) * data.shape[0]
+    return Normalise(tuple(mean), tuple(std), columns) if mean or std else None
 
 
 def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, Any]:
@@ -85,6 +93,7 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             "arguments": settings.arguments,
             "mean": list(normalise.mean_values) if normalise else [],
             "std": list(normalise.std_values) if normalise else [],
+            **({"columns": list(normalise.columns)} if normalise and normalise.columns else {}),
         }
     return facts
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from limbeck.errors import UserError
+from limbeck.data.parts import part_of
+from limbeck.errors import UserError, unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +72,11 @@ class Data:
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Partition:
-        """Return a partition by name, or say which there are."""
+        """Return a partition by name, or a part of one (`train[1/5]`, see `parts`), or say which there are."""
         if name not in self.partitions:
-            from limbeck.errors import unknown
-
+            part = part_of(self, name)
+            if part is not None:
+                return part
             raise unknown(f"partition of {self.name}", name, self.partitions)
         return self.partitions[name]
 

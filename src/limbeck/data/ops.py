@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.data.draws import Draw
+from limbeck.data.parts import numbers
 from limbeck.errors import UserError
 
 
@@ -142,6 +143,22 @@ class FeatureDropout(Op):
         dropped = draw.uniform("drop", images.shape[1]) < self.probability
         centre = draw.centre if draw.centre is not None else torch.zeros(())
         return torch.where(dropped, centre, images)
+
+
+@dataclass(frozen=True)
+class Columns(Op):
+    """Keeps the named columns of a table, `columns:0-5+8`; the others get their mean, which says nothing."""
+
+    kept: str = "0"
+    needs = "table"
+
+    def __str__(self) -> str:
+        return f"columns:{self.kept}"
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        centre = draw.centre if draw.centre is not None else torch.zeros(images.shape[1])
+        rows = numbers(self.kept, str(self), images.shape[1], between="+")
+        return torch.where(torch.isin(torch.arange(images.shape[1]), rows), images, centre)
 
 
 @dataclass(frozen=True)
