@@ -48,14 +48,15 @@ class Run:
     listen: Listener = lambda kind, facts: None
     notes: list[str] = field(default_factory=list)
     deployed: Deployed | None = None
+    cast: Cast | None = None  # everyone as they were left, once the run is done
 
     def go(self) -> dict[str, Any]:
         """Do the run, or what is left of it, and return its card."""
         method = self.method or method_of(self.recipe.method.model_dump())
-        data = self.data or self.load_data()
+        self.data = data = self.data or self.load_data()
         self.say_all(data.notes)
-        cast = self.make_cast(method, data)
-        brought = set(cast)
+        self.cast = cast = self.make_cast(method, data)
+        judged = "teacher" in cast  # one that the method makes itself comes later
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         self._write_settings(method)
@@ -65,7 +66,6 @@ class Run:
         baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
         phases["student"] = self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
-        judged = "teacher" in brought and "teacher" not in learners(method)  # not a teacher that the method makes itself
         entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
         facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))

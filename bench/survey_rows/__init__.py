@@ -1,0 +1,1 @@
+"""The rows of survey A by kind of data; each module has `ROWS`: row -> function of a seed."""

@@ -1,0 +1,40 @@
+"""Rows 2, 8 and 11: MNIST as in the papers; Fashion-MNIST in place of radar images."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.survey_rows.common import FASHION, MNIST, line, model, run
+
+
+def tree(seed: int) -> dict[str, Any]:
+    """Liu, Wang & Matwin 2018: a tree of depth 8 on a CNN's probabilities; baseline: the same depth on labels."""
+    made, card = run(
+        2, seed, method="soft_tree", data=MNIST, teacher=model("cnn", width=16, depth=2), student=model("tree", depth=8, min_leaf=5)
+    )
+    return line(made, card, words="the tree is fitted once", student_size=None, note="a tree's nodes are no parameters")
+
+
+def zero_shot(seed: int) -> dict[str, Any]:
+    """Nayak et al. 2019: 2,000 data impressions of a CNN teach a smaller one; the baseline has the labels of all data."""
+    made, card = run(
+        8,
+        seed,
+        method="zero_shot",
+        arguments={"size": 2000, "share": 2.0},
+        data=MNIST,
+        teacher=model("cnn", width=16, depth=2),
+        student=model("cnn", width=8),
+    )
+    return line(made, card, words="twice that for the impressions", note="the student sees no data, the baseline 4,500 labels")
+
+
+def ternary(seed: int) -> dict[str, Any]:
+    """Min et al. 2019: both have ternary weights; the baseline follows nobody (alpha = 0)."""
+    pair = {"data": FASHION, "teacher": model("cnn", width=16, depth=2), "student": model("cnn", width=8)}
+    made, card = run(11, seed, method="gradual", arguments={"scale": True}, baseline=False, **pair)
+    alone = {"scale": True, "alpha": 0.0}
+    _, other = run(11, seed, method="gradual", arguments=alone, baseline=False, tag="-alone", **pair)
+    return line(made, card, baseline=100 * other["models"]["student"]["accuracy"])
+
+
+ROWS: dict[int, Callable[[int], dict[str, Any]]] = {2: tree, 8: zero_shot, 11: ternary}

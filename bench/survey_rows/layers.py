@@ -1,0 +1,41 @@
+"""Rows 16, 17 and 20 to 22: a published ResNet-20 teaches by its layers, on CIFAR-10."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.survey_rows.common import CIFAR, line, model, resnet, run
+
+SMALL = model("resnet8", width=8)
+
+
+def flow(seed: int) -> dict[str, Any]:
+    """Yim et al. 2017: flow matrices first; channels of teacher and student must agree."""
+    made, card = run(16, seed, method="fsp", data=CIFAR, teacher=resnet(20), student=model("resnet8"))
+    return line(made, card, words="30 % of it on the flow")
+
+
+def stages(seed: int) -> dict[str, Any]:
+    """Gao et al. 2018: stage by stage, then the head."""
+    made, card = run(17, seed, method="stage_by_stage", data=CIFAR, teacher=resnet(20), student=SMALL)
+    return line(made, card, words="75 % of it on the stages")
+
+
+def boundaries(seed: int) -> dict[str, Any]:
+    """Heo et al. 2019: activation boundaries first, then labels."""
+    made, card = run(20, seed, method="activation_boundary", data=CIFAR, teacher=resnet(20), student=model("wrn_10_1"))
+    return line(made, card, words="30 % of it on the boundaries")
+
+
+def chosen_layers(seed: int) -> dict[str, Any]:
+    """Li et al. 2019: two pairs of layers in spaces of their own."""
+    made, card = run(21, seed, method="lsl", data=CIFAR, teacher=resnet(20), student=SMALL)
+    return line(made, card)
+
+
+def graph(seed: int) -> dict[str, Any]:
+    """Liu et al. 2019: instance relationship graphs."""
+    made, card = run(22, seed, method="irg", data=CIFAR, teacher=resnet(20), student=SMALL)
+    return line(made, card)
+
+
+ROWS: dict[int, Callable[[int], dict[str, Any]]] = {16: flow, 17: stages, 20: boundaries, 21: chosen_layers, 22: graph}
