@@ -9,7 +9,12 @@ from bench.survey_rows.common import FASHION, MNIST, line, model, run
 def tree(seed: int) -> dict[str, Any]:
     """Liu, Wang & Matwin 2018: a tree of depth 8 on a CNN's probabilities; baseline: the same depth on labels."""
     made, card = run(
-        2, seed, method="soft_tree", data=MNIST, teacher=model("cnn", width=16, depth=2), student=model("tree", depth=8, min_leaf=5)
+        2,
+        seed,
+        method="soft_tree",
+        data=MNIST,
+        teacher=model("cnn", width=16, depth=2),
+        student=model("tree", depth=8, min_leaf=5),
     )
     return line(made, card, words="the tree is fitted once", student_size=None, note="a tree's nodes are no parameters")
 

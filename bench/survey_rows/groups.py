@@ -32,7 +32,14 @@ def collaborative(seed: int) -> dict[str, Any]:
 def rocket(seed: int) -> dict[str, Any]:
     """Zhou et al. 2018: the booster is a copy of the upper layers, twice as wide."""
     small = model("wrn_10_1")
-    made, card = run(23, seed, method="rocket", data=CIFAR, student=small, arguments={"rest": ["layer2", "layer3", "bn1", "relu", "pool", "linear"]})
+    made, card = run(
+        23,
+        seed,
+        method="rocket",
+        data=CIFAR,
+        student=small,
+        arguments={"rest": ["layer2", "layer3", "bn1", "relu", "pool", "linear"]},
+    )
     booster, size = also(made, Tap("student", "layer1").via("booster")[-1])
     return line(made, card, teacher=booster, teacher_size=size, note="teacher: the booster")
 

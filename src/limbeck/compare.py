@@ -130,7 +130,7 @@ class Comparison:
         return made
 
     def _alone(self) -> str:
-        return "alone_tree" if self.recipe.student.model == "tree" else "alone"
+        return "alone_tree" if self.recipe.student.model in ("tree", "gp") else "alone"
 
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""

@@ -13,7 +13,7 @@ from limbeck.roles import Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled")
-KNOBS = ("temperatures",)  # arguments of a loss that say how it compares, not with what
+KNOBS = ("temperatures", "uncertainty")  # arguments of a loss that say how it compares, not with what
 _VALUES = (losses.logit_mse, losses.logit_regression, losses.irg_vertices)
 RAW = (*_VALUES, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
 

@@ -62,7 +62,7 @@ class Run:
         self._write_settings(method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
-            phases[role] = self._phase(role, alone(role=role), cast, data)
+            phases[role] = self._phase(role, _plain(cast[role], role), cast, data)
         baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
         phases["student"] = self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
@@ -193,7 +193,7 @@ class Run:
             module = copy.deepcopy(module)
         cast = Cast({"student": module}, {"student": adapter})
         self._lay_out(cast, data)
-        plain = alone() if any(True for _ in module.parameters()) else alone_tree()
+        plain = _plain(module)
         phases["baseline"] = self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)
 
@@ -256,6 +256,11 @@ class Run:
     @property
     def command(self) -> str:
         return f"limbeck distill --recipe {shlex.quote(str(self.folder / 'recipe.toml'))}"
+
+
+def _plain(module: nn.Module, role: str = "student") -> Method:
+    """How a role learns from the labels alone: by gradient, or fitted at once if it has nothing to move."""
+    return (alone if any(True for _ in module.parameters()) else alone_tree)(role=role)
 
 
 def _load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:

@@ -71,6 +71,7 @@ ROWS: dict[str, Row] = {
     ),  # fmt: skip
     "dist": Row(PAIR, SOFT),
     "dkd": Row(PAIR, SOFT),
+    "few_shot": Row({"teacher": ("gp", {"points": 64}), **STUDENT}, SOFT, arguments={"size": 6, "periods": 2, "moves": 2}),
     "ffl": Row(PEERS, ("other parts", "online", True, "n-n", False, "student")),
     "fitnets": Row(PAIR, DEEP),
     "fsp": Row(EQUAL, DEEP),

@@ -92,6 +92,7 @@ ROWS: dict[str, Row] = {
         lambda n: {"student": draw(n, CLASSES, seed=0), "probabilities": draw(n, CLASSES, seed=1).softmax(-1)},
         match=probabilities_match,
     ),
+    "fidelity_kl": Row(lambda n: LOGITS(n) | {"uncertainty": draw(n, seed=2).abs()}, {"typical": 0.3}),
     "cross_entropy": Row(lambda n: {"student": draw(n, CLASSES, seed=0), "labels": labels_for(n)}, {"label_smoothing": 0.1}),
     "probability_mse": Row(LOGITS),
     "logit_mse": Row(LOGITS),

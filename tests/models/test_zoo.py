@@ -38,7 +38,7 @@ def test_parameters_are_the_published_ones(name, classes, expected):
     assert count(models.build(name, classes=classes, shape=(3, 32, 32))) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if name != "tree"])  # a tree has no layers
+@pytest.mark.parametrize("name", [name for name in models.names() if name not in ("tree", "gp")])  # fitted: no layers
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (1, 28, 28)])
 def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
     net = models.build(name, classes=7, shape=shape).eval()
@@ -53,7 +53,7 @@ def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
     assert all(isinstance(net.get_submodule(f"layer{k}"), nn.Sequential) for k in (1, 2, 3))
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if name != "tree"])  # a tree has no layers
+@pytest.mark.parametrize("name", [name for name in models.names() if name not in ("tree", "gp")])  # fitted: no layers
 def test_no_relu_works_in_place(name):
     net = models.build(name, classes=2, shape=(3, 8, 8))
     assert not any(getattr(m, "inplace", False) for m in net.modules())

@@ -7,16 +7,19 @@ from limbeck.connectors.impressions import ImpressionBank, Impressions
 from limbeck.connectors.join import Connector, ConvRegressor, Linear, Projector
 from limbeck.connectors.judges import Judge, MapJudge
 from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory
+from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
 from limbeck.connectors.review import Review
 from limbeck.connectors.temperature import SampleTemperature, Temperature
 
 __all__ = [
     "AnswerMemory",
+    "Beside",
     "Branch",
     "ClassMeans",
     "Connector",
     "ContrastMemory",
     "ConvRegressor",
+    "Copy",
     "Ensemble",
     "Fusion",
     "Gate",
@@ -30,6 +33,7 @@ __all__ = [
     "Paraphraser",
     "PeerAttention",
     "Projector",
+    "PseudoInputs",
     "Review",
     "SampleTemperature",
     "StageHead",
@@ -37,5 +41,6 @@ __all__ = [
     "Temperature",
     "Translator",
     "TrunkGate",
+    "interpolate",
     "measure_weights",
 ]

@@ -44,6 +44,38 @@ def kl(
     return kl_of_logs(log_p, log_q)
 
 
+@loss(batchwise=True, source="Kimura et al. 2018, https://arxiv.org/abs/1802.03039")
+def fidelity_kl(
+    student: Float[Tensor, "*n classes"],
+    teacher: Float[Tensor, "*n classes"],
+    uncertainty: Float[Tensor, "*n"],
+    *,
+    highest: float = 1.0,
+    typical: float = 0.5,
+) -> Float[Tensor, "*n"]:
+    """`kl`, weighed down where the teacher is unsure: w KL(p‖q) with w = highest (typical / highest)^(σ / σ̄).
+
+    student, teacher: logits. uncertainty: σ ≥ 0 per sample; σ̄ is its mean over the batch, where the paper takes it
+    over all pseudo inputs. highest: the weight at σ = 0. typical: at σ = σ̄; 0 < typical ≤ highest. The paper writes
+    w = λ̂ exp(−log(λ̂/λ̄) σ/σ̄). Raises `UserError` on unequal shapes. Kimura et al. 2018, https://arxiv.org/abs/1802.03039.
+
+    >>> z = torch.tensor([[2.0, 0.0], [2.0, 0.0]])
+    >>> fidelity_kl(torch.tensor([[0.0, 1.0], [0.0, 1.0]]), z, torch.tensor([0.0, 2.0]))
+    tensor([0.8287, 0.2072])
+    """
+    if not 0 < typical <= highest:
+        raise UserError(f"fidelity_kl: give 0 < typical <= highest, got {typical} and {highest}")
+    log_q, log_p = log_pair("fidelity_kl", student, teacher, 1.0)
+    if uncertainty.shape != log_q.shape[:-1]:
+        raise UserError(
+            f"fidelity_kl: uncertainty {tuple(uncertainty.shape)} and samples {tuple(log_q.shape[:-1])} differ; "
+            "give one number per sample"
+        )
+    spread = upcast(uncertainty)
+    relative = spread / spread.mean().clamp_min(1e-30)
+    return highest * (typical / highest) ** relative * kl_of_logs(log_p, log_q)
+
+
 @loss(source=HINTON + "; code megvii-research/mdistiller KD.py")
 def soft_target(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 4.0

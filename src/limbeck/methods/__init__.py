@@ -15,6 +15,7 @@ from limbeck.methods.ctkd import ctkd, ctkd_instance
 from limbeck.methods.cwd import cwd
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
+from limbeck.methods.few_shot import few_shot
 from limbeck.methods.ffl import ffl
 from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp

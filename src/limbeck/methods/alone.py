@@ -1,7 +1,7 @@
 """No teacher: what every method is compared with."""
 
 from limbeck.methods._terms import task
-from limbeck.models.tree import fit_tree, whole_train
+from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Update, method, single_stage
 
 
@@ -17,10 +17,11 @@ def alone(role: str = "student") -> Method:
 
 @method(paper="Breiman et al. 1984, Classification and Regression Trees (the baseline of soft_tree)", year=0)
 def alone_tree(role: str = "student") -> Method:
-    """Fit a decision tree to the labels: CART, squared error of one-hot rows (the Gini criterion).
+    """Fit a role that has no gradient to the labels: a decision tree (CART, squared error of one-hot rows, the Gini
+    criterion), or a Gaussian process.
 
     Args:
         role: who is fitted.
     """
-    fit = Update((role,), (task(role),), source=whole_train, apply=fit_tree)
+    fit = Update((role,), (task(role),), source=whole_train, apply=fit_role)
     return Method((Stage("fit", (fit,), steps=1),), deploys=role)

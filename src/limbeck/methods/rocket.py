@@ -26,7 +26,8 @@ def rocket(
 
     Args:
         shared: the last shared layer. rest: all layers after it, in order. ratio: the booster's channels per student's.
-        weight: of the hint on logits; 0.03 is our reading of the code's gamma. block: False lets the hint reach the booster too.
+        weight: lambda, of the hint on logits: `--gamma 0.03` in the authors' commands; the paper's text was not at hand.
+        block: False lets the hint reach the booster too.
     """
     trunk, light = Tap("student", shared), Tap("student")
     booster = trunk.via("booster")[-1]

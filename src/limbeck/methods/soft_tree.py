@@ -3,7 +3,7 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.models.tree import fit_tree, whole_train
+from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Term, Update, method
 from limbeck.taps import Tap
 
@@ -24,5 +24,5 @@ def soft_tree(temperature: float = 1.0) -> Method:
     """
     by = partial(losses.probability_mse, temperature=temperature)
     match = Term("soft", by, student=Tap("student"), teacher=Tap("teacher").detach())
-    fit = Update(("student",), (match,), source=whole_train, apply=partial(fit_tree, temperature=temperature))
+    fit = Update(("student",), (match,), source=whole_train, apply=partial(fit_role, temperature=temperature))
     return Method((Stage("fit", (fit,), steps=1),))

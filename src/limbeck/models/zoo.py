@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.models.gp import GaussianProcess
 from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
 from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
 from limbeck.models.small import CNN, MLP
@@ -20,6 +21,7 @@ Factory = Callable[..., nn.Module]
 
 ZOO: Mapping[str, Factory] = {
     "cnn": CNN,
+    "gp": GaussianProcess,
     "mlp": MLP,
     "mobilenetv2": MobileNetV2,
     "resnet8": partial(cifar_resnet, depth=8),

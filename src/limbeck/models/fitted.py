@@ -1,0 +1,50 @@
+"""Roles that learn by `fit`, not by gradient: fitted once, to labels or to another role's probabilities."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError
+from limbeck.roles import Cast
+from limbeck.taps import Scene
+
+
+class Fitted(nn.Module):
+    """A model from inputs (n, ...) to log-probabilities (n, C) that is fitted to targets (n, C) of `classes` classes."""
+
+    classes: int
+
+    @abstractmethod
+    def fit(self, inputs: Tensor, targets: Tensor) -> None:
+        """Learn class probabilities (n, C); one-hot rows are labels."""
+
+
+def whole_train(cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> Mapping[str, Any]:
+    """All training samples, unaugmented, as one batch."""
+    return draw(("train",), whole=True)
+
+
+def fit_role(
+    cast: Cast,
+    trains: tuple[str, ...],
+    batch: Mapping[str, Any],
+    scene: Scene,
+    terms: Sequence[tuple[Any, float]],
+    *,
+    temperature: float = 1.0,
+) -> None:
+    """Fit a role to what its term compares it with: the teacher's probabilities, or the labels."""
+    role = cast.find(trains[0])
+    if not isinstance(role, Fitted):
+        raise UserError(f"role {trains[0]!r} is fitted, not trained, but is a {type(role).__name__}; give model 'tree' or 'gp'")
+    (term, _), *_ = terms
+    if "labels" in term.inputs:
+        targets = torch.nn.functional.one_hot(scene(term.inputs["labels"]), role.classes).float()
+    else:
+        targets = (scene(term.inputs["teacher"]) / temperature).softmax(-1)
+    inputs = batch["inputs"]
+    prepare = cast.adapter_of(trains[0]).prepare
+    role.fit(inputs if prepare is None else prepare(inputs), targets)
