@@ -12,7 +12,7 @@ from limbeck.data import Batches, Data, load
 from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
-from limbeck.evaluate import near_chance, predict, summary
+from limbeck.evaluate import predict, summary
 from limbeck.recipe import DataSettings, ModelSettings, make
 from limbeck.recipe import load as load_recipe
 from limbeck.roles import Cast
@@ -37,13 +37,16 @@ def evaluate(
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
     entry = load_student(run)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
-    seen = predict(entry.eval(), Batches(chosen[part], chosen, size=250, seed=0).ordered())
-    if seen.logits.shape[1] != len(chosen.classes):
-        raise UserError(f"the model answers with {seen.logits.shape[1]} classes, but {chosen.name} has {len(chosen.classes)}")
+    size = min(250, chosen.task.at_once(chosen.shape))
+    seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
-    facts = {"data": chosen.name, "part": part, "parameters": entry.parameter_count(example), **summary(seen, chosen.classes)}
-    correct = int((seen.logits.argmax(1) == seen.labels).sum())
-    if near_chance(correct, len(seen.labels), len(chosen.classes)):
+    facts = {
+        "data": chosen.name,
+        "part": part,
+        "parameters": entry.parameter_count(example),
+        **summary(seen, chosen.classes, task=chosen.task),
+    }
+    if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
     _print(facts, as_json)
 
@@ -54,14 +57,16 @@ def export(run: Path, out: Path | None) -> None:
     chosen = load_data(run, None, None)
     path = out or run / "student.onnx"
     part = chosen.judged
-    batch = next(Batches(part, chosen, size=512, seed=0).ordered())
+    size = chosen.task.at_once(chosen.shape)
+    batch = next(Batches(part, chosen, size=2 * size, seed=0).ordered())
     export_onnx(
         student,
         batch["inputs"][:2],
         path,
         metadata={"classes": info["classes"], "shape": info["shape"], "inputs": info["inputs"]},
     )
-    _print({"file": str(path), **compare_onnx(student, path, batch["inputs"], batch["labels"])}, as_json=False)
+    compared = compare_onnx(student, path, batch["inputs"], batch["labels"], batch=size, task=chosen.task)
+    _print({"file": str(path), **compared}, as_json=False)
 
 
 def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
@@ -71,7 +76,9 @@ def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
     else:
         settings = DataSettings.model_validate({})
     settings = settings.model_copy(update={"name": name, "path": path} if name is not None else {"path": path} if path else {})
-    keep = settings.model_dump(include={"path", "validation", "labelled", "limit", "split_seed", "download"})
+    keep = settings.model_dump(
+        include={"path", "validation", "labelled", "limit", "split_seed", "size", "tile", "void", "download"}
+    )
     return load(settings.name, **keep)
 
 

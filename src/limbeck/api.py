@@ -49,7 +49,7 @@ def distill(
 
     Args:
         teacher: a trained module, or None for methods without one. It is frozen, never changed.
-        student: any module from inputs to logits (n, C).
+        student: any module from inputs to logits (n, C), or (n, C, h, w) where the data has masks.
         train: `limbeck.data.Data`, or a Dataset of (input, label), or a pair of tensors (inputs, labels).
         validation: share of train to hold out, or a Dataset. test: a Dataset; without it the held-out part is reported.
         method: a value such as `limbeck.methods.kd(temperature=4)`, which is also the default.

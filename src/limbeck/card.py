@@ -15,7 +15,7 @@ from limbeck.deploy.student import Deployed, save_student
 from limbeck.describe import taxonomy, text
 from limbeck.engine import Trained
 from limbeck.errors import UserError
-from limbeck.evaluate import Predictions, near_chance, predict, summary
+from limbeck.evaluate import Predictions, predict, summary
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.files import atomic_write
 from limbeck.plan import Method
@@ -46,6 +46,7 @@ def finish(
             "text": text(method),
         },
         "svg": "method.svg",
+        "task": {"name": data.task.name, "metric": data.task.metric, "share": data.task.share},
         "data": data.describe(),
         "seed": run.recipe.seed,
         "alpha": run.recipe.alpha,
@@ -67,8 +68,8 @@ def finish(
 
 def _test(data: Data, entries: Mapping[str, Deployed]) -> dict[str, Predictions]:
     part = data.judged
-    batches = Batches(part, data, size=256, seed=0)
-    return {who: predict(entry, batches.ordered()) for who, entry in entries.items()}
+    batches = Batches(part, data, size=data.task.at_once(data.shape), seed=0)
+    return {who: predict(entry, batches.ordered(), data.task) for who, entry in entries.items()}
 
 
 def _entry(
@@ -86,7 +87,7 @@ def _entry(
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
     return {
         "model": settings.model,
-        **summary(seen[who], data.classes, teacher=seen.get("teacher")),
+        **summary(seen[who], data.classes, teacher=seen.get("teacher"), task=data.task),
         "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
         "bytes": sum(t.numel() * t.element_size() for t in tensors),
         "latency_ms": module_latency(entry, one, threads=1),
@@ -113,8 +114,7 @@ def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, Any]:
 def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> None:
     if "teacher" not in seen:
         return
-    logits, labels = seen["teacher"].logits, seen["teacher"].labels
-    if near_chance(int((logits.argmax(1) == labels).sum()), len(labels), len(data.classes)):
+    if data.task.near_chance(seen["teacher"], len(data.classes)):
         run.say_all(
             [
                 "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order "
@@ -134,6 +134,7 @@ def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]
         "classes": list(data.classes),
         "shape": list(data.shape),
         "kind": data.kind,
+        "task": data.task.name,
         "inputs": "images as float32 on 0..1, channels first; normalisation is inside"
         if data.kind == "image"
         else "as in the data",
@@ -148,8 +149,9 @@ def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str
             student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command}
         )
         part = data.judged
-        few = next(Batches(part, data, size=512, seed=0).ordered())
-        compared = compare_onnx(student, path, few["inputs"], few["labels"])
+        size = data.task.at_once(data.shape)
+        few = next(Batches(part, data, size=2 * size, seed=0).ordered())
+        compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
         return {"onnx": {**compared, "file": path.name, "latency_ms": onnx_latency(path, example[:1], threads=1)}}
     except UserError as error:
         run.say_all([str(error)])
@@ -157,13 +159,9 @@ def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str
 
 
 def _write_predictions(run: "Run", data: Data, seen: Mapping[str, Predictions]) -> None:
-    first = seen["student"]
-    tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
-    part = data.judged
-    if isinstance(part.inputs, Tensor) and part.inputs.dtype == torch.uint8 and part.inputs.dim() == 4:
-        other = seen.get("teacher", first).logits.softmax(1)
-        apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:24].sort().values
-        tensors |= {"samples": part.inputs[apart].contiguous(), "samples_index": apart}
+    inputs = data.judged.inputs
+    pictures = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and inputs.dim() == 4
+    tensors = data.task.record(seen, inputs if pictures else None)  # type: ignore[arg-type]
     with atomic_write(run.folder / "predictions.safetensors") as file:
         file.write(serialise(tensors))
 

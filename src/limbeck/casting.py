@@ -13,6 +13,7 @@ from limbeck import methods, models
 from limbeck.data import Data
 from limbeck.data.parts import numbers
 from limbeck.errors import UserError
+from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
 from limbeck.recipe import ModelSettings, Recipe
 from limbeck.roles import Adapter, Cast, Normalise, Promote, role_of
@@ -51,10 +52,12 @@ def build_role(role: str, settings: ModelSettings, data: Data, seed: int) -> tup
         module = make()
     if settings.weights is not None:
         models.load_weights(module, Path(settings.weights), who=role)
-    return module, Adapter(prepare=preparation(settings, data), factory=make)
+    return module, Adapter(prepare=preparation(settings, data), logits=data.task.finder(classes, shape), factory=make)
 
 
-def rebuild_role(role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...]) -> tuple[nn.Module, Adapter]:
+def rebuild_role(
+    role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...], task: Task = CLASSIFY
+) -> tuple[nn.Module, Adapter]:
     """A role from what `student.json` says of it; weights are loaded later."""
     if spec["model"].startswith("python object"):
         raise UserError(
@@ -63,7 +66,8 @@ def rebuild_role(role: str, spec: Mapping[str, Any], classes: int, shape: tuple[
         )
     module = models.build(spec["model"], classes=classes, shape=shape, arguments=spec["arguments"])
     columns = tuple(spec["columns"]) if spec.get("columns") else None
-    return module, Adapter(prepare=Normalise(tuple(spec["mean"]), tuple(spec["std"]), columns) if spec["mean"] else None)
+    prepare = Normalise(tuple(spec["mean"]), tuple(spec["std"]), columns) if spec["mean"] else None
+    return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
 
 def preparation(settings: ModelSettings, data: Data) -> Normalise | None:
@@ -98,20 +102,16 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
     return facts
 
 
-def check_classes(cast: Cast, role: str, inputs: Any, data: Data) -> None:
-    """One forward: the role must answer with as many classes as the data has."""
+def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data) -> None:
+    """One forward: the role must answer as the data's task wants, with as many classes as the data has."""
     with torch.no_grad():
         was = cast[role].training
         cast[role].eval()
         try:
-            logits = cast.adapter_of(role).find_logits(cast.feed(role, inputs), role)
+            logits = cast.adapter_of(role).find_logits(cast.feed(role, batch["inputs"]), role)
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None
         finally:
             cast[role].train(was)
-    if logits.dim() < 2 or logits.shape[1] != len(data.classes):
-        raise UserError(
-            f"role {role!r} answers with shape {tuple(logits.shape)}, but {data.name} has {len(data.classes)} classes; "
-            "teacher and student need as many outputs as there are classes"
-        )
+    data.task.check_answer(role, logits, batch["labels"], data.name, len(data.classes))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck import losses
+from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update, weight_text
 from limbeck.roles import Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
@@ -261,7 +262,9 @@ def row(method: Method) -> dict[str, str]:
     found = list(lessons(method))
     knowledge = dict.fromkeys(f"{_kind(leaf)} @ {_place(leaf)}" for lesson in found for leaf in lesson.mentors)
     transfer = dict.fromkeys(
-        call_text(lesson.term.by).split("[")[0] + (" (masked)" if lesson.term.mask is not None else "") for lesson in found
+        call_text(lesson.term.by).split("[")[0]
+        + (" (masked)" if lesson.term.mask not in (None, Field("labels").via(known)) else "")
+        for lesson in found
     )
     place = taxonomy(method)
     return {

@@ -41,6 +41,7 @@ def leaderboard(
         "alpha": recipe.alpha,
         "seeds": list(seeds),
         "budget": recipe.train.model_dump(),
+        "task": next((card.get("task") for card in cards), None),
         "data": next((card.get("data") for card in cards), None),
         "teacher": next((card["models"]["teacher"] for card in cards if "teacher" in card["models"]), None),
         "hyperparameters": "as given or the method's defaults; none was chosen by its result here",
@@ -57,7 +58,7 @@ def _sorted_out(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> t
         if "error" in result:
             failed[name].append(f"seed {seed}: {result['error']}")
         elif not isfinite(_accuracy(result["card"])):
-            failed[name].append(f"seed {seed}: the accuracy is {_accuracy(result['card'])}")
+            failed[name].append(f"seed {seed}: the {_metric(result['card'])} is {_accuracy(result['card'])}")
         else:
             by[name][seed] = result["card"]
     return by, failed
@@ -66,6 +67,10 @@ def _sorted_out(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> t
 def _accuracy(card: Mapping[str, Any]) -> float:
     value = card["models"]["student"]["accuracy"]
     return float("nan") if value is None else 100 * float(value)
+
+
+def _metric(card: Mapping[str, Any]) -> str:
+    return str((card.get("task") or {}).get("metric") or "accuracy")
 
 
 def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:

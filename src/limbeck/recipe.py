@@ -25,6 +25,9 @@ class DataSettings(_Settings):
     augment: str = Field("", description="view of each sample: crop,flip,cutout:8,mixup:0.2,randaugment,...")
     views: int | None = Field(None, ge=1, description="different views of a sample that repeat; default: a new one per epoch")
     split_seed: int = Field(0, ge=0, description="seed of the splits, the same for all seeds of a run")
+    size: tuple[int, int] | None = Field(None, description="height and width that images of a folder are scaled to")
+    tile: int | None = Field(None, ge=8, description="side of the squares that images with masks are cut into")
+    void: int | None = Field(None, ge=0, description="the value of masks that is not counted, besides 255")
     download: bool = Field(True, description="fetch published data that is not on disk")
     workers: int = Field(0, ge=0, description="processes that read a streamed data set")
 

@@ -4,7 +4,7 @@ import json
 import platform
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import limbeck
-from limbeck import engine, models
-from limbeck.casting import build_role, check_classes, learners, method_of, rebuild_facts, settings_for
+from limbeck import engine, methods, models
+from limbeck.casting import build_role, check_answer, learners, method_of, rebuild_facts, settings_for
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
@@ -22,7 +22,6 @@ from limbeck.engine.planner import Plan, plan
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, cannot_write
 from limbeck.knowledge import Store
-from limbeck.methods import alone, alone_tree
 from limbeck.plan import Method
 from limbeck.recipe import Recipe, dump
 from limbeck.roles import Adapter, Cast
@@ -62,7 +61,7 @@ class Run:
         self._write_settings(method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
-            phases[role] = self._phase(role, _plain(cast[role], role), cast, data)
+            phases[role] = self._phase(role, _plain(cast[role], data, role), cast, data)
         baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
         phases["student"] = self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
@@ -84,6 +83,9 @@ class Run:
             labelled=d.labelled,
             limit=d.limit,
             split_seed=d.split_seed,
+            size=d.size,
+            tile=d.tile,
+            void=d.void,
             download=d.download,
             on_progress=lambda *facts: self.listen("download", {"facts": facts}),
         )
@@ -96,10 +98,10 @@ class Run:
         for role in names:
             module, adapter = self._role(role, method, data)
             cast.add(role, module, adapter)
-        inputs = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
+        batch = next(Batches(data["train"], data, size=2, seed=0).ordered())
         self._lay_out(cast, data)
         for role in cast:
-            check_classes(cast, role, inputs, data)
+            check_answer(cast, role, batch, data)
         return cast
 
     def _lay_out(self, cast: Cast, data: Data) -> None:
@@ -109,7 +111,10 @@ class Run:
 
     def _role(self, role: str, method: Method, data: Data) -> tuple[nn.Module, Adapter]:
         if role in self.given:
-            return self.given[role], self.adapters.get(role, Adapter())
+            found = self.adapters.get(role, Adapter())
+            if found.logits is None:
+                found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
+            return self.given[role], found
         return build_role(role, settings_for(role, method, self.recipe), data, self.recipe.seed)
 
     @property
@@ -193,23 +198,23 @@ class Run:
             module = copy.deepcopy(module)
         cast = Cast({"student": module}, {"student": adapter})
         self._lay_out(cast, data)
-        plain = _plain(module)
+        plain = _plain(module, data)
         phases["baseline"] = self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)
 
     def _validator(self, method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:
         if "validation" not in data.partitions:
             return None
-        from limbeck.evaluate import accuracy, predict
+        from limbeck.evaluate import predict
 
-        batches = list(Batches(data["validation"], data, size=256, seed=0).ordered())
+        batches = list(Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0).ordered())
 
         def validate(cast: Cast) -> Mapping[str, float]:
             if not all(name in cast for name in used(method.deployed)):
                 return {}
             device = next(iter(cast.state_dict().values())).device
-            seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches)
-            return {"accuracy": accuracy(seen.logits, seen.labels)}
+            seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches, data.task)
+            return {"accuracy": data.task.score(seen)}
 
         return validate
 
@@ -258,9 +263,10 @@ class Run:
         return f"limbeck distill --recipe {shlex.quote(str(self.folder / 'recipe.toml'))}"
 
 
-def _plain(module: nn.Module, role: str = "student") -> Method:
+def _plain(module: nn.Module, data: Data, role: str = "student") -> Method:
     """How a role learns from the labels alone: by gradient, or fitted at once if it has nothing to move."""
-    return (alone if any(True for _ in module.parameters()) else alone_tree)(role=role)
+    moves = any(True for _ in module.parameters())
+    return methods.find(data.task.alone)(role=role) if moves else methods.alone_tree(role=role)
 
 
 def _load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:

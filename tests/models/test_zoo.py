@@ -29,6 +29,10 @@ COUNTS = [
 ]
 
 
+DENSE = ["fcn", "fcn_mobile", "unet"]
+CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE)]  # fitted: no layers
+
+
 def count(module):
     return sum(p.numel() for p in module.parameters())
 
@@ -38,7 +42,7 @@ def test_parameters_are_the_published_ones(name, classes, expected):
     assert count(models.build(name, classes=classes, shape=(3, 32, 32))) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if name not in ("tree", "gp")])  # fitted: no layers
+@pytest.mark.parametrize("name", CLASSIFIERS)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (1, 28, 28)])
 def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
     net = models.build(name, classes=7, shape=shape).eval()
@@ -57,6 +61,30 @@ def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
 def test_no_relu_works_in_place(name):
     net = models.build(name, classes=2, shape=(3, 8, 8))
     assert not any(getattr(m, "inplace", False) for m in net.modules())
+
+
+@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 17, 29)])
+def test_dense_networks_answer_for_every_pixel_of_any_size(name, shape):
+    net = models.build(name, classes=5, shape=shape).eval()
+    assert net(torch.rand(2, *shape)).shape == (2, 5, *shape[1:])
+    assert all(isinstance(net.get_submodule(f"layer{k}"), nn.Sequential) for k in (1, 2, 3))
+
+
+@pytest.mark.parametrize(("stride", "side"), [(4, 16), (8, 8), (16, 4)])
+def test_the_stride_of_an_fcn_is_the_distance_of_its_answers(stride, side):
+    for name in ("fcn", "fcn_mobile"):
+        net, seen = models.build(name, classes=3, shape=(3, 64, 64), arguments={"stride": stride}).eval(), []
+        net.head.register_forward_hook(lambda m, i, o, seen=seen: seen.append(o.shape))
+        net(torch.rand(1, 3, 64, 64))
+        assert seen == [(1, 3, side, side)]
+
+
+def test_a_unet_by_hand():
+    """Two 3 x 3 convolutions without bias and two normalisations per stage, 1 + 2 + 4 down and 2 + 1 up, width 2."""
+    stages = [(1, 2), (2, 4), (4, 8), (12, 4), (6, 2)]
+    expected = sum(9 * i * o + 9 * o * o + 4 * o for i, o in stages) + 2 * 2 + 2
+    assert count(models.build("unet", classes=2, shape=(1, 16, 16), arguments={"width": 2})) == expected
 
 
 def test_resnet_keys_are_the_usual_ones():
@@ -97,6 +125,8 @@ def test_any_wide_network_is_parsed_and_mlp_takes_any_shape():
         ("cnn", (1, 8, 8), {"widht": 3}, "did you mean 'width'"),
         ("cnn", (1, 8, 8), {"width": "big"}, "must be a number"),
         ("cnn", (1, 8, 8), {"width": 0}, "at least 1"),
+        ("fcn", (3, 32, 32), {"stride": 5}, "4, 8 or 16"),
+        ("unet", (3, 16, 16), {"depth": 5}, "depth 2 to 6 and fit"),
         ("wrn_17_2", (3, 32, 32), {}, r"6 n \+ 4"),
         ("shufflenetv2", (3, 32, 32), {"size": 3}, "size"),
         ("resnet20", (), {}, "positive sizes"),

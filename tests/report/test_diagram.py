@@ -70,7 +70,7 @@ def test_stopped_gradients_are_dashed():
 
 def test_averages_views_and_partitions_are_named():
     shown = " ".join(words(CATALOGUE["mean_teacher"]()))
-    for expected in ("average of student", "teacher on second", "and unlabelled", "mask", "rises to 10", "moving average"):
+    for expected in ("average of student", "teacher on second", "and unlabelled", "rises to 10", "moving average"):
         assert expected in shown
 
 

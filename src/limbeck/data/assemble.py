@@ -9,6 +9,7 @@ from torch import Tensor
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
+from limbeck.evaluate.tasks import CLASSIFY, Task
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Raw:
         test_share: of all samples to hold out where the source has no test part; 0 for none.
         test_seed: seed of that split where it shall not follow the user's.
         notes: sentences.
+        task: what is to be answered about a sample.
     """
 
     parts: dict[str, tuple[Tensor, Tensor]]
@@ -33,6 +35,7 @@ class Raw:
     test_share: float = 0.2
     test_seed: int | None = None
     notes: list[str] = field(default_factory=list)
+    task: Task = CLASSIFY
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -42,24 +45,24 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
     if "test" not in parts and raw.test_share:
         seed = split_seed if raw.test_seed is None else raw.test_seed
         count = size_of(raw.test_share, len(parts["train"]), "test")
-        parts["train"], parts["test"] = _split(parts["train"], count, "test", seed)
+        parts["train"], parts["test"] = _split(parts["train"], count, "test", seed, raw.task)
         notes.append(f"no test part at the source: {count} samples were held out, stratified, split seed {seed}")
     if limit is not None:
         _positive("limit", limit)
     if limit is not None and limit < len(parts["train"]):
         notes.append(f"limited to {limit} of {len(parts['train'])} training samples, stratified")
-        parts["train"] = _split(parts["train"], limit, "limit", split_seed)[1]
+        parts["train"] = _split(parts["train"], limit, "limit", split_seed, raw.task)[1]
     if validation and "validation" not in parts:
         count = size_of(validation, len(parts["train"]), "validation")
-        parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed)
+        parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed, raw.task)
     mean, std = raw.mean, raw.std
     if not mean and isinstance(parts["train"].inputs, Tensor):
         mean, std = statistics(parts["train"].inputs, raw.kind)
     if labelled is not None:
-        parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed)
+        parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)
     ordered: dict[str, Partition] = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
     shape = tuple(raw.parts["train"][0].shape[1:])
-    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed)
+    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, raw.task)
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
@@ -72,7 +75,7 @@ def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
         if part not in raw.parts:
             continue
         inputs, labels = raw.parts[part]
-        checked(f"{name} {part}", inputs, labels, len(raw.classes))
+        checked(f"{name} {part}", inputs, labels, len(raw.classes), raw.task)
         if inputs.shape[1:] != shape:
             raise UserError(
                 f"{name}: {part} inputs are {tuple(inputs.shape[1:])} but train inputs {tuple(shape)}; make them equal"
@@ -82,22 +85,23 @@ def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     return parts
 
 
-def _split(part: Partition, count: int, name: str, seed: int) -> tuple[Partition, Partition]:
+def _split(part: Partition, count: int, name: str, seed: int, task: Task) -> tuple[Partition, Partition]:
     if part.labels is None:
         raise AssertionError("only labelled partitions are split")
-    drawn, rest = stratified(part.labels, count, seed, name)
+    drawn, rest = stratified(task.strata(part.labels), count, seed, name)
     return part.select(rest), part.select(drawn, name if name != "limit" else part.name)
 
 
-def _hide(part: Partition, labelled: int, seed: int) -> tuple[Partition, Partition]:
+def _hide(part: Partition, labelled: int, seed: int, task: Task) -> tuple[Partition, Partition]:
     _positive("labelled", labelled)
-    present = len(torch.unique(part.labels)) if part.labels is not None else 0
+    assert part.labels is not None
+    groups = task.strata(part.labels)
+    present = len(torch.unique(groups))
     if not present <= labelled < len(part):
         raise UserError(
             f"labelled must be between {present} (one for each class) and {len(part) - 1} (some stay unlabelled), got {labelled}"
         )
-    assert part.labels is not None
-    shown, hidden = stratified(part.labels, labelled, seed, "labelled")
+    shown, hidden = stratified(groups, labelled, seed, "labelled")
     return part.select(shown), part.select(hidden, "unlabelled", labelled=False)
 
 

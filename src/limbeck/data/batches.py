@@ -24,8 +24,9 @@ class Batches:
     """The batches of a partition, each a dictionary.
 
     Keys: every view by its name ("inputs" always), float32, images on the scale 0 .. 1 and not normalised;
-    "labels" (n,) int64, -100 where unknown, or (n, C) probabilities where the view "inputs" blends samples
-    (another view that blends has its own under NAME_labels); "index" (n,) int64 sample numbers; "view" int, the
+    "labels" (n, ...) as the task has them, int64 with -100 where unknown, or (n, C) probabilities where the view
+    "inputs" blends samples (another view that blends samples, or moves the pixels that labels belong to, has its
+    own under NAME_labels); "index" (n,) int64 sample numbers; "view" int, the
     view number: the epoch, or the epoch modulo `cycle`; -1 where nothing is augmented.
 
     Args:
@@ -62,7 +63,7 @@ class Batches:
         for name, view in self.views.items():
             if name in ("labels", "index", "view", "labelled") or name.endswith("_labels"):
                 raise UserError(f"view {name!r} has the name of another batch entry; call it something else")
-            view.check(data.shape, data.kind)
+            view.check(data.shape, data.kind, located=data.task.located)
         if size < 1 or (cycle is not None and cycle < 1) or workers < 0:
             raise UserError(f"batches need size >= 1, cycle >= 1 and workers >= 0, got {size}, {cycle} and {workers}")
         if not len(partition):
@@ -146,11 +147,16 @@ class Batches:
             if view.mixes and self.partition.labels is not None:
                 mixed = view.blend(labels, draw, self.partition.labels, len(self.data.classes))
                 batch["labels" if name == "inputs" else f"{name}_labels"] = mixed
+            elif view.ops and self.data.task.located:
+                batch["labels" if name == "inputs" else f"{name}_labels"] = view.move(labels, draw)
         return batch
 
     def _labels(self, rows: Tensor) -> Tensor:
         labels = self.partition.labels
-        return labels[rows] if labels is not None else torch.full((len(rows),), -100)
+        if labels is not None:
+            return labels[rows] if labels.is_floating_point() else labels[rows].long()
+        like = self.data["train"].labels
+        return torch.full((len(rows), *(() if like is None else like.shape[1:])), -100)
 
     def _fetch(self, rows: Tensor) -> Any:
         return gather(self.partition, rows)
@@ -194,8 +200,8 @@ class Mixture:
                 out[name] = torch.cat([torch.full((len(b["index"]),), b["view"]) for b in batches])
             elif name == "labels" or name.endswith("_labels"):
                 given: list[Tensor] = [b[name] if name in b else b["labels"] for b in batches]
-                soft = any(y.dim() == 2 for y in given)
-                out[name] = torch.cat([probabilities(y, classes) if soft and y.dim() == 1 else y for y in given])
+                soft = any(y.is_floating_point() for y in given)
+                out[name] = torch.cat([probabilities(y, classes) if soft and not y.is_floating_point() else y for y in given])
             else:
                 out[name] = together([row for b in batches for row in _split(b[name])])
         known = [

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
+from limbeck.evaluate.tasks import CLASSIFY, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,8 @@ class Partition:
     Attributes:
         name: train, validation, test or unlabelled, or a name of your own.
         inputs: (n, ...) uint8 or float32, unchanged; or a map-style Dataset yielding (input, label).
-        labels: (n,) int64 in 0 .. C - 1, or None where they are unknown.
+        labels: as the task has them: (n,) int64 in 0 .. C - 1 of a classification, (n, h, w) with -100 for pixels that
+            are not counted of a segmentation; None where they are unknown.
         index: (n,) int64 sample numbers, unique within the `Data`: the key of views and of stored answers.
     """
 
@@ -58,6 +60,7 @@ class Data:
         partitions: train always; validation, test, unlabelled where there are such.
         notes: what a reader of results should know, a sentence each.
         split_seed: what the random part of the splits was made from.
+        task: what is to be answered about a sample, and how answers are scored.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Data:
     partitions: Mapping[str, Partition]
     notes: tuple[str, ...] = ()
     split_seed: int = 0
+    task: Task = CLASSIFY
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Partition:
@@ -105,12 +109,12 @@ class Data:
         """Return what a run records of its data, ready for JSON."""
         parts = {}
         for name, part in self.partitions.items():
-            labels = part.labels
-            counts = None if labels is None else torch.bincount(labels, minlength=len(self.classes)).tolist()
+            counts = None if part.labels is None else self.task.per_class(part.labels, len(self.classes))
             parts[name] = {"samples": len(part), "per_class": counts}
         return {
             "name": self.name,
             "kind": self.kind,
+            "task": self.task.name,
             "classes": list(self.classes),
             "shape": list(self.shape),
             "mean": list(self.mean),
@@ -131,7 +135,7 @@ def _content(part: Partition) -> list[Tensor]:
     return [part.index, first, *([] if part.labels is None else [part.labels])]
 
 
-def checked(who: str, inputs: Tensor, labels: Tensor | None, classes: int) -> None:
+def checked(who: str, inputs: Tensor, labels: Tensor | None, classes: int, task: Task = CLASSIFY) -> None:
     """Refuse what no model can be trained on.
 
     Raises:
@@ -140,25 +144,12 @@ def checked(who: str, inputs: Tensor, labels: Tensor | None, classes: int) -> No
     if len(inputs) == 0 or inputs[0].numel() == 0:
         raise UserError(f"{who} is empty: expected at least one sample with at least one value, got {tuple(inputs.shape)}")
     if labels is not None:
-        check_labels(who, labels, len(inputs), classes)
+        task.check_labels(who, labels, inputs, classes)
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         row = int((~torch.isfinite(inputs.flatten(1))).any(1).nonzero()[0])
         count = int((~torch.isfinite(inputs)).sum())
         raise UserError(
             f"{who} has inputs that are not finite: {count} values, the first in sample {row}; remove or replace them"
-        )
-
-
-def check_labels(who: str, labels: Tensor, count: int, classes: int) -> None:
-    """Refuse labels that do not go with `count` samples of `classes` classes."""
-    if labels.shape != (count,):
-        raise UserError(f"{who} has {count} inputs but labels of shape {tuple(labels.shape)}; give one label for each")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        wrong = low if low < 0 else high
-        raise UserError(
-            f"{who} has labels out of range: expected 0 to {classes - 1} for {classes} classes, got {wrong}; "
-            "number the classes from 0, or name all of them"
         )
 
 

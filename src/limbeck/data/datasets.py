@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import find, folder, npz, published, table
+from limbeck.data import find, folder, masks, npz, published, table
 from limbeck.data.assemble import Raw, assemble
-from limbeck.data.core import Data, Partition, check_labels, checked
+from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError, unknown
+from limbeck.evaluate.tasks import CLASSIFY, Segment, Task
 
 _AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}
 
@@ -33,6 +34,9 @@ def load(
     labelled: int | None = None,
     limit: int | None = None,
     split_seed: int = 0,
+    size: Sequence[int] | None = None,
+    tile: int | None = None,
+    void: int | None = None,
     download: bool = True,
     on_progress: find.OnProgress | None = None,
 ) -> Data:
@@ -48,6 +52,9 @@ def load(
         labelled: how many training samples keep their labels (stratified); the others become "unlabelled".
         limit: use at most so many training samples (with validation), stratified; the test part stays whole.
         split_seed: what the random splits depend on.
+        size: (height, width) that the images of folders are scaled to; None for as they are, or `folder`'s own choice.
+        tile: side of the squares that images with masks are cut into, after the splits; None for whole images.
+        void: the value of masks that is not counted, besides 255.
         download: False forbids the network.
         on_progress: called with (file name, bytes so far, bytes in all or None) while downloading.
 
@@ -58,11 +65,15 @@ def load(
     {'train': 1132, 'validation': 126, 'test': 539}
     """
     place = Path(path).expanduser() if path is not None else None
-    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress)
-    return assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
+    layout = masks.Layout(None if size is None else (int(size[0]), int(size[1])), void)
+    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout)
+    data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
+    return data if tile is None else masks.tiled(data, tile)
 
 
-def _read(name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None) -> tuple[Raw, str]:
+def _read(
+    name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None, layout: masks.Layout
+) -> tuple[Raw, str]:
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
         return published.read(name, place, cache, download, on_progress), name
@@ -70,20 +81,29 @@ def _read(name: str, place: Path | None, cache: Path, download: bool, on_progres
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
             raise UserError(f"data {name!r} needs a path, and {where}; give the path of the file or folder")
-        return _AT_A_PATH[name](place), place.stem
+        return (_images(place, layout) if name == "folder" else _AT_A_PATH[name](place)), place.stem
     if place is None and Path(name).expanduser().exists():
         place = Path(name).expanduser()
-        return _whatever(place), place.resolve().name.partition(".")[0] or place.resolve().name
+        return _whatever(place, layout), place.resolve().name.partition(".")[0] or place.resolve().name
     if place is None and any(c in name for c in "/\\."):
         raise UserError(f"data {name!r} does not exist; give a path that does, or one of: {', '.join(names())}")
     raise unknown("data", name, names(), "or give the path of a folder, .zip, .npz or .csv")
 
 
-def _whatever(path: Path) -> Raw:
+def _images(path: Path, layout: masks.Layout) -> Raw:
+    """Read a folder of images or its zip: with masks beside them, or sorted by class."""
+    files = folder.Files(path)
+    pairs = masks.pairs(files)
+    return masks.read(files, pairs, layout) if pairs else folder.read(path, layout.size)
+
+
+def _whatever(path: Path, layout: masks.Layout) -> Raw:
     """Read what lies at a path, whichever layout it has."""
     ending = path.suffix.lower()
     if path.is_file() and ending in (".npz", ".csv", ".tsv", ".zip"):
-        return {".npz": npz.read, ".zip": folder.read}.get(ending, table.read)(path)
+        if ending == ".zip":
+            return _images(path, layout)
+        return npz.read(path) if ending == ".npz" else table.read(path)
     below = [path, *(path / f"cifar-{k}-batches-{e}" for k in (10,) for e in ("bin", "py")), path / "raw"]
     below += [path / f"cifar-100-{e}" for e in ("binary", "python")]
     for candidate in below:
@@ -99,7 +119,7 @@ def _whatever(path: Path) -> Raw:
     if path.is_dir() and (path / "train.csv").is_file():
         return table.read(path)
     if path.is_dir() and folder.holds_images(path):
-        return folder.read(path)
+        return _images(path, layout)
     raise UserError(
         f"{path} holds no data of a known layout; expected image folders by class (or their .zip), .npz, .csv, "
         "IDX files or CIFAR batches"
@@ -114,6 +134,7 @@ def from_datasets(
     classes: Sequence[str] | int | None = None,
     name: str = "custom",
     split_seed: int = 0,
+    task: Task | None = None,
 ) -> Data:
     """Make `Data` of map-style Datasets that yield (input, label), or of pairs (inputs, labels) of arrays.
 
@@ -125,6 +146,7 @@ def from_datasets(
         validation: None, a share or number of the training samples to hold out (stratified), or samples.
         test: None or samples.
         classes: their names or number; else `train.classes`, else as many as the labels say.
+        task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), else `Classify()`.
 
     Raises:
         UserError: empty, labels out of range, items that are no (input, label), ...
@@ -137,24 +159,25 @@ def from_datasets(
     given = {"train": train, "validation": None if share is not None else validation, "test": test}
     found = {k: _samples(f"{name} {k}", v) for k, v in given.items() if v is not None}
     names = _class_names(classes, train, [labels for _, labels in found.values()])
-    parts = _partitions(name, found, len(names))
+    task = task or (Segment() if found["train"][1].dim() == 3 else CLASSIFY)
+    parts = _partitions(name, found, len(names), task)
     if share:
         count = size_of(share, len(parts["train"]), "validation")
         assert parts["train"].labels is not None
-        drawn, rest = stratified(parts["train"].labels, count, split_seed, "validation")
+        drawn, rest = stratified(task.strata(parts["train"].labels), count, split_seed, "validation")
         parts["train"], parts["validation"] = parts["train"].select(rest), parts["train"].select(drawn, "validation")
     kind, shape = _kind(name, parts["train"])
     parts = {k: parts[k] for k in ("train", "validation", "test") if k in parts}
-    return Data(name, kind, names, shape, (), (), parts, (), split_seed)
+    return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
 
 
-def _partitions(name: str, found: dict[str, Any], classes: int) -> dict[str, Partition]:
+def _partitions(name: str, found: dict[str, Any], classes: int, task: Task) -> dict[str, Partition]:
     parts, start = {}, 0
     for part, (inputs, labels) in found.items():
         if isinstance(inputs, Tensor):
-            checked(f"{name} {part}", inputs, labels, classes)
+            checked(f"{name} {part}", inputs, labels, classes, task)
         else:
-            check_labels(f"{name} {part}", labels, len(labels), classes)
+            task.check_labels(f"{name} {part}", labels, len(labels), classes)
         parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(labels)))
         start += len(labels)
     return parts
@@ -183,6 +206,9 @@ def _samples(who: str, given: Any) -> tuple[Tensor | Dataset[Any], Tensor]:
 
 def _labels(who: str, dataset: Any) -> Tensor:
     """Return all labels; from `.targets` or `.labels` where those agree with the items, else by reading every item."""
+    first = dataset[0]
+    if isinstance(first, (tuple, list)) and len(first) == 2 and len(getattr(first[1], "shape", ())) == 2:
+        return torch.stack([torch.as_tensor(dataset[k][1]).long() for k in range(len(dataset))])  # masks
     rows = [0, len(dataset) // 2, len(dataset) - 1]
     few = [_label(who, dataset[k], k) for k in rows]
     known = getattr(dataset, "targets", getattr(dataset, "labels", None))

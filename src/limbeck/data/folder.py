@@ -16,12 +16,12 @@ from limbeck.data.assemble import Raw
 from limbeck.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-_PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
-_PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
+PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 _LARGEST = 224
 
 
-class _Files:
+class Files:
     """Image files by their path as a tuple of names, from a folder or a zip."""
 
     def __init__(self, path: Path):
@@ -35,9 +35,15 @@ class _Files:
                 raise UserError(f"{path} is no zip file or a damaged one; pack the folder again") from error
             self.names = {tuple(n.split("/")): n for n in self.zip.namelist() if not n.endswith("/")}
             found = list(self.names)
-        visible = [f for f in found if not any(n.startswith((".", "__MACOSX")) for n in f)]
-        self.all = sorted(f for f in visible if f[-1].lower().endswith(ENDINGS))
-        self.skipped = len(visible) - len(self.all)
+        self.visible = [f for f in found if not any(n.startswith((".", "__MACOSX")) for n in f)]
+        self.all = sorted(f for f in self.visible if f[-1].lower().endswith(ENDINGS))
+        self.skipped = len(self.visible) - len(self.all)
+
+    def text(self, name: str) -> list[str] | None:
+        """The lines of a text file at the root (or right below it), without empty ones; None where there is none."""
+        for place in sorted((f for f in self.visible if f[-1].lower() == name and len(f) <= 2), key=len):
+            return [line.strip() for line in self.read(place).decode("utf-8", "replace").splitlines() if line.strip()]
+        return None
 
     def read(self, file: tuple[str, ...]) -> bytes:
         try:
@@ -51,19 +57,20 @@ def holds_images(path: Path) -> bool:
     return any(p.suffix.lower() in ENDINGS for d in sorted(path.iterdir()) if d.is_dir() for p in d.rglob("*"))
 
 
-def read(path: Path) -> Raw:
+def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     """Read all images as uint8 of one size.
 
     Images of one size of at most 224 pixels stay as they are; else the middle of each is scaled to a square, its
-    side the median of the shorter sides, at most 224. Grey where all are grey, else red, green, blue.
+    side the median of the shorter sides, at most 224; or all are scaled to the height and width `wanted`. Grey where
+    all are grey, else red, green, blue.
     """
-    files = _Files(path)
+    files = Files(path)
     files_by_class = _grouped(files)
     parts = sorted({part for part, _, _ in files_by_class})
     classes = tuple(sorted({label for _, label, _ in files_by_class}))
     if "train" not in parts:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
-    size, mode, notes = _common(files, [f for _, _, f in files_by_class])
+    size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
     if files.skipped:
         notes.append(f"{files.skipped} files that are no images were left out")
     out = {}
@@ -74,18 +81,18 @@ def read(path: Path) -> Raw:
     return Raw(out, classes, "image", notes=notes)
 
 
-def _grouped(files: _Files) -> list[tuple[str, str, tuple[str, ...]]]:
+def _grouped(files: Files) -> list[tuple[str, str, tuple[str, ...]]]:
     """Return (part, class, file) of every image; a single folder around everything is looked through."""
     depth = 0
     while len({f[: depth + 1] for f in files.all}) == 1 and min(map(len, files.all)) > depth + 2:
-        if files.all[0][depth].lower() in _PARTS:
+        if files.all[0][depth].lower() in PARTS:
             break
         depth += 1
-    split = bool(files.all) and {f[depth].lower() for f in files.all} <= set(_PARTS)
+    split = bool(files.all) and {f[depth].lower() for f in files.all} <= set(PARTS)
     out = []
     for file in files.all:
         rest = file[depth:]
-        part = _PARTS[rest[0].lower()] if split else "train"
+        part = PARTS[rest[0].lower()] if split else "train"
         rest = rest[1:] if split else rest
         if len(rest) < 2:
             raise UserError(f"{files.path}: {'/'.join(file)} lies in no class folder; expected CLASS/{file[-1]}")
@@ -97,7 +104,7 @@ def _grouped(files: _Files) -> list[tuple[str, str, tuple[str, ...]]]:
     return out
 
 
-def _opened(files: _Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
     from PIL import Image
 
     try:
@@ -106,23 +113,27 @@ def _opened(files: _Files, file: tuple[str, ...]):  # type: ignore[no-untyped-de
         raise UserError(f"{files.path}: {'/'.join(file)} is no image that can be read; replace or remove it") from error
 
 
-def _common(files: _Files, members: list[tuple[str, ...]]) -> tuple[tuple[int, int], str, list[str]]:
+def _common(
+    files: Files, members: list[tuple[str, ...]], wanted: tuple[int, int] | None
+) -> tuple[tuple[int, int], str, list[str]]:
     sizes, grey = [], True
     for file in members:
-        image = _opened(files, file)
+        image = opened(files, file)
         sizes.append(image.size)
         grey = grey and image.mode in ("1", "L")
     mode = "L" if grey else "RGB"
+    if wanted is not None:
+        return (wanted[1], wanted[0]), mode, [f"images were scaled to {wanted[1]} x {wanted[0]} pixels"]
     if len(set(sizes)) == 1 and max(sizes[0]) <= _LARGEST:
         return sizes[0], mode, []
     side = min(_LARGEST, int(np.median([min(s) for s in sizes])))
     return (side, side), mode, [f"images were scaled to {side} x {side} pixels (the middle square of each)"]
 
 
-def _pixels(files: _Files, file: tuple[str, ...], size: tuple[int, int], mode: str) -> Tensor:
+def _pixels(files: Files, file: tuple[str, ...], size: tuple[int, int], mode: str) -> Tensor:
     from PIL import Image, ImageOps
 
-    image = _opened(files, file)
+    image = opened(files, file)
     try:
         image = ImageOps.exif_transpose(image).convert(mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

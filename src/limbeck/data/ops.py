@@ -20,13 +20,22 @@ from limbeck.errors import UserError
 
 @dataclass(frozen=True)
 class Op:
-    """A step of a view. `needs` says on what it works: "any", "image" (c, h, w) or "table" (features,)."""
+    """A step of a view.
+
+    needs: on what it works, "any", "image" (c, h, w) or "table" (features,). places: whether labels that belong to
+    pixels can follow it, by `move`.
+    """
 
     needs: ClassVar[str] = "any"
+    places: ClassVar[bool] = True
     raw: ClassVar[bool] = False  # True: works on uint8 as well, before the conversion to float
 
     def __call__(self, images: Tensor, draw: Draw) -> Tensor:
         raise NotImplementedError
+
+    def move(self, masks: Tensor, draw: Draw) -> Tensor:
+        """Masks (n, h, w) as they are after this step, by the same numbers; places from outside are -100."""
+        return masks
 
     def __str__(self) -> str:
         given = [getattr(self, f.name) for f in fields(self)]
@@ -63,12 +72,18 @@ class Crop(Op):
         self._within("padding", 0, 4096)
 
     def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        return self._cut(images, draw, outside=0)
+
+    def _cut(self, images: Tensor, draw: Draw, outside: int) -> Tensor:
         h, w = images.shape[-2:]
         corner = draw.integers("corner", 2 * self.padding + 1, 2)
-        padded = F.pad(images, (self.padding,) * 4)
+        padded = F.pad(images, (self.padding,) * 4, value=outside)
         places = padded.unfold(2, h, 1).unfold(3, w, 1)
         rows = torch.arange(len(images))
         return places[rows, :, corner[:, 0], corner[:, 1]]
+
+    def move(self, masks: Tensor, draw: Draw) -> Tensor:
+        return self._cut(masks[:, None], draw, outside=-100)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,9 @@ class Flip(Op):
         h, w = images.shape[-2:]
         columns = torch.where(flipped, w - 1 - torch.arange(w), torch.arange(w))  # (n, w): where each comes from
         return images.gather(3, columns[:, None, None, :].expand(-1, images.shape[1], h, -1))
+
+    def move(self, masks: Tensor, draw: Draw) -> Tensor:
+        return self(masks[:, None], draw)[:, 0]
 
 
 @dataclass(frozen=True)
@@ -171,6 +189,7 @@ class Mixup(Op):
     """
 
     alpha: float = 0.2
+    places = False
 
     def __post_init__(self) -> None:
         self._within("alpha", 0.01, 100)

@@ -138,6 +138,7 @@ class RandAugment(Op):
     count: int = 2
     magnitude: float = 0.5
     needs = "image"
+    places = False
 
     def __post_init__(self) -> None:
         self._within("count", 1, 8)

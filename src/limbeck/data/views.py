@@ -55,8 +55,8 @@ class View:
         """Whether labels become probabilities."""
         return any(isinstance(op, Mixup) for op in self.ops)
 
-    def check(self, shape: tuple[int, ...], kind: str) -> None:
-        """Raise UserError where an op does not work on inputs of this shape and kind."""
+    def check(self, shape: tuple[int, ...], kind: str, *, located: bool = False) -> None:
+        """Raise UserError where an op does not work on inputs of this shape and kind, or on labels that have places."""
         for op in self.ops:
             spelt = str(op).partition(":")[0]
             if op.needs == "image" and len(shape) != 3:
@@ -65,6 +65,8 @@ class View:
                 raise UserError(f"view {self}: {spelt} needs tables (features,), the inputs are {shape}; leave it out")
             if isinstance(op, RandAugment) and kind != "image":
                 raise UserError(f"view {self}: {spelt} needs images on the scale 0 .. 1; leave it out or rescale them")
+            if located and not op.places:
+                raise UserError(f"view {self}: {spelt} cannot move masks or boxes along with the pixels; leave it out")
 
     def apply(self, inputs: Tensor, draw: Draw, *, fetch: Fetch | None = None, index: Tensor | None = None) -> Tensor:
         """Return the view of n samples as float32.
@@ -75,6 +77,13 @@ class View:
             fetch, index: the inputs at positions of the partition, and its sample numbers; only Mixup needs them.
         """
         return self._through(len(self.ops), inputs, draw.within(self.name), fetch, index)
+
+    def move(self, labels: Tensor, draw: Draw) -> Tensor:
+        """Return labels that belong to pixels, moved as `apply` moves these: masks (n, h, w) of class numbers."""
+        own = draw.within(self.name)
+        for k, op in enumerate(self.ops):
+            labels = op.move(labels, own.within(f"{k}:{type(op).__name__}"))
+        return labels
 
     def blend(self, targets: Tensor, draw: Draw, labels: Tensor, classes: int) -> Tensor:
         """Return the (n, C) class probabilities that go with `apply`; `labels` are the partition's (all of them)."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from limbeck.deploy.measure import answering, open_session
 from limbeck.errors import UserError
+from limbeck.evaluate import CLASSIFY, Predictions, Task
 from limbeck.files import atomic_write
 from limbeck.roles import Adapter
 
@@ -83,22 +84,25 @@ def compare_onnx(
     *,
     adapter: Adapter | None = None,
     batch: int = 256,
+    task: Task = CLASSIFY,
 ) -> dict[str, Any]:
     """Reload an exported file in ONNX Runtime and compare its answers with the module's.
 
     Args:
         module: what was exported. path: the file. inputs: (n, ...), asked in batches, the first sample also alone.
-        labels: (n,), for the file's accuracy. adapter: as for `export_onnx`.
+        labels: (n, ...), for the file's score. adapter: as for `export_onnx`. task: what is answered.
 
     Returns:
-        file (its name), bytes, largest_difference of any logit, same_answers (share), accuracy (None without labels).
+        file (its name), bytes, largest_difference of any logit, same_answers (share), accuracy (the
+        task's score; None without labels).
     """
     if not len(inputs):
         raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
     session, whole = open_session(path), _Answers(module, adapter or Adapter())
     name = session.get_inputs()[0].name
     device = _device(module, inputs)
-    largest, same, right = 0.0, 0, 0
+    largest, kept = 0.0, []
+    goal = torch.zeros(len(inputs), dtype=torch.int64) if labels is None else labels.cpu()
     cuts = [(0, 1), *((start, start + batch) for start in range(0, len(inputs), batch))]
     for at, (start, stop) in enumerate(cuts):
         part = inputs[start:stop]
@@ -107,14 +111,17 @@ def compare_onnx(
         theirs = torch.from_numpy(session.run(None, {name: part.detach().cpu().numpy()})[0]).float()
         largest = max(largest, _difference(ours, theirs))
         if at:
-            same += int((ours.argmax(1) == theirs.argmax(1)).sum())
-            right += 0 if labels is None else int((theirs.argmax(1) == labels[start:stop].cpu()).sum())
+            kept.append([task.keep(said, goal[start:stop]) for said in (ours, theirs)])
+    first, second = (
+        Predictions(torch.cat(said), torch.cat(goals), torch.arange(len(inputs)))
+        for said, goals in (zip(*side) for side in zip(*kept))
+    )
     return {
         "file": Path(path).name,
         "bytes": Path(path).stat().st_size,
         "largest_difference": largest,
-        "same_answers": same / len(inputs),
-        "accuracy": None if labels is None else right / len(inputs),
+        "same_answers": task.agreement(first, second),
+        "accuracy": None if labels is None else task.score(second),
     }
 
 

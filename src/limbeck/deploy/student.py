@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.evaluate import CLASSIFY, task_of
 from limbeck.files import atomic_write
 from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
@@ -79,7 +80,8 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
 
     cast = Cast({})
     for name, spec in info["roles"].items():
-        module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]))
+        task = task_of(info.get("task", CLASSIFY.name))
+        module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
         cast.add(name, module, adapter)
     method: Method = method_of(info["method"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))

@@ -17,10 +17,15 @@ from limbeck.evaluate.figures import (
     worst_class,
 )
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
+from limbeck.evaluate.tasks import CLASSIFY, Classify, Segment, Task, task_of
 
 __all__ = [
+    "CLASSIFY",
+    "Classify",
     "Predictions",
     "Reliability",
+    "Segment",
+    "Task",
     "accuracy",
     "agreement",
     "calibration_error",
@@ -38,5 +43,6 @@ __all__ = [
     "reliability",
     "size_cut",
     "summary",
+    "task_of",
     "worst_class",
 ]

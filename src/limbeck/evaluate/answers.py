@@ -1,4 +1,4 @@
-"""What a model answers to a partition, and the figures that a card holds of it.
+"""What a model answers to a partition, and the figures that a card holds of a classifier's answers.
 
 Letters: n samples, C classes.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.evaluate import figures
+from limbeck.evaluate.tasks import CLASSIFY, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,78 +19,79 @@ class Predictions:
     """A model's answers to a partition, all on the CPU.
 
     Attributes:
-        logits: (n, C) float32. labels: (n,) int64. index: (n,) int64 sample numbers.
+        answers: what the task keeps of each answer: (n, C) float32 logits of a classifier, (n, h, w) class
+            numbers of a segmentation, ...
+        labels: (n, ...) as the task keeps them. index: (n,) int64 sample numbers.
     """
 
-    logits: Tensor
+    answers: Tensor
     labels: Tensor
     index: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def logits(self) -> Tensor:
+        """The answers of a classifier by their name."""
+        assert self.answers.is_floating_point(), "only logits are floats"
+        return self.answers
+
 
 @torch.no_grad()
-def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]]) -> Predictions:
-    """Ask a model about every batch and keep its logits.
+def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]], task: Task = CLASSIFY) -> Predictions:
+    """Ask a model about every batch and keep what the task needs of its answers.
 
     Args:
-        answer: takes `batch["inputs"]`, returns logits (batch, C); runs without a gradient, in whatever
+        answer: takes `batch["inputs"]`, returns logits (batch, ..., C); runs without a gradient, in whatever
             mode its model is (call `.eval()` before).
         batches: mappings with "inputs" and "labels"; "index" is counted from 0 where it is absent.
+        task: what is to be answered.
 
     Raises:
-        UserError: nothing to predict, answers that are not (batch, C), not finite, or labels of other classes.
+        UserError: nothing to predict, answers of another shape, not finite, or labels of other classes.
     """
-    logits, labels, index, seen = [], [], [], 0
+    answers, labels, index, seen = [], [], [], 0
     for batch in batches:
-        given = batch["labels"].detach().reshape(-1).long().cpu()
-        said = _checked(answer(batch["inputs"]), len(given))
-        logits.append(said)
+        said = answer(batch["inputs"]).detach()
+        count = len(batch["labels"])
+        kept, given = task.keep(_finite(said, count), batch["labels"].detach().cpu())
+        answers.append(kept)
         labels.append(given)
-        index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + len(given)))
-        seen += len(given)
+        index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + count))
+        seen += count
     if not seen:
         raise UserError("nothing to predict: the partition is empty; give it at least one sample")
-    made = Predictions(torch.cat(logits), torch.cat(labels), torch.cat(index))
-    figures.check(made.logits, made.labels)
-    return made
+    return Predictions(torch.cat(answers), torch.cat(labels), torch.cat(index))
 
 
-def _checked(said: Tensor, count: int) -> Tensor:
-    if said.dim() != 2 or len(said) != count:
-        raise UserError(f"a model must answer ({count}, classes) logits, got {tuple(said.shape)}; say where its logits are")
-    said = said.detach().float().cpu()
+def _finite(said: Tensor, count: int) -> Tensor:
+    if said.dim() < 1 or len(said) != count:
+        raise UserError(f"a model must answer ({count}, ...) logits, got {tuple(said.shape)}; say where its logits are")
+    said = said.float().cpu()
     if not torch.isfinite(said).all():
-        row = int((~torch.isfinite(said)).any(1).nonzero()[0])
+        row = int((~torch.isfinite(said.reshape(count, -1))).any(1).nonzero()[0])
         raise UserError(
             f"a model's answers are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
         )
     return said
 
 
-def summary(predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None) -> dict[str, Any]:
-    """Return the figures of a card, ready for JSON; every share is between 0 and 1.
-
-    Keys: samples, accuracy, interval [low, high] (Wilson, 95 %), worst_class {"class", "accuracy"}, per_class
-    (in the order of `classes`; None for a class without samples), calibration_error, agreement_with_teacher and
-    mean_kl_from_teacher (nats; both None without a teacher).
-    """
-    logits, labels = predictions.logits, predictions.labels
-    if logits.shape[1] != len(classes):
-        raise UserError(f"the model answers {logits.shape[1]} classes, but {len(classes)} are named; name as many")
+def same_samples(predictions: Predictions, teacher: Predictions | None) -> None:
+    """Refuse to compare answers to different samples."""
     if teacher is not None and not torch.equal(teacher.index, predictions.index):
         raise UserError("teacher and student answered different samples, or in another order; predict both on one partition")
-    each = figures.per_class(logits, labels)
-    worst, value = figures.worst_class(logits, labels)
-    correct = int((logits.argmax(1) == labels).sum())
-    return {
-        "samples": len(predictions),
-        "accuracy": correct / len(predictions),
-        "interval": list(figures.interval(correct, len(predictions))),
-        "worst_class": {"class": str(classes[worst]), "accuracy": value},
-        "per_class": [None if v != v else v for v in each.tolist()],
-        "calibration_error": figures.calibration_error(logits, labels),
-        "agreement_with_teacher": None if teacher is None else figures.agreement(logits, teacher.logits),
-        "mean_kl_from_teacher": None if teacher is None else figures.mean_kl(logits, teacher.logits),
-    }
+
+
+def summary(
+    predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None, task: Task = CLASSIFY
+) -> dict[str, Any]:
+    """Return the figures of a card, ready for JSON; every share is between 0 and 1.
+
+    Keys: samples, metric (the name of the task's score), accuracy (the score), interval [low, high] (95 %, over the
+    samples), worst_class {"class", "accuracy"}, per_class (in the order of `classes`; None for a class without samples),
+    calibration_error, agreement_with_teacher and mean_kl_from_teacher (nats); None where a figure has no meaning, the
+    last two also without a teacher.
+    """
+    same_samples(predictions, teacher)
+    return {"samples": len(predictions), "metric": task.metric, **task.figures(predictions, classes, teacher)}

@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method, ramp_up
 from limbeck.roles import Follow, Promote
-from limbeck.taps import Field, Tap
+from limbeck.taps import Tap
 
 
 @method(paper="Tarvainen & Valpola 2017, Mean teachers are better role models, arXiv 1703.01780", year=2017)
@@ -24,6 +24,6 @@ def mean_teacher(decay: float = 0.99, weight: float = 10.0, ramp: float = 0.4, v
         student=Tap("student"),
         teacher=Tap("teacher", on="second").detach(),
     )
-    update = Update(("student",), (task(mask=Field("labelled")), agree), source=("train", "unlabelled"))
+    update = Update(("student",), (task(), agree), source=("train", "unlabelled"))
     stage = Stage("train", (update,), before=(Promote("teacher", "student"),), after_step=(Follow("teacher", "student", decay),))
     return Method((stage,), views={"second": view})

@@ -1,7 +1,8 @@
 """Networks by name, and their weights.
 
-Every built-in network has the children `layer1`, `layer2`, `layer3` (its stages), `pool` (giving the (n, d)
-embedding) and `linear` (the classifier): where distillation methods tap by default.
+Every built-in classifier has the children `layer1`, `layer2`, `layer3` (its stages), `pool` (giving the (n, d)
+embedding) and `linear` (the classifier): where distillation methods tap by default. Networks for segmentation (`unet`,
+`fcn`, `fcn_mobile`) have `layer1`, `layer2`, `layer3` and `head`.
 """
 
 import operator

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.models.dense import UNet, fcn, fcn_mobile
 from limbeck.models.gp import GaussianProcess
 from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
 from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
@@ -22,6 +23,8 @@ Factory = Callable[..., nn.Module]
 ZOO: Mapping[str, Factory] = {
     "cnn": CNN,
     "gp": GaussianProcess,
+    "fcn": fcn,
+    "fcn_mobile": fcn_mobile,
     "mlp": MLP,
     "mobilenetv2": MobileNetV2,
     "resnet8": partial(cifar_resnet, depth=8),
@@ -40,6 +43,7 @@ ZOO: Mapping[str, Factory] = {
     "vgg13": partial(VGG, depth=13),
     "vgg16": partial(VGG, depth=16),
     "tree": Tree,
+    "unet": UNet,
     "wrn_16_1": partial(WideResNet, depth=16, width=1),
     "wrn_16_2": partial(WideResNet, depth=16, width=2),
     "wrn_40_1": partial(WideResNet, depth=40, width=1),

@@ -11,11 +11,11 @@ from limbeck.files import atomic_write
 from limbeck.report import board_charts as charts
 from limbeck.report.board_read import BoardView, read_board
 from limbeck.report.frame import figure, fill
-from limbeck.report.words import bytes_words, count, known, number, seconds_words
+from limbeck.report.words import bytes_words, capital, count, known, metric_of, number, seconds_words
 from limbeck.verdict import listed
 
 COLUMNS = (
-    *("mean accuracy [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),
+    *("mean {metric} [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),
     *("calibration error", "training", "parameters", "size", "latency", "score"),
 )
 SIDE = "Marks that would cover one another stand side by side; point at one for its value."
@@ -45,7 +45,7 @@ def render_board(view: BoardView, live: str = "") -> str:
         seeds=view.seeds,
         words=board["verdict"],
         progress=progress(view),
-        columns=COLUMNS,
+        columns=[title.format(metric=metric_of(board)) for title in COLUMNS],
         rows=[(row["name"], view.css(row["name"]), cells(row)) for row in board["rows"]],
         teacher=teacher_cells(board.get("teacher") or {}),
         notes=_notes(view),
@@ -173,13 +173,19 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
     keys = charts.keys_of(view, [r["name"] for r in rows])
     mates = keys + ([{"name": "teacher", "css": "by teacher", "dash": ""}] if view.board.get("teacher") else [])
     costs = [
-        figure(charts.cost_chart(view, what), f"Accuracy against {title}", keys if what == "train_seconds" else mates)
+        figure(
+            charts.cost_chart(view, what),
+            f"{capital(metric_of(view.board))} against {title}",
+            keys if what == "train_seconds" else mates,
+        )
         | {"dots": True}
         for what, title in (("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time"))
     ]
-    wide = figure(charts.seeds_chart(view), "Test accuracy: each seed, the mean, its 95 % interval") | {"wide": True}
+    wide = figure(charts.seeds_chart(view), f"Test {metric_of(view.board)}: each seed, the mean, its 95 % interval") | {
+        "wide": True
+    }
     legend = charts.keys_of(view, list(curves))
-    lines = figure(charts.curves_chart(view, curves), "Accuracy on validation", legend) | {"wide": True}
+    lines = figure(charts.curves_chart(view, curves), f"{capital(metric_of(view.board))} on validation", legend) | {"wide": True}
     none = "" if rows else "No run is done yet."
     band = "Mean over the seeds; the band goes from the lowest to the highest seed."
     return [
@@ -190,7 +196,7 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
             "figures": [lines],
             "note": band if curves else "No learning curves were recorded.",
         },
-        {"id": "cost", "title": "Accuracy against cost", "figures": costs, "note": none or SIDE},
+        {"id": "cost", "title": f"{capital(metric_of(view.board))} against cost", "figures": costs, "note": none or SIDE},
         _alpha_section(view),
     ]
 
@@ -206,13 +212,16 @@ def _alpha_section(view: BoardView) -> dict[str, Any]:
     rows, changes = charts.scored(view), view.board["ranking_by_alpha"]
     section: dict[str, Any] = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
     if not rows:
-        return section | {"note": "The distillation score needs a teacher's size and accuracy, which are not known here."}
+        return section | {
+            "note": f"The distillation score needs a teacher's size and {metric_of(view.board)}, which are not known here."
+        }
     keys = charts.keys_of(view, [row["name"] for row in rows])
     section["figures"] = [figure(charts.alpha_chart(view), "Distillation score against alpha", keys)]
     if len(changes) == 1:
         return section | {"note": f"The order is the same at every alpha between 0 and 1: {', '.join(changes[0]['order'])}."}
     lines = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
-    note = f"Alpha weighs size against accuracy; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
+    words = f"Alpha weighs size against {metric_of(view.board)}"
+    note = f"{words}; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
     return section | {"note": note, "values": {"head": ["from alpha", "order, best first"], "rows": lines}}
 
 

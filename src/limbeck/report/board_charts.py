@@ -9,7 +9,7 @@ from limbeck.report.board_read import BoardView
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.curves import accuracy_points, thinned
 from limbeck.report.figures import short
-from limbeck.report.words import count, known, number, seconds_words
+from limbeck.report.words import count, known, metric_of, number, seconds_words
 
 ROW = 34
 
@@ -35,7 +35,9 @@ def seeds_chart(view: BoardView) -> str:
         return ""
     said = "; ".join(f"{r['name']} {points_words(r['accuracy']['mean'])}" for r in rows)
     wide = min(20, max(len(r["name"]) for r in rows))
-    chart = Chart(f"Strip chart: test accuracy of every seed. Means: {said}.", left=18 + 7.2 * wide, top=8, width=460)
+    chart = Chart(
+        f"Strip chart: test {metric_of(view.board)} of every seed. Means: {said}.", left=18 + 7.2 * wide, top=8, width=460
+    )
     chart.height = chart.top + ROW * len(rows) + chart.bottom
     values = [v for r in rows for v in r["accuracies"].values()]
     bounds = [r["accuracy"][side] for r in rows for side in ("low", "high") if known(r["accuracy"][side])]
@@ -45,7 +47,7 @@ def seeds_chart(view: BoardView) -> str:
     for value in x.ticks(5):
         chart.parts.append(f'<path class="grid" d="M{x(value):.1f} {chart.top}V{floor}"/>')
         chart.text(x(value), floor + 16, f"{value:.6g}%", "tick mid")
-    chart.text((chart.left + chart.width) / 2, chart.height - 6, "test accuracy", "title mid")
+    chart.text((chart.left + chart.width) / 2, chart.height - 6, f"test {metric_of(view.board)}", "title mid")
     for place, row in enumerate(rows):
         _strip(chart, view, row, x, chart.top + ROW * (place + 0.5), wide)
     return chart.svg()
@@ -96,10 +98,12 @@ def curves_chart(view: BoardView, curves: Mapping[str, list[tuple[float, float, 
     if not curves:
         return ""
     last = ", ".join(f"{name} {points_words(line[-1][1])}" for name, line in curves.items())
-    chart = Chart(f"Line chart: mean accuracy on validation against training steps. At the end: {last}.", width=460)
+    chart = Chart(
+        f"Line chart: mean {metric_of(view.board)} on validation against training steps. At the end: {last}.", width=460
+    )
     x = chart.x_axis(0, max(line[-1][0] for line in curves.values()) or 1)
     y = chart.y_axis(*span([v for line in curves.values() for _, _, low, high in line for v in (low, high)], floor=0, ceil=100))
-    chart.frame(x, y, "training step", "validation accuracy", count, lambda v: f"{v:.4g}%")
+    chart.frame(x, y, "training step", f"validation {metric_of(view.board)}", count, lambda v: f"{v:.4g}%")
     for name, line in curves.items():
         edge = [(x(s), y(low)) for s, _, low, _ in line] + [(x(s), y(high)) for s, _, _, high in reversed(line)]
         path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in edge) + "z"
@@ -145,13 +149,13 @@ def cost_chart(view: BoardView, what: str) -> str:
     if not points:
         return ""
     said = "; ".join(f"{n} {words(c)}, {points_words(a['mean'])}" for n, _, c, a in points)
-    chart = Chart(f"Scatter chart: accuracy against {title}: {said}.")
+    chart = Chart(f"Scatter chart: {metric_of(view.board)} against {title}: {said}.")
     costs = [p[2] for p in points]
     log = max(costs) > 8 * min(costs)
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
     x.start += 5.5 * len(points)  # room for marks that stand side by side
     y = chart.y_axis(*span([v for *_, a in points for v in a.values() if known(v)], floor=0, ceil=100, margin=0.1))
-    chart.frame(x, y, title + (" (logarithmic)" if log else ""), "test accuracy", short, lambda v: f"{v:.4g}%")
+    chart.frame(x, y, title + (" (logarithmic)" if log else ""), f"test {metric_of(view.board)}", short, lambda v: f"{v:.4g}%")
     for (name, css, cost, accuracy), at in zip(points, side_by_side([x(cost) for _, _, cost, _ in points])):
         if known(accuracy["low"]):
             low, high = y(accuracy["low"]), y(accuracy["high"])
@@ -193,7 +197,7 @@ def alpha_chart(view: BoardView) -> str:
     chart = Chart(f"Line chart: distillation score against alpha; the order changes {len(changes) - 1} times.")
     x = chart.x_axis(0, 1)
     y = chart.y_axis(*span([score_at(r, alpha) for r in rows for alpha in (0.0, 1.0)]))
-    chart.frame(x, y, "alpha: weight of size against accuracy", "distillation score (lower is better)")
+    chart.frame(x, y, f"alpha: weight of size against {metric_of(view.board)}", "distillation score (lower is better)")
     for change in changes[1:]:
         chart.parts.append(f'<path class="stage" d="M{x(change["alpha"]):.1f} {chart.top}V{chart.height - chart.bottom}"/>')
     for row in rows:

@@ -4,7 +4,7 @@ from typing import Any
 
 from limbeck.report.charts import DASH, Axis, Chart, log_span, span
 from limbeck.report.read import WHO, RunView
-from limbeck.report.words import count, known, number, percent
+from limbeck.report.words import count, known, metric_of, number, percent
 
 MOST = 160  # points of a line
 TERMS = 6
@@ -35,12 +35,12 @@ def accuracy_curves(view: RunView) -> str:
     if not series:
         return ""
     last = ", ".join(f"{who} {percent(points[-1][1])}" for who, points in series.items())
-    chart = Chart(f"Line chart: accuracy on validation against training steps. At the end: {last}.")
+    chart = Chart(f"Line chart: {metric_of(view.card)} on validation against training steps. At the end: {last}.")
     chart.top = 30
     x = chart.x_axis(0, max(step for points in series.values() for step, _ in points) or 1)
     y = chart.y_axis(*span((v for points in series.values() for _, v in points), floor=0, ceil=1))
     _mark_stages(chart, view, x)
-    chart.frame(x, y, "training step", "validation accuracy", count, lambda v: f"{100 * v:.3g}%")
+    chart.frame(x, y, "training step", f"validation {metric_of(view.card)}", count, lambda v: f"{100 * v:.3g}%")
     for who, points in series.items():
         drawn = [(x(step), y(value)) for step, value in thinned(points)]
         chart.line(drawn, f"by {who}", DASH.get(who, ""))

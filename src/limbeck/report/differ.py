@@ -1,12 +1,10 @@
 """The test samples on which teacher and student differ most, as pictures or as text."""
 
-import base64
-import io
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from limbeck.report.pictures import masked, png
 from limbeck.report.read import RunView
 from limbeck.report.words import percent
 
@@ -18,6 +16,8 @@ def differing(view: RunView) -> dict[str, Any]:
 
     Samples are ordered by the total variation between the two models' probabilities, half their absolute difference.
     """
+    if view.masks:
+        return masked(view)
     other = next((who for who in ("teacher", "baseline") if who in view.logits), "")
     if not other or "student" not in view.logits or view.labels is None:
         return {"note": "Predictions of two models would be needed and were not kept.", "samples": []}
@@ -65,14 +65,3 @@ def _sample(
         "alt": alternative,
         "picture": png(picture) if picture is not None else "",
     }
-
-
-def png(picture: Tensor) -> str:
-    """A picture (c, h, w) as a data address: grey for one channel, colour for three, else its first channel."""
-    from PIL import Image
-
-    values = picture.to(torch.uint8) if picture.dtype == torch.uint8 else (picture.float().clamp(0, 1) * 255).to(torch.uint8)
-    colours = values.permute(1, 2, 0).contiguous() if len(values) == 3 else values[0]
-    buffer = io.BytesIO()
-    Image.fromarray(colours.numpy()).save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

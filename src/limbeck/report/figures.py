@@ -8,7 +8,7 @@ import torch
 from limbeck.evaluate.figures import calibration_error, confusion, per_class, reliability
 from limbeck.report.charts import DASH, Chart, log_span, span
 from limbeck.report.read import RunView
-from limbeck.report.words import count, known, number, percent
+from limbeck.report.words import count, known, metric_of, number, percent
 
 BARS, CELLS, NAMED = 24, 40, 12  # classes in the bar chart, in a confusion matrix, and with numbers in it
 FEW = 5  # samples in a bin of the reliability diagram that a line passes
@@ -32,7 +32,7 @@ def cost_chart(view: RunView, what: str) -> str:
     title = "parameters" if what == "size" else "latency in ms"
     words = count if what == "size" else number
     chart = Chart(
-        f"Scatter chart: accuracy against {title}: "
+        f"Scatter chart: {metric_of(view.card)} against {title}: "
         + "; ".join(f"{n} {words(c)}, {percent(a)}" for _, n, c, a, _ in points)
         + "."
     )
@@ -40,7 +40,9 @@ def cost_chart(view: RunView, what: str) -> str:
     log = max(costs) > 8 * min(costs)
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
     y = chart.y_axis(*span([v for *_, a, i in points for v in (a, *(i or ()))], floor=0, ceil=1, margin=0.1))
-    chart.frame(x, y, title + (" (logarithmic)" if log else ""), "test accuracy", short, lambda v: f"{100 * v:.3g}%")
+    chart.frame(
+        x, y, title + (" (logarithmic)" if log else ""), f"test {metric_of(view.card)}", short, lambda v: f"{100 * v:.3g}%"
+    )
     for who, name, cost, value, bounds in points:
         px, py = x(cost), y(value)
         if bounds:
@@ -96,14 +98,17 @@ def class_bars(view: RunView) -> tuple[str, int]:
     each = 9 * len(models) + 9
     wide = min(18, max(len(names[c]) for c in shown))
     chart = Chart(
-        f"Bar chart: accuracy per class for {', '.join(models)}.", height=each * len(shown) + 60, left=22 + 7.6 * wide, top=8
+        f"Bar chart: {metric_of(view.card, 'share')} per class for {', '.join(models)}.",
+        height=each * len(shown) + 60,
+        left=22 + 7.6 * wide,
+        top=8,
     )
     x = chart.x_axis(0, 1)
     floor = chart.height - chart.bottom
     for value in (0, 0.25, 0.5, 0.75, 1):
         chart.parts.append(f'<path class="grid" d="M{x(value):.1f} {chart.top}V{floor}"/>')
         chart.text(x(value), floor + 16, f"{100 * value:.0f}%", "tick mid")
-    chart.text((chart.left + chart.width) / 2, chart.height - 6, "accuracy within the class", "title mid")
+    chart.text((chart.left + chart.width) / 2, chart.height - 6, f"{metric_of(view.card, 'share')} within the class", "title mid")
     for row, c in enumerate(shown):
         top = chart.top + 4 + row * each
         label = names[c] if len(names[c]) <= wide else names[c][: wide - 1] + "…"
@@ -119,13 +124,15 @@ def class_bars(view: RunView) -> tuple[str, int]:
 
 def confusion_chart(view: RunView, who: str) -> str:
     """A model's confusion matrix, rows = labels, shaded by the share of the row; "" if unknown or too large."""
-    if who not in view.logits or view.labels is None or view.logits[who].shape[1] > CELLS:
+    counts = view.confusions.get(who)
+    if counts is None and who in view.logits and view.labels is not None:
+        counts = confusion(view.logits[who], view.labels)
+    if counts is None or len(counts) > CELLS:
         return ""
-    counts = confusion(view.logits[who], view.labels)
     names, classes = view.class_names(), len(counts)
     share = counts / counts.sum(1, keepdim=True).clamp_min(1)
     right = int(counts.diag().sum())
-    chart = Chart(f"Confusion matrix of the {who}: {count(right)} of {count(int(counts.sum()))} samples on the diagonal.")
+    chart = Chart(f"Confusion matrix of the {who}: {count(right)} of {count(int(counts.sum()))} {_things(view)} on the diagonal.")
     wide = min(12, max(map(len, names))) if classes <= 20 else 0
     chart.left, chart.top = 30 + 7.6 * wide, 22
     side = (chart.width - chart.left - 8) / classes
@@ -140,21 +147,26 @@ def confusion_chart(view: RunView, who: str) -> str:
             at = f"translate({chart.left + side * (r + 0.5) + 4:.1f} {chart.top + side * classes + 10:.1f}) rotate(-45)"
             chart.parts.append(f'<text class="tick end" transform="{at}">{escape(short_name)}</text>')
         for c in range(classes):
-            _cell(chart, r, c, side, int(counts[r, c]), float(share[r, c]), names, classes)
+            _cell(chart, r, c, side, int(counts[r, c]), float(share[r, c]), names, _things(view))
     return chart.svg()
 
 
-def _cell(chart: Chart, r: int, c: int, side: float, found: int, share: float, names: Sequence[str], classes: int) -> None:
+def _things(view: RunView) -> str:
+    return "pixels" if view.confusions else "samples"
+
+
+def _cell(chart: Chart, r: int, c: int, side: float, found: int, share: float, names: Sequence[str], things: str) -> None:
     x, y = chart.left + side * c, chart.top + side * r
-    tip = f"label {names[r]}, answer {names[c]}\n{count(found)} samples, {percent(share)} of the label"
+    tip = f"label {names[r]}, answer {names[c]}\n{count(found)} {things}, {percent(share)} of the label"
     kind = "right" if r == c else "wrong"
     shade = 0.0 if not found else 0.12 + 0.88 * share
     chart.parts.append(
         f'<rect class="cell {kind}" x="{x:.1f}" y="{y:.1f}" width="{side - 1:.1f}" height="{side - 1:.1f}" '
         f'style="--v:{shade:.3f}" data-tip="{escape(tip)}"/>'
     )
-    if classes <= NAMED and found:
-        chart.text(x + side / 2, y + side / 2 + 4, str(found), "cell-text mid" + (" strong" if shade > 0.55 else ""))
+    if len(names) <= NAMED and found:
+        words = str(found) if things == "samples" else f"{100 * share:.0f}"
+        chart.text(x + side / 2, y + side / 2 + 4, words, "cell-text mid" + (" strong" if shade > 0.55 else ""))
 
 
 def reliability_chart(view: RunView) -> str:

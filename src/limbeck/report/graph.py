@@ -7,6 +7,7 @@ passes each of them in a lane of its own, so that no line ever runs behind a tex
 import textwrap
 from dataclasses import dataclass, field
 
+from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.report.words import weight_words
 from limbeck.roles import Follow, role_of
@@ -56,7 +57,7 @@ class Graph:
         self.method, self.stage, self.update, self.deployed = method, stage, update, deployed
         self.boxes: dict[str, Box] = {}
         self.edges: dict[Edge, None] = {}
-        self.depth = max((self._depth(s) for term in update.terms for s in term.sources), default=0)
+        self.depth = max((self._depth(s) for term in update.terms for s in _drawn(term).values()), default=0)
         self.trained = {role_of(path) for path in update.trains}
         for number, term in enumerate(update.terms):
             self._add_term(f"term {number}", term)
@@ -79,8 +80,7 @@ class Graph:
         head = (f"{first}\t{weight}", *(f"{line}\t" for line in more), by)  # a tab: name at the left, weight at the right
         box = Box("term", self.depth + 2, head, full=str(term))
         self.boxes[key] = box
-        masks = {"mask": term.mask} if term.mask is not None else {}
-        for name, source in {**term.inputs, **masks}.items():
+        for name, source in _drawn(term).items():
             start, port, stopped, suffix = self._resolve(source)
             box.ports[name] = name + suffix
             self.edges[Edge(start, port, key, name, stopped)] = None
@@ -232,6 +232,12 @@ def _rising(values: list[float]) -> list[float]:
             (a, n), (b, m) = pools[-2], pools[-1]
             pools[-2:] = [[(a * n + b * m) / (n + m), n + m]]
     return [mean for mean, count in pools for _ in range(int(count))]
+
+
+def _drawn(term: Term) -> dict[str, Source]:
+    """A term's inputs and its mask, unless that says no more than the labels do."""
+    plain = term.mask is None or term.mask == Field("labels").via(known)
+    return dict(term.inputs) if plain else {**term.inputs, "mask": term.mask}  # type: ignore[dict-item]
 
 
 def _silent(source: Via) -> bool:

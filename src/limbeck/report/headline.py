@@ -4,7 +4,7 @@ from typing import Any
 
 from limbeck.evaluate.figures import paired
 from limbeck.report.read import RunView
-from limbeck.report.words import count, known, number, percent
+from limbeck.report.words import count, known, metric_of, number, percent
 
 
 def headline(view: RunView) -> list[str]:
@@ -13,7 +13,7 @@ def headline(view: RunView) -> list[str]:
     if not student or not known(student.get("accuracy")):
         return []
     teacher, baseline = view.models.get("teacher"), view.models.get("baseline")
-    found = [_first(student, teacher)]
+    found = [_first(student, teacher, metric_of(view.card))]
     for other, name in ((teacher, "its teacher"), (baseline, "the same network trained without a teacher")):
         if other and known(other.get("accuracy")):
             found.append(_against(view, student, other, "teacher" if other is teacher else "baseline", name))
@@ -22,8 +22,10 @@ def headline(view: RunView) -> list[str]:
     return found
 
 
-def _first(student: dict[str, Any], teacher: dict[str, Any] | None) -> str:
+def _first(student: dict[str, Any], teacher: dict[str, Any] | None, metric: str) -> str:
     right = f"The student gets {percent(student['accuracy'])} of the test samples right"
+    if metric != "accuracy":
+        right = f"The student reaches {percent(student['accuracy'])} {metric} on the test samples"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine

@@ -14,8 +14,8 @@ from limbeck.report.figures import CELLS, FEW, class_bars, confusion_chart, cost
 from limbeck.report.frame import figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
-from limbeck.report.table import COLUMNS, cells, latency_note, relations
-from limbeck.report.words import bytes_words, number, percent
+from limbeck.report.table import cells, columns, latency_note, relations
+from limbeck.report.words import bytes_words, capital, metric_of, number, percent
 
 RELIABILITY = (
     "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
@@ -63,7 +63,7 @@ def render(view: RunView, live: str = "") -> str:
         data=data,
         words=headline(view),
         tiles=relations(card),
-        columns=COLUMNS,
+        columns=columns(card),
         rows=[(who, model.get("model", ""), cells(model)) for who, model in view.models.items()],
         latency_note=latency_note(card),
         onnx=_onnx_words(card),
@@ -79,16 +79,17 @@ def render(view: RunView, live: str = "") -> str:
 
 def _sections(view: RunView) -> list[dict[str, Any]]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
-    costs = [figure(cost_chart(view, what), f"Accuracy against {what}") for what in ("size", "latency")]
+    costs = [figure(cost_chart(view, what), f"{capital(metric_of(view.card))} against {what}") for what in ("size", "latency")]
     said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
     many, pairs = (
         len(view.class_names()),
         [figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")],
     )
-    none = "" if view.logits else "No predictions were kept."
+    none = "" if view.logits or view.confusions else "No predictions were kept."
+    unsure = "" if view.logits else "Confidences were not kept."
     return [
         _curves_section(view),
-        {"id": "cost", "title": "Accuracy against cost", "figures": costs, "note": said},
+        {"id": "cost", "title": f"{capital(metric_of(view.card))} against cost", "figures": costs, "note": said},
         _class_section(view),
         {
             "id": "confusion",
@@ -100,7 +101,7 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
             "id": "reliability",
             "title": "Does it know when it is wrong?",
             "figures": [figure(reliability_chart(view), "Confidence against correctness", legend(list(view.logits)))],
-            "note": none or RELIABILITY,
+            "note": unsure or RELIABILITY,
             "values": _confidence_values(view),
         },
         {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
@@ -110,7 +111,7 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
 def _curves_section(view: RunView) -> dict[str, Any]:
     terms = list(term_points(view))[:TERMS]
     figures = [
-        figure(accuracy_curves(view), "Accuracy on validation", legend(list(accuracy_points(view)))),
+        figure(accuracy_curves(view), f"{capital(metric_of(view.card))} on validation", legend(list(accuracy_points(view)))),
         figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
     ]
     note = "" if view.metrics else "No learning curves were recorded."
@@ -124,8 +125,11 @@ def _class_section(view: RunView) -> dict[str, Any]:
     return {
         "id": "classes",
         "title": "Class by class",
-        "figures": [figure(bars, "Accuracy within each class", legend(list(view.models or view.logits))) | {"boxes": True}],
-        "note": few if bars else "Accuracy per class was not recorded.",
+        "figures": [
+            figure(bars, f"{capital(metric_of(view.card, 'share'))} within each class", legend(list(view.models or view.logits)))
+            | {"boxes": True}
+        ],
+        "note": few if bars else f"{capital(metric_of(view.card, 'share'))} per class was not recorded.",
         "values": _class_values(view),
     }
 

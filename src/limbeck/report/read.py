@@ -24,6 +24,7 @@ class RunView:
     Attributes:
         card, environment: as written. metrics: the records. recipe: TOML text. svg: the abstract view, checked.
         labels, index: (n,) of the test part. logits: who -> (n, C). samples: (k, c, h, w) uint8 at rows `samples_index`.
+        confusions: who -> (C, C), where answers are masks; masks: "label" and who -> (k, h, w) of the samples.
         missing: a sentence for each piece that is not there.
     """
 
@@ -38,6 +39,8 @@ class RunView:
     logits: dict[str, Tensor] = field(default_factory=dict)
     samples: Tensor | None = None
     samples_index: Tensor | None = None
+    confusions: dict[str, Tensor] = field(default_factory=dict)
+    masks: dict[str, Tensor] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -50,7 +53,7 @@ class RunView:
     def class_names(self) -> list[str]:
         """The names of the classes; their numbers where no names are known."""
         named = (self.card.get("data") or {}).get("classes")
-        count = next((z.shape[1] for z in self.logits.values()), len(named or []))
+        count = next((z.shape[1] for z in (*self.logits.values(), *self.confusions.values())), len(named or []))
         return [str(c) for c in named] if named and len(named) >= count else [str(i) for i in range(count)]
 
 
@@ -122,6 +125,9 @@ def _read_predictions(view: RunView) -> None:
         from safetensors.torch import load_file
 
         tensors = load_file(path)
+        if "labels" not in tensors and any(name.startswith("confusion_") for name in tensors):
+            _read_masks(view, tensors)
+            return
         labels = tensors["labels"].long()
         logits = {who: tensors[who].float() for who in WHO if who in tensors}
         if (
@@ -139,6 +145,24 @@ def _read_predictions(view: RunView) -> None:
     samples, at = tensors.get("samples"), tensors.get("samples_index")
     if samples is not None and at is not None and samples.dim() == 4 and len(samples) == len(at):
         view.samples, view.samples_index = samples, at.long()
+
+
+def _read_masks(view: RunView, tensors: dict[str, Tensor]) -> None:
+    """What a segmentation keeps: confusion counts, and the images on which the models differ most."""
+    counts = {who: tensors[f"confusion_{who}"].long() for who in WHO if f"confusion_{who}" in tensors}
+    if (
+        not all(c.dim() == 2 and c.shape == (len(c), len(c)) for c in counts.values())
+        or len({len(c) for c in counts.values()}) > 1
+    ):
+        raise ValueError("shapes differ")
+    view.confusions, view.index = counts, tensors["index"].long()
+    samples, at = tensors.get("samples"), tensors.get("samples_index")
+    if samples is None or at is None or samples.dim() != 4:
+        return
+    found = {"label": tensors["masks"].long()} | {w: tensors[f"masks_{w}"].long() for w in WHO if f"masks_{w}" in tensors}
+    if any(m.shape != (len(at), *samples.shape[2:]) for m in found.values()):
+        raise ValueError("shapes differ")
+    view.samples, view.samples_index, view.masks = samples, at.long(), found
 
 
 def _read_svg(view: RunView) -> None:

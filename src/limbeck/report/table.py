@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from limbeck.report.read import WHO
-from limbeck.report.words import bytes_words, count, known, number, percent, seconds_words
+from limbeck.report.words import bytes_words, count, known, metric_of, number, percent, seconds_words
 
 COLUMNS = (
-    ("accuracy", "test accuracy [95\u00a0%]"),
+    ("accuracy", "test {metric} [95\u00a0%]"),
     ("worst_class", "worst class"),
     ("agreement_with_teacher", "agrees with teacher"),
     ("calibration_error", "calibration error"),
@@ -21,6 +21,11 @@ COLUMNS = (
     ("latency_ms", "latency (quartiles)"),
     ("train_seconds", "training"),
 )
+
+
+def columns(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """`COLUMNS` with the name of the card's score."""
+    return [(key, title.format(metric=metric_of(card))) for key, title in COLUMNS]
 
 
 def cells(model: Mapping[str, Any]) -> list[tuple[str, float | None]]:
@@ -45,7 +50,7 @@ def relations(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Survey A's figures as (name, value, what it means); those that are unknown are left out."""
     alpha = card.get("alpha", 0.5)
     found = (
-        ("drop", "drop_percent", "{:.2f} %", "of the teacher's accuracy lost (negative: gained)"),
+        ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {metric_of(card)} lost (negative: gained)"),
         ("gain", "gain_percent", "{:.2f} %", "over the same student without a teacher"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
@@ -86,19 +91,19 @@ def card_table(card: Mapping[str, Any]) -> Table:
     table.add_column("")
     for who in order:
         table.add_column(Text(f"{who}\n{given[who].get('model', '')}".strip()), justify="right")
-    columns = [cells(given[who]) for who in order]
-    for place, (_, title) in enumerate(COLUMNS):
-        table.add_row(title, *(Text(re.sub(r" (?=[\[(])", "\n", column[place][0])) for column in columns))
+    values = [cells(given[who]) for who in order]
+    for place, (_, title) in enumerate(columns(card)):
+        table.add_row(title, *(Text(re.sub(r" (?=[\[(])", "\n", column[place][0])) for column in values))
     return table
 
 
 def board_table(board: Mapping[str, Any]) -> Table:
     """A comparison's leaderboard for the terminal: a line per method, best first."""
     data = board.get("data") or {}
-    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; accuracy in %, 95\u00a0% intervals"
+    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; {metric_of(board)} in %, 95\u00a0% intervals"
     caption = Text(f"hyper-parameters: {board['hyperparameters']}")
     table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("method", "accuracy", "to baseline", "p", "worst", "score", "s"):
+    for name in ("method", metric_of(board), "to baseline", "p", "worst", "score", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in board["rows"]:
         table.add_row(*map(Text, _board_cells(row)))

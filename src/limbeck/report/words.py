@@ -1,6 +1,7 @@
 """Numbers, weights and actions in plain words."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from limbeck.plan import Weight, choose, cosine, linear, ramp_up, weight_text
@@ -40,6 +41,20 @@ def action_words(action: Any) -> str:
     if isinstance(action, Load):
         return f"{action.role} takes its weights from {action.path}"
     return str(action)
+
+
+def metric_of(facts: Mapping[str, Any], key: str = "metric") -> str:
+    """What the score of a card is called, or (share) the score within one class: accuracy unless it says otherwise.
+
+    >>> metric_of({}), metric_of({"task": {"metric": "mean IoU"}})
+    ('accuracy', 'mean IoU')
+    """
+    return str((facts.get("task") or {}).get(key) or "accuracy")
+
+
+def capital(words: str) -> str:
+    """Words that begin a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def percent(share: float | None, digits: int = 1) -> str:
