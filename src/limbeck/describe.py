@@ -57,7 +57,8 @@ def lessons(method: Method) -> Iterator[Lesson]:
     """The terms in which a role learns from a model's answer (a task loss on labels is none).
 
     What a learned part was taught elsewhere counts for the role that is then taught through it: a
-    student that fools a judge learns from the teacher whom the judge has seen.
+    student that fools a judge learns from the teacher whom the judge has seen. So does what inputs
+    were taught that a part holds and a source of batches takes from it.
     """
     taught: dict[str, dict[Tap | State | Field, None]] = {}
     for _, update, term in method.terms():
@@ -69,6 +70,8 @@ def lessons(method: Method) -> Iterator[Lesson]:
         through = {name for source in term.inputs.values() for name in modules_of(source)} - set(update.trains)
         for part in through:
             mentors += tuple(m for m in taught.get(part, ()) if getattr(m, "role", "") not in learners)
+        made = getattr(update.source, "part", "")
+        mentors += tuple(m for m in taught.get(made, ()) if getattr(m, "role", "") not in ("", *learners))
         if mentors and learners:
             yield Lesson(stage, update, term, learners, tuple(dict.fromkeys(mentors)))
 

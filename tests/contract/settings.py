@@ -104,6 +104,7 @@ ROWS: dict[str, Row] = {
     "quantised_distillation": Row(PAIR, SOFT),
     "rco": Row(PAIR, ("soft labels", "online", False, "1-1", True, "student")),
     "review": Row(PAIR, DEEP),
+    **{f"records_{kind}": Row(PAIR, DEEP, arguments={"size": 6}) for kind in ("all", "spectral", "top")},
     "rkd": Row(PAIR, DEEP, fit={"lr": 0.01}),
     "rld": Row(PAIR, SOFT),
     "rocket": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),

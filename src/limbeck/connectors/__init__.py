@@ -8,6 +8,7 @@ from limbeck.connectors.join import Connector, ConvRegressor, Linear, Projector
 from limbeck.connectors.judges import Judge, MapJudge
 from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory
 from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
+from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
 from limbeck.connectors.review import Review
 from limbeck.connectors.temperature import SampleTemperature, Temperature
 
@@ -34,13 +35,19 @@ __all__ = [
     "PeerAttention",
     "Projector",
     "PseudoInputs",
+    "Replayed",
+    "Replays",
     "Review",
     "SampleTemperature",
+    "SpectralRecord",
     "StageHead",
     "Tail",
     "Temperature",
     "Translator",
     "TrunkGate",
+    "UnitRecord",
     "interpolate",
+    "measure_records",
     "measure_weights",
+    "strength",
 ]

@@ -42,6 +42,7 @@ from limbeck.methods.pkd import pkd
 from limbeck.methods.pkt import pkt
 from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
 from limbeck.methods.rco import rco
+from limbeck.methods.records import records_all, records_spectral, records_top
 from limbeck.methods.review import review
 from limbeck.methods.rkd import rkd
 from limbeck.methods.rld import rld
