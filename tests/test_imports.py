@@ -28,7 +28,8 @@ MAY = {
     "models": CORE,
     "data": TOOLS | {"evaluate"},  # what is to be answered is part of what data is
     "methods": CORE | {"plan", "connectors", "models", "combine", "quantise"},
-    "knowledge": CORE | {"plan", "data"},
+    "forms": TOOLS,
+    "knowledge": CORE | {"plan", "data", "forms"},
     "engine": CORE | {"plan", "data", "knowledge", "connectors"},
     "evaluate": PURE,
     "deploy": CORE | {"plan", "models", "evaluate"},

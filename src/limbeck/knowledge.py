@@ -24,13 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import UserError
 from limbeck.files import atomic_write, cannot_write
+from limbeck.forms import FORMS
 from limbeck.roles import Cast
 from limbeck.taps import Source, Via
-
-FORMS: dict[str, Any] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
-SPELLING = {"float32": "F32", "float16": "F16"}
 
 
 def default_folder() -> Path:
@@ -104,18 +101,18 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], rows: int, form: str = "float32"):
-        self.folder, self.shape, self.rows, self.form, self.damaged = folder, shape, rows, form, 0
+        self.folder, self.shape, self.rows, self.form, self.damaged = folder, shape, rows, FORMS[form], 0
         self._views: dict[int, tuple[np.memmap, np.memmap]] = {}
 
     def _view(self, number: int) -> tuple[np.memmap, np.memmap]:
         if number not in self._views:
             values = self.folder / f"view-{number:04d}.safetensors"
             marks = self.folder / f"view-{number:04d}.checksums"
-            header = _header(SPELLING[self.form], (self.rows, *self.shape), FORMS[self.form].itemsize)
-            size = len(header) + self.rows * int(np.prod(self.shape, dtype=np.int64)) * FORMS[self.form].itemsize
-            _make(values, header, size)
+            shape = (self.rows, *self.form.row(self.shape))
+            header = _header(self.form.spelling, shape, self.form.kind.itemsize)
+            _make(values, header, len(header) + self.rows * self.form.bytes(self.shape))
             _make(marks, b"", self.rows * 4)
-            kept = np.memmap(values, FORMS[self.form], "r+", offset=len(header), shape=(self.rows, *self.shape))
+            kept = np.memmap(values, self.form.kind, "r+", offset=len(header), shape=shape)
             sums = np.memmap(marks, np.dtype("<u4"), "r+", shape=(self.rows,))
             self.damaged += _empty_damaged(kept, sums)
             self._views[number] = (kept, sums)
@@ -127,16 +124,13 @@ class Shelf:
 
     def get(self, index: Tensor, view: int) -> Tensor:
         """(n, *shape) float32, in the order of `index`; rows that are not known are zero."""
-        return torch.from_numpy(self._view(view)[0][index.numpy()]).float()
+        return self.form.read(self._view(view)[0][index.numpy()], self.shape)
 
     def put(self, index: Tensor, view: int, values: Tensor) -> None:
         """Keep the answers (n, *shape) of these samples."""
         kept, sums = self._view(view)
         rows = index.numpy()
-        with np.errstate(over="ignore"):
-            stored = values.detach().cpu().numpy().astype(FORMS[self.form])
-        if self.form == "float16" and not np.isfinite(stored).all():
-            raise UserError("a teacher answer is too large for float16; store it as float32 (store form)")
+        stored = self.form.write(values.detach().cpu())
         kept[rows] = stored
         for row, value in zip(rows, stored, strict=True):
             sums[row] = _mark(value)
@@ -178,13 +172,24 @@ def _make(path: Path, start: bytes, size: int) -> None:
         if path.exists():  # of another size: a damaged shard
             aside.replace(path)
         else:
-            os.link(aside, path)
+            _publish(aside, path)
     except FileExistsError:
         pass
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _publish(aside: Path, path: Path) -> None:
+    """Give a file its name unless another process has by now; some network folders know no hard links."""
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if not path.exists():
+            aside.replace(path)
 
 
 class Store:
@@ -237,4 +242,4 @@ class Store:
 
 def needed(shape: tuple[int, ...], rows: int, views: int, form: str = "float32") -> int:
     """Bytes of a full shelf."""
-    return views * rows * (int(np.prod(shape, dtype=np.int64)) * FORMS[form].itemsize + 4)
+    return views * rows * (FORMS[form].bytes(shape) + 4)

@@ -76,7 +76,12 @@ class StoreSettings(_Settings):
     use: bool = Field(True, description="false: frozen models always run live")
     path: str | None = Field(None, description="folder; default: $LIMBECK_STORE or the user's cache")
     limit_gb: float = Field(4.0, gt=0, description="largest size on disk in GiB; what does not fit runs live")
-    form: Literal["float32", "float16"] = "float32"
+    form: Literal["float32", "float16", "bfloat16", "int8"] = Field(
+        "float32", description="how answers are written: exact, 16 bits, or 8 bits with a scale for each answer"
+    )
+    top_k: int | None = Field(
+        None, ge=1, description="of a teacher's probabilities keep so many, and the rest of the mass as one; for many classes"
+    )
 
 
 class Recipe(_Settings):

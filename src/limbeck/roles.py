@@ -109,6 +109,7 @@ class Cast(nn.ModuleDict):
         super().__init__()
         self.adapters: dict[str, Adapter] = dict(adapters or {})
         self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
+        self.stand_ins: dict[str, nn.Module] = {}  # what runs in a frozen role's place: the same answers, sooner
         for name, module in roles.items():
             self.add(name, module)
         for name in self.adapters:
@@ -119,7 +120,7 @@ class Cast(nn.ModuleDict):
         """Add or replace a role; the name must be a plain word that `nn.ModuleDict` does not use itself."""
         if not isinstance(module, nn.Module):
             raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
-        if "." in name or not name or hasattr(Cast, name) or name in ("adapters", "callers", "training"):
+        if "." in name or not name or hasattr(Cast, name) or name in ("adapters", "callers", "stand_ins", "training"):
             raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
         self[name] = module
         if adapter is not None:
@@ -130,7 +131,11 @@ class Cast(nn.ModuleDict):
 
     def feed(self, role: str, inputs: Any) -> Any:
         """Run a role on one view of a batch and return what the module returned, untouched."""
-        return self.adapter_of(role).feed(self.callers.get(role, self[role]), inputs)
+        return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
+
+    def acting(self, role: str) -> nn.Module:
+        """The module that runs for a role: its stand-in where it has one."""
+        return self.stand_ins.get(role) or self[role]
 
     def find(self, path: str) -> nn.Module:
         """The module at `role` or `role.sub.path`; unknown names offer the closest ones."""
@@ -173,9 +178,9 @@ class Cast(nn.ModuleDict):
     def moved(self, device: torch.device) -> "Cast":
         """The cast with every role and every adapter's own module on the device."""
         self.to(device)
-        for adapter in self.adapters.values():
-            if isinstance(adapter.prepare, nn.Module):
-                adapter.prepare.to(device)
+        own = [adapter.prepare for adapter in self.adapters.values() if isinstance(adapter.prepare, nn.Module)]
+        for module in (*own, *self.stand_ins.values()):
+            module.to(device)
         return self
 
     def fresh(self, path: str) -> nn.Module:

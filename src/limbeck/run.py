@@ -161,6 +161,7 @@ class Run:
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
         self._keep_curve(who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
+        cast.stand_ins = dict(planned.stand_ins)
         trained = engine.train(
             planned.method,
             cast,
@@ -172,6 +173,7 @@ class Run:
             validate=self._validator(method, data),
             device=self._device,
         )
+        cast.stand_ins.clear()
         models.save_weights(cast, weights)
         write_json(facts, vars(trained))
         for old in (self.folder / "checkpoints" / who).glob("*"):
@@ -182,9 +184,15 @@ class Run:
         """What frozen roles say is read from the store where it fits; said in words."""
         settings = self.recipe.store
         store = Store(None if settings.path is None else Path(settings.path), limit=int(settings.limit_gb * 2**30))
-        if not settings.use:
-            return Plan(method, streams, (), ())
-        planned = plan(method, cast, streams, store, form=settings.form, say=lambda text: self.listen("say", {"text": text}))
+        planned = plan(
+            method,
+            cast,
+            streams,
+            store if settings.use else None,
+            form=settings.form,
+            top_k=settings.top_k,
+            say=lambda text: self.listen("say", {"text": text}),
+        )
         for decision in planned.decisions:
             self.listen("say", {"text": str(decision)})
         return planned

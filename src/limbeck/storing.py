@@ -52,8 +52,8 @@ def foresee(recipe: Recipe) -> None:
         data = run.load_data()
         cast, streams = run.make_cast(method, data), run.streams(data, method)
         kept = recipe.store
-        own = Store(Path(scratch) / "store", limit=int(kept.limit_gb * 2**30 * kept.use))
-        planned = plan(method, cast, streams, own, form=kept.form)
+        own = Store(Path(scratch) / "store", limit=int(kept.limit_gb * 2**30)) if kept.use else None
+        planned = plan(method, cast, streams, own, form=kept.form, top_k=kept.top_k)
         for decision in planned.decisions:
             print(decision)
         for stage in estimate(method, cast, streams, planned, run.fit(streams, "student", method)):

@@ -214,7 +214,7 @@ def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], shorten: bool)
     shorten = shorten and len(inner) == len(taps)
     with ExitStack() as stack:
         for capture in inner:
-            module = submodule(cast[role], capture.tap.path, role)
+            module = submodule(cast.acting(role), capture.tap.path, role)
             stack.callback(_hook(module, capture, inner if shorten else None).remove)
         try:
             output = cast.feed(role, inputs)

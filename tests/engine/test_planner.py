@@ -189,6 +189,81 @@ def test_half_precision_rounds_and_refuses_what_does_not_fit(tmp_path):
         shelf.put(torch.tensor([1]), 0, torch.tensor([[1e6, 0.0]]))
 
 
+@pytest.mark.parametrize("form", ["float16", "bfloat16", "int8"])
+def test_a_rounded_form_is_within_its_own_step(tmp_path, form):
+    values = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(0)) * 5
+    values[2] = 1.25  # a constant answer has no range to cut
+    shelf = Shelf(tmp_path, (3, 4), 6, form)
+    shelf.put(torch.arange(6), 0, values)
+    back = Shelf(tmp_path, (3, 4), 6, form).get(torch.arange(6), 0)
+    span = values.flatten(1).amax(1) - values.flatten(1).amin(1)
+    bound = {"float16": values.abs() * 2**-11, "bfloat16": values.abs() * 2**-8, "int8": (span / 510 * 1.001).view(6, 1, 1)}[form]
+    assert ((back - values).abs() <= bound + 1e-7).all() and not torch.equal(back, values)
+    assert torch.equal(back[2], values[2])
+
+
+def test_eight_bits_take_a_quarter_of_the_room_and_train_alike(digits, tmp_path):
+    sizes, terms = {}, {}
+    for form in ("float32", "int8"):
+        cast, streams = cast_of(), streams_of(digits)
+        planned = plan(methods.attention(), cast, streams, Store(tmp_path), form=form)
+        sizes[form] = sum(item.bytes for item in planned.stored)
+        run = engine.train(planned.method, cast, planned.draw, engine.Fit(steps=20, steps_per_epoch=10), seed=1, device="cpu")
+        terms[form] = run.history[-1]["terms"]
+    assert sizes["int8"] < 0.5 * sizes["float32"]
+    assert terms["int8"] == pytest.approx(terms["float32"], rel=0.02) and terms["int8"] != terms["float32"]
+
+
+def test_top_k_with_a_tail_is_stationary_at_a_match_and_close_to_the_whole(digits, tmp_path):
+    cast, streams = cast_of(), streams_of(digits)
+    cast.add("student", cast_of()["teacher"], cast.adapter_of("teacher"))
+    planned = plan(methods.kd(alpha=1.0), cast, streams, Store(tmp_path), form="float16", top_k=4)
+    (item,) = planned.stored
+    assert item.shelf.shape == (8,) and item.shelf.form.name == "float32"  # class numbers are not rounded
+    term = next(t for u in planned.method.stages[0].updates for t in u.terms if t.name == "soft")
+    batch = planned.draw(("train",), 0)
+    scene = observe(cast, batch, term.sources, learns=("student",))
+    value = term.by(**{key: scene(source) for key, source in term.inputs.items()}).sum()
+    (gradient,) = torch.autograd.grad(value, scene(Tap("student")))
+    assert abs(value.item()) < 1e-3 and gradient.abs().max() < 1e-5
+    alike = plan(methods.kd(alpha=1.0), cast_of(), streams, Store(tmp_path), top_k=10)  # all ten classes: nothing is left out
+    whole = engine.train(methods.kd(alpha=1.0), cast_of(), streams, engine.Fit(steps=5), seed=1, device="cpu")
+    kept = engine.train(alike.method, cast_of(), alike.draw, engine.Fit(steps=5), seed=1, device="cpu")
+    assert kept.history[-1]["terms"] == pytest.approx(whole.history[-1]["terms"], rel=1e-4)
+
+
+def _fill(folder, start):
+    planned = plan(methods.kd(), cast_of(), streams_of(data.load("digits", limit=300)), Store(folder))
+    start.wait()
+    planned.draw(("train",), 0)
+
+
+def test_two_processes_fill_one_store_at_once(digits, tmp_path):
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(2)
+    both = [context.Process(target=_fill, args=(tmp_path, start)) for _ in range(2)]
+    [process.start() for process in both]
+    [process.join() for process in both]
+    assert [process.exitcode for process in both] == [0, 0]
+    rows = digits["train"].index
+    shared = plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path)).stored[0].shelf
+    alone = plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path / "alone"))
+    alone.draw(("train",), 0)
+    assert shared.has(rows, 0).all() and torch.equal(shared.get(rows, 0), alone.stored[0].shelf.get(rows, 0))
+
+
+def test_a_folder_without_hard_links_will_do(digits, tmp_path, monkeypatch):
+    def refused(*_args):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    planned = plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path))
+    planned.draw(("train",), 0)
+    assert planned.stored[0].shelf.filled() == {0: len(digits["train"])}
+
+
 def test_prune_removes_the_longest_unused_first(tmp_path):
     import os
 

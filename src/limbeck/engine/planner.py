@@ -1,14 +1,17 @@
 """What a frozen teacher says is computed once: sources of frozen roles become stored fields where that pays."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
+from limbeck.engine.fold import fold
+from limbeck.engine.thin import thin, top_of
 from limbeck.knowledge import Key, Shelf, Store, code_of, identity, needed
 from limbeck.plan import Method, Stage
 from limbeck.roles import Cast, role_of
@@ -41,12 +44,14 @@ class Decision:
 
 @dataclass(frozen=True)
 class Plan:
-    """A method rewritten to stored fields, the batches that carry them, and the decisions in words."""
+    """A method rewritten to stored fields, the batches that carry them, the decisions in words, and what runs in
+    the place of frozen roles that are still run."""
 
     method: Method
     draw: Any
     decisions: tuple[Decision, ...]
     stored: tuple[Stored, ...]
+    stand_ins: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 def frozen_roles(method: Method) -> set[str]:
@@ -64,17 +69,23 @@ def plan(
     method: Method,
     cast: Cast,
     streams: Streams,
-    store: Store,
+    store: Store | None,
     *,
     form: str = "float32",
+    top_k: int | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
 
     Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
-    augmentation). Results stay the same up to the storage form; float32 rounds nothing.
+    augmentation). Results stay the same up to the storage form; float32 rounds nothing. A frozen role that is
+    still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
+    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one.
     """
     frozen = frozen_roles(method)
+    if store is None:
+        return Plan(method, streams, (), (), _folded(method, cast, streams, frozen))
+    method = method if top_k is None else thin(method, top_k, frozen)
     shelves: dict[Source, Stored] = {}
     decisions: list[Decision] = []
     stages = []
@@ -92,7 +103,15 @@ def plan(
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
     draw = Filling(streams, cast, needed_now, say) if needed_now else streams
-    return Plan(rewritten, draw, tuple(decisions), needed_now)
+    live = {decision.role for decision in decisions if not decision.stored}
+    return Plan(rewritten, draw, tuple(decisions), needed_now, _folded(rewritten, cast, streams, live))
+
+
+def _folded(method: Method, cast: Cast, streams: Streams, roles: set[str]) -> dict[str, nn.Module]:
+    """A stand-in with folded batch-norms for every role that is run and allows it."""
+    taps = method.taps()
+    found = {role: fold(cast, role, streams(("train",), 0), taps) for role in sorted(roles)} if roles else {}
+    return {role: made.module for role, made in found.items() if made is not None}
 
 
 def _asked(stage: Stage) -> set[str]:
@@ -145,13 +164,18 @@ def _shelves(
         if source not in known:
             shape = tuple(value.shape[1:])
             role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
-            key = _key(source, role, view, cast, streams, form)
-            shelf = store.shelf(key, shape, rows, streams.cycle or 1, form)
+            exact = "float32" if _holds_numbers_of_classes(source) else form
+            key = _key(source, role, view, cast, streams, exact)
+            shelf = store.shelf(key, shape, rows, streams.cycle or 1, exact)
             if shelf is None:
                 return None
-            known[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, rows, streams.cycle or 1, form))
+            known[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, rows, streams.cycle or 1, exact))
         made.append(known[source])
     return made
+
+
+def _holds_numbers_of_classes(source: Source) -> bool:
+    return isinstance(source, Via) and isinstance(source.fn, partial) and source.fn.func is top_of
 
 
 def rawest(source: Source, scene: Scene) -> Source:

@@ -37,9 +37,20 @@ def halvings(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]
     return tuple(strides)
 
 
-def pool() -> nn.Sequential:
-    """The embedding: (n, channels, h, w) to (n, channels), the mean over the pixels."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+class Pool(nn.Module):
+    """The embedding: (n, channels, h, w) to (n, channels), the mean over the pixels.
+
+    `AdaptiveAvgPool2d` gives the same numbers, but its gradient forgets a channels-last layout, and every
+    layer below then pays for it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
+
+
+def pool() -> nn.Module:
+    """The mean over the pixels, as a layer."""
+    return Pool()
 
 
 def initialise(module: nn.Module) -> None:

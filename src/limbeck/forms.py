@@ -1,0 +1,102 @@
+"""How a stored answer is written: in full, rounded to 16 bits, or in 8 bits with a scale of its own.
+
+Letters: n samples, m numbers in one answer.
+"""
+
+from abc import ABC, abstractmethod
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+
+
+class Form(ABC):
+    """A way to write answers (n, *shape) as rows of a fixed length."""
+
+    name: str
+    spelling: str  # of safetensors
+    kind: np.dtype[Any]
+
+    @abstractmethod
+    def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one written row."""
+
+    @abstractmethod
+    def write(self, values: Tensor) -> np.ndarray:
+        """Answers (n, *shape) on the CPU as rows (n, *row). Raises `UserError` for what cannot be written."""
+
+    @abstractmethod
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        """Rows as answers (n, *shape) float32."""
+
+    def bytes(self, shape: tuple[int, ...]) -> int:
+        """Bytes of one row."""
+        return prod(self.row(shape)) * self.kind.itemsize
+
+
+class _Plain(Form):
+    def __init__(self, name: str, spelling: str, kind: str):
+        self.name, self.spelling, self.kind = name, spelling, np.dtype(kind)
+
+    def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def write(self, values: Tensor) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            rows = values.numpy().astype(self.kind)
+        if self.kind.itemsize < 4 and not np.isfinite(rows).all():
+            raise UserError(f"a teacher answer is too large for {self.name}; store it as bfloat16 or float32 (store.form)")
+        return rows
+
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(rows).float()
+
+
+class _BFloat16(Form):
+    """float32 without its last 16 bits, rounded to even: the range of float32, 3 significant digits."""
+
+    name, spelling, kind = "bfloat16", "BF16", np.dtype("<u2")
+
+    def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape
+
+    def write(self, values: Tensor) -> np.ndarray:
+        return values.to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
+
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(rows).view(torch.bfloat16).float()
+
+
+class _Eight(Form):
+    """8 bits a number: each answer is cut into 255 equal steps between its own smallest and largest value.
+
+    A row is the smallest value and the step as float32, then m bytes. The error is at most half a step.
+    """
+
+    name, spelling, kind = "int8", "U8", np.dtype("u1")
+
+    def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (8 + prod(shape),)
+
+    def write(self, values: Tensor) -> np.ndarray:
+        flat = values.float().flatten(1)
+        low = flat.amin(1, keepdim=True)
+        step = (flat.amax(1, keepdim=True) - low) / 255
+        codes = ((flat - low) / torch.where(step > 0, step, torch.ones_like(step))).round().to(torch.uint8)
+        head = torch.cat([low, step], 1).contiguous().view(torch.uint8)
+        return torch.cat([head, codes], 1).numpy()
+
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        given = torch.from_numpy(np.ascontiguousarray(rows))
+        low, step = given[:, :8].contiguous().view(torch.float32).split(1, dim=1)
+        return (given[:, 8:].float() * step + low).reshape(len(rows), *shape)
+
+
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (_Plain("float32", "F32", "<f4"), _Plain("float16", "F16", "<f2"), _BFloat16(), _Eight())
+}
