@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from limbeck import compare, models, work
 from limbeck.casting import method_of
 from limbeck.compare import Comparison, Entry, asked, from_recipe, parse_entries
 from limbeck.errors import UserError
 from limbeck.recipe import load, make
+from limbeck.roles import Cast
 from limbeck.run import Run
 
 TINY = {
@@ -86,7 +88,7 @@ def test_settings_of_the_runs_differ_in_method_and_seed_alone(tmp_path):
 def mixed(tmp_path_factory):
     """A comparison in which one entry becomes NaN, one has a layer that does not exist, one crashes for one seed."""
     folder = tmp_path_factory.mktemp("mixed") / "c"
-    real = Run.go
+    real = Run.steps
 
     def crash(self):
         if self.recipe.method.name == "dkd" and self.recipe.seed == 1 and not (folder / "mended").exists():
@@ -94,7 +96,7 @@ def mixed(tmp_path_factory):
         return real(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "go", crash)
+        patch.setattr(Run, "steps", crash)
         words = 'kd,kd:temperature=2,dkd,kd:alpha=1e38,fitnets:hint="nowhere"'
         board = comparison(folder, words).go()
         yield folder, words, board
@@ -110,6 +112,46 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
     assert 'Both runs of fitnets:hint="nowhere" failed; seed 0: unknown layer of role \'teacher\' \'nowhere\'' in said
     assert "1 of the 2 runs of dkd failed; seed 1: ZeroDivisionError: a bug of ours." in said
     assert [row["name"] for row in board["rows"]][-2:] == ["kd:alpha=1e38", 'fitnets:hint="nowhere"']
+
+
+def test_runs_that_take_turns_are_the_runs_that_follow_one_another(tmp_path, mixed):
+    _, words, board = mixed
+    taking_turns = comparison(tmp_path / "t", words, on="together").go()
+    apart = {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in accuracies(taking_turns).items()}
+    assert apart == {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in accuracies(board).items()}
+    assert [row["errors"] for row in taking_turns["rows"][-2:]] == [row["errors"] for row in board["rows"][-2:]]
+    one, other = (load_file(f / "runs" / "kd-seed1" / "predictions.safetensors") for f in (mixed[0], tmp_path / "t"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_taking_turns_the_teacher_answers_each_batch_once(tmp_path, monkeypatch):
+    """New views in every epoch, so that nothing can be stored; three methods ask for logits, maps and a hint."""
+    real, passes = Cast.feed, []
+
+    def count(self, role, inputs):
+        passes.append(role)
+        return real(self, role, inputs)
+
+    settings = TINY | {
+        "data": {"name": "digits", "limit": 200, "augment": "crop:1"},
+        "teacher": {"model": "cnn", "arguments": {"width": 4}, "epochs": 1},
+        "student": {"model": "cnn", "arguments": {"width": 2}},
+    }
+    found, asked_for = {}, {}
+    for on in ("together", "here"):
+        board = comparison(tmp_path / on, "kd,attention,fitnets", [0], settings, on=on)
+        board._open()
+        assert board._teacher() is not None  # trained before anybody counts
+        with monkeypatch.context() as patch:
+            patch.setattr(Cast, "feed", count)
+            passes.clear()
+            made = board.go()
+        assert not [row["name"] for row in made["rows"] if row["errors"]]
+        found[on], asked_for[on] = accuracies(made), passes.count("teacher")
+    steps = 2 * (180 // 32)
+    extra = asked_for["here"] - 3 * steps  # checks, probes, the measuring at the end
+    assert asked_for["together"] <= steps + extra
+    assert found["together"] == found["here"]
 
 
 def test_the_same_method_with_two_settings_is_two_rows(mixed):
@@ -151,7 +193,7 @@ def test_a_full_disk_stops_it_instead_of_filling_the_table_with_failures(tmp_pat
         raise UserError("cannot write: no space left") from OSError(28, "no space left")
 
     several = comparison(tmp_path / "c", "alone")
-    monkeypatch.setattr(Run, "go", full)
+    monkeypatch.setattr(Run, "steps", full)
     with pytest.raises(UserError, match="no space"):
         several.go()
     assert not list(tmp_path.rglob("failed.json"))

@@ -108,7 +108,7 @@ def compare(
     methods: Annotated[str | None, typer.Option(help="kd,dkd,fitnets,... ; with settings: kd:temperature=2:alpha=0.5")] = None,
     seeds: Annotated[int | None, typer.Option(help="number of seeds, counted from --seed; default 5")] = None,
     jobs: Annotated[int | None, typer.Option(help="so many runs at a time, each in a process of its own")] = None,
-    on: Annotated[str | None, typer.Option(help="ray: runs go to the Ray cluster of RAY_ADDRESS, or to Ray here")] = None,
+    on: Annotated[str | None, typer.Option(help="together: one pass for all methods of a seed; ray: on Ray")] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML recipe, may have a [compare] table; options win over it")] = None,
     data: DataName = None,
     data_path: DataPath = None,

@@ -21,7 +21,7 @@ from limbeck.recipe import Recipe, dump, make, parse_value
 from limbeck.run import Run, write_json
 from limbeck.work import Job
 
-WAYS = ("here", "processes", "ray")
+WAYS = ("here", "together", "processes", "ray")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def fresh_folder(recipe: Recipe) -> Path:
 class Comparison:
     """A comparison and its folder: `runs/`, `teacher/`, `comparison.json`, `leaderboard.json`, `report.html`.
 
-    on: "here" (runs follow one another), "processes" or "ray", `jobs` at a time. listen hears a "run" event
+    on: "here" (runs follow one another), "together" (those of a seed take turns step by step and share batches
+    and teacher), "processes" or "ray", `jobs` at a time. listen hears a "run" event
     {"entry", "seed", "done", "total"} when a run starts and, where the runs follow one another, theirs. Calling
     `go` again in the same folder does what is left, also with more entries or seeds.
 
@@ -114,6 +115,8 @@ class Comparison:
     def _work(self, todo: Sequence[Job], hear: work.Listener) -> Iterator[Job]:
         if self.on == "ray":
             return work.on_ray(todo, hear, self.jobs)
+        if self.on == "together":
+            return work.together(todo, hear)
         return work.here(todo, hear) if self.on == "here" else work.in_processes(todo, hear, self.jobs)
 
     def _jobs(self, teacher: str | None) -> list[Job]:

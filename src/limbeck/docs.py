@@ -1,4 +1,4 @@
-"""`python -m limbeck.docs`: writes docs/methods.md with its drawings and docs/losses.md out of the code.
+"""`python -m limbeck.docs`: writes docs/methods.md with its drawings, docs/losses.md and the catalogue's facts out of the code.
 
 Nothing in those pages is typed by hand; `tests/test_docs.py` says when they are out of date.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from limbeck import describe, losses
+from limbeck import catalogue, describe, losses
 from limbeck.files import atomic_write
 from limbeck.losses import chunked, traits_of
 from limbeck.methods import CATALOGUE
@@ -153,6 +153,7 @@ def _table(columns: list[str], rows: Iterable[list[str]]) -> str:
 def main() -> None:
     """Write docs/ of the folder it is run in, or of the folder given."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs")
+    catalogue.write()
     for path in write(folder):
         print(path)
 

@@ -6,43 +6,35 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from limbeck import describe
-from limbeck.casting import method_of
+from limbeck.catalogue import facts
 from limbeck.errors import UserError
-from limbeck.methods import CATALOGUE
-from limbeck.recipe import parse_value
 
 
 def catalogue(wide: bool) -> None:
     """All methods, two lines each: name, year, place in the taxonomy and roles; paper. Wide: survey C's fields."""
     console = Console()
-    made = [declare() for declare in CATALOGUE.values()]
+    known = facts()
     if wide:
-        rows = [describe.row(method) for method in made]
         table = Table(box=None, pad_edge=False)
-        for column in rows[0]:
+        for column in known[0]["row"]:
             table.add_column(column, overflow="fold", no_wrap=column in ("method", "year"))
-        for row in rows:
-            table.add_row(*row.values())
+        for entry in known:
+            table.add_row(*entry["row"].values())
         console.print(table)
         return
-    width = max(map(len, CATALOGUE))
-    for method in made:
-        place = describe.taxonomy(method)
-        words = [
-            place.knowledge,
-            place.scheme + (", self" if place.own else ""),
-            place.ratio + (", chain" if place.chain else ""),
-        ]
-        line = Text.assemble(
-            (f"{method.name:<{width}}", "bold"), f"  {method.year or '    '}  {'; '.join(words)}; {', '.join(method.roles())}"
-        )
-        console.print(line, soft_wrap=True)
-        console.print(Text(f"{'':<{width}}  {method.paper}", "dim"), soft_wrap=True)
+    width = max(len(entry["name"]) for entry in known)
+    for entry in known:
+        words = f"  {entry['year'] or '    '}  {'; '.join(entry['place'])}; {', '.join(entry['roles'])}"
+        console.print(Text.assemble((f"{entry['name']:<{width}}", "bold"), words), soft_wrap=True)
+        console.print(Text(f"{'':<{width}}  {entry['paper']}", "dim"), soft_wrap=True)
 
 
 def one(name: str, svg: Path | None, settings: list[str]) -> None:
     """One method, with settings of its own, as text; into `svg` as a drawing."""
+    from limbeck import describe
+    from limbeck.casting import method_of
+    from limbeck.recipe import parse_value
+
     arguments = {}
     for word in settings:
         key, equals, value = word.partition("=")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.heard import Heard
 
 
 class Normalise(nn.Module):
@@ -109,6 +110,7 @@ class Cast(nn.ModuleDict):
         super().__init__()
         self.adapters: dict[str, Adapter] = dict(adapters or {})
         self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
+        self.heard: dict[str, Heard] = {}  # of the frozen roles that several ask about the same batch
         self.stand_ins: dict[str, nn.Module] = {}  # what runs in a frozen role's place: the same answers, sooner
         for name, module in roles.items():
             self.add(name, module)
@@ -120,7 +122,7 @@ class Cast(nn.ModuleDict):
         """Add or replace a role; the name must be a plain word that `nn.ModuleDict` does not use itself."""
         if not isinstance(module, nn.Module):
             raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
-        if "." in name or not name or hasattr(Cast, name) or name in ("adapters", "callers", "stand_ins", "training"):
+        if "." in name or not name or hasattr(Cast, name) or name in ("adapters", "callers", "heard", "stand_ins", "training"):
             raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
         self[name] = module
         if adapter is not None:

@@ -3,8 +3,9 @@
 import json
 import platform
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
-from limbeck.engine.planner import Plan, plan
+from limbeck.engine.planner import Plan, frozen_roles, plan
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, cannot_write
 from limbeck.knowledge import Store
@@ -26,6 +28,7 @@ from limbeck.plan import Method
 from limbeck.recipe import Recipe, dump
 from limbeck.roles import Adapter, Cast
 from limbeck.taps import Tap
+from limbeck.together import Together
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -48,9 +51,14 @@ class Run:
     notes: list[str] = field(default_factory=list)
     deployed: Deployed | None = None
     cast: Cast | None = None  # everyone as they were left, once the run is done
+    together: Together | None = None
 
     def go(self) -> dict[str, Any]:
         """Do the run, or what is left of it, and return its card."""
+        return last(self.steps())
+
+    def steps(self) -> Generator[None, None, dict[str, Any]]:
+        """The run, stopping after every training step, so that several can take turns (`together`)."""
         method = self.method or method_of(self.recipe.method.model_dump())
         self.data = data = self.data or self.load_data()
         self.say_all(data.notes)
@@ -61,9 +69,9 @@ class Run:
         self._write_settings(method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
-            phases[role] = self._phase(role, _plain(cast[role], data, role), cast, data)
-        baseline = self._baseline(method, data, phases) if self.recipe.baseline else None
-        phases["student"] = self._phase("student", method, cast, data)
+            phases[role] = yield from self._phase(role, _plain(cast[role], data, role), cast, data)
+        baseline = (yield from self._baseline(method, data, phases)) if self.recipe.baseline else None
+        phases["student"] = yield from self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
         entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
@@ -75,6 +83,11 @@ class Run:
     # ---------------------------------------------------------------- parts of a run
 
     def load_data(self) -> Data:
+        if self.together is not None:
+            return self.together.data(self.recipe.data, self._load_data)
+        return self._load_data()
+
+    def _load_data(self) -> Data:
         d = self.recipe.data
         return load(
             d.name,
@@ -115,7 +128,10 @@ class Run:
             if found.logits is None:
                 found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
             return self.given[role], found
-        return build_role(role, settings_for(role, method, self.recipe), data, self.recipe.seed)
+        settings = settings_for(role, method, self.recipe)
+        if self.together is not None and settings.weights is not None and role in frozen_roles(method):
+            return self.together.role(role, settings, partial(build_role, role, settings, data, self.recipe.seed))
+        return build_role(role, settings, data, self.recipe.seed)
 
     @property
     def _device(self) -> str | None:
@@ -125,7 +141,8 @@ class Run:
         return role in self.given or settings_for(role, method, self.recipe).weights is not None
 
     def streams(self, data: Data, method: Method) -> Streams:
-        return Streams(
+        make = Streams if self.together is None else self.together.streams
+        return make(
             data,
             size=self.recipe.train.batch,
             seed=self.recipe.seed,
@@ -148,7 +165,7 @@ class Run:
             **t.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate", "precision"}),
         )
 
-    def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Trained:
+    def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Generator[None, None, Trained]:
         """Train one method, unless an earlier go at this run has: then load what it left."""
         weights, facts = self.folder / "weights" / f"{who}.safetensors", self.folder / "weights" / f"{who}.json"
         streams = self.streams(data, method)
@@ -162,7 +179,7 @@ class Run:
         self._keep_curve(who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
         cast.stand_ins = dict(planned.stand_ins)
-        trained = engine.train(
+        trained = yield from engine.training(
             planned.method,
             cast,
             planned.draw,
@@ -172,6 +189,7 @@ class Run:
             listen=lambda kind, event: self._hear(who, kind, event),
             validate=self._validator(method, data),
             device=self._device,
+            heard=self.together.heard if self.together else None,
         )
         cast.stand_ins.clear()
         models.save_weights(cast, weights)
@@ -191,13 +209,14 @@ class Run:
             store if settings.use else None,
             form=settings.form,
             top_k=settings.top_k,
+            folds=self.together is None,
             say=lambda text: self.listen("say", {"text": text}),
         )
         for decision in planned.decisions:
             self.listen("say", {"text": str(decision)})
         return planned
 
-    def _baseline(self, method: Method, data: Data, phases: dict[str, Trained]) -> Deployed:
+    def _baseline(self, method: Method, data: Data, phases: dict[str, Trained]) -> Generator[None, None, Deployed]:
         """The student's own architecture and initial weights, trained on the labels alone."""
         module, adapter = self._role("student", method, data)
         if "student" in self.given:
@@ -207,7 +226,7 @@ class Run:
         cast = Cast({"student": module}, {"student": adapter})
         self._lay_out(cast, data)
         plain = _plain(module, data)
-        phases["baseline"] = self._phase("baseline", plain, cast, data)
+        phases["baseline"] = yield from self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)
 
     def _validator(self, method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:

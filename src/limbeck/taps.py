@@ -195,8 +195,12 @@ def observe(cast: Cast, batch: Batch, sources: Iterable[Source], *, learns: Iter
         if view not in batch:
             raise unknown("view", view, batch.keys(), "a Method names its views in `views`")
         recording = role in learning or needs_grad(batch[view])
+        run = functools.partial(_forward, cast, role, batch[view], shorten=shorten)
         with torch.set_grad_enabled(recording and torch.is_grad_enabled()):
-            seen.update(_forward(cast, role, batch[view], list(taps), shorten))
+            if role in cast.heard and not recording:
+                seen.update(cast.heard[role].ask(cast[role], batch[view], list(taps), run))
+            else:
+                seen.update(run(list(taps)))
     return Scene(cast, batch, seen)
 
 
@@ -209,7 +213,7 @@ def needs_grad(value: Any) -> bool:
     return isinstance(value, tuple | list) and any(map(needs_grad, value))
 
 
-def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], shorten: bool) -> dict[Source, Any]:
+def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bool) -> dict[Source, Any]:
     inner = [_Capture(tap) for tap in taps if tap.path]
     shorten = shorten and len(inner) == len(taps)
     with ExitStack() as stack:

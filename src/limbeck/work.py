@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -54,6 +54,12 @@ Listener = Callable[[str, Mapping[str, Any]], None]
 
 def do(job: Job, listen: Listener = lambda kind, facts: None) -> None:
     """Do one run, unless it is done. A run that fails leaves the reason; a disk that is full stops everything."""
+    for _ in doing(job, listen, None):
+        pass
+
+
+def doing(job: Job, listen: Listener, pool: Any) -> Generator[None, None, None]:
+    """`do`, stopping after every training step; pool: the `Together` of runs that take turns."""
     from limbeck.recipe import make
     from limbeck.run import Run
 
@@ -61,7 +67,7 @@ def do(job: Job, listen: Listener = lambda kind, facts: None) -> None:
         return
     try:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        Run(make(job.settings), Path(job.folder), listen=listen).go()
+        yield from Run(make(job.settings), Path(job.folder), listen=listen, together=pool).steps()
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise
@@ -79,6 +85,19 @@ def here(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
         listen("started", {"entry": job.entry, "seed": job.seed})
         do(job, listen)
         yield job
+
+
+def together(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
+    """The runs of one seed at once in this process, step by step in turn: batches and teacher are shared."""
+    from limbeck.engine.turns import take_turns
+    from limbeck.together import Together
+
+    for seed in dict.fromkeys(job.seed for job in jobs):
+        group, pool = [job for job in jobs if job.seed == seed], Together()
+        for job in group:
+            listen("started", {"entry": job.entry, "seed": job.seed})
+        for number, _ in take_turns([doing(job, listen, pool) for job in group]):
+            yield group[number]
 
 
 def in_processes(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[Job]:
@@ -219,4 +238,4 @@ def _collect(job: Job, reference: Any) -> None:
         )
 
 
-__all__ = ["Job", "do", "here", "in_processes", "on_ray"]
+__all__ = ["Job", "do", "here", "in_processes", "on_ray", "together"]

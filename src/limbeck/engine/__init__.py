@@ -1,7 +1,8 @@
 """The engine: one loop that runs any `Method`, checked before it starts and resumable to the bit."""
 
 from limbeck.engine.fit import Fit
-from limbeck.engine.loop import Trained, evaluating, rehearse, train
+from limbeck.engine.state import Trained
 from limbeck.engine.step import NonFinite
+from limbeck.engine.training import rehearse, train, training
 
-__all__ = ["Fit", "NonFinite", "Trained", "evaluating", "rehearse", "train"]
+__all__ = ["Fit", "NonFinite", "Trained", "rehearse", "train", "training"]

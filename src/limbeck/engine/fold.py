@@ -45,7 +45,8 @@ def fold(cast: Cast, role: str, batch: Batch, taps: Iterable[Tap]) -> Folded | N
                 return None
             twin = copy.deepcopy(cast[role])
             for conv, norm in pairs:
-                _put(twin, conv, fuse_conv_bn_eval(twin.get_submodule(conv), twin.get_submodule(norm)))  # type: ignore[type-var]
+                both: tuple[Any, Any] = (twin.get_submodule(conv), twin.get_submodule(norm))
+                _put(twin, conv, fuse_conv_bn_eval(*both))
                 _put(twin, norm, nn.Identity())
             apart = _difference(cast, role, twin, batch, asked)
     finally:

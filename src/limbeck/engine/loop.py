@@ -1,63 +1,27 @@
 """The loop over a plan, once: it knows stages, updates and steps, and no method."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from limbeck.engine import checkpoint, keep
 from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
+from limbeck.engine.keep import changing
 from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, take
+from limbeck.heard import Heard
 from limbeck.plan import Method, Progress, Stage
 from limbeck.roles import Cast, Follow, Snapshot, in_evaluation, role_of
+from limbeck.taps import Tap, leaves
 
 
-def train(
-    method: Method,
-    cast: Cast,
-    draw: Draw,
-    fit: Fit,
-    *,
-    seed: int = 0,
-    folder: Path | None = None,
-    listen: Listener | None = None,
-    validate: Callable[[Cast], Mapping[str, float]] | None = None,
-    device: str | None = None,
-) -> Trained:
-    """Run a method's plan on a cast and return the learning curve, one record per epoch, and the cost.
-
-    The cast is trained in place; parts and promoted roles are added to it. With `folder`, checkpoints
-    are kept there and a second call with the same arguments goes on where the first one stopped, to
-    the same final bits. `listen(kind, facts)` hears "stage", "step", "epoch" and "say" events.
-    Raises `UserError` before the first step if the plan cannot work, `NonFinite` if it breaks later.
-    """
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        return _Run(method, cast, draw, fit, seed, folder, listen or _silent, validate, device).go()
-
-
-def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> None:
-    """Everything that `train` checks before its first step, and nothing else: the cast stays as it was.
-
-    Raises `UserError` if the plan cannot work.
-    """
-    before = set(cast)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        try:
-            _Run(method, cast, draw, fit, 0, None, _silent, None, device).prepare(resuming=False)
-        finally:
-            for part in set(cast) - before:
-                del cast[part]
-
-
-def _accelerator(precision: str, cpu: bool) -> Any:
+def accelerator_of(precision: str, cpu: bool) -> Any:
     """An Accelerator of that precision; Accelerate keeps the first one of a process unless it is told to forget."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
@@ -68,11 +32,9 @@ def _accelerator(precision: str, cpu: bool) -> Any:
     return Accelerator(cpu=cpu, mixed_precision=precision)
 
 
-def _silent(kind: str, facts: Mapping[str, Any]) -> None:
-    pass
+class Loop:
+    """One run of a plan, as `train` describes it."""
 
-
-class _Run:
     def __init__(
         self,
         method: Method,
@@ -84,8 +46,10 @@ class _Run:
         listen: Listener,
         validate: Callable[[Cast], Mapping[str, float]] | None,
         device: str | None,
+        heard: Heard | None,
     ):
-        self.accelerator = _accelerator({"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision], device == "cpu")
+        self.heard, self.shared = heard or Heard(), heard is not None
+        self.accelerator = accelerator_of({"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision], device == "cpu")
         self.method, self.cast, self.fit, self.seed = method, cast, fit, seed
         self.folder, self.listen, self.validate = folder, listen, validate
         self.lengths = fit.stage_steps(method.stages)
@@ -108,7 +72,7 @@ class _Run:
         if not resuming:
             check(self.method, cast, self.feed.probe, self.fit.accumulate, self.accelerator.num_processes)
 
-    def go(self) -> Trained:
+    def go(self) -> Generator[None, None, Trained]:
         resumed = checkpoint.load_newest(self.folder, self._say) if self.folder is not None else None
         self.prepare(resuming=resumed is not None)
         if resumed is not None:
@@ -118,7 +82,7 @@ class _Run:
                 self._before(self.method.stages[self.state.stage], self.state.stage)
                 self._ready(self.method.stages[self.state.stage])
             resumed = None
-            self._run_stage(self.method.stages[self.state.stage])
+            yield from self._run_stage(self.method.stages[self.state.stage])
         self._release()
         self._clock()
         return Trained(self.state.history, self.state.done, self.state.seconds)
@@ -128,7 +92,7 @@ class _Run:
         self.state.seconds += now - self.since
         self.since = now
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: Stage) -> Generator[None, None, None]:
         length, per_epoch = self.lengths[self.state.stage], self.fit.steps_per_epoch or self.lengths[self.state.stage]
         self.listen("stage", {"stage": stage.name, "step": self.state.step, "steps": length, "trains": stage.trains})
         while self.state.step < length:
@@ -146,6 +110,9 @@ class _Run:
             if self.state.step % per_epoch == 0 or self.state.step == length:
                 self._end_epoch(stage, per_epoch)
             self._keep()
+            now = time.monotonic()
+            yield
+            self.since += time.monotonic() - now  # others had their turn
         self.state.stage, self.state.step = self.state.stage + 1, 0
         self._keep(force=True)
 
@@ -183,7 +150,7 @@ class _Run:
         }
         record["lr"] = {str(i): lr for i, lr in enumerate(self._rates())}
         if self.validate is not None:
-            with evaluating(self.cast):
+            with in_evaluation(self.cast), torch.no_grad():
                 record["validation"] = dict(self.validate(self.cast))
         state.sums, state.counted = {}, {}
         state.history.append(record)
@@ -205,6 +172,7 @@ class _Run:
                 module.requires_grad_(True).train()
         if self.accelerator.num_processes > 1:
             self._wrap(stage)
+        self._listen_in(stage)
         optimizers: dict[Any, tuple[Any, Any]] = {}
         self.learners = []
         for update in stage.updates:
@@ -231,7 +199,23 @@ class _Run:
         for role in dict.fromkeys(role_of(path) for path in stage.trains):  # every process in the same order
             self.cast.callers[role] = DistributedDataParallel(self.cast[role], find_unused_parameters=True)
 
+    def _listen_in(self, stage: Stage) -> None:
+        """Frozen roles that several updates, or several runs, ask about the same batch answer once."""
+        changed = changing(self.method) | {role_of(path) for path in stage.trains}
+        asked: dict[str, list[tuple[Tap, ...]]] = {}
+        for update in stage.updates:
+            taps = dict.fromkeys(leaf for t in update.terms for s in t.sources for leaf in leaves(s) if isinstance(leaf, Tap))
+            for role in {tap.role for tap in taps} - changed:
+                asked.setdefault(role, []).append(tuple(tap for tap in taps if tap.role == role))
+        for role, wanted in asked.items():
+            if len(wanted) > 1 or self.shared:
+                self.heard.want(self, self.cast[role], dict.fromkeys(tap for taps in wanted for tap in taps))
+                self.cast.heard[role] = self.heard
+
     def _release(self) -> None:
+        for role in self.cast.heard:
+            self.heard.want(self, self.cast[role], ())
+        self.cast.heard.clear()
         self.cast.callers.clear()
 
     @contextmanager
@@ -289,10 +273,3 @@ class _Run:
                 learner.shorten = self.accelerator.num_processes == 1  # its first step was taken before the stop
         self._say(f"resumed at step {self.state.done} of {self.total}")
         self.listen("resumed", {"done": self.state.done, "history": self.state.history})
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Any:
-    """Evaluation mode without gradients, every sub-module's own mode restored after."""
-    with in_evaluation(module), torch.no_grad():
-        yield

@@ -73,6 +73,7 @@ def plan(
     *,
     form: str = "float32",
     top_k: int | None = None,
+    folds: bool = True,
     say: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
@@ -80,11 +81,12 @@ def plan(
     Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
     augmentation). Results stay the same up to the storage form; float32 rounds nothing. A frozen role that is
     still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
-    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one.
+    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. folds: False leaves
+    the roles that are run as they are.
     """
     frozen = frozen_roles(method)
     if store is None:
-        return Plan(method, streams, (), (), _folded(method, cast, streams, frozen))
+        return Plan(method, streams, (), (), _folded(method, cast, streams, frozen) if folds else {})
     method = method if top_k is None else thin(method, top_k, frozen)
     shelves: dict[Source, Stored] = {}
     decisions: list[Decision] = []
@@ -103,7 +105,7 @@ def plan(
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
     draw = Filling(streams, cast, needed_now, say) if needed_now else streams
-    live = {decision.role for decision in decisions if not decision.stored}
+    live = {decision.role for decision in decisions if folds and not decision.stored}
     return Plan(rewritten, draw, tuple(decisions), needed_now, _folded(rewritten, cast, streams, live))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limbeck import losses
 from limbeck.plan import Method, Term
-from limbeck.taps import Source, Tap, Via, detach, leaves
+from limbeck.taps import Source, Tap, Via, detach
 from limbeck.transforms import top_k_with_tail
 
 FACTOR = {losses.soft_target: 2, losses.kl: 0}  # the power of T that each multiplies by
@@ -48,4 +48,4 @@ def _is_answer(source: Source, frozen: set[str]) -> bool:
     """Whether a source is the logits of one frozen role, at most detached."""
     while isinstance(source, Via) and source.fn is detach:
         source = source.sources[0]
-    return all(isinstance(leaf, Tap) for leaf in leaves(source)) and isinstance(source, Tap) and not source.path and source.role in frozen
+    return isinstance(source, Tap) and not source.path and source.role in frozen

@@ -1,0 +1,59 @@
+"""The catalogue as facts, read from a generated file so that listing it needs no PyTorch.
+
+`python -m limbeck.docs` writes the file. It names the sources it was made from by their hash; where those have
+changed since, the facts are computed from the declarations instead: they are never out of date.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+FILE = HERE / "methods" / "catalogue.json"
+
+
+def facts() -> list[dict[str, Any]]:
+    """One entry per method, by name: name, year, paper, place (words), roles, row (the general model's fields)."""
+    try:
+        kept = json.loads(FILE.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = {}
+    current = kept.get("sources") == sources()
+    return kept["methods"] if current else computed()
+
+
+def sources() -> str:
+    """A hash of the declarations and of what reads them."""
+    total = hashlib.sha256()
+    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py"):
+        total.update(path.name.encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def computed() -> list[dict[str, Any]]:
+    """The facts, from the declarations."""
+    from limbeck import describe
+    from limbeck.methods import CATALOGUE
+
+    found = []
+    for declare in CATALOGUE.values():
+        method = declare()
+        place = describe.taxonomy(method)
+        words = [
+            place.knowledge,
+            place.scheme + (", self" if place.own else ""),
+            place.ratio + (", chain" if place.chain else ""),
+        ]
+        entry = {"name": method.name, "year": method.year, "paper": method.paper, "place": words, "roles": list(method.roles())}
+        found.append(entry | {"row": describe.row(method)})
+    return found
+
+
+def write() -> None:
+    """Write the file anew."""
+    from limbeck.files import atomic_write
+
+    with atomic_write(FILE, text=True) as file:
+        json.dump({"sources": sources(), "methods": computed()}, file, indent=1, ensure_ascii=False)
+        file.write("\n")

@@ -1,0 +1,78 @@
+"""Training, from outside: run a plan to its end, step by step, or only check that it would run."""
+
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limbeck.engine.fit import Fit
+from limbeck.engine.loop import Loop
+from limbeck.engine.state import Draw, Listener, Trained
+from limbeck.engine.turns import last
+from limbeck.heard import Heard
+from limbeck.plan import Method
+from limbeck.roles import Cast
+
+
+def train(
+    method: Method,
+    cast: Cast,
+    draw: Draw,
+    fit: Fit,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    listen: Listener | None = None,
+    validate: Callable[[Cast], Mapping[str, float]] | None = None,
+    device: str | None = None,
+    heard: Heard | None = None,
+) -> Trained:
+    """Run a method's plan on a cast and return the learning curve, one record per epoch, and the cost.
+
+    The cast is trained in place; parts and promoted roles are added to it. With `folder`, checkpoints
+    are kept there and a second call with the same arguments goes on where the first one stopped, to
+    the same final bits. `listen(kind, facts)` hears "stage", "step", "epoch" and "say" events.
+    Raises `UserError` before the first step if the plan cannot work, `NonFinite` if it breaks later.
+    heard: shared by runs that take turns (see `training`).
+    """
+    return last(training(method, cast, draw, fit, seed, folder, listen or _silent, validate, device, heard))
+
+
+def training(
+    method: Method,
+    cast: Cast,
+    draw: Draw,
+    fit: Fit,
+    seed: int,
+    folder: Path | None,
+    listen: Listener,
+    validate: Callable[[Cast], Mapping[str, float]] | None,
+    device: str | None,
+    heard: Heard | None,
+) -> Generator[None, None, Trained]:
+    """`train`, step by step: it stops after every step, so that several runs can take turns.
+
+    Who takes turns must give every run its own random state back (see `turns.take_turns`).
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        return (yield from Loop(method, cast, draw, fit, seed, folder, listen, validate, device, heard).go())
+
+
+def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> None:
+    """Everything that `train` checks before its first step, and nothing else: the cast stays as it was.
+
+    Raises `UserError` if the plan cannot work.
+    """
+    before = set(cast)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        try:
+            Loop(method, cast, draw, fit, 0, None, _silent, None, device, None).prepare(resuming=False)
+        finally:
+            for part in set(cast) - before:
+                del cast[part]
+
+
+def _silent(kind: str, facts: Mapping[str, Any]) -> None:
+    pass
