@@ -2,8 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # the command line starts without PyTorch
+    from torch import Tensor
 
 
 class UserError(ValueError):
@@ -31,7 +33,7 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserE
     return UserError(f"unknown {kind} {name!r}; {advice}" + (f" ({hint})" if hint else ""))
 
 
-def need_same_shape(who: str, student: Tensor, teacher: Tensor) -> None:
+def need_same_shape(who: str, student: "Tensor", teacher: "Tensor") -> None:
     """Refuse to compare tensors of different shapes: broadcasting would give a silent wrong number.
 
     >>> import torch
