@@ -24,11 +24,12 @@ MAY = {
     "plan": TOOLS | {"roles", "taps"},
     "connectors": CORE | {"models"},  # a branch is built of a network's own pieces
     "combine": PURE,
+    "labelling": PURE | {"data"},  # noise as a function of the sample number
     "quantise": CORE,
     "describe": CORE | {"plan"},
     "models": CORE,
     "data": TOOLS | {"evaluate"},  # what is to be answered is part of what data is
-    "methods": CORE | {"plan", "connectors", "models", "combine", "quantise"},
+    "methods": CORE | {"plan", "connectors", "models", "combine", "labelling", "quantise"},
     "forms": TOOLS,
     "knowledge": CORE | {"plan", "data", "forms"},
     "engine": CORE | {"plan", "data", "knowledge", "connectors"},

@@ -171,13 +171,13 @@ def _plain(fn: Any) -> Any:
 
 
 def _is_chain(method: Method, found: list[Lesson]) -> bool:
-    learned: dict[str, int] = {}
+    """Whether someone who was taught (by more than labels), or an earlier self of the learner, teaches later."""
     order = {id(stage): i for i, stage in enumerate(method.stages)}
     promoted = [(i, a) for i, stage in enumerate(method.stages) for a in stage.before if isinstance(a, Promote)]
-    for _, update in ((s, u) for s, u in method.updates()):
-        for path in update.trains:
-            role = role_of(path)
-            learned.setdefault(role, min(order[id(s)] for s, u in method.updates() if path in u.trains))
+    learned: dict[str, int] = {}
+    for lesson in found:
+        for role in lesson.learners:
+            learned.setdefault(role, order[id(lesson.stage)])
     for lesson in found:
         now = order[id(lesson.stage)]
         for leaf in lesson.mentors:

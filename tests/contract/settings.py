@@ -47,6 +47,7 @@ TOGETHER = ("soft labels", "online", True, "n-n", False, "student")  # the targe
 PEERS = {**STUDENT, "peer": ("cnn", {"width": 2})}
 THREE = {**STUDENT, **{f"peer_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 MANY = ("soft labels", "offline", False, "n-1", False, "student")
+VOTERS = {**STUDENT, **{f"teacher_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
@@ -59,9 +60,15 @@ ROWS: dict[str, Row] = {
     "attention": Row(PAIR, DEEP),
     "attention_paper": Row(PAIR, DEEP),
     "born_again": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
+    "clean_labels": Row(PAIR, SOFT),
+    "contrastive_representation": Row(PAIR, DEEP, arguments={"samples": 200, "negatives": 16, "size": 8}),
+    "correlation_congruence": Row(PAIR, DEEP),
+    "correlation_congruence_code": Row(PAIR, DEEP),
+    "cross_modal": Row(PAIR, DEEP),
     "ctkd": Row(PAIR, SOFT),
     "ctkd_instance": Row(PAIR, SOFT),
     "cwd": Row(PAIR, DEEP),
+    "data_distillation": Row(PAIR, SOFT),
     "differentiable_quantisation": Row(
         PAIR,
         SOFT,
@@ -72,6 +79,8 @@ ROWS: dict[str, Row] = {
     "dist": Row(PAIR, SOFT),
     "dkd": Row(PAIR, SOFT),
     "few_shot": Row({"teacher": ("gp", {"points": 64}), **STUDENT}, SOFT, arguments={"size": 6, "periods": 2, "moves": 2}),
+    "factor_transfer": Row(PAIR, DEEP),
+    "factor_transfer_code": Row(PAIR, DEEP),
     "ffl": Row(PEERS, ("other parts", "online", True, "n-n", False, "student")),
     "fitnets": Row(PAIR, DEEP),
     "fsp": Row(EQUAL, DEEP),
@@ -84,6 +93,7 @@ ROWS: dict[str, Row] = {
     "kdcl_linear": Row(PEERS, TOGETHER),
     "kdcl_minlogit": Row(PEERS, TOGETHER),
     "kdcl_naive": Row(PEERS, TOGETHER),
+    "label_refinery": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
     "ladder": Row(STUDENT, ("other parts", "online", True, "1-1", False, "a branch of student")),
     "logit_regression": Row(PAIR, DEEP, fit={"lr": 0.01}),  # logits as values, not probabilities
     "lsl": Row(PAIR, DEEP),
@@ -92,17 +102,20 @@ ROWS: dict[str, Row] = {
     "mgd_code": Row(PAIR, DEEP),
     "mlkd": Row(PAIR, SOFT),
     "mutual": Row({**STUDENT, "peer": ("cnn", {"width": 3})}, ("soft labels", "online", False, "n-n", False, "student")),
+    "neuron_selectivity": Row(PAIR, DEEP),
     "nkd": Row(PAIR, SOFT),
+    "noisy_teacher": Row(PAIR, DEEP, fit={"lr": 0.01}),
     "norm_direction": Row(PAIR, DEEP),
     "ofa": Row(PAIR, SOFT),
     "okddip": Row(THREE, TOGETHER),
     "okddip_code": Row(THREE, TOGETHER),
     "one": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "own_teacher": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
+    "pate": Row(VOTERS, MANY, arguments={"teachers": 3}),
     "pkd": Row(PAIR, DEEP),
     "pkt": Row(PAIR, DEEP, arguments={"weight": 100.0}),
     "quantised_distillation": Row(PAIR, SOFT),
-    "rco": Row(PAIR, ("soft labels", "online", False, "1-1", True, "student")),
+    "rco": Row(PAIR, ONLINE),
     "review": Row(PAIR, DEEP),
     **{f"records_{kind}": Row(PAIR, DEEP, arguments={"size": 6}) for kind in ("all", "spectral", "top")},
     "rkd": Row(PAIR, DEEP, fit={"lr": 0.01}),
@@ -111,11 +124,15 @@ ROWS: dict[str, Row] = {
     "similarity": Row(PAIR, DEEP, arguments={"gamma": 10.0}),
     "simkd": Row(PAIR, ("other parts", "offline", False, "1-1", False, "a branch of student")),
     "soft_tree": Row({"teacher": ("cnn", {"width": 4}), "student": ("tree", {"depth": 3})}, SOFT),
+    "specialists": Row(PAIR, MANY),
     "srd": Row(PAIR, DEEP),
     "stage_by_stage": Row(PAIR, DEEP),
     "teachers_gate": Row(CROWD, MANY),
     "teachers_mean": Row(CROWD, MANY),
     "teachers_switch": Row(CROWD, MANY),
+    "teachers_voted": Row(CROWD, ("other parts", "offline", False, "n-1", False, "student")),
+    "temporal_ensembling": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student"), arguments={"samples": 200}),
+    "variational_information": Row(PAIR, DEEP),
     "wkd_feature": Row(PAIR, DEEP),
     "wkd_logit": Row(PAIR, DEEP),
     "zero_shot": Row(PAIR, SOFT, arguments={"size": 6}),

@@ -90,3 +90,10 @@ def test_a_role_that_sees_some_columns():
     images = D.from_datasets((torch.rand(20, 1, 4, 4), torch.arange(20) % 2), name="b")
     with pytest.raises(UserError, match="no table"):
         preparation(ModelSettings(model="cnn", columns="0"), images)
+
+
+def test_a_view_keeps_channels():
+    images = torch.randint(0, 256, (12, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    data = D.from_datasets((images, torch.arange(12) % 2), name="c")
+    batch = D.Batches(data["train"], data, size=4, seed=0, views={"one": D.parse("channels:0+2")}).batch(0)
+    assert (batch["one"][:, 1] == 0).all() and torch.equal(batch["one"][:, [0, 2]], batch["inputs"][:, [0, 2]])

@@ -95,6 +95,10 @@ ROWS: dict[str, Row] = {
     "fidelity_kl": Row(lambda n: LOGITS(n) | {"uncertainty": draw(n, seed=2).abs()}, {"typical": 0.3}),
     "cross_entropy": Row(lambda n: {"student": draw(n, CLASSES, seed=0), "labels": labels_for(n)}, {"label_smoothing": 0.1}),
     "probability_mse": Row(LOGITS),
+    "mse_to_probabilities": Row(
+        lambda n: {"student": draw(n, CLASSES, seed=0), "probabilities": draw(n, CLASSES, seed=1).softmax(-1)},
+        match=probabilities_match,
+    ),
     "logit_mse": Row(LOGITS),
     "logit_regression": Row(LOGITS),
     "dist_inter": Row(LOGITS, {"temperature": 2.0}),
@@ -169,5 +173,6 @@ ROWS: dict[str, Row] = {
     "fake": Row(lambda n: {"logit": draw(n, seed=0)}),
     "real_squares": Row(lambda n: {"score": draw(n, seed=0)}),
     "fake_squares": Row(lambda n: {"score": draw(n, seed=0)}),
+    "noise_contrast": Row(lambda n: {"score": draw(n, 6, seed=0).exp()}, {"samples": 20}),
     "info_nce": Row(lambda n: ROWS_(n) | {"negatives": draw(4, 6, seed=9)}, {"temperature": 0.5}, shared=("negatives",)),
 }

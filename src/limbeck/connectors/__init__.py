@@ -7,10 +7,12 @@ from limbeck.connectors.impressions import ImpressionBank, Impressions
 from limbeck.connectors.join import Connector, ConvRegressor, Linear, Projector
 from limbeck.connectors.judges import Judge, MapJudge
 from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory
+from limbeck.connectors.noise import NoisyAnswer
 from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
 from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
 from limbeck.connectors.review import Review
 from limbeck.connectors.temperature import SampleTemperature, Temperature
+from limbeck.connectors.variation import Guess
 
 __all__ = [
     "AnswerMemory",
@@ -24,6 +26,7 @@ __all__ = [
     "Ensemble",
     "Fusion",
     "Gate",
+    "Guess",
     "HeadProjector",
     "ImpressionBank",
     "Impressions",
@@ -31,6 +34,7 @@ __all__ = [
     "Linear",
     "MapJudge",
     "MaskedGenerator",
+    "NoisyAnswer",
     "Paraphraser",
     "PeerAttention",
     "Projector",

@@ -180,6 +180,23 @@ class Columns(Op):
 
 
 @dataclass(frozen=True)
+class Channels(Op):
+    """Keeps the named channels of an image, `channels:0-2`; the others become black: one modality of several."""
+
+    kept: str = "0"
+    needs = "image"
+    raw = True
+
+    def __str__(self) -> str:
+        return f"channels:{self.kept}"
+
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        rows = numbers(self.kept, str(self), images.shape[1], between="+")
+        gone = ~torch.isin(torch.arange(images.shape[1]), rows)
+        return images.masked_fill(gone.view(-1, 1, 1), 0)
+
+
+@dataclass(frozen=True)
 class Mixup(Op):
     """Blends each sample and its label with a partner drawn from the whole partition.
 

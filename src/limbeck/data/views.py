@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from limbeck.data.draws import Draw
-from limbeck.data.ops import Columns, Crop, Cutout, FeatureDropout, Flip, Identity, Mixup, Noise, Op
+from limbeck.data.ops import Channels, Columns, Crop, Cutout, FeatureDropout, Flip, Identity, Mixup, Noise, Op
 from limbeck.data.randaugment import RandAugment
 from limbeck.errors import UserError, unknown
 
 OPS: dict[str, type[Op]] = {
-    op.__name__.lower(): op for op in (Crop, Flip, Cutout, Mixup, RandAugment, Noise, FeatureDropout, Columns, Identity)
+    op.__name__.lower(): op for op in (Crop, Flip, Cutout, Mixup, RandAugment, Noise, FeatureDropout, Channels, Columns, Identity)
 }
 
 Fetch = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from limbeck.losses.adversarial import fake, fake_squares, real, real_squares
-from limbeck.losses.contrastive import info_nce
+from limbeck.losses.contrastive import info_nce, noise_contrast
 from limbeck.losses.divergence import adaptive_kl, alpha_beta, jsd, skew_kl, skew_reverse_kl, total_variation, uld
 from limbeck.losses.embedding import norm_direction, one_minus_pearson, pkd, srd
 from limbeck.losses.feature import (
@@ -32,7 +32,14 @@ from limbeck.losses.feature import (
 from limbeck.losses.inner import affinity, gaussian_transport, ickd, nst
 from limbeck.losses.labelled import dkd, dkd_nontarget, dkd_target, nkd, ofa, wsld
 from limbeck.losses.module import Loss, masked_mean, masked_sum
-from limbeck.losses.refined import rld_confidence, rld_correlation, soft_target_at, target_cross_entropy, transport
+from limbeck.losses.refined import (
+    mse_to_probabilities,
+    rld_confidence,
+    rld_correlation,
+    soft_target_at,
+    target_cross_entropy,
+    transport,
+)
 from limbeck.losses.relation import (
     batch_gram,
     class_gram,
@@ -79,6 +86,7 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     kl_to_probabilities,
     cross_entropy,
     probability_mse,
+    mse_to_probabilities,
     logit_mse,
     logit_regression,
     dist_inter,
@@ -148,6 +156,7 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     real_squares,
     fake_squares,
     info_nce,
+    noise_contrast,
 )
 
 __all__ = [
@@ -202,7 +211,9 @@ __all__ = [
     "masked_sum",
     "mgd",
     "mse",
+    "mse_to_probabilities",
     "nkd",
+    "noise_contrast",
     "norm_direction",
     "nst",
     "ofa",

@@ -145,3 +145,16 @@ def transport(
         log_u = rows - (kernel + log_v.unsqueeze(-2)).logsumexp(-1)
     plan = (log_u.unsqueeze(-1) + kernel + log_v.unsqueeze(-2)).exp()
     return (plan * fixed).sum((-2, -1)).masked_fill(ignored, 0.0)
+
+
+@loss(source="Laine & Aila 2017 (temporal ensembling), https://arxiv.org/abs/1610.02242")
+def mse_to_probabilities(student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
+    """Consistency with given probabilities: (1/C) Σ_j (q_j − p_j)², zero when softmax(z_s) = p.
+
+    student: logits. probabilities: p ≥ 0, rows summing to 1 (not checked). Raises `UserError` on unequal shapes.
+
+    >>> mse_to_probabilities(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 1.0]]))
+    tensor([0.2500])
+    """
+    student, probabilities = pair("mse_to_probabilities", student, probabilities)
+    return (student.softmax(-1) - probabilities).square().mean(-1)

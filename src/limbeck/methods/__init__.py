@@ -11,10 +11,16 @@ from limbeck.methods.alone import alone, alone_tree
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
+from limbeck.methods.clean_labels import clean_labels
+from limbeck.methods.contrastive_representation import contrastive_representation
+from limbeck.methods.correlation_congruence import correlation_congruence, correlation_congruence_code
+from limbeck.methods.cross_modal import cross_modal
 from limbeck.methods.ctkd import ctkd, ctkd_instance
 from limbeck.methods.cwd import cwd
+from limbeck.methods.data_distillation import data_distillation
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
+from limbeck.methods.factor_transfer import factor_transfer, factor_transfer_code
 from limbeck.methods.few_shot import few_shot
 from limbeck.methods.ffl import ffl
 from limbeck.methods.fitnets import fitnets
@@ -25,6 +31,7 @@ from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
 from limbeck.methods.kd_standardised import kd_standardised
 from limbeck.methods.kdcl import kdcl_general, kdcl_linear, kdcl_minlogit, kdcl_naive
+from limbeck.methods.label_refinery import label_refinery
 from limbeck.methods.ladder import ladder
 from limbeck.methods.logit_regression import logit_regression
 from limbeck.methods.lsl import lsl
@@ -32,12 +39,15 @@ from limbeck.methods.mean_teacher import mean_teacher
 from limbeck.methods.mgd import mgd, mgd_code
 from limbeck.methods.mlkd import mlkd
 from limbeck.methods.mutual import mutual
+from limbeck.methods.neuron_selectivity import neuron_selectivity
 from limbeck.methods.nkd import nkd
+from limbeck.methods.noisy_teacher import noisy_teacher
 from limbeck.methods.norm_direction import norm_direction
 from limbeck.methods.ofa import ofa
 from limbeck.methods.okddip import okddip, okddip_code
 from limbeck.methods.one import one
 from limbeck.methods.own_teacher import own_teacher
+from limbeck.methods.pate import pate
 from limbeck.methods.pkd import pkd
 from limbeck.methods.pkt import pkt
 from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
@@ -50,9 +60,13 @@ from limbeck.methods.rocket import rocket
 from limbeck.methods.similarity import similarity
 from limbeck.methods.simkd import simkd
 from limbeck.methods.soft_tree import soft_tree
+from limbeck.methods.specialists import specialists
 from limbeck.methods.srd import srd
 from limbeck.methods.stage_by_stage import stage_by_stage
 from limbeck.methods.teachers import teachers_gate, teachers_mean, teachers_switch
+from limbeck.methods.teachers_voted import teachers_voted
+from limbeck.methods.temporal_ensembling import temporal_ensembling
+from limbeck.methods.variational_information import variational_information
 from limbeck.methods.wkd import wkd_feature, wkd_logit
 from limbeck.methods.zero_shot import zero_shot
 from limbeck.plan import Method

@@ -1,0 +1,26 @@
+"""Labels for each crop, and again."""
+
+from limbeck import losses
+from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.roles import Promote, Reinit
+from limbeck.taps import Field, Tap
+
+
+@method(paper="Bagherinezhad et al. 2018, Label Refinery: Improving ImageNet Classification, arXiv 1805.02641", year=2018)
+def label_refinery(refinements: int = 2, view: str = "crop") -> Method:
+    """A network's answers to crops replace the labels of the next, which sees the same crops; several times over.
+
+    first: L = CE(y, p_0); then from scratch: L = KL(p_(k-1)(crop) || p_k(crop)), T = 1, no labels
+
+    Other refineries than the student's own architecture, and adversarial jittering, are left out.
+
+    Args:
+        refinements: how often labels are refined. view: what both see; crops say best why a label must change.
+    """
+    student = Tap("student", on="crop")
+    refine = Term("refine", losses.kl, student=student, teacher=Tap("refinery", on="crop").detach())
+    first = Term("task", losses.cross_entropy, student=student, labels=Field("labels"))
+    stages = [Stage("labels", (Update(("student",), (first,)),))]
+    again = (Promote("refinery", "student"), Reinit("student"))
+    stages += [Stage(f"refined {k}", (Update(("student",), (refine,)),), before=again) for k in range(1, refinements + 1)]
+    return Method(tuple(stages), views={"crop": view})
