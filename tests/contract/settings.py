@@ -108,6 +108,7 @@ ROWS: dict[str, Row] = {
     "norm_direction": Row(PAIR, DEEP),
     "ofa": Row(PAIR, SOFT),
     "okddip": Row(THREE, TOGETHER),
+    "okddip_branches": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "okddip_code": Row(THREE, TOGETHER),
     "one": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "own_teacher": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),

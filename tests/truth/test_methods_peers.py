@@ -8,8 +8,9 @@ import torch
 from digits import make_cast, streams, train, values
 from torch.nn import functional as F  # noqa: N812
 
-from limbeck import combine, connectors, models
+from limbeck import combine, connectors, engine, models
 from limbeck.engine.check import build_parts
+from limbeck.errors import UserError
 from limbeck.methods import find
 from limbeck.roles import Cast
 from limbeck.taps import observe
@@ -164,7 +165,7 @@ def test_general_weights_are_measured_on_validation_in_evaluation_mode():
     method = find("kdcl_general")(peers=("student", "peer", "third"))
     cast, _ = train(method, steps=1)  # one step: weights measured first, then the peers move
     start = make_cast(method).eval()
-    batch = streams(method)(("validation",), 0)
+    batch = streams(method).whole(("validation",))
     views = ("inputs", "view_2", "view_3")
     errors = [
         start.feed(p, batch[v]).softmax(1) - F.one_hot(batch["labels"], 10) for p, v in zip(method.roles(), views, strict=True)
@@ -172,6 +173,27 @@ def test_general_weights_are_measured_on_validation_in_evaluation_mode():
     c = torch.tensor([[(a * b).sum(1).mean().item() for b in errors] for a in errors], dtype=torch.float64)
     inverse = torch.linalg.inv(c)
     torch.testing.assert_close(cast["ensemble"].weights.double(), inverse.sum(1) / inverse.sum(), rtol=1e-2, atol=1e-3)
+
+
+def test_general_weights_are_measured_once_an_epoch_and_no_data_is_drawn_for_them_in_between():
+    method, asked, seen = find("kdcl_general")(), [], []
+    plain = streams(method)
+
+    class Watched:
+        def __call__(self, partitions, position):
+            return plain(partitions, position)
+
+        def whole(self, partitions):
+            asked.append(len(seen))
+            return plain.whole(partitions)
+
+    def listen(kind, facts):
+        seen.extend([facts["terms"]] if kind == "step" and "task student" in facts["terms"] else [])
+
+    cast = make_cast(method)
+    fit = engine.Fit(steps=12, steps_per_epoch=6)
+    engine.train(method, cast, Watched(), fit, seed=0, device="cpu", listen=listen)
+    assert len(seen) == 12 and asked[-2:] == [0, 6]  # before them only the check of the plan looks
 
 
 # ------------------------------------------------------------------------------------------ whole losses
@@ -218,6 +240,33 @@ def test_okddip(name):
     assert weights == ({9.0} if name == "okddip" else {1.0})
     learns = torch.autograd.grad(means["soft peer_1"], [ask, offer], retain_graph=True)
     assert all(g.abs().sum() > 0 for g in learns)  # the attention learns to make targets
+
+
+def test_okddip_on_branches():
+    method = find("okddip_branches")()
+    cast, batch, _, means = values(method)
+    _, trunk, _, leader = net(cast, "student", batch["inputs"])
+    names, y, t = ("branch_1", "branch_2", "branch_3"), batch["labels"], 3.0
+    out = {n: tail(cast[n], trunk) for n in names}
+    h, z = {n: x[1] for n, x in out.items()}, {n: x[-1].detach() for n, x in out.items()}
+    assert all(x.shape == (len(y), 16) for x in h.values())
+    ask, offer = cast["attention"].query.weight, cast["attention"].key.weight
+    expected = {"task": F.cross_entropy(leader, y)} | {f"task {n}": F.cross_entropy(x[-1], y) for n, x in out.items()}
+    for n in names:
+        alpha = torch.stack([((h[n] @ ask.T) * (h[q] @ offer.T)).sum(1) for q in names], 1).softmax(1)
+        target = sum(alpha[:, k : k + 1] * (z[q] / t).softmax(1) for k, q in enumerate(names))
+        expected[f"soft {n}"] = F.kl_div((out[n][-1] / t).log_softmax(1), target, reduction="batchmean")
+    crowd = sum((z[n] / t).softmax(1) for n in names) / 3
+    expected["soft student"] = F.kl_div((leader / t).log_softmax(1), crowd, reduction="batchmean")
+    agree(means, expected)
+    first = list(cast.find("student.layer1").parameters())  # the trunk learns from every branch
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(means["task branch_3"], first, retain_graph=True))
+
+
+@pytest.mark.parametrize("deploy", [-2, 2])
+def test_an_exit_that_is_not_there_is_refused(deploy):
+    with pytest.raises(UserError, match="is no exit; give 0 to 1 for those at layer1, layer2"):
+        find("own_teacher")(deploy=deploy)
 
 
 @pytest.mark.parametrize("name", ["kdcl_naive", "kdcl_linear", "kdcl_minlogit"])

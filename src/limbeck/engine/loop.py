@@ -14,7 +14,7 @@ from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
 from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
-from limbeck.engine.step import Learner, NonFinite, take
+from limbeck.engine.step import Learner, NonFinite, active_terms, take
 from limbeck.heard import Heard
 from limbeck.plan import Method, Progress, Stage
 from limbeck.roles import Cast, Follow, Snapshot, in_evaluation, role_of
@@ -117,6 +117,8 @@ class Loop:
         self._keep(force=True)
 
     def _step(self, number: int, turn: int, learner: Learner, progress: Progress) -> None:
+        if not active_terms(learner.update, progress):
+            return  # it draws no data either
         with self._only(learner):  # a source of its own runs inside too, and records the learner's graph alone
             batch = self.feed.batch(learner.update, self.cast, self.state, number, turn)
             try:

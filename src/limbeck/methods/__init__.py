@@ -44,7 +44,7 @@ from limbeck.methods.nkd import nkd
 from limbeck.methods.noisy_teacher import noisy_teacher
 from limbeck.methods.norm_direction import norm_direction
 from limbeck.methods.ofa import ofa
-from limbeck.methods.okddip import okddip, okddip_code
+from limbeck.methods.okddip import okddip, okddip_branches, okddip_code
 from limbeck.methods.one import one
 from limbeck.methods.own_teacher import own_teacher
 from limbeck.methods.pate import pate

@@ -5,6 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.combine import convex_logits, least_logits
 from limbeck.connectors import Ensemble, measure_weights
+from limbeck.models.fitted import Whole
 from limbeck.plan import Method, Part, Stage, Term, Update, each_epoch, method
 from limbeck.taps import Field, Source, Tap, Via
 from limbeck.transforms import lowest_loss_logits
@@ -60,11 +61,11 @@ def kdcl_general(
 
     Args:
         peers, temperature, weight: as in `kdcl_naive`.
-        measured_on: the partition of which one batch per epoch gives C, each peer on its own view.
+        measured_on: the partition that gives C, all of it and unaugmented, in the first step of every epoch.
     """
     answers = _answers(peers)
     fit = Term("ensemble", losses.cross_entropy, weight=each_epoch(), student=Via("ensemble", answers), labels=Field("labels"))
-    measure = Update(("ensemble",), (fit,), source=measured_on, apply=measure_weights)
+    measure = Update(("ensemble",), (fit,), source=Whole(measured_on), apply=measure_weights)
     part = {"ensemble": Part(Ensemble, like=answers)}
     made = _together(peers, temperature, weight, Via("ensemble", answers))
     return made.but(stages=(Stage("together", (measure, *made.stages[0].updates)),), parts=part)

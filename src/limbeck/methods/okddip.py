@@ -5,10 +5,10 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.combine import mean_probabilities, peer_logits, peer_target
-from limbeck.connectors import PeerAttention
+from limbeck.connectors import PeerAttention, Tail
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, ramp_up, single_stage
-from limbeck.taps import Source, Tap, Via
+from limbeck.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of, tempered
 
 PAPER = "Chen et al. 2020, Online Knowledge Distillation with Diverse Peers, arXiv 1912.00350"
@@ -30,9 +30,7 @@ def okddip(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float 
     """
 
     def learn(who: str, target: Source) -> Term:
-        student = Tap(who).via(partial(tempered, temperature=temperature))
-        weight = ramp_up(temperature**2, over=ramp)
-        return Term(f"soft {who}", losses.kl_to_probabilities, weight=weight, student=student, probabilities=target)
+        return _toward(who, Tap(who), target, temperature, ramp)
 
     mixed, mean = partial(peer_target, temperature=temperature), partial(mean_probabilities, temperature=temperature)
     return _group(peers, at, mixed, mean, learn)
@@ -55,6 +53,45 @@ def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: f
         return Term(f"soft {who}", by, weight=ramp_up(1.0, over=ramp), student=Tap(who), teacher=target)
 
     return _group(peers, at, peer_logits, mean_of, learn)
+
+
+@method(paper=PAPER + " (branch-based)", year=2020)
+def okddip_branches(
+    peers: int = 3,
+    trunk: str = "layer2",
+    rest: tuple[str, ...] = ("layer3", "pool", "linear"),
+    at: int = 1,
+    temperature: float = 3.0,
+    ramp: float = 0.27,
+) -> Method:
+    """The same with one trunk: the leader is the network's own end, the peers are fresh copies of its upper layers.
+
+    Args:
+        peers: copies. trunk: the last shared layer. rest: all layers after it, in order.
+        at: which of them gives the embedding h (0 the first). temperature, ramp: as in `okddip`.
+    """
+    shared = Tap("student", trunk)
+    names = [f"branch_{k}" for k in range(1, peers + 1)]
+    copies = tuple(f"student.{layer}" for layer in rest)
+    outputs = {name: shared.via(name) for name in names}
+    parts: dict[str, Part] = {name: Part(Tail, like=(shared,), copies=copies) for name in names}
+    parts["attention"] = Part(PeerAttention, like=tuple(out[at] for out in outputs.values()))
+    projected = Via("attention", tuple(out[at] for out in outputs.values()))
+    answers = tuple(out[-1].detach() for out in outputs.values())
+    terms = [task()]
+    for k, (name, out) in enumerate(outputs.items()):
+        target = projected.via(partial(peer_target, peer=k, temperature=temperature), *answers)
+        terms.append(Term(f"task {name}", losses.cross_entropy, student=out[-1], labels=Field("labels")))
+        terms.append(_toward(name, out[-1], target, temperature, ramp))
+    crowd = Via(partial(mean_probabilities, temperature=temperature), answers)
+    terms.append(_toward("student", Tap("student"), crowd, temperature, ramp))
+    return single_stage(*terms, trains=("student", *parts), name="branches", parts=parts)
+
+
+def _toward(who: str, answer: Source, target: Source, temperature: float, ramp: float) -> Term:
+    """T^2 KL(target || answer), ramped up."""
+    student, weight = answer.via(partial(tempered, temperature=temperature)), ramp_up(temperature**2, over=ramp)
+    return Term(f"soft {who}", losses.kl_to_probabilities, weight=weight, student=student, probabilities=target)
 
 
 def _group(peers: tuple[str, ...], at: str, mixed: Callable, mean: Callable, learn: Callable[[str, Source], Term]) -> Method:

@@ -4,6 +4,7 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.connectors import Branch
+from limbeck.errors import UserError
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.taps import Field, Tap
@@ -27,6 +28,9 @@ def own_teacher(
         temperature, alpha, hint: 3, 0.3, 0.03, the paper's.
         deploy: which exit is kept, an index into `at`; -1 keeps the whole network.
     """
+    if not -1 <= deploy < len(at):
+        places = f"0 to {len(at) - 1} for those at {', '.join(at)}"
+        raise UserError(f"own_teacher: deploy={deploy} is no exit; give {places}, or -1 for the end")
     last, answer = Tap("student", deepest), Tap("student")
     by = partial(losses.soft_target, temperature=temperature)
     terms, parts = [task()], {}

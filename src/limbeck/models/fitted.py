@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,6 +21,16 @@ class Fitted(nn.Module):
     @abstractmethod
     def fit(self, inputs: Tensor, targets: Tensor) -> None:
         """Learn class probabilities (n, C); one-hot rows are labels."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All samples of a partition, unaugmented, as one batch."""
+
+    partition: str = "train"
+
+    def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> Mapping[str, Any]:
+        return draw((self.partition,), whole=True)
 
 
 def whole_train(cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> Mapping[str, Any]:
