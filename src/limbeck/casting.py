@@ -12,6 +12,7 @@ from torch import nn
 from limbeck import methods, models
 from limbeck.data import Data
 from limbeck.data.parts import numbers
+from limbeck.data.seen import Seen, seen_in, shape_seen
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
@@ -45,14 +46,14 @@ def learners(method: Method) -> set[str]:
 
 def build_role(role: str, settings: ModelSettings, data: Data, seed: int) -> tuple[nn.Module, Adapter]:
     """Build a role's module from its own seed, load its weights if it has some, and make its adapter."""
-    classes, shape = len(data.classes), tuple(data.shape)
+    classes, shape = len(data.classes), shape_seen(settings.sees, tuple(data.shape))
     make = partial(models.build, settings.model, classes=classes, shape=shape, arguments=settings.arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
         module = make()
     if settings.weights is not None:
         models.load_weights(module, Path(settings.weights), who=role)
-    return module, Adapter(prepare=preparation(settings, data), logits=data.task.finder(classes, shape), factory=make)
+    return module, Adapter(prepare=preparation(settings, data), logits=data.task.finder(classes, tuple(data.shape)), factory=make)
 
 
 def rebuild_role(
@@ -64,13 +65,17 @@ def rebuild_role(
             f"role {role!r} was given as a {spec['model']}, which cannot be rebuilt by name; "
             "load student.safetensors into your own module, or name a factory as package.module:factory"
         )
-    module = models.build(spec["model"], classes=classes, shape=shape, arguments=spec["arguments"])
+    sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
+    module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
     columns = tuple(spec["columns"]) if spec.get("columns") else None
-    prepare = Normalise(tuple(spec["mean"]), tuple(spec["std"]), columns) if spec["mean"] else None
+    prepare = Seen(sees, mean, std) if sees else Normalise(mean, std, columns) if mean else None
     return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
 
-def preparation(settings: ModelSettings, data: Data) -> Normalise | None:
+def preparation(settings: ModelSettings, data: Data) -> Normalise | Seen | None:
+    if settings.sees:
+        scaled = settings.mean is not None and settings.std is not None
+        return Seen(settings.sees, settings.mean or (), settings.std or ()) if scaled else seen_in(settings.sees, data)
     mean = data.mean if settings.mean is None else settings.mean
     std = data.std if settings.std is None else settings.std
     columns = None
@@ -91,13 +96,14 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             continue
         settings = settings_for(made.get(name, name), method, recipe)
         prepare = cast.adapter_of(name).prepare
-        normalise = prepare if isinstance(prepare, Normalise) else None
+        normalise = prepare if isinstance(prepare, Normalise | Seen) else None
         facts[name] = {
             "model": settings.model,
             "arguments": settings.arguments,
             "mean": list(normalise.mean_values) if normalise else [],
             "std": list(normalise.std_values) if normalise else [],
-            **({"columns": list(normalise.columns)} if normalise and normalise.columns else {}),
+            **({"columns": list(prepare.columns)} if isinstance(prepare, Normalise) and prepare.columns else {}),
+            **({"sees": prepare.spelling} if isinstance(prepare, Seen) else {}),
         }
     return facts
 

@@ -30,7 +30,8 @@ COUNTS = [
 
 
 DENSE = ["fcn", "fcn_mobile", "unet"]
-CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE)]  # fitted: no layers
+FRAMES = ["gru", "lstm", "tdnn"]  # in test_sequences.py
+CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE, *FRAMES)]  # fitted: no layers
 
 
 def count(module):
@@ -57,7 +58,7 @@ def test_any_size_from_8_works_and_the_stages_are_there(name, shape):
     assert all(isinstance(net.get_submodule(f"layer{k}"), nn.Sequential) for k in (1, 2, 3))
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if name not in ("tree", "gp")])  # fitted: no layers
+@pytest.mark.parametrize("name", [*CLASSIFIERS, *DENSE])
 def test_no_relu_works_in_place(name):
     net = models.build(name, classes=2, shape=(3, 8, 8))
     assert not any(getattr(m, "inplace", False) for m in net.modules())

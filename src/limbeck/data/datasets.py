@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import find, folder, masks, npz, published, table
+from limbeck.data import find, folder, masks, npz, published, recordings, table
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError, unknown
 from limbeck.evaluate.tasks import CLASSIFY, Segment, Task
 
-_AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}
+_AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read, "recordings": recordings.read}
 
 
 def names() -> list[str]:
     """Return the names that `load` knows, sorted."""
-    return sorted((*published.NAMES, *_AT_A_PATH))
+    return sorted((*published.NAMES, *_AT_A_PATH, "fsdd"))
 
 
 def load(
@@ -43,8 +43,9 @@ def load(
     """Load data by name, or by the path where it lies.
 
     Args:
-        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; folder, npz or csv with a `path`; or a path,
-            whose reader is chosen by what lies there.
+        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd (spoken digits; its recordings are not
+            downloaded); folder, npz, csv or recordings with a `path`; or a path, whose reader is chosen by what lies
+            there.
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where
@@ -77,6 +78,8 @@ def _read(
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
         return published.read(name, place, cache, download, on_progress), name
+    if name == "fsdd":
+        return _spoken_digits(place or cache / name), name
     if name in _AT_A_PATH:
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
@@ -88,6 +91,13 @@ def _read(
     if place is None and any(c in name for c in "/\\."):
         raise UserError(f"data {name!r} does not exist; give a path that does, or one of: {', '.join(names())}")
     raise unknown("data", name, names(), "or give the path of a folder, .zip, .npz or .csv")
+
+
+def _spoken_digits(place: Path) -> Raw:
+    if not place.exists() or recordings.find(place) is None:
+        wanted = "its recordings (https://github.com/Jakobovski/free-spoken-digit-dataset), as a folder or a .tar"
+        raise UserError(f"fsdd is not in {place}; put {wanted} there, or give the path where they are")
+    return recordings.read(place)
 
 
 def _images(path: Path, layout: masks.Layout) -> Raw:
@@ -116,13 +126,15 @@ def _whatever(path: Path, layout: masks.Layout) -> Raw:
             return published.cifar("cifar10", place)
         if published.has_cifar100(place):
             return published.cifar("cifar100", place)
+    if recordings.find(path) is not None:
+        return recordings.read(path)
     if path.is_dir() and (path / "train.csv").is_file():
         return table.read(path)
     if path.is_dir() and folder.holds_images(path):
         return _images(path, layout)
     raise UserError(
         f"{path} holds no data of a known layout; expected image folders by class (or their .zip), .npz, .csv, "
-        "IDX files or CIFAR batches"
+        "IDX files, CIFAR batches or recordings LABEL_*.wav"
     )
 
 

@@ -29,6 +29,7 @@ class Op:
     needs: ClassVar[str] = "any"
     places: ClassVar[bool] = True
     raw: ClassVar[bool] = False  # True: works on uint8 as well, before the conversion to float
+    fixed: ClassVar[bool] = False  # True: no chance in it, another shape: a way in which a role sees every sample
 
     def __call__(self, images: Tensor, draw: Draw) -> Tensor:
         raise NotImplementedError
@@ -194,6 +195,36 @@ class Channels(Op):
         rows = numbers(self.kept, str(self), images.shape[1], between="+")
         gone = ~torch.isin(torch.arange(images.shape[1]), rows)
         return images.masked_fill(gone.view(-1, 1, 1), 0)
+
+
+@dataclass(frozen=True)
+class Bands(Op):
+    """Keeps the channels from `first` on and before `end`: some bands of a spectrogram, some frames of a video."""
+
+    first: int = 0
+    end: int = 1
+    raw = True
+    fixed = True
+
+    def __post_init__(self) -> None:
+        self._within("first", 0, self.end - 1)
+
+    def __call__(self, images: Tensor, draw: Draw | None = None) -> Tensor:
+        if images.shape[1] < self.end:
+            raise UserError(f"view op {self}: the inputs have {images.shape[1]} channels; keep some of these")
+        return images[:, self.first : self.end]
+
+
+@dataclass(frozen=True)
+class Differences(Op):
+    """What changes from each channel to the next: the motion in a video whose frames are its channels."""
+
+    fixed = True
+
+    def __call__(self, images: Tensor, draw: Draw | None = None) -> Tensor:
+        if images.shape[1] < 2:
+            raise UserError(f"view op {self}: the inputs have a single channel; two are needed for a difference")
+        return images[:, 1:] - images[:, :-1]
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from limbeck.data.draws import Draw
-from limbeck.data.ops import Channels, Columns, Crop, Cutout, FeatureDropout, Flip, Identity, Mixup, Noise, Op
+from limbeck.data.ops import Bands, Channels, Columns, Crop, Cutout, Differences, FeatureDropout, Flip, Identity, Mixup, Noise, Op
 from limbeck.data.randaugment import RandAugment
 from limbeck.errors import UserError, unknown
 
 OPS: dict[str, type[Op]] = {
-    op.__name__.lower(): op for op in (Crop, Flip, Cutout, Mixup, RandAugment, Noise, FeatureDropout, Channels, Columns, Identity)
+    op.__name__.lower(): op
+    for op in (Crop, Flip, Cutout, Mixup, RandAugment, Noise, FeatureDropout, Bands, Channels, Columns, Differences, Identity)
 }
 
 Fetch = Callable[[Tensor], Tensor]
@@ -59,6 +60,10 @@ class View:
         """Raise UserError where an op does not work on inputs of this shape and kind, or on labels that have places."""
         for op in self.ops:
             spelt = str(op).partition(":")[0]
+            if op.fixed:
+                raise UserError(
+                    f"view {self}: {spelt} says what a role sees, in training and after; set it there, as in student.sees"
+                )
             if op.needs == "image" and len(shape) != 3:
                 raise UserError(f"view {self}: {spelt} needs images (channels, height, width), the inputs are {shape}")
             if op.needs == "table" and len(shape) != 1:

@@ -26,6 +26,7 @@ from limbeck.methods.ffl import ffl
 from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
 from limbeck.methods.funmatch import funmatch
+from limbeck.methods.generalised_distillation import generalised_distillation
 from limbeck.methods.gradual import gradual
 from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
@@ -63,7 +64,8 @@ from limbeck.methods.soft_tree import soft_tree
 from limbeck.methods.specialists import specialists
 from limbeck.methods.srd import srd
 from limbeck.methods.stage_by_stage import stage_by_stage
-from limbeck.methods.teachers import teachers_gate, teachers_mean, teachers_switch
+from limbeck.methods.streams import streams
+from limbeck.methods.teachers import teachers_each, teachers_gate, teachers_mean, teachers_switch
 from limbeck.methods.teachers_voted import teachers_voted
 from limbeck.methods.temporal_ensembling import temporal_ensembling
 from limbeck.methods.variational_information import variational_information

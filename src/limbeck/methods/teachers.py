@@ -1,4 +1,4 @@
-"""Many teachers, one student: three ways to combine them."""
+"""Many teachers, one student: four ways to combine them."""
 
 from functools import partial
 
@@ -28,7 +28,10 @@ def teachers_mean(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0
     return single_stage(task(weight=1 - alpha), Term("soft", by, weight=alpha, student=Tap("student"), teacher=crowd))
 
 
-@method(paper="Fukuda et al. 2017, Efficient Knowledge Distillation from an Ensemble of Teachers, Interspeech 2017", year=2017)
+FUKUDA = "Fukuda et al. 2017, Efficient Knowledge Distillation from an Ensemble of Teachers, Interspeech 2017"
+
+
+@method(paper=FUKUDA + " (a teacher per minibatch)", year=2017)
 def teachers_switch(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1.0, alpha: float = 0.9) -> Method:
     """Every minibatch has one teacher, drawn at random; the others do not even run.
 
@@ -40,6 +43,22 @@ def teachers_switch(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1
     taught = (
         soft("student", name, temperature=temperature, weight=choose(k, len(teachers), alpha)) for k, name in enumerate(teachers)
     )
+    return single_stage(task(weight=1 - alpha), *taught)
+
+
+@method(paper=FUKUDA + " (a copy of each sample per teacher)", year=2017)
+def teachers_each(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1.0, alpha: float = 0.9) -> Method:
+    """Every sample counts once for each teacher, with that teacher's answer; no mean of the answers is made.
+
+    L = (1 - alpha) CE(y, p) + alpha / K sum_k T^2 KL(p_k^T || p^T)
+
+    The paper copies each sample once per teacher and shuffles the copies. Here the copies of a sample, which are the
+    same inputs, stand in one minibatch, so that a single forward of the student serves them all.
+
+    Args:
+        teachers: K >= 1 roles. temperature: 1 as in the paper. alpha: share of the teachers.
+    """
+    taught = (soft("student", name, temperature=temperature, weight=alpha / len(teachers)) for name in teachers)
     return single_stage(task(weight=1 - alpha), *taught)
 
 

@@ -13,6 +13,7 @@ from limbeck.models.dense import UNet, fcn, fcn_mobile
 from limbeck.models.gp import GaussianProcess
 from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
 from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
+from limbeck.models.sequences import TDNN, Recurrent
 from limbeck.models.small import CNN, MLP
 from limbeck.models.tree import Tree
 from limbeck.models.vgg import VGG
@@ -25,6 +26,8 @@ ZOO: Mapping[str, Factory] = {
     "gp": GaussianProcess,
     "fcn": fcn,
     "fcn_mobile": fcn_mobile,
+    "gru": partial(Recurrent, cell="gru"),
+    "lstm": partial(Recurrent, cell="lstm"),
     "mlp": MLP,
     "mobilenetv2": MobileNetV2,
     "resnet8": partial(cifar_resnet, depth=8),
@@ -42,6 +45,7 @@ ZOO: Mapping[str, Factory] = {
     "vgg11": partial(VGG, depth=11),
     "vgg13": partial(VGG, depth=13),
     "vgg16": partial(VGG, depth=16),
+    "tdnn": TDNN,
     "tree": Tree,
     "unet": UNet,
     "wrn_16_1": partial(WideResNet, depth=16, width=1),

@@ -1,0 +1,66 @@
+"""What the rows on sequences share: where the data is, a run in a folder that is thrown away, and its record."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from limbeck.data import Batches, Data
+from limbeck.deploy.student import Deployed
+from limbeck.errors import UserError
+from limbeck.evaluate import accuracy, predict
+from limbeck.recipe import make
+from limbeck.run import Run
+from limbeck.taps import Tap
+
+TRAIN = {"epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
+
+
+def folder(name: str) -> Path:
+    """Where a data set lies: below $LIMBECK_BENCH_DATA, else $LIMBECK_DATA."""
+    root = os.environ.get("LIMBECK_BENCH_DATA") or os.environ.get("LIMBECK_DATA")
+    if not root:
+        raise UserError("the rows on sequences need data; set LIMBECK_BENCH_DATA to the folder that holds it")
+    return Path(root) / name
+
+
+def model(name: str, sees: str = "", **arguments: Any) -> dict[str, Any]:
+    return {"model": name, "arguments": arguments, "sees": sees}
+
+
+def run(seed: int, given: Data, method: str, *, after: Run | None = None, **settings: Any) -> tuple[Run, dict[str, Any]]:
+    """Do one run and return it with its card; `settings` as in a recipe; the teachers of the run `after` are taken over."""
+    arguments = settings.pop("arguments", {})
+    settings = {"seed": seed, "onnx": False, "store": {"use": False}, "device": "cpu"} | settings
+    settings["train"] = TRAIN | dict(settings.get("train", {}))
+    with tempfile.TemporaryDirectory() as place:
+        made = Run(make(settings | {"method": {"name": method, "arguments": arguments}}), Path(place), data=given)
+        if after is not None:
+            made.given = {role: module for role, module in after.cast.items() if role.startswith("teacher")}
+            made.adapters = {role: after.cast.adapter_of(role) for role in made.given}
+        return made, made.go()
+
+
+def score(made: Run, data: Data, role: str) -> float:
+    """Another role's accuracy on the test part, in percent."""
+    assert made.deployed is not None
+    found = predict(Deployed(made.cast, Tap(role)).eval(), Batches(data["test"], data, size=256, seed=0).ordered())
+    return 100 * accuracy(found.logits, found.labels)
+
+
+def line(made: Run, card: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """A record of the survey from a card; `changes` take the place of what it says."""
+    teacher, baseline, student = (card["models"].get(who) for who in ("teacher", "baseline", "student"))
+    train = made.recipe.train
+    return {
+        "method": card["method"]["name"],
+        "budget": f"{train.epochs:g} epochs, batch {train.batch}",
+        "metric": "test accuracy",
+        "teacher": None if teacher is None else 100 * teacher["accuracy"],
+        "baseline": None if baseline is None else 100 * baseline["accuracy"],
+        "student": 100 * student["accuracy"],
+        "teacher_size": None if teacher is None else teacher["parameters"],
+        "student_size": student["parameters"],
+        "seconds": round(sum(m["train_seconds"] or 0 for m in card["models"].values()), 1),
+    } | changes

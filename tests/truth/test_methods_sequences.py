@@ -1,0 +1,88 @@
+"""What a minibatch costs under the methods for sequences, against sums written out in plain Python."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from limbeck import methods
+from limbeck.engine.step import evaluate_term
+from limbeck.errors import UserError
+from limbeck.roles import Cast
+from limbeck.taps import observe
+
+
+class Says(nn.Module):
+    """Answers the logits it was given."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x):
+        return self.logits
+
+
+STUDENT = [[0.2, -1.0, 0.5], [1.0, 0.0, 0.3]]
+TEACHERS = [[[2.0, 0.0, -1.0], [0.0, 1.5, 0.5]], [[0.5, 0.5, 0.0], [-1.0, 3.0, 0.0]], [[1.0, -2.0, 0.0], [0.0, 0.0, 2.0]]]
+LABELS = [0, 1]
+
+
+def softmax(z, temperature=1.0):
+    exponents = [math.exp(v / temperature) for v in z]
+    return [e / sum(exponents) for e in exponents]
+
+
+def cross_entropy(z, label):
+    return -math.log(softmax(z)[label])
+
+
+def kl(p, q):
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def costs(method):
+    names = [name for name in method.roles() if name != "student"]
+    cast = Cast({"student": Says(STUDENT)} | {n: Says(z) for n, z in zip(names, TEACHERS, strict=False)})
+    batch = {"inputs": torch.zeros(2, 1), "labels": torch.tensor(LABELS)}
+    (update,) = method.stages[0].updates
+    scene = observe(cast, batch, [s for term in update.terms for s in term.sources], learns=update.trains)
+    found = [evaluate_term(term, scene) for term in update.terms]
+    return sum(float(term.weight) * (total / count).item() for term, (total, count) in zip(update.terms, found, strict=True))
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def test_generalised_distillation_tempers_the_teacher_alone():
+    task = mean(cross_entropy(z, y) for z, y in zip(STUDENT, LABELS, strict=True))
+    imitate = mean(kl(softmax(t, 3.0), softmax(s)) for s, t in zip(STUDENT, TEACHERS[0], strict=True))
+    method = methods.generalised_distillation(temperature=3.0, imitation=0.7)
+    assert costs(method) == pytest.approx(0.3 * task + 0.7 * imitate, rel=1e-5)  # float32 against float64
+
+
+def test_each_teacher_counts_by_itself_and_no_mean_of_them():
+    task = mean(cross_entropy(z, y) for z, y in zip(STUDENT, LABELS, strict=True))
+    each = mean(mean(kl(softmax(t), softmax(s)) for s, t in zip(STUDENT, teacher, strict=True)) for teacher in TEACHERS)
+    assert costs(methods.teachers_each()) == pytest.approx(0.1 * task + 0.9 * each, rel=1e-5)
+
+
+def test_streams_add_every_teacher_and_the_mean_of_their_logits():
+    task = mean(cross_entropy(z, y) for z, y in zip(STUDENT, LABELS, strict=True))
+    heat, weights, two = 2.0, (0.3, 0.8), TEACHERS[:2]
+    soft = [
+        mean(heat**2 * kl(softmax(t, heat), softmax(s, heat)) for s, t in zip(STUDENT, teacher, strict=True)) for teacher in two
+    ]
+    together = [[mean(pair) for pair in zip(a, b, strict=True)] for a, b in zip(*two, strict=True)]
+    fused = mean(heat**2 * kl(softmax(t, heat), softmax(s, heat)) for s, t in zip(STUDENT, together, strict=True))
+    expected = task + 0.3 * soft[0] + 0.8 * soft[1] + 0.6 * fused
+    assert costs(methods.streams(weights=weights, fused=0.6, temperature=heat)) == pytest.approx(expected, rel=1e-5)
+    assert len(methods.streams(fused=0.0).stages[0].updates[0].terms) == 3
+
+
+def test_streams_need_a_weight_for_each_teacher():
+    with pytest.raises(UserError, match="2 teachers and 3 weights"):
+        methods.streams(weights=(1.0, 1.0, 1.0))
