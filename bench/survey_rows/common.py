@@ -124,6 +124,8 @@ def line(made: Run, card: Mapping[str, Any], *, words: str = "", **changes: Any)
         "student": 100 * student["accuracy"],
         "teacher_size": None if teacher is None else teacher["parameters"],
         "student_size": student["parameters"],
+        "teacher_bytes": None if teacher is None else teacher["bytes"],
+        "student_bytes": student["bytes"],
         "seconds": round(sum(m["train_seconds"] or 0 for m in found.values()), 1),
     }
     return kept | changes

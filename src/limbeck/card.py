@@ -11,6 +11,7 @@ import limbeck
 from limbeck.data import Batches, Data
 from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.measure import module_latency, onnx_latency
+from limbeck.deploy.packed import same_answers, save_packed
 from limbeck.deploy.student import Deployed, save_student
 from limbeck.describe import taxonomy, text
 from limbeck.engine import Trained
@@ -55,7 +56,11 @@ def finish(
     }
     card |= _relations(card["models"], run.recipe.alpha)
     _warn_chance(run, seen, data)
-    save_student(run.folder, entries["student"], _student_facts(run, method, data, facts))
+    packed = save_packed(run.folder, entries["student"])
+    about = _student_facts(run, method, data, facts)
+    save_student(run.folder, entries["student"], about | ({"packed": packed} if packed else {}))
+    if packed:
+        card["models"]["student"] |= {"bytes": packed["bytes"], "packed": _packed(run, packed, data)}
     card["export"] = _export(run, entries["student"], data, example) if run.recipe.onnx else {}
     card["notes"], card["command"] = run.notes, run.command
     _write_predictions(run, data, seen)
@@ -140,6 +145,17 @@ def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]
         else "as in the data",
         "data": data.name,
     }
+
+
+def _packed(run: "Run", facts: Mapping[str, Any], data: Data) -> dict[str, Any]:
+    """The file in few bits, and whether it answers as the student does (None where that cannot be rebuilt by name)."""
+    few = next(Batches(data.judged, data, size=256, seed=0).ordered())["inputs"]
+    same: bool | None = None
+    try:
+        same = same_answers(run.folder, few)
+    except UserError as error:
+        run.say_all([str(error)])
+    return {"file": facts["file"], "bytes": facts["bytes"], "same_answers": same}
 
 
 def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str, Any]:

@@ -76,6 +76,13 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
         raise UserError(f"{folder} holds no student.json; give the folder of a finished run") from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}") from None
+    deployed = rebuild(info)
+    load_weights(deployed.cast, folder / "student.safetensors")
+    return deployed.eval(), info
+
+
+def rebuild(info: Mapping[str, Any]) -> Deployed:
+    """What `student.json` describes, with weights still to come."""
     from limbeck.casting import method_of, rebuild_role
 
     cast = Cast({})
@@ -87,9 +94,7 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
     for action in (a for stage in method.stages for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
         action(cast, seed=0)
-    deployed = Deployed(cast, method.deployed)
-    load_weights(deployed.cast, folder / "student.safetensors")
-    return deployed.eval(), info
+    return Deployed(cast, method.deployed)
 
 
 def _rebuild_parts(method: Method, cast: Cast, wanted: Iterable[str], shape: tuple[int, ...]) -> None:

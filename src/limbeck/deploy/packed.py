@@ -1,0 +1,91 @@
+"""A quantised student in as many bits as it needs: codes without gaps, scales and levels, nothing else in the file.
+
+What lies where follows from the model, which `student.json` can rebuild: the file is the tensors of `quantise.stored`, in
+order of their names, one after another.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from limbeck.deploy.student import Deployed, load_student, rebuild
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.quantise import quantisers, stored
+
+NAME = "student.packed"
+
+
+def save_packed(folder: Path, deployed: Deployed) -> dict[str, Any] | None:
+    """Write `student.packed` and return what `student.json` keeps of it; None if nothing in the student is quantised."""
+    if not any(True for _ in quantisers(deployed.cast)):
+        return None
+    kept = stored(deployed.cast)
+    data = b"".join(_bytes(kept[name]) for name in sorted(kept))
+    with atomic_write(folder / NAME) as file:
+        file.write(data)
+    return {"file": NAME, "bytes": len(data), "blake2b": hashlib.blake2b(data, digest_size=16).hexdigest()}
+
+
+def load_packed(folder: Path) -> Deployed:
+    """The student out of its packed file, as a plain module: its weights are those that the quantised one answers with.
+
+    Raises `UserError` if the run has no such file, or it is damaged.
+    """
+    try:
+        info = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+        facts = info["packed"]
+        data = (folder / facts["file"]).read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"no packed student in {folder}: {Path(error.filename).name} is missing") from None
+    except (KeyError, ValueError):
+        raise UserError(f"no packed student in {folder}: its method does not quantise") from None
+    if hashlib.blake2b(data, digest_size=16).hexdigest() != facts["blake2b"]:
+        raise UserError(f"{folder / facts['file']} is damaged: its checksum is not the one in student.json")
+    deployed = rebuild(info)
+    _unpack(deployed.cast, _split(data, stored(deployed.cast)))
+    return deployed.eval()
+
+
+def same_answers(folder: Path, inputs: Any) -> bool:
+    """Whether the packed file answers as `student.safetensors` does, to the bit."""
+    with torch.no_grad():
+        return torch.equal(load_packed(folder)(inputs), load_student(folder)[0](inputs))
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _split(data: bytes, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    found, start = {}, 0
+    for name in sorted(like):
+        size = like[name].numel() * like[name].element_size()
+        piece = torch.frombuffer(bytearray(data[start : start + size]), dtype=torch.uint8)
+        found[name] = piece.view(like[name].dtype).reshape(like[name].shape)
+        start += size
+    if start != len(data):
+        raise UserError(f"a packed student of {len(data)} bytes does not fit its model, which takes {start}; was it edited?")
+    return found
+
+
+def _unpack(cast: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give every layer the weight that its codes stand for, and take its quantiser away."""
+    weights = {}
+    for name, quantiser, weight in quantisers(cast):
+        head = f"{name}.weight."
+        pieces = {key[len(head) :]: value for key, value in tensors.items() if key.startswith(head)}
+        weights[name] = quantiser.restored(pieces, weight.shape)
+    for name, weight in weights.items():
+        module = cast.get_submodule(name)
+        parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        del module.weight  # a buffer where only levels were learned
+        module.weight = nn.Parameter(weight)
+    rest = {key: value for key, value in tensors.items() if not any(key.startswith(f"{name}.weight.") for name in weights)}
+    cast.load_state_dict(rest, strict=False)
