@@ -77,7 +77,7 @@ def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
         settings = DataSettings.model_validate({})
     settings = settings.model_copy(update={"name": name, "path": path} if name is not None else {"path": path} if path else {})
     keep = settings.model_dump(
-        include={"path", "validation", "labelled", "limit", "split_seed", "size", "tile", "void", "download"}
+        include={"path", "validation", "test", "labelled", "limit", "split_seed", "size", "tile", "void", "download"}
     )
     return load(settings.name, **keep)
 

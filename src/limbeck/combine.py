@@ -105,6 +105,15 @@ def pooled(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c"]:
     return upcast(features).flatten(2).mean(2) if features.dim() > 2 else upcast(features)
 
 
+def strongest(features: Float[Tensor, "n c h w"], *, size: tuple[int, int]) -> Float[Tensor, "n c height width"]:
+    """The largest value of every channel in each of `size` = (height, width) equal regions.
+
+    >>> strongest(torch.tensor([[[[1.0, 3.0]]]]), size=(1, 1))
+    tensor([[[[3.]]]])
+    """
+    return F.adaptive_max_pool2d(upcast(features), size)
+
+
 def batch_normalised(features: Float[Tensor, "n *d"], *, eps: float = 1e-4) -> Float[Tensor, "n *d"]:
     """Each feature with mean 0 and variance 1 over the batch (batch-norm without scale and shift; divisor n).
 

@@ -20,6 +20,7 @@ class DataSettings(_Settings):
     name: str = Field("digits", description="a data set by name, or the path of a folder, .zip, .npz or .csv")
     path: str | None = Field(None, description="where its files are; else the cache folder, else a download")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
+    test: float | None = Field(None, gt=0, description="share or number of samples to hold out where there is no test part")
     labelled: int | None = Field(None, ge=1, description="keep only so many labels; the other samples become unlabelled")
     limit: int | None = Field(None, ge=1, description="use only so many training samples")
     augment: str = Field("", description="view of each sample: crop,flip,cutout:8,mixup:0.2,randaugment,...")

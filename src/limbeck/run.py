@@ -93,6 +93,7 @@ class Run:
             d.name,
             path=d.path,
             validation=d.validation,
+            test=d.test,
             labelled=d.labelled,
             limit=d.limit,
             split_seed=d.split_seed,

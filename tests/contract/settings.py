@@ -69,6 +69,7 @@ ROWS: dict[str, Row] = {
     "ctkd_instance": Row(PAIR, SOFT),
     "cwd": Row(PAIR, DEEP),
     "data_distillation": Row(PAIR, SOFT),
+    "dense_hints": Row(PAIR, DEEP, arguments={"at": "layer2"}),
     "differentiable_quantisation": Row(
         PAIR,
         SOFT,
@@ -95,6 +96,7 @@ ROWS: dict[str, Row] = {
     "kdcl_minlogit": Row(PEERS, TOGETHER),
     "kdcl_naive": Row(PEERS, TOGETHER),
     "label_refinery": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
+    "knowledge_adaptation": Row(PAIR, DEEP),
     "ladder": Row(STUDENT, ("other parts", "online", True, "1-1", False, "a branch of student")),
     "logit_regression": Row(PAIR, DEEP, fit={"lr": 0.01}),  # logits as values, not probabilities
     "lsl": Row(PAIR, DEEP),
@@ -131,6 +133,8 @@ ROWS: dict[str, Row] = {
     "stage_by_stage": Row(PAIR, DEEP),
     "streams": Row(CROWD, MANY, arguments={"teachers": ("teacher", "teacher_2", "teacher_3")}),
     "teachers_each": Row(CROWD, MANY),
+    "structured": Row(PAIR, DEEP),
+    "structured_code": Row(PAIR, DEEP),
     "teachers_gate": Row(CROWD, MANY),
     "teachers_mean": Row(CROWD, MANY),
     "teachers_switch": Row(CROWD, MANY),

@@ -174,5 +174,10 @@ ROWS: dict[str, Row] = {
     "real_squares": Row(lambda n: {"score": draw(n, seed=0)}),
     "fake_squares": Row(lambda n: {"score": draw(n, seed=0)}),
     "noise_contrast": Row(lambda n: {"score": draw(n, 6, seed=0).exp()}, {"samples": 20}),
+    "critic_real": Row(lambda n: {"score": draw(n, seed=0)}),
+    "critic_fake": Row(lambda n: {"score": draw(n, seed=0)}),
+    "slope_penalty": Row(lambda n: {"slope": draw(n, seed=0).abs()}),
+    "unit_l2": Row(MAPS),
+    "magnitude": Row(lambda n: {"code": draw(n, 3, 4, seed=0)}),
     "info_nce": Row(lambda n: ROWS_(n) | {"negatives": draw(4, 6, seed=9)}, {"temperature": 0.5}, shared=("negatives",)),
 }

@@ -28,7 +28,7 @@ def call(fn, inputs: Inputs, **extra) -> Tensor:
 
 
 def learned(inputs: Inputs) -> list[str]:
-    return [key for key in inputs if key.startswith(("student", "logit", "score", "raw_variance"))]
+    return [key for key in inputs if key.startswith(("student", "logit", "score", "slope", "code", "raw_variance"))]
 
 
 def test_every_loss_has_a_row_and_every_row_a_loss():

@@ -1,6 +1,7 @@
 """WHAT, learned: small modules that join a learner's activations to a mentor's. Each is sized from probes."""
 
 from limbeck.connectors.branches import Branch, StageHead, Tail
+from limbeck.connectors.dense import Critic, Encoder, MapAdapter, Restorer
 from limbeck.connectors.generate import HeadProjector, MaskedGenerator, Paraphraser, Translator
 from limbeck.connectors.groups import Ensemble, Fusion, Gate, PeerAttention, TrunkGate, measure_weights
 from limbeck.connectors.impressions import ImpressionBank, Impressions
@@ -23,6 +24,8 @@ __all__ = [
     "ContrastMemory",
     "ConvRegressor",
     "Copy",
+    "Critic",
+    "Encoder",
     "Ensemble",
     "Fusion",
     "Gate",
@@ -32,6 +35,7 @@ __all__ = [
     "Impressions",
     "Judge",
     "Linear",
+    "MapAdapter",
     "MapJudge",
     "MaskedGenerator",
     "NoisyAnswer",
@@ -41,6 +45,7 @@ __all__ = [
     "PseudoInputs",
     "Replayed",
     "Replays",
+    "Restorer",
     "Review",
     "SampleTemperature",
     "SpectralRecord",

@@ -31,6 +31,7 @@ def load(
     path: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
     validation: float = 0.1,
+    test: float | None = None,
     labelled: int | None = None,
     limit: int | None = None,
     split_seed: int = 0,
@@ -50,6 +51,8 @@ def load(
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where
             the source has a validation part.
+        test: share or number of samples to hold out for the end where the source has no test part; None for 0.2, or
+            what such data is usually given.
         labelled: how many training samples keep their labels (stratified); the others become "unlabelled".
         limit: use at most so many training samples (with validation), stratified; the test part stays whole.
         split_seed: what the random splits depend on.
@@ -68,6 +71,8 @@ def load(
     place = Path(path).expanduser() if path is not None else None
     layout = masks.Layout(None if size is None else (int(size[0]), int(size[1])), void)
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout)
+    if test is not None and "test" not in raw.parts:
+        raw.test_share = test
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
     return data if tile is None else masks.tiled(data, tile)
 

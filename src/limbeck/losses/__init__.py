@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from limbeck.losses.adversarial import fake, fake_squares, real, real_squares
+from limbeck.losses.adversarial import critic_fake, critic_real, fake, fake_squares, real, real_squares, slope_penalty
 from limbeck.losses.contrastive import info_nce, noise_contrast
+from limbeck.losses.dense import magnitude, unit_l2
 from limbeck.losses.divergence import adaptive_kl, alpha_beta, jsd, skew_kl, skew_reverse_kl, total_variation, uld
 from limbeck.losses.embedding import norm_direction, one_minus_pearson, pkd, srd
 from limbeck.losses.feature import (
@@ -155,6 +156,11 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     fake,
     real_squares,
     fake_squares,
+    critic_real,
+    critic_fake,
+    slope_penalty,
+    unit_l2,
+    magnitude,
     info_nce,
     noise_contrast,
 )
@@ -175,6 +181,8 @@ __all__ = [
     "correlation_congruence",
     "correlation_congruence_code",
     "cosine",
+    "critic_fake",
+    "critic_real",
     "cross_entropy",
     "ctc",
     "cwd",
@@ -207,6 +215,7 @@ __all__ = [
     "logit_mse",
     "logit_regression",
     "loss",
+    "magnitude",
     "masked_mean",
     "masked_sum",
     "mgd",
@@ -234,6 +243,7 @@ __all__ = [
     "similarity_preserving",
     "skew_kl",
     "skew_reverse_kl",
+    "slope_penalty",
     "soft_cross_entropy",
     "soft_labels_cross_entropy",
     "soft_target",
@@ -246,6 +256,7 @@ __all__ = [
     "traits_of",
     "transport",
     "uld",
+    "unit_l2",
     "vid",
     "wsld",
 ]

@@ -10,6 +10,7 @@ from limbeck.losses.traits import loss
 from limbeck.numerics import upcast
 
 GAN = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
+CRITIC = "Gulrajani et al. 2017 (WGAN-GP), https://arxiv.org/abs/1704.00028"
 SQUARES = "Mao et al. 2017 (LSGAN), https://arxiv.org/abs/1611.04076"
 
 
@@ -59,3 +60,39 @@ def fake_squares(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     tensor([0.2500])
     """
     return upcast(score).square()
+
+
+@loss(minimum=None, source=CRITIC)
+def critic_real(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Wasserstein critic, to raise its score: −x. The learner who wants to be taken for real uses it too.
+
+    score: the critic's answer x, any shape; no bound.
+
+    >>> critic_real(torch.tensor([0.5]))
+    tensor([-0.5000])
+    """
+    return -upcast(score)
+
+
+@loss(minimum=None, source=CRITIC)
+def critic_fake(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Wasserstein critic, to lower its score: x.
+
+    score: the critic's answer x, any shape.
+
+    >>> critic_fake(torch.tensor([0.5]))
+    tensor([0.5000])
+    """
+    return upcast(score)
+
+
+@loss(minimum=None, source=CRITIC)
+def slope_penalty(slope: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    """Gradient penalty: (‖∇D‖ − 1)², zero where the critic's slope is 1.
+
+    slope: length of the critic's gradient at points between real and fake, not negative.
+
+    >>> slope_penalty(torch.tensor([3.0]))
+    tensor([4.])
+    """
+    return (upcast(slope) - 1).square()

@@ -18,6 +18,7 @@ from limbeck.methods.cross_modal import cross_modal
 from limbeck.methods.ctkd import ctkd, ctkd_instance
 from limbeck.methods.cwd import cwd
 from limbeck.methods.data_distillation import data_distillation
+from limbeck.methods.dense_hints import dense_hints
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
 from limbeck.methods.factor_transfer import factor_transfer, factor_transfer_code
@@ -32,6 +33,7 @@ from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
 from limbeck.methods.kd_standardised import kd_standardised
 from limbeck.methods.kdcl import kdcl_general, kdcl_linear, kdcl_minlogit, kdcl_naive
+from limbeck.methods.knowledge_adaptation import knowledge_adaptation
 from limbeck.methods.label_refinery import label_refinery
 from limbeck.methods.ladder import ladder
 from limbeck.methods.logit_regression import logit_regression
@@ -65,6 +67,7 @@ from limbeck.methods.specialists import specialists
 from limbeck.methods.srd import srd
 from limbeck.methods.stage_by_stage import stage_by_stage
 from limbeck.methods.streams import streams
+from limbeck.methods.structured import structured, structured_code
 from limbeck.methods.teachers import teachers_each, teachers_gate, teachers_mean, teachers_switch
 from limbeck.methods.teachers_voted import teachers_voted
 from limbeck.methods.temporal_ensembling import temporal_ensembling

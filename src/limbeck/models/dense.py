@@ -25,7 +25,7 @@ def _two(inputs: int, outputs: int) -> nn.Sequential:
 class UNet(nn.Module):
     """`depth` stages `layer1` .. down, each half the size and twice as wide, then back up `up1` .. beside them.
 
-    `up1`, the last one to run, has full size and `width` channels. 118,082 parameters at width 16 and depth 3 with
+    `up1`, the last one to run, has full size and `width` channels. 118,322 parameters at width 16 and depth 3 with
     2 classes and 1 channel. Any size works: what was halved is enlarged to the size of its partner.
     """
 
