@@ -10,7 +10,7 @@ from typing import Any
 from limbeck import losses
 from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update, weight_text
-from limbeck.roles import Follow, Promote, Snapshot, role_of
+from limbeck.roles import Adopt, Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled")
@@ -110,6 +110,7 @@ def taxonomy(method: Method) -> Taxonomy:
     actions = [a for stage in method.stages for a in (*stage.before, *stage.after_step)]
     made = {a.role: a for a in actions if isinstance(a, Promote | Follow)}
     taken = {a.role: a.source for a in actions if isinstance(a, Snapshot)}
+    taken |= {a.role: a.of[-1] for a in actions if isinstance(a, Adopt)}
     online = own = False
     mentors: dict[str, None] = {}
     learners: dict[str, None] = {}

@@ -100,6 +100,18 @@ class each_epoch:  # noqa: N801
         return self.weight if float(progress.epoch).is_integer() else 0.0
 
 
+@dataclass(frozen=True)
+class each_part:  # noqa: N801
+    """A weight that is `weight` in the first step of each of `of` equal parts of the stage but the first, else 0."""
+
+    of: int
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        now, before = (self.of * max(step, 0) // max(progress.steps, 1) for step in (progress.step, progress.step - 1))
+        return self.weight if now != before else 0.0
+
+
 class Term:
     """One comparison: `weight * mean(by(**inputs))`, over the samples or tokens that `mask` keeps.
 
@@ -310,7 +322,8 @@ class Method:
             for action in stage.before:
                 source = getattr(action, "source", None)
                 if source:
-                    named.setdefault(role_of(source))
+                    if role_of(source) not in made:
+                        named.setdefault(role_of(source))
                     made |= {action.role} - set(named)
             for update in stage.updates:
                 for path in (*update.trains, *(p for t in update.terms for p in _roles_in(t.sources))):

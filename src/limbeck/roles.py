@@ -311,6 +311,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Adopt:
+    """A role takes the weights of that one of several roles which the part `by` chooses (its `index`), when it has changed."""
+
+    role: str
+    of: tuple[str, ...]
+    by: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        choice: Any = cast.find(self.by)
+        if int(choice.taken) != int(choice.index):
+            cast.find(self.role).load_state_dict(cast.find(self.of[int(choice.index)]).state_dict())
+            choice.taken.copy_(choice.index)
+
+
+@dataclass(frozen=True)
 class Load:
     """A role takes its weights from a safetensors file before the stage starts."""
 

@@ -121,6 +121,7 @@ ROWS: dict[str, Row] = {
     "quantised_distillation": Row(PAIR, SOFT),
     "rco": Row(PAIR, ONLINE),
     "review": Row(PAIR, DEEP),
+    "rco_greedy": Row(PAIR, ONLINE, arguments={"candidates": 3, "stops": 3}),
     **{f"records_{kind}": Row(PAIR, DEEP, arguments={"size": 6}) for kind in ("all", "spectral", "top")},
     "rkd": Row(PAIR, DEEP, fit={"lr": 0.01}),
     "rld": Row(PAIR, SOFT),

@@ -12,10 +12,12 @@ from limbeck.connectors.noise import NoisyAnswer
 from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
 from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
 from limbeck.connectors.review import Review
+from limbeck.connectors.route import AnchorChoice, advance
 from limbeck.connectors.temperature import SampleTemperature, Temperature
 from limbeck.connectors.variation import Guess
 
 __all__ = [
+    "AnchorChoice",
     "AnswerMemory",
     "Beside",
     "Branch",
@@ -55,6 +57,7 @@ __all__ = [
     "Translator",
     "TrunkGate",
     "UnitRecord",
+    "advance",
     "interpolate",
     "measure_records",
     "measure_weights",

@@ -54,7 +54,7 @@ from limbeck.methods.pate import pate
 from limbeck.methods.pkd import pkd
 from limbeck.methods.pkt import pkt
 from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
-from limbeck.methods.rco import rco
+from limbeck.methods.rco import rco, rco_greedy
 from limbeck.methods.records import records_all, records_spectral, records_top
 from limbeck.methods.review import review
 from limbeck.methods.rkd import rkd

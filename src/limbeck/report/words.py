@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from limbeck.plan import Weight, choose, cosine, linear, ramp_up, weight_text
-from limbeck.roles import Follow, Load, Promote, Reinit, Snapshot
+from limbeck.roles import Adopt, Follow, Load, Promote, Reinit, Snapshot
 
 
 def weight_words(weight: Weight) -> str:
@@ -34,6 +34,8 @@ def action_words(action: Any) -> str:
         return f"{action.role} starts again from fresh random weights"
     if isinstance(action, Follow):
         return f"{action.role} follows {action.source} as its moving average (decay {action.decay:g})"
+    if isinstance(action, Adopt):
+        return f"{action.role} is the one of {action.of[0]} to {action.of[-1]} that {action.by} chose"
     if isinstance(action, Snapshot):
         return (
             f"{action.role} takes {action.source}'s weights after {', '.join(f'{part:.0%}' for part in action.at)} of the stage"
