@@ -181,3 +181,44 @@ def layer_scores(features: dict[str, Tensor], labels: Int[Tensor, "n"]) -> dict[
         within = ((means @ means.T).sum() - count) / max(count * (count - 1), 1)
         scores[name] = (within + (between[row].sum() - 1) / max(others, 1)).item()
     return scores
+
+
+def similarities(
+    first: Float[Tensor, "n *d"], second: Float[Tensor, "m *d"], *, temperature: float = 1.0
+) -> Float[Tensor, "n m"]:
+    """cos(first_i, second_j) / T, as logits over the second's samples.
+
+    >>> similarities(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 3.0]]), temperature=0.5)
+    tensor([[2., 0.]])
+    """
+    first, second = (F.normalize(upcast(x).flatten(1), dim=1) for x in (first, second))
+    return first @ second.T / temperature
+
+
+def beside(features: Float[Tensor, "n d"], remembered: tuple[Tensor, Tensor]) -> Float[Tensor, "n k"]:
+    """Cosines of each sample with its own entry (first) and with all others remembered: what `connectors.Queue` gives.
+
+    >>> beside(torch.tensor([[2.0, 0.0]]), (torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])))
+    tensor([[1., 0.]])
+    """
+    own, others = remembered
+    directions = F.normalize(upcast(features), dim=1)
+    return torch.cat([(directions * own).sum(1, keepdim=True), directions @ others.T], dim=1)
+
+
+def trusted_mean(
+    labels: Int[Tensor, "n"], *logits: Float[Tensor, "n classes"], temperature: float = 4.0
+) -> Float[Tensor, "n classes"]:
+    """sum_k w_k softmax(z_k / T), each teacher weighed by how well it does on the sample (CA-MKD).
+
+    w_k = (1 - exp(CE_k) / sum_j exp(CE_j)) / (K - 1), CE_k = -log softmax(z_k)_y. Zhang, Chen & Wang 2022, arXiv 2201.00007.
+
+    >>> trusted_mean(torch.tensor([0]), torch.tensor([[99.0, 0.0]]), torch.tensor([[0.0, 0.0]]), temperature=1.0)
+    tensor([[0.8333, 0.1667]])
+    """
+    stacked = _stacked("trusted_mean", logits)
+    if len(stacked) < 2:
+        raise UserError("trusted_mean weighs teachers against one another: give at least two")
+    hard = -stacked.log_softmax(-1).gather(-1, labels.expand(stacked.shape[:-1]).unsqueeze(-1))
+    shares = (1 - hard.softmax(0)) / (len(stacked) - 1)
+    return (shares * probabilities(stacked, temperature=temperature)).sum(0)

@@ -91,6 +91,19 @@ class choose:  # noqa: N801
 
 
 @dataclass(frozen=True)
+class sometimes:  # noqa: N801
+    """A weight that is `weight` in a share of the steps, drawn for each `name` on its own (a hash of name and step)."""
+
+    name: str
+    share: float
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        drawn = zlib.crc32(f"{self.name} {progress.stage} {progress.step}".encode()) / 2**32
+        return self.weight if drawn < self.share else 0.0
+
+
+@dataclass(frozen=True)
 class each_epoch:  # noqa: N801
     """A weight that is `weight` in the first step of every epoch, and 0 in the others."""
 

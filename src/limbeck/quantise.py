@@ -178,6 +178,40 @@ class Levels(Quantiser):
         return _restored(stored, shape, self.bits, self.bucket, stored["levels"])
 
 
+class Interval(Quantiser):
+    """Evenly spaced values around 0 whose step is learned with the weights, one step per layer.
+
+    w_q = step round(clip(w / step, -2^(b-1), 2^(b-1) - 1)); the rounding is passed by the gradient, so that the step's is
+    that of Esser et al. 2020 (LSQ, arXiv 1902.08153), without its scaling. The step starts at 2 mean |w| / sqrt(2^(b-1) - 1).
+    Trainable quantisers of this kind are what QKD (Kim et al. 2019) builds on.
+
+    >>> interval = Interval(torch.tensor([0.5, -1.0]), bits=2)
+    >>> interval(torch.tensor([0.4, -9.0])).detach() / interval.step.detach()
+    tensor([ 0., -2.])
+    """
+
+    def __init__(self, weight: Tensor, *, bits: int = 4):
+        super().__init__()
+        if not 2 <= bits <= 8:
+            raise UserError(f"interval quantisation needs 2 to 8 bits, not {bits}")
+        self.bits, self.low, self.high = bits, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        self.step = nn.Parameter((2 * weight.detach().abs().mean() / self.high**0.5).clamp_min(1e-8))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        place = (weight / self.step).clamp(self.low, self.high)
+        return self.step * (place + (place.round() - place).detach())
+
+    def quantised(self, weight: Tensor) -> Tensor:
+        return self(weight).detach()
+
+    def stored(self, weight: Tensor) -> Stored:
+        codes = (weight / self.step.detach()).clamp(self.low, self.high).round().long() - self.low
+        return {"codes": pack(codes, self.bits), "step": self.step.detach()}
+
+    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+        return ((unpack(stored["codes"], self.bits, shape.numel()) + self.low) * stored["step"]).view(shape)
+
+
 def _restored(stored: Stored, shape: torch.Size, bits: int, bucket: int, levels: Tensor) -> Tensor:
     size = min(bucket, shape.numel())
     codes = unpack(stored["codes"], bits, shape.numel())

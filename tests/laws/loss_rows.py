@@ -173,6 +173,7 @@ ROWS: dict[str, Row] = {
     "fake": Row(lambda n: {"logit": draw(n, seed=0)}),
     "real_squares": Row(lambda n: {"score": draw(n, seed=0)}),
     "fake_squares": Row(lambda n: {"score": draw(n, seed=0)}),
+    "nt_xent": Row(ROWS_, {"temperature": 0.5}),
     "noise_contrast": Row(lambda n: {"score": draw(n, 6, seed=0).exp()}, {"samples": 20}),
     "critic_real": Row(lambda n: {"score": draw(n, seed=0)}),
     "critic_fake": Row(lambda n: {"score": draw(n, seed=0)}),

@@ -5,9 +5,9 @@ from limbeck.connectors.dense import Critic, Encoder, MapAdapter, Restorer
 from limbeck.connectors.generate import HeadProjector, MaskedGenerator, Paraphraser, Translator
 from limbeck.connectors.groups import Ensemble, Fusion, Gate, PeerAttention, TrunkGate, measure_weights
 from limbeck.connectors.impressions import ImpressionBank, Impressions
-from limbeck.connectors.join import Connector, ConvRegressor, Linear, Projector
+from limbeck.connectors.join import Connector, ContrastHead, ConvRegressor, Linear, Projector
 from limbeck.connectors.judges import Judge, MapJudge
-from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory
+from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory, Queue
 from limbeck.connectors.noise import NoisyAnswer
 from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
 from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
@@ -23,6 +23,7 @@ __all__ = [
     "Branch",
     "ClassMeans",
     "Connector",
+    "ContrastHead",
     "ContrastMemory",
     "ConvRegressor",
     "Copy",
@@ -45,6 +46,7 @@ __all__ = [
     "PeerAttention",
     "Projector",
     "PseudoInputs",
+    "Queue",
     "Replayed",
     "Replays",
     "Restorer",

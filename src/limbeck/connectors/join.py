@@ -75,3 +75,16 @@ class Projector(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.map(x.flatten(2).mean(2) if x.dim() > 2 else x)
+
+
+class ContrastHead(nn.Module):
+    """Two linear layers with a ReLU between, to `size` dimensions: where contrasts are drawn (SimCLR, SSKD); or to the
+    width of a second feature (SEED)."""
+
+    def __init__(self, feature: Tensor, like: Tensor | None = None, *, size: int = 64):
+        super().__init__()
+        width, out = feature.shape[1], size if like is None else like.shape[1]
+        self.net = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flatten(2).mean(2) if x.dim() > 2 else x)

@@ -119,3 +119,28 @@ class ContrastMemory(nn.Module):
 
     def _scores(self, anchor: Tensor, others: Tensor) -> Tensor:
         return (others @ anchor.unsqueeze(2)).squeeze(2).div(self.temperature).exp()
+
+
+class Queue(nn.Module):
+    """The last embeddings of a frozen model, scaled to length 1, first in, first out (SEED: Fang et al. 2021).
+
+    Called with an embedding; gives it at length 1, and the queue as it was before, whose oldest entries it then replaces.
+    Fresh slots hold random directions.
+    """
+
+    kept: Tensor
+    place: Tensor
+
+    def __init__(self, feature: Tensor, *, size: int = 65_536):
+        super().__init__()
+        self.register_buffer("kept", F.normalize(torch.randn(size, feature.shape[1]), dim=1))
+        self.register_buffer("place", torch.zeros((), dtype=torch.long))
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        now, before = F.normalize(feature.detach(), dim=1), self.kept.clone()
+        if self.training:
+            with torch.no_grad():
+                rows = (self.place + torch.arange(len(now), device=now.device)) % len(self.kept)
+                self.kept[rows] = now
+                self.place.copy_((self.place + len(now)) % len(self.kept))
+        return now, before

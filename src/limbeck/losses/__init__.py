@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from limbeck.losses.adversarial import critic_fake, critic_real, fake, fake_squares, real, real_squares, slope_penalty
-from limbeck.losses.contrastive import info_nce, noise_contrast
+from limbeck.losses.contrastive import info_nce, noise_contrast, nt_xent
 from limbeck.losses.dense import magnitude, unit_l2
 from limbeck.losses.divergence import adaptive_kl, alpha_beta, jsd, skew_kl, skew_reverse_kl, total_variation, uld
 from limbeck.losses.embedding import norm_direction, one_minus_pearson, pkd, srd
@@ -163,6 +163,7 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     magnitude,
     info_nce,
     noise_contrast,
+    nt_xent,
 )
 
 __all__ = [
@@ -225,6 +226,7 @@ __all__ = [
     "noise_contrast",
     "norm_direction",
     "nst",
+    "nt_xent",
     "ofa",
     "one_minus_pearson",
     "pkd",

@@ -32,6 +32,26 @@ def info_nce(
     return -logits.log_softmax(-1).diagonal()
 
 
+@loss(batchwise=True, minimum=None, symmetric=True, source="Chen et al. 2020 (SimCLR), https://arxiv.org/abs/2002.05709")
+def nt_xent(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, temperature: float = 0.1) -> Float[Tensor, "n"]:
+    """Two views of a sample find each other among all 2n − 1 other views; the mean of both directions.
+
+    −log exp(⟨a_i, b_i⟩/T) / Σ over all views but itself, embeddings scaled to length 1. student, teacher: the two views'
+    embeddings, equal shapes; nothing is a mentor here. temperature: T > 0, the paper's 0.1. Never 0.
+    Raises `UserError` on unequal shapes. Chen et al. 2020, https://arxiv.org/abs/2002.05709.
+
+    >>> nt_xent(torch.ones(2, 3), torch.ones(2, 3))
+    tensor([1.0986, 1.0986])
+    """
+    student, teacher = pair("nt_xent", student, teacher)
+    every = unit(torch.cat([rows(student), rows(teacher)]))
+    logits = product(every, every.T) / temperature
+    itself = torch.eye(len(every), dtype=torch.bool, device=every.device)
+    log_p = logits.masked_fill(itself, -torch.inf).log_softmax(-1)
+    n = len(student)
+    return -(log_p[:n, n:].diagonal() + log_p[n:, :n].diagonal()) / 2
+
+
 @loss(minimum=None, source="Tian et al. 2020 (CRD), https://arxiv.org/abs/1910.10699; code HobbitLong/RepDistiller criterion.py")
 def noise_contrast(score: Float[Tensor, "n k"], *, samples: int) -> Float[Tensor, "n"]:
     """Tell one's own sample from k − 1 others: −log s_0/(s_0 + m/M) − Σ_j log (m/M)/(s_j + m/M), m = k − 1.

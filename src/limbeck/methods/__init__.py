@@ -8,6 +8,7 @@ from limbeck.methods.activation_boundary import activation_boundary
 from limbeck.methods.adversarial import adversarial
 from limbeck.methods.afd import afd
 from limbeck.methods.alone import alone, alone_tree
+from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
@@ -15,10 +16,12 @@ from limbeck.methods.clean_labels import clean_labels
 from limbeck.methods.contrastive_representation import contrastive_representation
 from limbeck.methods.correlation_congruence import correlation_congruence, correlation_congruence_code
 from limbeck.methods.cross_modal import cross_modal
+from limbeck.methods.cross_task import cross_task
 from limbeck.methods.ctkd import ctkd, ctkd_instance
 from limbeck.methods.cwd import cwd
 from limbeck.methods.data_distillation import data_distillation
 from limbeck.methods.dense_hints import dense_hints
+from limbeck.methods.densely_guided import densely_guided
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
 from limbeck.methods.factor_transfer import factor_transfer, factor_transfer_code
@@ -28,6 +31,7 @@ from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
 from limbeck.methods.funmatch import funmatch
 from limbeck.methods.generalised_distillation import generalised_distillation
+from limbeck.methods.generalized_distillation import generalized_distillation
 from limbeck.methods.gradual import gradual
 from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
@@ -53,6 +57,7 @@ from limbeck.methods.own_teacher import own_teacher
 from limbeck.methods.pate import pate
 from limbeck.methods.pkd import pkd
 from limbeck.methods.pkt import pkt
+from limbeck.methods.qkd import qkd
 from limbeck.methods.quantised import differentiable_quantisation, quantised_distillation
 from limbeck.methods.rco import rco, rco_greedy
 from limbeck.methods.records import records_all, records_spectral, records_top
@@ -60,15 +65,19 @@ from limbeck.methods.review import review
 from limbeck.methods.rkd import rkd
 from limbeck.methods.rld import rld
 from limbeck.methods.rocket import rocket
+from limbeck.methods.seed_similarity import seed_similarity
+from limbeck.methods.simclr_semi import simclr_semi
 from limbeck.methods.similarity import similarity
 from limbeck.methods.simkd import simkd
 from limbeck.methods.soft_tree import soft_tree
 from limbeck.methods.specialists import specialists
 from limbeck.methods.srd import srd
+from limbeck.methods.sskd import sskd
 from limbeck.methods.stage_by_stage import stage_by_stage
 from limbeck.methods.streams import streams
 from limbeck.methods.structured import structured, structured_code
 from limbeck.methods.teachers import teachers_each, teachers_gate, teachers_mean, teachers_switch
+from limbeck.methods.teachers_trusted import teachers_trusted
 from limbeck.methods.teachers_voted import teachers_voted
 from limbeck.methods.temporal_ensembling import temporal_ensembling
 from limbeck.methods.variational_information import variational_information

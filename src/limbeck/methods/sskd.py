@@ -1,0 +1,62 @@
+"""What a teacher knows shows best where it was never trained to look."""
+
+from functools import partial
+
+from limbeck import losses
+from limbeck.combine import similarities
+from limbeck.connectors import ContrastHead
+from limbeck.methods._terms import soft, task
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.taps import Source, Tap
+
+
+@method(paper="Xu et al. 2020, Knowledge Distillation Meets Self-Supervision (SSKD), arXiv 2006.07114", year=2020)
+def sskd(
+    at: str = "pool",
+    teacher_at: str = "",
+    turned: str = "randaugment",
+    temperature: float = 4.0,
+    contrast: float = 0.5,
+    weights: tuple[float, float, float] = (0.9, 10.0, 2.7),
+    labels: float = 0.1,
+    first_share: float = 0.2,
+) -> Method:
+    """Stage 1: a head on the teacher learns to find each turned sample's original. Stage 2: the student learns the teacher's
+    answers to plain and turned samples, and which original the teacher takes each turned sample for.
+
+    stage 1: L = -log softmax_j(A_t)_ii; stage 2: L = labels CE + a T^2 KL(plain) + b T^2 KL(A_t || A_s) + c T^2 KL(turned),
+    A_ij = cos(h(f(x'_i)), h(f(x_j))) / contrast
+
+    The paper turns each sample four ways and passes on only the surest of the teacher's wrong answers; here one view and all.
+
+    Args:
+        at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. turned: the other view.
+        temperature: T. contrast: of the similarities, 0.5. weights: a, b, c; the public code's. labels: of the task.
+        first_share: part of the budget for the teacher's head.
+    """
+    there = teacher_at or at
+    compare = partial(similarities, temperature=contrast)
+
+    def taken_for(role: str, layer: str) -> Source:
+        plain, other = (Tap(role, layer, on=view).via(f"head_{role}") for view in ("inputs", "turned"))
+        return other.via(compare, plain)
+
+    find = partial(losses.info_nce, temperature=contrast)
+    original, changed = (Tap("teacher", there, on=view).via("head_teacher") for view in ("inputs", "turned"))
+    first = Update(("head_teacher",), (Term("find", find, student=changed, teacher=original),))
+    a, b, c = weights
+    by = partial(losses.soft_target, temperature=temperature)
+    relations = Term("similarity", by, weight=b, student=taken_for("student", at), teacher=taken_for("teacher", there).detach())
+    turned_answers = {"student": Tap("student", on="turned"), "teacher": Tap("teacher", on="turned").detach()}
+    terms = (
+        task(weight=labels),
+        soft(temperature=temperature, weight=a),
+        relations,
+        Term("turned", by, weight=c, **turned_answers),
+    )
+    stages = (
+        Stage("self-supervision", (first,), share=first_share),
+        Stage("distil", (Update(("student", "head_student"), terms),), share=1 - first_share),
+    )
+    parts = {f"head_{role}": Part(ContrastHead, like=(Tap(role, k),)) for role, k in (("teacher", there), ("student", at))}
+    return Method(stages, parts=parts, views={"turned": turned})
