@@ -34,7 +34,7 @@ MAY = {
     "knowledge": CORE | {"plan", "data", "forms"},
     "engine": CORE | {"plan", "data", "knowledge", "connectors"},
     "evaluate": PURE,
-    "deploy": CORE | {"plan", "models", "evaluate", "quantise"},
+    "deploy": CORE | {"plan", "models", "evaluate", "quantise", "data"},
 }
 # imports inside functions that go against the arrow on purpose, each with its reason
 LATE = {

@@ -9,6 +9,7 @@ from torch import Tensor
 
 import limbeck
 from limbeck.data import Batches, Data
+from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.measure import module_latency, onnx_latency
 from limbeck.deploy.packed import same_answers, save_packed
@@ -61,6 +62,8 @@ def finish(
     save_student(run.folder, entries["student"], about | ({"packed": packed} if packed else {}))
     if packed:
         card["models"]["student"] |= {"bytes": packed["bytes"], "packed": _packed(run, packed, data)}
+    if method.exits and run.cast is not None:
+        card["exits"] = measure_exits(run.cast, method.exits, data, example)
     card["export"] = _export(run, entries["student"], data, example) if run.recipe.onnx else {}
     card["notes"], card["command"] = run.notes, run.command
     _write_predictions(run, data, seen)

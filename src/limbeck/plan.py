@@ -295,13 +295,15 @@ class Method:
 
     deploys: the role that is kept, or a source over several (a mean, an exit). views: named versions of
     a sample beside "inputs" as their spelling (`{"strong": "crop,flip,cutout:8"}`; "default" is the run's
-    own augmentation, drawn independently). The last four are filled in by `@method`.
+    own augmentation, drawn independently). exits: answers by name, from shallow to deep, at which a sample
+    may leave early. The last four are filled in by `@method`.
     """
 
     stages: tuple[Stage, ...]
     parts: Mapping[str, Part] = field(default_factory=dict)
     deploys: str | Source = "student"
     views: Mapping[str, str] = field(default_factory=dict)
+    exits: Mapping[str, Source] = field(default_factory=dict)
     name: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     paper: str = ""

@@ -43,4 +43,5 @@ def own_teacher(
             Term(f"hint exit {k}", losses.mse, weight=hint, student=exit_[0], teacher=last.detach()),
         ]
     kept = "student" if deploy == -1 else Tap("student", at[deploy]).via(f"exit_{deploy + 1}")[1]
-    return single_stage(*terms, trains=("student", *parts), parts=parts, deploys=kept)
+    exits = {layer: Tap("student", layer).via(f"exit_{k}")[1] for k, layer in enumerate(at, start=1)} | {deepest: answer}
+    return single_stage(*terms, trains=("student", *parts), parts=parts, deploys=kept, exits=exits)

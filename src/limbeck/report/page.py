@@ -90,6 +90,7 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
     return [
         _curves_section(view),
         {"id": "cost", "title": f"{capital(metric_of(view.card))} against cost", "figures": costs, "note": said},
+        *_exits_section(view.card),
         _class_section(view),
         {
             "id": "confusion",
@@ -106,6 +107,23 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
         },
         {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
     ]
+
+
+def _exits_section(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a threshold on confidence gains and costs, for networks with early exits."""
+    measured = card.get("exits") or {}
+    if not measured.get("thresholds"):
+        return []
+    names = [str(each["name"]) for each in measured["exits"]]
+    rows = [
+        [f"{row['threshold']:g}", (percent(row["accuracy"], 2), row["accuracy"]), (number(row["latency_ms"]), row["latency_ms"])]
+        + [(percent(share), share) for share in row["shares"]]
+        for row in measured["thresholds"]
+    ]
+    alone = "; ".join(f"{e['name']} {percent(e['accuracy'], 2)} in {number(e['latency_ms'])} ms" for e in measured["exits"])
+    note = f"A sample leaves at the first exit that is as sure as the threshold. Alone: {alone}."
+    head = ["threshold", "accuracy", "mean ms", *(f"leave at {name}" for name in names)]
+    return [{"id": "exits", "title": "Leaving early", "figures": [], "note": note, "values": {"head": head, "rows": rows}}]
 
 
 def _curves_section(view: RunView) -> dict[str, Any]:
