@@ -45,10 +45,17 @@ class Toy:
         return {**made, "labels": hidden, "index": torch.arange(size) + position * size}
 
 
-def build(model="cnn", seed=0, **arguments):
+def as_frames(batch, position):
+    """The pictures as 8 frames of 8 bands, and for each class a string of classes 1 to 3 of another length."""
+    strings = torch.tensor([[1, -100, -100], [2, 1, -100], [3, 3, -100], [1, 2, 3]])
+    views = {k: v[:, 0] for k, v in batch.items() if isinstance(v, torch.Tensor) and v.dim() == 4}
+    return batch | views | {"labels": strings[batch["labels"]]}
+
+
+def build(model="cnn", seed=0, shape=SHAPE, **arguments):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return models.build(model, classes=CLASSES, shape=SHAPE, arguments=arguments)
+        return models.build(model, classes=CLASSES, shape=shape, arguments=arguments)
 
 
 def cast_of(**roles):
@@ -112,6 +119,7 @@ __all__ = [
     "Fit",
     "Stop",
     "Toy",
+    "as_frames",
     "build",
     "cast_of",
     "copy",

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +64,14 @@ def line(made: Run, card: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "student_size": student["parameters"],
         "seconds": round(sum(m["train_seconds"] or 0 for m in card["models"].values()), 1),
     } | changes
+
+
+def report(rows: Mapping[int, Callable[[int], dict[str, Any]]]) -> None:
+    """Print a line for each row and seed; the command line may name how many seeds, and then rows."""
+    import json
+    import sys
+
+    seeds, *only = map(int, sys.argv[1:] or ["3"])
+    for seed in range(seeds):
+        for row in only or rows:
+            print(json.dumps({"row": row, "seed": seed, **rows[row](seed)}), flush=True)

@@ -1,18 +1,17 @@
 """Rows 1 and 5: spoken digits (FSDD, 8 kHz, six speakers who are also in the test part).
 
-    LIMBECK_BENCH_DATA=FOLDER python -m bench.survey_rows.speech [SEEDS]
+    LIMBECK_BENCH_DATA=FOLDER python -m bench.survey_rows.speech [SEEDS [ROW ...]]
 
 FOLDER/fsdd holds the recordings. A whole recording has one label, the digit: there is no alignment that would give every
 frame a label of its own, as the acoustic models of row 1 have it.
 """
 
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from bench.survey_rows.sequence_runs import folder, line, model, run, score
+from bench.survey_rows.sequence_runs import folder, line, model, report, run, score
 from limbeck.data import load
+from limbeck.data.strings import strung
 
 TEACHERS = {
     "teacher": model("lstm", width=48, depth=2, directions=2, stride=2),
@@ -45,13 +44,31 @@ def teachers(seed: int) -> dict[str, Any]:
     )
 
 
-ROWS: dict[int, Callable[[int], dict[str, Any]]] = {1: teachers}
+def strings(seed: int) -> dict[str, Any]:
+    """Kurata & Audhkhasi 2018: a bidirectional LSTM, trained by CTC on strings of 3 to 5 digits, teaches a one-directional."""
+    data = strung(load("fsdd", path=folder("fsdd"), limit=1500))
+    made, card = run(
+        seed,
+        data,
+        "ctc_delayed",
+        teacher=model("lstm", width=48, directions=2, stride=2, per_frame=1),
+        student=model("lstm", width=24, stride=2, per_frame=1),
+        train={"epochs": 12, "lr": 0.01},
+    )
+    return line(
+        made,
+        card,
+        data="strings of 3 to 5 spoken digits (FSDD), 1,350 training strings",
+        metric=data.task.metric,
+        networks="bidirectional lstm 48 -> lstm 24",
+    )
+
+
+ROWS: dict[int, Callable[[int], dict[str, Any]]] = {1: teachers, 5: strings}
 
 
 def main() -> None:
-    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
-        for row, measure in ROWS.items():
-            print(json.dumps({"row": row, "seed": seed, **measure(seed)}), flush=True)
+    report(ROWS)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,10 @@ The videos are made of Fashion-MNIST by `limbeck.data.moving`: a picture of 14 x
 frames, and the class is garment x direction, 40 in all. A network takes the frames of a video as its channels.
 """
 
-import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from bench.survey_rows.sequence_runs import folder, line, model, run, score
+from bench.survey_rows.sequence_runs import folder, line, model, report, run, score
 from limbeck.data import load
 from limbeck.data.moving import moving
 
@@ -44,9 +42,7 @@ ROWS: dict[int, Callable[[int], dict[str, Any]]] = {9: streams}
 
 
 def main() -> None:
-    for seed in range(int(sys.argv[1]) if len(sys.argv) > 1 else 3):
-        for row, measure in ROWS.items():
-            print(json.dumps({"row": row, "seed": seed, **measure(seed)}), flush=True)
+    report(ROWS)
 
 
 if __name__ == "__main__":

@@ -18,3 +18,13 @@ def known(labels: Int[Tensor, "*n"] | Float[Tensor, "*n classes"]) -> Bool[Tenso
     if labels.is_floating_point():
         return (labels != 0).any(-1)
     return labels != -100
+
+
+def says_something(logits: Float[Tensor, "*n classes"], *, blank: int = 0) -> Bool[Tensor, "*n"]:
+    """Where the likeliest class is not the blank of CTC: the frames at which something is said.
+
+    >>> import torch
+    >>> says_something(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([False,  True])
+    """
+    return logits.argmax(-1) != blank

@@ -5,6 +5,7 @@ Descriptions are stored under `descriptions/`; after a change that is meant, wri
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import Toy, build, fit_of
+from toy import SHAPE, Toy, as_frames, build, fit_of
 
 from limbeck import methods
 from limbeck.describe import Taxonomy
@@ -27,6 +28,7 @@ class Row:
 
     roles: role -> (model, arguments of the model). place: knowledge, scheme, own, ratio, chain, deploys.
     still: parameters that a stage trains but that cannot move in this setting, with the reason beside them.
+    shape, change: of the toy's inputs, and what makes them and their labels of its pictures.
     """
 
     roles: dict[str, tuple[str, dict[str, Any]]]
@@ -34,6 +36,8 @@ class Row:
     arguments: dict[str, Any] = field(default_factory=dict)
     fit: dict[str, Any] = field(default_factory=dict)
     still: tuple[str, ...] = ()
+    shape: tuple[int, ...] = SHAPE
+    change: Callable[[dict[str, Any], int], dict[str, Any]] | None = None
 
 
 STUDENT = {"student": ("cnn", {"width": 2})}
@@ -48,6 +52,7 @@ PEERS = {**STUDENT, "peer": ("cnn", {"width": 2})}
 THREE = {**STUDENT, **{f"peer_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 MANY = ("soft labels", "offline", False, "n-1", False, "student")
 VOTERS = {**STUDENT, **{f"teacher_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
+SPEAKERS = {"teacher": ("lstm", {"width": 4, "directions": 2, "per_frame": 1}), "student": ("lstm", {"width": 3, "per_frame": 1})}
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
@@ -55,6 +60,7 @@ ROWS: dict[str, Row] = {
     "adversarial": Row(PAIR, DEEP),
     "afd": Row(PEERS, ("other parts", "online", False, "n-n", False, "student")),
     "alone": Row(STUDENT, NONE),
+    "alone_ctc": Row({"student": SPEAKERS["student"]}, NONE, shape=(8, 8), change=as_frames),
     "alone_tree": Row({"student": ("tree", {"depth": 3})}, NONE),
     "apprentice_joint": Row(PAIR, ONLINE),
     "apprentice_taught": Row(PAIR, SOFT),
@@ -69,6 +75,7 @@ ROWS: dict[str, Row] = {
     "correlation_congruence_code": Row(PAIR, DEEP),
     "cross_modal": Row(PAIR, DEEP),
     "cross_task": Row(PAIR, DEEP),
+    "ctc_delayed": Row(SPEAKERS, SOFT, shape=(8, 8), change=as_frames, fit={"lr": 0.01}),
     "ctkd": Row(PAIR, SOFT),
     "ctkd_instance": Row(PAIR, SOFT),
     "cwd": Row(PAIR, DEEP),
@@ -168,7 +175,7 @@ def method_of(name):
 def cast_for(name, relu_in_place=False):
     cast = Cast({})
     for number, (role, (model, arguments)) in enumerate(ROWS[name].roles.items()):
-        module = build(model, seed=number, **arguments)
+        module = build(model, seed=number, shape=ROWS[name].shape, **arguments)
         cast.add(role, module, Adapter())
         for part in module.modules() if relu_in_place and role.startswith("teacher") else ():
             if hasattr(part, "inplace"):
@@ -181,7 +188,7 @@ def fit_for(name, **changes):
 
 
 def draw_for(name):
-    return Toy(views=tuple(method_of(name).views))
+    return Toy(views=tuple(method_of(name).views), change=ROWS[name].change)
 
 
 def place_of(name):

@@ -86,3 +86,23 @@ def test_streams_add_every_teacher_and_the_mean_of_their_logits():
 def test_streams_need_a_weight_for_each_teacher():
     with pytest.raises(UserError, match="2 teachers and 3 weights"):
         methods.streams(weights=(1.0, 1.0, 1.0))
+
+
+def test_a_delayed_frame_is_the_best_of_the_next_and_blank_ones_do_not_count():
+    student = [[[0.0, 1.0, 0.2], [0.3, -1.0, 2.0], [1.0, 0.5, 0.0], [0.0, 0.0, 1.5]]]
+    teacher = [[[0.0, 0.5, 3.0], [4.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.1, 0.0, 2.0]]]  # the second says nothing
+    labels = [[2, 1]]
+    ways = [[a, b, c, d] for a in range(3) for b in range(3) for c in range(3) for d in range(3)]
+    spelt = [w for w in ways if [c for c, before in zip(w, [None, *w], strict=False) if c not in (0, before)] == labels[0]]
+    chance = sum(math.prod(softmax(student[0][t])[c] for t, c in enumerate(way)) for way in spelt)
+    frames = []
+    for t in (0, 2, 3):
+        later = [u for u in (t, t + 1, t + 2) if u < 4]
+        frames.append(min(kl(softmax(teacher[0][t]), softmax(student[0][u])) for u in later))
+    method = methods.ctc_delayed(delay=2, weight=3.0)
+    cast = Cast({"student": Says(student), "teacher": Says(teacher)})
+    batch = {"inputs": torch.zeros(1, 1), "labels": torch.tensor(labels)}
+    terms = method.stages[0].updates[0].terms
+    scene = observe(cast, batch, [s for term in terms for s in term.sources], learns=("student",))
+    ctc, late = ((total / count).item() for total, count in (evaluate_term(term, scene) for term in terms))
+    assert ctc == pytest.approx(-math.log(chance), rel=1e-5) and late == pytest.approx(mean(frames), rel=1e-5)

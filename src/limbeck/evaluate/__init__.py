@@ -16,8 +16,10 @@ from limbeck.evaluate.figures import (
     reliability,
     worst_class,
 )
+from limbeck.evaluate.named import task_of
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
-from limbeck.evaluate.tasks import CLASSIFY, Classify, Segment, Task, task_of
+from limbeck.evaluate.sequences import Transcribe, Translate
+from limbeck.evaluate.tasks import CLASSIFY, Classify, Segment, Task
 
 __all__ = [
     "CLASSIFY",
@@ -26,6 +28,8 @@ __all__ = [
     "Reliability",
     "Segment",
     "Task",
+    "Transcribe",
+    "Translate",
     "accuracy",
     "agreement",
     "calibration_error",

@@ -314,15 +314,3 @@ def wrong_classes(who: str, said: Tensor, data: str, classes: int) -> UserError:
 
 CLASSIFY = Classify()
 """The task of data that says no other."""
-
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Segment)}
-"""Tasks by the name that files spell."""
-
-
-def task_of(name: str) -> Task:
-    """The task that a file names, with its default settings."""
-    if name not in TASKS:
-        from limbeck.errors import unknown
-
-        raise unknown("task", name, TASKS)
-    return TASKS[name]()

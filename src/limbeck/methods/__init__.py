@@ -9,6 +9,7 @@ from limbeck.methods.adversarial import adversarial
 from limbeck.methods.afd import afd
 from limbeck.methods.alone import alone, alone_tree
 from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
+from limbeck.methods.alone import alone, alone_ctc, alone_tree
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
@@ -17,6 +18,7 @@ from limbeck.methods.contrastive_representation import contrastive_representatio
 from limbeck.methods.correlation_congruence import correlation_congruence, correlation_congruence_code
 from limbeck.methods.cross_modal import cross_modal
 from limbeck.methods.cross_task import cross_task
+from limbeck.methods.ctc_delayed import ctc_delayed
 from limbeck.methods.ctkd import ctkd, ctkd_instance
 from limbeck.methods.cwd import cwd
 from limbeck.methods.data_distillation import data_distillation

@@ -1,8 +1,10 @@
 """No teacher: what every method is compared with."""
 
+from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.models.fitted import fit_role, whole_train
-from limbeck.plan import Method, Stage, Update, method, single_stage
+from limbeck.plan import Method, Stage, Term, Update, method, single_stage
+from limbeck.taps import Field, Tap
 
 
 @method(paper="Cross-entropy training without a teacher (the baseline)", year=0)
@@ -25,3 +27,14 @@ def alone_tree(role: str = "student") -> Method:
     """
     fit = Update((role,), (task(role),), source=whole_train, apply=fit_role)
     return Method((Stage("fit", (fit,), steps=1),), deploys=role)
+
+
+@method(paper="Graves et al. 2006, Connectionist Temporal Classification, ICML (the baseline of ctc_delayed)", year=2006)
+def alone_ctc(role: str = "student") -> Method:
+    """Train one role to write strings without being told when: L = CTC(y, q), class 0 being the blank.
+
+    Args:
+        role: who learns; it answers every frame, (n, t, classes).
+    """
+    ctc = Term("ctc", losses.ctc, student=Tap(role), labels=Field("labels"))
+    return single_stage(ctc, trains=(role,), name="train", deploys=role)

@@ -1,0 +1,14 @@
+"""Tasks by the name that files spell."""
+
+from limbeck.errors import unknown
+from limbeck.evaluate.sequences import Transcribe, Translate
+from limbeck.evaluate.tasks import Classify, Segment, Task
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Segment, Transcribe, Translate)}
+
+
+def task_of(name: str) -> Task:
+    """The task that a file names, with its default settings."""
+    if name not in TASKS:
+        raise unknown("task", name, TASKS)
+    return TASKS[name]()
