@@ -7,9 +7,8 @@ from limbeck.errors import unknown
 from limbeck.methods.activation_boundary import activation_boundary
 from limbeck.methods.adversarial import adversarial
 from limbeck.methods.afd import afd
-from limbeck.methods.alone import alone, alone_tree
-from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
 from limbeck.methods.alone import alone, alone_ctc, alone_tree
+from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
