@@ -1,4 +1,4 @@
-"""What is done with a student after its run: evaluate it again, export it, on its own or any data."""
+"""What is done with a student after its run: it is evaluated again, on its own or any data."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ from rich.table import Table
 
 from limbeck.casting import build_role
 from limbeck.data import Batches, Data, load
-from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.evaluate import predict, summary
@@ -49,24 +48,6 @@ def evaluate(
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
     _print(facts, as_json)
-
-
-def export(run: Path, out: Path | None) -> None:
-    """`limbeck export`: write ONNX, reload it in ONNX Runtime, compare on the run's test part."""
-    student, info = load_student(run)
-    chosen = load_data(run, None, None)
-    path = out or run / "student.onnx"
-    part = chosen.judged
-    size = chosen.task.at_once(chosen.shape)
-    batch = next(Batches(part, chosen, size=2 * size, seed=0).ordered())
-    export_onnx(
-        student,
-        batch["inputs"][:2],
-        path,
-        metadata={"classes": info["classes"], "shape": info["shape"], "inputs": info["inputs"]},
-    )
-    compared = compare_onnx(student, path, batch["inputs"], batch["labels"], batch=size, task=chosen.task)
-    _print({"file": str(path), **compared}, as_json=False)
 
 
 def load_data(run: Path | None, name: str | None, path: str | None) -> Data:

@@ -31,6 +31,7 @@ def finish(
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
     from limbeck.report.page import write_report
+    from limbeck.model_card import write_model_card
     from limbeck.run import write_json
 
     for entry in entries.values():
@@ -71,6 +72,7 @@ def finish(
     if run.recipe.tensorboard:
         write_tensorboard(run)
     write_report(run.folder)
+    write_model_card(run.folder)
     return card
 
 

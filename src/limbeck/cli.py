@@ -218,12 +218,37 @@ def evaluate(
 @app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="run folder, or a folder with student.json")],
-    out: Annotated[Path | None, typer.Option(help="the .onnx file; default: student.onnx in the folder")] = None,
+    out: Annotated[Path | None, typer.Option(help="the file, for one format; default: student.ENDING in the folder")] = None,
+    format_: Annotated[str, typer.Option("--format", help="onnx,torch,executorch,rules: one or several")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="also in int8, calibrated on training samples")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="train on as int8 with the teacher where int8 loses too much")] = False,
+    most_lost: Annotated[float, typer.Option(help="share of validation answers that int8 may lose")] = 0.01,
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """Write a student as ONNX, reload it in ONNX Runtime and compare."""
-    from limbeck import after
+    """Write a student for other runtimes, reload each file there and compare it on real data."""
+    from limbeck import shipping
 
-    after.export(run, out)
+    shipping.export(run, out, format_, int8, repair, most_lost, json_)
+
+
+@app.command()
+def measure(
+    target: Annotated[Path, typer.Argument(help="run folder (every export in it), or an exported file")],
+    batch: Annotated[str, typer.Option(help="sizes of the batches that are timed, with commas")] = "1,16",
+    threads: Annotated[int, typer.Option(help="threads of the runtime")] = 1,
+    repeats: Annotated[int, typer.Option(help="answers that are timed, at most")] = 200,
+    warm_up: Annotated[int, typer.Option(help="answers before the clock runs")] = 10,
+    seconds: Annotated[float, typer.Option(help="time for each size of batch")] = 2.0,
+    on: Annotated[str | None, typer.Option(help="words that run a command on the target: \"ssh pi\"")] = None,
+    python: Annotated[str | None, typer.Option(help="the interpreter there; default python3")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
+    from limbeck import measuring
+    from limbeck.showing import show_measured
+
+    sizes = measuring.parse_batches(batch)
+    show_measured(measuring.measure(target, sizes, threads, repeats, warm_up, seconds, on, python), json_)
 
 
 @app.command()

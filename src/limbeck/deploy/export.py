@@ -20,11 +20,16 @@ from limbeck.evaluate import CLASSIFY, Predictions, Task
 from limbeck.files import atomic_write
 from limbeck.roles import Adapter
 
+MISSING = (  # how the exporters name an operation that they do not have
+    r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'",
+    r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)",
+    r"Missing out variants: \{'([\w.:]+)'",
+    r"Operator (?:torch._ops.)?([\w.:]+) is not (?:Core ATen|in Core ATen)",
+)
 _NAMES: dict[str, Any] = {"verbose": False, "input_names": ["inputs"], "output_names": ["logits"]}
-CHATTY = ("torch.onnx", "torch.export", "torch._dynamo", "torch.fx", "onnxscript", "onnx_ir")
 
 
-class _Answers(nn.Module):
+class Answers(nn.Module):
     """A module whose only input is a tensor `inputs` and whose only output is its logits."""
 
     def __init__(self, module: nn.Module, adapter: Adapter):
@@ -56,15 +61,16 @@ def export_onnx(
     Raises:
         UserError: an operation has no ONNX form, or the model's code cannot be traced.
     """
-    whole = _Answers(module, adapter or Adapter())
-    device = _device(module, example)
-    pair = torch.cat([example, example])[:2].to(device)  # a batch of 1 would be taken for a constant
+    whole = Answers(module, adapter or Adapter())
+    pair = rows_of(module, example)
     with answering(whole), quiet(), torch.no_grad():
         try:
-            program = torch.onnx.export(_traced(whole, pair), (pair,), dynamo=True, **_NAMES)
+            program = torch.onnx.export(traced(whole, pair), (pair,), dynamo=True, **_NAMES)
             model = program.model_proto  # type: ignore[union-attr]
         except Exception as error:  # the exporter raises many kinds
-            raise _cannot_export(error) from error
+            raise cannot_export(error) from error
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where in whose files each node came from: nobody else's business
     for key, value in metadata.items():
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
         model.metadata_props.add(key=str(key), value=text)
@@ -98,7 +104,7 @@ def compare_onnx(
     """
     if not len(inputs):
         raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
-    session, whole = open_session(path), _Answers(module, adapter or Adapter())
+    session, whole = open_session(path), Answers(module, adapter or Adapter())
     name = session.get_inputs()[0].name
     device = _device(module, inputs)
     largest, kept = 0.0, []
@@ -125,6 +131,13 @@ def compare_onnx(
     }
 
 
+def rows_of(module: nn.Module, example: Tensor, count: int = 2) -> Tensor:
+    """Inputs to trace with, where the module is; a batch of 1 would be taken for a constant. In the usual order of
+    memory: with one channel a tensor may be laid out either way, and ExecuTorch takes only what it was shown."""
+    rows = torch.empty(count, *example.shape[1:], dtype=example.dtype)
+    return rows.copy_(example[torch.arange(count) % len(example)]).to(_device(module, example))
+
+
 def _device(module: nn.Module, inputs: Tensor) -> torch.device:
     return next((t.device for t in (*module.parameters(), *module.buffers())), inputs.device)
 
@@ -135,9 +148,10 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return found if found == found else float("inf")
 
 
-def _traced(whole: nn.Module, pair: Tensor) -> torch.export.ExportedProgram:
-    """The graph for a batch of any size. The lenient tracer takes `len(x)` for a constant; the strict one does not."""
-    shapes = {"inputs": {0: torch.export.Dim("batch")}}
+def traced(whole: nn.Module, pair: Tensor, most: int | None = None) -> torch.export.ExportedProgram:
+    """The graph for a batch of any size, up to `most` where it is given. The lenient tracer takes `len(x)` for a
+    constant; the strict one does not."""
+    shapes = {"inputs": {0: torch.export.Dim("batch", max=most)}}
     try:
         return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=False)
     except Exception as lenient:  # the tracers raise many kinds
@@ -150,21 +164,17 @@ def _traced(whole: nn.Module, pair: Tensor) -> torch.export.ExportedProgram:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Nothing that the exporter's libraries print, log or warn about reaches the terminal."""
-    loggers = [logging.getLogger(name) for name in CHATTY]
-    levels = [logger.level for logger in loggers]
-    sink = io.StringIO()
+    sink, before = io.StringIO(), logging.root.manager.disable
     with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
         warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
+        logging.disable(logging.CRITICAL)
         try:
             yield
         finally:
-            for logger, level in zip(loggers, levels):
-                logger.setLevel(level)
+            logging.disable(before)
 
 
-def _cannot_export(error: BaseException) -> UserError:
+def cannot_export(error: BaseException, to: str = "ONNX") -> UserError:
     """One sentence: which operation, or else the innermost reason, and what to do."""
     chain, current = [], error
     while current is not None and current not in chain:
@@ -174,16 +184,14 @@ def _cannot_export(error: BaseException) -> UserError:
     for user in chain:
         if isinstance(user, UserError):
             return user
-    found = re.search(
-        r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'", text
-    ) or re.search(r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)", text)
+    found = next(filter(None, (re.search(pattern, text) for pattern in MISSING)), None)
     if found:
         return UserError(
-            f"cannot export to ONNX: the operation {found[1]} has no ONNX form; replace it in the model's forward, "
+            f"cannot export to {to}: the operation {found[1]} has no {to} form; replace it in the model's forward, "
             "or keep the safetensors file"
         )
     root = next((line.strip() for line in str(chain[-1]).splitlines() if line.strip()), type(chain[-1]).__name__)
     return UserError(
-        f"cannot export to ONNX: the model's code cannot be traced ({type(chain[-1]).__name__}: {root[:200]}); "
+        f"cannot export to {to}: the model's code cannot be traced ({type(chain[-1]).__name__}: {root[:200]}); "
         "make its forward depend on shapes only, not on values, or keep the safetensors file"
     )

@@ -1,0 +1,86 @@
+"""`.pte`: an ExecuTorch program whose layers run in XNNPACK, in float or in int8.
+
+int8 is symmetric, one scale per output channel of a weight and one per activation, from calibration samples: the
+XNNPACK quantiser of ExecuTorch with torchao's post-training flow.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.deploy.export import Answers, cannot_export, quiet, rows_of, traced
+from limbeck.deploy.measure import answering
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.roles import Adapter
+
+MOST = 32  # largest batch: ExecuTorch plans its memory for it
+
+
+def write_pte(
+    module: nn.Module,
+    example: Tensor,
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, Any],
+    calibration: Tensor | None = None,
+    most: int = MOST,
+) -> int:
+    """Write a module as an ExecuTorch program and return the largest batch that it takes.
+
+    Args:
+        module, example: as for `export_onnx`. most: largest batch; where the graph cannot take several sizes, 1.
+        metadata: what the method `limbeck` of the program returns, as JSON.
+        calibration: (n, ...) inputs; with them the program computes in int8.
+
+    Raises:
+        UserError: an operation has no form there, or ExecuTorch is not installed.
+    """
+    try:
+        with quiet():
+            from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+            from executorch.exir import to_edge_transform_and_lower
+    except ImportError as error:
+        raise UserError(f'ExecuTorch is not installed ({error}); run: pip install "limbeck[mobile]"') from None
+    whole = Answers(module, Adapter())
+    methods = {"limbeck": json.dumps(dict(metadata), default=str)}
+    with answering(whole), quiet(), torch.no_grad():
+        try:
+            program, most = _program(whole, rows_of(module, example, most), calibration, most)
+            lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=methods)
+            content = bytes(lowered.to_executorch().buffer)
+        except Exception as error:  # the tracers and lowerings raise many kinds
+            raise cannot_export(error, "ExecuTorch") from error
+    with atomic_write(path) as file:
+        file.write(content)
+    return most
+
+
+def _program(whole: nn.Module, rows: Tensor, calibration: Tensor | None, most: int) -> tuple[torch.export.ExportedProgram, int]:
+    """The graph for batches up to `most`, else for a batch of 1.
+
+    It is traced with a batch of `most`: a convolution asks on the way whether there are 16 samples or more, and from a
+    smaller batch 15 would follow as the largest.
+    """
+    try:
+        program = traced(whole, rows, most)
+    except Exception:  # some code only works for one size of batch
+        rows, most = rows[:1], 1
+        program = torch.export.export(whole, (rows,), strict=False)
+    if calibration is None:
+        return program, most
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantiser = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    prepared = prepare_pt2e(program.module(), quantiser)
+    for part in calibration.split(min(most, 32)):
+        if len(part) <= most:
+            prepared(part)
+    quantised = convert_pt2e(prepared)
+    shapes = ({0: torch.export.Dim("batch", max=most)},) if most > 1 else None
+    return torch.export.export(quantised, (rows,), dynamic_shapes=shapes, strict=False), most

@@ -1,0 +1,194 @@
+"""MODEL_CARD.md: what a student is, what it was made of, how good it is, where it is worse than its teacher, and the
+command that made it. Written from the run's folder alone."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.report.words import bytes_words, count, known, number, percent, seconds_words
+
+FILE = "MODEL_CARD.md"
+Row = Sequence[str]
+
+
+def write_model_card(folder: Path) -> Path:
+    """Write `MODEL_CARD.md` into a run's folder and return its path. What the folder lacks is left out.
+
+    Raises `UserError` if it holds no student or cannot be written to.
+    """
+    info = _read(folder / "student.json")
+    if not info:
+        raise UserError(f"{folder} holds no student.json; give the folder of a finished run")
+    card = _read(folder / "card.json")
+    parts = [
+        _head(info, card),
+        _feeding(info),
+        _data(card.get("data") or {}),
+        _figures(card),
+        _classes(card, info),
+        _exports((_read(folder / "exports.json") or {}).get("rows") or []),
+        _measured((_read(folder / "measured.json") or {}).get("rows") or []),
+        _limits(card),
+        _made(card, info, _read(folder / "environment.json")),
+    ]
+    with atomic_write(folder / FILE, text=True) as file:
+        file.write("\n\n".join(part for part in parts if part) + "\n")
+    return folder / FILE
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def plain(value: object) -> str:
+    """A string of a user's as Markdown text: no markup, no HTML, no line break, no end of a table's cell.
+
+    >>> plain("a|b <i>")
+    'a\\\\|b &lt;i&gt;'
+    """
+    text = " ".join(str(value).split()).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in "|`*_[]":
+        text = text.replace(mark, "\\" + mark)
+    return text
+
+
+def table(head: Row, rows: Sequence[Row]) -> str:
+    """A Markdown table; figures right-aligned from the second column on."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _head(info: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    method = card.get("method") or info.get("method") or {}
+    models = card.get("models") or {}
+    roles = ", ".join(f"{plain(name)}: {plain(spec.get('model', ''))}" for name, spec in info["roles"].items())
+    lines = [f"# A model for {plain(info['data'])}, distilled by {plain(method.get('name', ''))}", "", f"- Model: {roles}"]
+    lines += [f"- Teacher: {plain(models['teacher'].get('model', ''))}"] if "teacher" in models else []
+    settings = ", ".join(f"{k} {v}" for k, v in (method.get("arguments") or {}).items())
+    paper = f", after {plain(method['paper'])}" if method.get("paper") else ""
+    lines.append(f"- Method: {plain(method.get('name', ''))}" + (f" ({plain(settings)})" if settings else "") + paper)
+    return "\n".join(lines)
+
+
+def _feeding(info: Mapping[str, Any]) -> str:
+    spec: Mapping[str, Any] = next(iter(info["roles"].values()), {})
+    lines = [
+        "## What it takes and gives",
+        "",
+        f"- Input: shape (batch, {', '.join(map(str, info['shape']))}); {plain(info['inputs'])}",
+    ]
+    if spec.get("mean"):
+        mean, std = (", ".join(f"{v:.4g}" for v in spec[k][:4]) + (", ..." if len(spec[k]) > 4 else "") for k in ("mean", "std"))
+        lines.append(f"- Normalisation (mean {mean}; standard deviation {std}) is inside every file: do not apply it again")
+    names = info["classes"]
+    shown = ", ".join(plain(name) for name in names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+    lines.append(f"- Output: one logit for each of {len(names)} classes, in this order: {shown}")
+    return "\n".join(lines)
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    if not data:
+        return ""
+    parts = ", ".join(f"{facts['samples']:,} {plain(name)}" for name, facts in (data.get("partitions") or {}).items())
+    mark = f" Split seed {data['split_seed']}." if "split_seed" in data else ""
+    mark += f" Fingerprint `{data['fingerprint'][:16]}`." if data.get("fingerprint") else ""
+    lines = [f"## Data\n\n{plain(data.get('name', ''))}: {parts}.{mark}", ""]
+    return "\n".join([*lines, *(f"- {plain(note)}" for note in data.get("notes") or ())]).strip()
+
+
+def _figures(card: Mapping[str, Any]) -> str:
+    models = card.get("models") or {}
+    if not models:
+        return ""
+    rows: list[Row] = [
+        [
+            "accuracy [95 %]",
+            *(f"{percent(m['accuracy'])} [{percent(m['interval'][0])}, {percent(m['interval'][1])}]" for m in models.values()),
+        ],
+        [
+            "worst class",
+            *(f"{percent(m['worst_class']['accuracy'])} ({plain(m['worst_class']['class'])})" for m in models.values()),
+        ],
+        ["calibration error", *(percent(m["calibration_error"]) for m in models.values())],
+        ["agrees with teacher", *(percent(m.get("agreement_with_teacher")) for m in models.values())],
+        ["parameters", *(count(m["parameters"]) for m in models.values())],
+        ["size", *(bytes_words(m["bytes"]) for m in models.values())],
+        ["training", *(seconds_words(m.get("train_seconds")) for m in models.values())],
+    ]
+    said = [f"{words} {card[key]:.4g}{unit}" for key, words, unit in RELATIONS if known(card.get(key))]
+    samples = next(iter(models.values()))["samples"]
+    note = f"Measured once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
+    return "\n\n".join(["## Figures", table(["", *models], rows), note + (f" {', '.join(said)}." if said else "")])
+
+
+RELATIONS = (
+    ("drop_percent", "Relative to the teacher, accuracy lost", " %"),
+    ("gain_percent", "gained over the same student without a teacher", " %"),
+    ("distillation_score", "distillation score", ""),
+)
+
+
+def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
+    models, names = card.get("models") or {}, info["classes"]
+    student, teacher = ((models.get(who) or {}).get("per_class") for who in ("student", "teacher"))
+    if not student or not teacher or len(student) != len(names) or len(teacher) != len(names):
+        return ""
+    rows = [(n, t, s, t - s) for n, t, s in zip(names, teacher, student, strict=True) if t is not None and s is not None]
+    rows.sort(key=lambda row: -row[3])
+    shown = [[plain(n), percent(t), percent(s), f"{100 * lost:+.1f}"] for n, t, s, lost in rows[:50]]
+    more = f"\n\nThe 50 classes that lost most, of {len(rows)}." if len(rows) > 50 else ""
+    return "## What each class lost\n\n" + table(["class", "teacher", "student", "points lost"], shown) + more
+
+
+def _exports(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    lines = []
+    for row in rows:
+        if "error" in row:
+            lines.append([plain(row["file"]), plain(row["precision"]), "failed: " + plain(row["error"]), "", "", ""])
+            continue
+        part = row.get("test") or row.get("validation") or {}
+        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), percent(part.get("accuracy"), 2)]
+        lines.append([plain(row["file"]), plain(row["precision"]), bytes_words(row["bytes"]), *figures])
+    head = ["file", "precision", "size", "largest difference of a logit", "same answers", "test accuracy"]
+    return "## Files\n\nEach was reloaded in its own runtime and compared with the PyTorch student.\n\n" + table(head, lines)
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for row in (row for row in rows if "error" not in row):
+        for batch, t in row["latency_ms"].items():
+            times = [number(t["median"]), number(t["p95"])]
+            machine = f"{row['on']}: {row['machine']['system']}, {plain(row['runtime'])}"
+            lines.append([plain(row["file"]), batch, str(row["threads"]), *times, bytes_words(row["peak_bytes"]), plain(machine)])
+    head = ["file", "batch", "threads", "median ms", "95 % ms", "peak memory of the process", "on"]
+    return "## Cost\n\n" + table(head, lines) if lines else ""
+
+
+def _limits(card: Mapping[str, Any]) -> str:
+    lines = ["## Limits", ""]
+    lines.append(
+        "- The figures hold for data like the test part. Nothing was measured on other data, under attack, or over time."
+    )
+    lines.append("- One seed: the intervals cover chance in the test samples, not between trainings.")
+    lines.append("- What the teacher gets wrong the student has learned to get wrong too; look at the classes above before use.")
+    return "\n".join([*lines, *(f"- {plain(note)}" for note in dict.fromkeys(card.get("notes") or ()))])
+
+
+def _made(card: Mapping[str, Any], info: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    versions = ", ".join(
+        f"{plain(k)} {plain(v)}" for k, v in environment.items() if k in ("limbeck", "python", "torch", "onnxruntime")
+    )
+    command = card.get("command")
+    lines = ["## How it was made", ""] + (["```bash", str(command).replace("`", "'"), "```", ""] if command else [])
+    return "\n".join([*lines, f"With {versions or 'limbeck ' + plain(info.get('limbeck', ''))}."])

@@ -1,0 +1,67 @@
+"""Tables of exports and measurements on the screen."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from limbeck.report.words import bytes_words, number, percent
+
+
+def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Every exported file: how large, how near to the PyTorch student, how accurate."""
+    if as_json:
+        print(json.dumps({"exports": list(rows)}, indent=1))
+        return
+    table = _table("file", "precision", "size", "largest difference", "same answers", "test accuracy", "of PyTorch")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["file"], row["precision"], "failed: see below")
+            continue
+        part = row.get("test") or row.get("validation") or {}
+        table.add_row(
+            row["file"],
+            row["precision"],
+            bytes_words(row["bytes"]),
+            f"{row['largest_difference']:.2g}",
+            percent(row["same_answers"], 2),
+            percent(part.get("accuracy"), 2),
+            percent(part.get("student"), 2),
+        )
+    _print(table)
+    for row in rows:
+        if row.get("note"):
+            print(f"{row['file']}: {row['note']}")
+
+
+def show_measured(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Every measured file: time of one answer and of many, memory, size."""
+    if as_json:
+        print(json.dumps({"measured": list(rows)}, indent=1))
+        return
+    batches = list(dict.fromkeys(batch for row in rows for batch in row.get("latency_ms", {})))
+    heads = [f"batch {batch}: median [p95] ms" for batch in batches]
+    table = _table("file", *heads, "peak memory", "of it the runtime", "size")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["file"], f"failed: {row['error']}")
+            continue
+        times = [row["latency_ms"].get(batch) for batch in batches]
+        cells = [f"{number(t['median'])} [{number(t['p95'])}]" if t else "not so many" for t in times]
+        table.add_row(
+            row["file"], *cells, bytes_words(row["peak_bytes"]), bytes_words(row["runtime_bytes"]), bytes_words(row["bytes"])
+        )
+    _print(table)
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for head in heads:
+        table.add_column(head, justify="left" if head == "file" else "right", no_wrap=head == "file")
+    return table
+
+
+def _print(table: Table) -> None:
+    Console().print(table)

@@ -1,0 +1,45 @@
+"""The model card is made of the folder alone, says what each class lost, and escapes what is not ours."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "report"))
+
+import json
+
+import pytest
+from synthetic_run import make_run
+
+from limbeck.errors import UserError
+from limbeck.model_card import write_model_card
+
+
+def student_json(folder, classes):
+    facts = {
+        "method": {"name": "kd", "arguments": {}},
+        "roles": {"student": {"model": "cnn", "arguments": {}, "mean": [0.3], "std": [0.4]}},
+        "classes": list(classes),
+        "shape": [1, 8, 8],
+        "inputs": "images",
+        "data": "digits",
+    }
+    (folder / "student.json").write_text(json.dumps(facts))
+
+
+def test_each_class_and_what_it_lost(tmp_path):
+    classes = ("a|b", "<i>c</i>", "d")
+    folder = make_run(tmp_path / "run", classes=classes)
+    student_json(folder, classes)
+    text = write_model_card(folder).read_text()
+    card = json.loads((folder / "card.json").read_text())["models"]
+    lost = [100 * (t - s) for t, s in zip(card["teacher"]["per_class"], card["student"]["per_class"])]
+    lines = [line for line in text.split("## What each class lost")[1].splitlines() if line.startswith("|")][2:]
+    cells = [[cell.strip() for cell in line.replace("\\|", "/").strip("|").split("|")] for line in lines]
+    assert [float(c[3]) for c in cells] == sorted((round(v, 1) for v in lost), reverse=True)
+    assert {c[0] for c in cells} <= {"a/b", "&lt;i&gt;c&lt;/i&gt;", "d"} and len(cells) == 3
+    assert "<i>" not in text and "inside every file" in text
+
+
+def test_a_folder_without_a_student_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no student.json"):
+        write_model_card(tmp_path)
