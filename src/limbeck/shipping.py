@@ -15,6 +15,7 @@ from limbeck.deploy import formats
 from limbeck.deploy.formats import NAMES, Written
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
+from limbeck.evaluate import Predictions, Task
 from limbeck.run import write_json
 
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
@@ -61,30 +62,32 @@ class Shipment:
         return written
 
     def _compare(self, written: list[Written]) -> None:
+        task, count = self.data.task, min(COMPARE, 8 * self.data.task.at_once(self.data.shape))
         parts = [p for p in ("validation", "test") if p in self.data.partitions]
-        samples = {p: some(self.data[p], self.data, COMPARE) for p in parts}
-        labels = {p: some_labels(self.data[p], COMPARE) for p in parts}
-        ours = {p: formats.module_answers(self.student, x) for p, x in samples.items()}
+        samples = {p: some(self.data[p], self.data, count) for p in parts}
+        ours = formats.module_answers(self.student, torch.cat(list(samples.values())))
         rows = {row["file"]: row for row in self.rows}
         theirs: list[np.ndarray | str] = formats.file_answers(written, torch.cat(list(samples.values()))) if written else []
         for file, said in zip(written, theirs, strict=True):
             row = rows[file.path.name]
-            if isinstance(said, str):
-                row["error"] = f"{file.path.name} was written, but {said}"
+            if isinstance(said, str) or said.shape != ours.shape:
+                why = said if isinstance(said, str) else f"answers {said.shape} where PyTorch answers {ours.shape}"
+                row["error"] = f"{file.path.name} was written, but {why}"
                 continue
-            row |= formats.compared(np.concatenate(list(ours.values())), said)
-            cuts = np.split(said, np.cumsum([len(x) for x in samples.values()])[:-1])
-            for part, cut in zip(parts, cuts, strict=True):
-                row[part] = {
-                    "samples": len(cut),
-                    "accuracy": accuracy(cut, labels[part]),
-                    "student": accuracy(ours[part], labels[part]),
-                }
+            row["largest_difference"] = formats.largest_difference(ours, said)
+            at = 0
+            for part in parts:
+                cut = slice(at, at := at + len(samples[part]))
+                labels = some_labels(self.data[part], count)
+                own, its = (seen(task, logits[cut], labels) for logits in (ours, said))
+                row["same_answers"] = min(row.get("same_answers", 1.0), task.agreement(own, its))
+                row[part] = {"samples": len(labels), "accuracy": task.score(its), "student": task.score(own)}
 
 
-def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The share of right answers."""
-    return float((logits.argmax(1) == labels).mean())
+def seen(task: Task, logits: np.ndarray, labels: Tensor) -> Predictions:
+    """Logits as what the task scores."""
+    kept, goals = task.keep(torch.from_numpy(logits), labels)
+    return Predictions(kept, goals, torch.arange(len(labels)))
 
 
 def some(part: Partition, data: Data, count: int) -> Tensor:
@@ -96,10 +99,10 @@ def some(part: Partition, data: Data, count: int) -> Tensor:
     return torch.cat(inputs)
 
 
-def some_labels(part: Partition, count: int) -> np.ndarray:
+def some_labels(part: Partition, count: int) -> Tensor:
     """The labels of the samples that `some` gives."""
     assert part.labels is not None
-    return part.labels[spread(len(part), count)].numpy()
+    return part.labels[spread(len(part), count)]
 
 
 def spread(length: int, count: int) -> Tensor:
