@@ -30,8 +30,8 @@ def finish(
     run: "Run", method: Method, data: Data, entries: dict[str, Deployed], phases: Mapping[str, Trained], facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
-    from limbeck.report.page import write_report
     from limbeck.model_card import write_model_card
+    from limbeck.report.page import write_report
     from limbeck.run import write_json
 
     for entry in entries.values():
