@@ -21,11 +21,13 @@ from limbeck.run import Run
 from limbeck.taps import Source, Tap
 
 Model = tuple[str, dict[str, Any]]
-TRAIN = {"epochs": 8, "batch": 32, "lr": 0.05}
-MNIST = {"name": "mnist", "limit": 5000, "validation": 0.1, "download": False}
-FASHION = {"name": "fashion_mnist", "limit": 5000, "validation": 0.1, "download": False}
+TRAIN = {"epochs": 15, "batch": 32, "lr": 0.05}
+MNIST = {"name": "mnist", "limit": 4000, "validation": 0.1, "download": False}
+FASHION = {"name": "fashion_mnist", "limit": 4000, "validation": 0.1, "download": False}
+SMALL: dict[str, Any] = {"model": "resnet8", "arguments": {"width": 4}}
+LARGE: dict[str, Any] = {"model": "resnet8", "arguments": {"width": 8}}
 # five views that repeat: what a frozen teacher says of them is stored once for all rows and seeds
-CIFAR = {"name": "cifar10", "limit": 5000, "validation": 0.1, "download": False, "augment": "crop,flip", "views": 5}
+CIFAR = {"name": "cifar10", "limit": 4000, "validation": 0.1, "download": False, "augment": "crop,flip", "views": 5}
 WORDS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 

@@ -13,7 +13,7 @@ def tree(seed: int) -> dict[str, Any]:
         seed,
         method="soft_tree",
         data=MNIST,
-        teacher=model("cnn", width=16, depth=2),
+        teacher=model("cnn", width=16),
         student=model("tree", depth=8, min_leaf=5),
     )
     return line(made, card, words="the tree is fitted once", student_size=None, note="a tree's nodes are no parameters")
@@ -27,15 +27,15 @@ def zero_shot(seed: int) -> dict[str, Any]:
         method="zero_shot",
         arguments={"size": 2000, "share": 2.0},
         data=MNIST,
-        teacher=model("cnn", width=16, depth=2),
+        teacher=model("cnn", width=16),
         student=model("cnn", width=8),
     )
-    return line(made, card, words="twice that for the impressions", note="the student sees no data, the baseline 4,500 labels")
+    return line(made, card, words="twice that for the impressions", note="the student sees no data, the baseline 3,600 labels")
 
 
 def ternary(seed: int) -> dict[str, Any]:
     """Min et al. 2019: both have ternary weights; the baseline follows nobody (alpha = 0)."""
-    pair = {"data": FASHION, "teacher": model("cnn", width=16, depth=2), "student": model("cnn", width=8)}
+    pair = {"data": FASHION, "teacher": model("cnn", width=16), "student": model("cnn", width=8)}
     made, card = run(11, seed, method="gradual", arguments={"scale": True}, baseline=False, **pair)
     alone = {"scale": True, "alpha": 0.0}
     _, other = run(11, seed, method="gradual", arguments=alone, baseline=False, tag="-alone", **pair)
@@ -44,14 +44,14 @@ def ternary(seed: int) -> dict[str, Any]:
 
 def records(seed: int) -> dict[str, Any]:
     """Lopes, Fenu & Starner 2017: inputs made from records of all layers; the three kinds of record are all measured."""
-    pair = {"data": MNIST, "teacher": model("cnn", width=16, depth=2), "student": model("cnn", width=8)}
+    pair = {"data": MNIST, "teacher": model("cnn", width=16), "student": model("cnn", width=8)}
     size = {"size": 2000, "share": 2.0}
     made, card = run(15, seed, method="records_all", arguments=size, **pair)
     others = {}
     for kind in ("top", "spectral"):
         _, other = run(15, seed, method=f"records_{kind}", arguments=size, baseline=False, tag=f"-{kind}", **pair)
         others[kind] = 100 * other["models"]["student"]["accuracy"]
-    note = "the student sees inputs made from records, the baseline 4,500 labels"
+    note = "the student sees inputs made from records, the baseline 3,600 labels"
     return line(made, card, words="twice that for the inputs", other_records=others, note=note)
 
 

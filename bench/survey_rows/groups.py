@@ -1,52 +1,42 @@
-"""Rows 10, 13, 14 and 23 to 27: networks that train together, on CIFAR-10 (the papers: CIFAR-10 and CIFAR-100)."""
+"""Rows 10, 13, 14 and 23 to 27: networks that train together. The papers have ResNets on CIFAR-10 and CIFAR-100; here
+ResNet-8 of 4 and of 8 channels on Fashion-MNIST, where small networks have learned enough within the budget to teach."""
 
 from collections.abc import Callable
 from typing import Any
 
-from bench.survey_rows.common import CIFAR, also, line, model, run
+from bench.survey_rows.common import FASHION, LARGE, SMALL, also, line, run
 from limbeck.taps import Tap
-
-SMALL = model("resnet8", width=8)
-LARGE = model("resnet8", width=16)
 
 
 def one(seed: int) -> dict[str, Any]:
     """Lan, Zhu & Gong 2018: three branches, one is kept; no teacher."""
-    made, card = run(10, seed, method="one", data=CIFAR, student=SMALL)
+    made, card = run(10, seed, method="one", data=FASHION, student=SMALL)
     return line(made, card)
 
 
 def peers(seed: int) -> dict[str, Any]:
     """Chen et al. 2020: three peers and a leader; no teacher."""
-    made, card = run(13, seed, method="okddip", data=CIFAR, student=SMALL)
+    made, card = run(13, seed, method="okddip", data=FASHION, student=SMALL)
     return line(made, card)
 
 
 def collaborative(seed: int) -> dict[str, Any]:
     """Guo et al. 2020, KDCL-Naive: a small and a larger network; "teacher" is the larger one."""
-    made, card = run(14, seed, method="kdcl_naive", data=CIFAR, student=SMALL, roles={"peer": LARGE})
+    made, card = run(14, seed, method="kdcl_naive", data=FASHION, student=SMALL, roles={"peer": LARGE})
     larger, size = also(made, "peer")
     return line(made, card, teacher=larger, teacher_size=size, note="teacher: the larger peer")
 
 
 def rocket(seed: int) -> dict[str, Any]:
     """Zhou et al. 2018: the booster is a copy of the upper layers, twice as wide."""
-    small = model("wrn_10_1")
-    made, card = run(
-        23,
-        seed,
-        method="rocket",
-        data=CIFAR,
-        student=small,
-        arguments={"rest": ["layer2", "layer3", "bn1", "relu", "pool", "linear"]},
-    )
+    made, card = run(23, seed, method="rocket", data=FASHION, student=SMALL)
     booster, size = also(made, Tap("student", "layer1").via("booster")[-1])
     return line(made, card, teacher=booster, teacher_size=size, note="teacher: the booster")
 
 
 def own_teacher(seed: int) -> dict[str, Any]:
     """Zhang et al. 2019: the exit after layer1 is the student, the deepest exit the teacher."""
-    made, card = run(24, seed, method="own_teacher", data=CIFAR, student=SMALL)
+    made, card = run(24, seed, method="own_teacher", data=FASHION, student=SMALL)
     first, size = also(made, Tap("student", "layer1").via("exit_1")[1])
     deepest = card["models"]["student"]
     return line(
@@ -57,7 +47,7 @@ def own_teacher(seed: int) -> dict[str, Any]:
 
 def fusion(seed: int) -> dict[str, Any]:
     """Kim et al. 2019: two networks and the classifier on their fused maps, which is the teacher."""
-    made, card = run(25, seed, method="ffl", data=CIFAR, student=SMALL, roles={"peer": SMALL})
+    made, card = run(25, seed, method="ffl", data=FASHION, student=SMALL, roles={"peer": SMALL})
     maps = (Tap("student", "layer3"), Tap("peer", "layer3"))
     fused, size = also(made, maps[0].via("fusion", maps[1]))
     return line(made, card, teacher=fused, teacher_size=size, note="teacher: the fused classifier")
@@ -65,12 +55,12 @@ def fusion(seed: int) -> dict[str, Any]:
 
 def ladder(seed: int) -> dict[str, Any]:
     """Walawalkar et al. 2020: copies of 3/4, 1/2 and 1/4 of the channels; the smallest is kept, the full one the teacher."""
-    made, card = run(26, seed, method="ladder", data=CIFAR, student=LARGE, baseline=False)
+    made, card = run(26, seed, method="ladder", data=FASHION, student=LARGE, baseline=False)
     full, size = also(made, "student")
     student = card["models"]["student"]
     # the kept copy is a shared block, a 1x1 convolution and narrow layers: its like is trained alone as a method of its own
     _, other = run(
-        26, seed, method="ladder", data=CIFAR, student=LARGE, baseline=False, tag="-alone",
+        26, seed, method="ladder", data=FASHION, student=LARGE, baseline=False, tag="-alone",
         arguments={"weights": [1.0, 0.0, 0.0], "ratios": [0.25]},
     )  # fmt: skip
     return line(
@@ -82,7 +72,7 @@ def ladder(seed: int) -> dict[str, Any]:
 
 def adversarial(seed: int) -> dict[str, Any]:
     """Chung et al. 2020: a small and a larger network; "teacher" is the larger one."""
-    made, card = run(27, seed, method="afd", data=CIFAR, student=SMALL, roles={"peer": LARGE})
+    made, card = run(27, seed, method="afd", data=FASHION, student=SMALL, roles={"peer": LARGE})
     larger, size = also(made, "peer")
     return line(made, card, teacher=larger, teacher_size=size, note="teacher: the larger peer")
 
