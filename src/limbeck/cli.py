@@ -198,6 +198,23 @@ def methods(
 
 
 @app.command()
+def survey(
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="weight of size against accuracy in the score")] = 0.5,
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    figure: Annotated[Path | None, typer.Option(help="draw scores against alpha into this SVG file")] = None,
+) -> None:
+    """The 27 systems of survey A: as published, as declared here, and as measured here."""
+    from limbeck import survey as surveyed
+
+    if figure is not None:
+        from limbeck.files import atomic_write
+
+        with atomic_write(figure, text=True) as file:
+            file.write(surveyed.svg(alpha))
+    typer.echo(surveyed.as_json(alpha)) if json_ else surveyed.show(alpha)
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="run folder, or a folder with student.json")] = None,
     model: Annotated[str | None, typer.Option(help="instead of a run: a model by name")] = None,
