@@ -26,7 +26,7 @@ MAY = {
     "combine": PURE,
     "labelling": PURE | {"data"},  # noise as a function of the sample number
     "quantise": CORE,
-    "describe": CORE | {"plan"},
+    "describe": CORE | {"plan", "combine"},
     "models": CORE,
     "data": TOOLS | {"evaluate"},  # what is to be answered is part of what data is
     "methods": CORE | {"plan", "connectors", "models", "combine", "labelling", "quantise"},

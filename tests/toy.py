@@ -52,6 +52,14 @@ def as_frames(batch, position):
     return batch | views | {"labels": strings[batch["labels"]]}
 
 
+def as_words(batch, position):
+    """For each class a string of four numbers of its own, to be translated to a string of 3s of another length and 2."""
+    spelt = torch.tensor([[3, 1, 0, 0], [1, 3, 2, 0], [2, 2, 0, 0], [3, 3, 1, 2]]).float()
+    strings = torch.tensor([[3, 2, -100], [3, 3, 2], [2, -100, -100], [3, 3, 2]])
+    views = {k: spelt[batch["labels"]] for k, v in batch.items() if isinstance(v, torch.Tensor) and v.dim() == 4}
+    return batch | views | {"labels": strings[batch["labels"]]}
+
+
 def build(model="cnn", seed=0, shape=SHAPE, **arguments):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -120,6 +128,7 @@ __all__ = [
     "Stop",
     "Toy",
     "as_frames",
+    "as_words",
     "build",
     "cast_of",
     "copy",

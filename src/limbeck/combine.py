@@ -222,3 +222,23 @@ def trusted_mean(
     hard = -stacked.log_softmax(-1).gather(-1, labels.expand(stacked.shape[:-1]).unsqueeze(-1))
     shares = (1 - hard.softmax(0)) / (len(stacked) - 1)
     return (shares * probabilities(stacked, temperature=temperature)).sum(0)
+
+
+def n_best_labels(listed: Float[Tensor, "n k t1"]) -> Int[Tensor, "n k t"]:
+    """The targets of an n-best list (see `models.seq2seq.Search`) as labels: -100 behind the end.
+
+    >>> n_best_labels(torch.tensor([[[-0.5, 7.0, 2.0, 0.0]]]))
+    tensor([[[   7,    2, -100]]])
+    """
+    words = listed[..., 1:].long()
+    return words.masked_fill(words == 0, -100)
+
+
+def n_best_shares(listed: Float[Tensor, "n k t1"], *, uniform: bool = False) -> Float[Tensor, "n k"]:
+    """How much each target of an n-best list counts: its probability among those listed, or all alike.
+
+    >>> n_best_shares(torch.tensor([[[0.0, 4.0], [0.0, 5.0]]]))
+    tensor([[0.5000, 0.5000]])
+    """
+    scores = listed[..., 0]
+    return torch.full_like(scores, 1 / scores.shape[1]) if uniform else scores.softmax(1)

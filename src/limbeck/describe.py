@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from limbeck import losses
+from limbeck.combine import n_best_labels, n_best_shares
 from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update, weight_text
 from limbeck.roles import Adopt, Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
-LABELS = ("labels", "labelled")
+LABELS = ("labels", "labelled", "inputs")  # fields of a batch that no model has said
 KNOBS = ("temperatures", "uncertainty")  # arguments of a loss that say how it compares, not with what
+WRITTEN = (n_best_labels, n_best_shares)
 _VALUES = (losses.logit_mse, losses.logit_regression, losses.irg_vertices)
 RAW = (*_VALUES, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
 
@@ -93,6 +95,8 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
                     learners[leaf.role] = None
                 elif leaf.role not in method.parts:
                     mentors[leaf] = None
+        if key not in KNOBS:  # a learner that is called on other sources, as `inputs.via("student", ...)`
+            learners |= dict.fromkeys(role_of(name) for name in modules_of(source) if role_of(name) in trained)
     return tuple(learners), tuple(mentors)
 
 
@@ -157,7 +161,12 @@ def _is_deep(leaf: Source, lesson: Lesson, method: Method) -> bool:
 
 def _is_answer(leaf: Tap, term: Term, method: Method) -> bool:
     using = [source for source in term.inputs.values() if leaf in set(leaves(source))]
-    return bool(using) and all(any(_answers(method, name) for name in modules_of(source)) for source in using)
+    return bool(using) and all(_written(s) or any(_answers(method, name) for name in modules_of(s)) for s in using)
+
+
+def _written(source: Source) -> bool:
+    """Whether a source goes through a function that reads strings which a model has written: its answer, tapped inside."""
+    return isinstance(source, Via) and (_plain(source.fn) in WRITTEN or any(map(_written, source.sources)))
 
 
 def _answers(method: Method, name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import SHAPE, Toy, as_frames, build, fit_of
+from toy import SHAPE, Toy, as_frames, as_words, build, fit_of
 
 from limbeck import methods
 from limbeck.describe import Taxonomy
@@ -53,6 +53,7 @@ THREE = {**STUDENT, **{f"peer_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 MANY = ("soft labels", "offline", False, "n-1", False, "student")
 VOTERS = {**STUDENT, **{f"teacher_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 SPEAKERS = {"teacher": ("lstm", {"width": 4, "directions": 2, "per_frame": 1}), "student": ("lstm", {"width": 3, "per_frame": 1})}
+WRITERS = {"teacher": ("seq2seq", {"width": 6, "beams": 2, "longest": 4}), "student": ("seq2seq", {"width": 4, "longest": 4})}
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
@@ -61,6 +62,7 @@ ROWS: dict[str, Row] = {
     "afd": Row(PEERS, ("other parts", "online", False, "n-n", False, "student")),
     "alone": Row(STUDENT, NONE),
     "alone_ctc": Row({"student": SPEAKERS["student"]}, NONE, shape=(8, 8), change=as_frames),
+    "alone_forced": Row({"student": WRITERS["student"]}, NONE, shape=(4,), change=as_words),
     "alone_tree": Row({"student": ("tree", {"depth": 3})}, NONE),
     "apprentice_joint": Row(PAIR, ONLINE),
     "apprentice_taught": Row(PAIR, SOFT),
@@ -144,6 +146,7 @@ ROWS: dict[str, Row] = {
     "rocket": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
     "seed_similarity": Row(PAIR, DEEP, arguments={"size": 20}),
     "simclr_semi": Row(PAIR, SOFT),
+    "sequence_level": Row(WRITERS, SOFT, shape=(4,), change=as_words),
     "similarity": Row(PAIR, DEEP, arguments={"gamma": 10.0}),
     "simkd": Row(PAIR, ("other parts", "offline", False, "1-1", False, "a branch of student")),
     "soft_tree": Row({"teacher": ("cnn", {"width": 4}), "student": ("tree", {"depth": 3})}, SOFT),

@@ -168,6 +168,13 @@ ROWS: dict[str, Row] = {
         ),
         match=top_k_match,
     ),
+    "n_best_nll": Row(
+        lambda n: {
+            "student": draw(n, 2, 3, CLASSES, seed=0),
+            "labels": labels_for(6 * n).reshape(n, 2, 3),
+            "shares": draw(n, 2, seed=1).softmax(1),
+        }
+    ),
     "sequence_nll": Row(lambda n: {"student": draw(n, 4, CLASSES, seed=0), "labels": labels_for(4 * n).reshape(n, 4)}),
     "real": Row(lambda n: {"logit": draw(n, seed=0)}),
     "fake": Row(lambda n: {"logit": draw(n, seed=0)}),

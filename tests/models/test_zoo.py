@@ -30,7 +30,7 @@ COUNTS = [
 
 
 DENSE = ["fcn", "fcn_mobile", "unet"]
-FRAMES = ["gru", "lstm", "tdnn"]  # in test_sequences.py
+FRAMES = ["gru", "lstm", "seq2seq", "tdnn"]  # in test_sequences.py and test_seq2seq.py
 CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE, *FRAMES)]  # fitted: no layers
 
 

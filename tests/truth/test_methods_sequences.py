@@ -106,3 +106,38 @@ def test_a_delayed_frame_is_the_best_of_the_next_and_blank_ones_do_not_count():
     scene = observe(cast, batch, [s for term in terms for s in term.sources], learns=("student",))
     ctc, late = ((total / count).item() for total, count in (evaluate_term(term, scene) for term in terms))
     assert ctc == pytest.approx(-math.log(chance), rel=1e-5) and late == pytest.approx(mean(frames), rel=1e-5)
+
+
+def test_sequence_level_weighs_the_strings_of_the_list_and_reads_no_label():
+    class Writer(nn.Module):
+        """Its search gives a list; called with targets, its logits depend on the word before alone."""
+
+        def __init__(self, seed):
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(5, 5, generator=torch.Generator().manual_seed(seed)))
+            self.search = Fixed()
+
+        def forward(self, source, target=None):
+            if target is None:
+                return self.search(source)
+            before = nn.functional.pad(target.clamp_min(0)[..., :-1], (1, 0), value=1)
+            return self.table[before]
+
+    class Fixed(nn.Module):
+        def forward(self, source):
+            return torch.tensor([[[-0.5, 3.0, 4.0, 2.0], [-1.5, 4.0, 2.0, 0.0]]])
+
+    cast = Cast({"student": Writer(0), "teacher": Writer(1)})
+    batch = {"inputs": torch.tensor([[4.0]]), "labels": torch.tensor([[3, 3, 2]])}
+    first = 1 / (1 + math.exp(-1.0))
+    table = cast["student"].table.tolist()
+
+    def nll(words):
+        return sum(cross_entropy(table[before], word) for before, word in zip([1, *words], words, strict=False))
+
+    for uniform, shares in ((False, (first, 1 - first)), (True, (0.5, 0.5))):
+        (update,) = methods.sequence_level(uniform=uniform).stages[0].updates
+        scene = observe(cast, batch, [s for term in update.terms for s in term.sources], learns=("student",))
+        ((total, count),) = (evaluate_term(term, scene) for term in update.terms)
+        expected = shares[0] * nll([3, 4, 2]) + shares[1] * nll([4, 2])
+        assert (total / count).item() == pytest.approx(expected, rel=1e-5)

@@ -73,7 +73,7 @@ from limbeck.losses.response import (
     soft_target,
     soft_target_cross_entropy,
 )
-from limbeck.losses.sequence import ctc, delayed_kl, sequence_nll, top_k_kl
+from limbeck.losses.sequence import ctc, delayed_kl, n_best_nll, sequence_nll, top_k_kl
 from limbeck.losses.traits import Traits, loss, traits_of
 
 CATALOGUE: tuple[Callable[..., Tensor], ...] = (
@@ -151,6 +151,7 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     ctc,
     delayed_kl,
     top_k_kl,
+    n_best_nll,
     sequence_nll,
     real,
     fake,
@@ -241,6 +242,7 @@ __all__ = [
     "rkd_distance",
     "rld_confidence",
     "rld_correlation",
+    "n_best_nll",
     "sequence_nll",
     "similarity_preserving",
     "skew_kl",

@@ -111,3 +111,21 @@ def sequence_nll(
     """
     total = cross_entropy(student, labels).sum(-1)
     return total / (labels != -100).sum(-1).clamp_min(1) if per_token else total
+
+
+@loss(minimum=None, source="Mun'im, Inoue & Shinoda 2019, https://arxiv.org/abs/1811.04531")
+def n_best_nll(
+    student: Float[Tensor, "n k t classes"], labels: Int[Tensor, "n k t"], shares: Float[Tensor, "n k"]
+) -> Float[Tensor, "n"]:
+    """Negative log-likelihood of the k best strings a teacher wrote: −Σ_k w_k Σ_t log q_t(ŷ_k,t).
+
+    student: logits of each string's words, knowing those before them. labels: class numbers; -100 is left out.
+    shares: w ≥ 0 of each string. Raises `UserError` if the labels do not fit. Mun'im et al. 2019, ICASSP.
+
+    >>> n_best_nll(torch.zeros(1, 2, 2, 2), torch.tensor([[[1, 0], [1, -100]]]), torch.tensor([[0.5, 0.5]]))
+    tensor([1.0397])
+    """
+    if shares.shape != labels.shape[:2]:
+        shapes = f"labels {tuple(labels.shape)} and shares {tuple(shares.shape)}"
+        raise UserError(f"n_best_nll: {shapes} do not fit; give a share for each of the k strings of a sample")
+    return (shares * cross_entropy(student, labels).sum(-1)).sum(-1)

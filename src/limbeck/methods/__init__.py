@@ -7,7 +7,7 @@ from limbeck.errors import unknown
 from limbeck.methods.activation_boundary import activation_boundary
 from limbeck.methods.adversarial import adversarial
 from limbeck.methods.afd import afd
-from limbeck.methods.alone import alone, alone_ctc, alone_tree
+from limbeck.methods.alone import alone, alone_ctc, alone_forced, alone_tree
 from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
@@ -67,6 +67,7 @@ from limbeck.methods.rkd import rkd
 from limbeck.methods.rld import rld
 from limbeck.methods.rocket import rocket
 from limbeck.methods.seed_similarity import seed_similarity
+from limbeck.methods.sequence_level import sequence_level
 from limbeck.methods.simclr_semi import simclr_semi
 from limbeck.methods.similarity import similarity
 from limbeck.methods.simkd import simkd

@@ -38,3 +38,17 @@ def alone_ctc(role: str = "student") -> Method:
     """
     ctc = Term("ctc", losses.ctc, student=Tap(role), labels=Field("labels"))
     return single_stage(ctc, trains=(role,), name="train", deploys=role)
+
+
+@method(
+    paper="Bahdanau, Cho & Bengio 2015, Neural Machine Translation, arXiv 1409.0473 (the baseline of sequence_level)", year=2015
+)
+def alone_forced(role: str = "student") -> Method:
+    """Train one role to write strings, each word knowing the right ones before it: L = -sum_t log q(y_t | y_<t, x).
+
+    Args:
+        role: who learns; called on inputs and labels it gives the labels' logits (teacher forcing), as `seq2seq` does.
+    """
+    labels = Field("labels")
+    write = Term("words", losses.sequence_nll, student=Field("inputs").via(role, labels), labels=labels)
+    return single_stage(write, trains=(role,), name="train", deploys=role)

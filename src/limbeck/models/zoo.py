@@ -13,6 +13,7 @@ from limbeck.models.dense import UNet, fcn, fcn_mobile
 from limbeck.models.gp import GaussianProcess
 from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
 from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
+from limbeck.models.seq2seq import Seq2Seq
 from limbeck.models.sequences import TDNN, Recurrent
 from limbeck.models.small import CNN, MLP
 from limbeck.models.tree import Tree
@@ -40,6 +41,7 @@ ZOO: Mapping[str, Factory] = {
     "resnet8x4": partial(resnet_x4, depth=8),
     "resnet32x4": partial(resnet_x4, depth=32),
     "resnet18": resnet18,
+    "seq2seq": Seq2Seq,
     "shufflenetv2": ShuffleNetV2,
     "vgg8": partial(VGG, depth=8),
     "vgg11": partial(VGG, depth=11),
