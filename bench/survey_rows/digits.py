@@ -39,7 +39,9 @@ def ternary(seed: int) -> dict[str, Any]:
     made, card = run(11, seed, method="gradual", arguments={"scale": True}, baseline=False, **pair)
     alone = {"scale": True, "alpha": 0.0}
     _, other = run(11, seed, method="gradual", arguments=alone, baseline=False, tag="-alone", **pair)
-    return line(made, card, baseline=100 * other["models"]["student"]["accuracy"])
+    sizes = {f"{who}_size": card["models"][who]["bytes"] for who in ("teacher", "student")}
+    note = "sizes in bytes, of the packed file for the student"
+    return line(made, card, baseline=100 * other["models"]["student"]["accuracy"], **sizes, note=note)
 
 
 def records(seed: int) -> dict[str, Any]:

@@ -35,13 +35,18 @@ def rocket(seed: int) -> dict[str, Any]:
 
 
 def own_teacher(seed: int) -> dict[str, Any]:
-    """Zhang et al. 2019: the exit after layer1 is the student, the deepest exit the teacher."""
+    """Zhang et al. 2019: the exit after layer1 is the student, the deepest exit the teacher; baseline: the same exit,
+    trained along on labels alone."""
     made, card = run(24, seed, method="own_teacher", data=FASHION, student=SMALL)
-    first, size = also(made, Tap("student", "layer1").via("exit_1")[1])
+    quiet = {"alpha": 0.0, "hint": 0.0}
+    other, _ = run(24, seed, method="own_teacher", arguments=quiet, data=FASHION, student=SMALL, baseline=False, tag="-alone")
+    exit_1 = Tap("student", "layer1").via("exit_1")[1]
+    (first, size), (plain, _) = also(made, exit_1), also(other, exit_1)
     deepest = card["models"]["student"]
     return line(
         made, card, teacher=100 * deepest["accuracy"], teacher_size=deepest["parameters"], student=first, student_size=size,
-        deepest_gain=card["gain_percent"], note="teacher: the deepest exit; student: the first; baseline: the whole network alone",
+        baseline=plain, deepest_gain=card["gain_percent"], exits=card["exits"]["thresholds"],
+        note="teacher: the deepest exit; student: the first exit; baseline: the first exit without lessons",
     )  # fmt: skip
 
 
