@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bench import survey as driver
 from bench.survey_rows.aggregate import summed
 from limbeck import describe
 from limbeck.__main__ import run
@@ -128,3 +129,39 @@ def test_an_alpha_out_of_range_is_refused(capsys):
     assert run(["survey", "--alpha", "2"]) != 0
     with pytest.raises(UserError, match="alpha must be between"):
         example(2.0)
+
+
+# ------------------------------------------------------------------------------------------ the bench that measures
+
+
+def test_the_bench_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    """What is there is not run again, a row that fails is not the others' end, and lines are whole and in order."""
+    ran = []
+
+    def row(number, fails=False):
+        def measure(seed):
+            ran.append((number, seed))
+            if fails and len(ran) < 6:
+                raise RuntimeError("broken")
+            return dict.fromkeys(driver.KEYS, seed)
+
+        return measure
+
+    monkeypatch.setattr(driver, "RESULTS", tmp_path / "survey.jsonl")
+    monkeypatch.setattr(driver, "rows", lambda: {3: row(3), 5: row(5, fails=True)})
+    monkeypatch.setenv("LIMBECK_DATA", "")
+    monkeypatch.setenv("LIMBECK_SURVEY_WORK", "")
+    monkeypatch.setattr("sys.argv", ["bench.survey", "--data", str(tmp_path), "--seeds", "2"])
+    driver.main()
+    assert ran == [(3, 0), (5, 0), (3, 1), (5, 1)]  # every row once before any row twice
+    assert "row 5 seed 0 failed" in capsys.readouterr().err
+    driver.main()
+    assert ran[4:] == [(5, 0), (5, 1)]
+    driver.main()
+    kept = [(r["row"], r["seed"]) for r in driver.done()]
+    assert kept == [(3, 0), (3, 1), (5, 0), (5, 1)] and len(ran) == 7
+
+
+def test_every_row_of_the_survey_has_a_function_or_waits_for_its_method():
+    missing = set(range(1, 28)) - set(driver.rows())
+    assert missing <= {s.row for s in SYSTEMS if s.method not in CATALOGUE}

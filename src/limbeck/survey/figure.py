@@ -8,8 +8,8 @@ STYLE = (
     "text{font:12px 'DejaVu Sans',Verdana,sans-serif;fill:#1b2330}.tick,.title{fill:#566073;font-size:11px}.head{font-size:13px;"
     "font-weight:600}.mid{text-anchor:middle}.end{text-anchor:end}.grid{stroke:#c3cad6;stroke-width:.6;fill:none}"
     ".axis{stroke:#566073;fill:none}.line{fill:none;stroke-width:1.6;stroke:#0b62a4}.paper{stroke:#9a5b00;opacity:.55}"
-    ".s0{stroke:#b03020}.s1{stroke:#9a5b00}.s2{stroke:#2e7d32;stroke-width:3}"
-    ".s3{stroke:#7a3e9d}.stage{stroke:#566073;stroke-dasharray:3 4}"
+    ".s0{stroke:#b03020}.s1{stroke:#9a5b00}.s2{stroke:#2e7d32}"
+    ".s3{stroke:#7a3e9d}.best{stroke-width:3.5}.stage{stroke:#566073;stroke-dasharray:3 4}"
 )
 
 
@@ -33,7 +33,8 @@ def svg(alpha: float = 0.5) -> str:
 def _example_chart(alpha: float) -> Chart:
     """Score against alpha for the survey's four students: which ratio is best depends on alpha."""
     lines = [(example(0.0)[k]["score"], example(1.0)[k]["score"]) for k in range(len(EXAMPLE))]
-    best = min(example(alpha), key=lambda student: student["score"])
+    students = example(alpha)
+    best = min(students, key=lambda student: student["score"])
     said = f"The survey's four students of one teacher: at alpha {alpha:g} the best size ratio is {best['size']:.4f}."
     chart = _chart(said)
     x, y = chart.x_axis(0, 1), chart.y_axis(*span([v for line in lines for v in line]))
@@ -41,7 +42,7 @@ def _example_chart(alpha: float) -> Chart:
     chart.text(chart.left, 18, f"Four students of one teacher; best ratio {best['size']:.4f}", "head")
     labels = _apart([y(end) for _, end in lines])
     for k, (start, end) in enumerate(lines):
-        chart.line([(x(0), y(start)), (x(1), y(end))], f"s{k}")
+        chart.line([(x(0), y(start)), (x(1), y(end))], f"s{k}" + (" best" if students[k] == best else ""))
         chart.text(x(1) + 6, labels[k] + 4, f"ratio {EXAMPLE[k][0]:.4f}")
     chart.parts.append(f'<path class="stage" d="M{x(alpha):.1f} {chart.top}V{chart.height - chart.bottom}"/>')
     return chart
