@@ -26,7 +26,8 @@ def irg(
 
     Args:
         at: the student's layers that learn the teacher's edges at `teacher_at` (one to many).
-        moves: (earlier, later) layers of both. vertices, edges, transformations: weights.
+        moves: (earlier, later) layers of both. vertices, edges, transformations: weights; distances grow with a teacher's
+            activations, so take them such that no term begins larger than the labels' (the curves show them).
     """
     answers = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
     terms = [task(), Term("vertices", losses.irg_vertices, weight=vertices, **answers)]
