@@ -7,7 +7,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parents[1] / "src" / "limbeck"
 TOOLS = {"errors", "numerics", "files"}  # import nothing of ours but each other
-PURE = TOOLS | {"losses", "transforms", "masks"}
+PURE = TOOLS | {"losses", "transforms", "masks", "boxes"}
 CORE = PURE | {"heard", "roles", "taps"}
 
 # part -> what of ours it may import when it is loaded (its own part always may)
@@ -17,7 +17,8 @@ MAY = {
     "files": {"errors"},
     "losses": TOOLS | {"transforms"},
     "transforms": TOOLS | {"losses"},
-    "masks": TOOLS,
+    "boxes": TOOLS,
+    "masks": TOOLS | {"boxes"},
     "heard": set(),
     "roles": TOOLS | {"heard"},
     "taps": TOOLS | {"roles"},

@@ -60,6 +60,16 @@ def as_words(batch, position):
     return batch | views | {"labels": strings[batch["labels"]]}
 
 
+def as_boxes(batch, position):
+    """The blob of every sample as a box, and no box in one of them."""
+    label, count = batch["labels"], len(batch["labels"])
+    left, top = 4.0 * (label % 2), 4.0 * (label // 2)
+    boxes = torch.full((count, 2, 5), -100.0)
+    boxes[:, 0] = torch.stack([label.float(), left, top, left + 4, top + 4], 1)
+    boxes[0, 0] = -100.0
+    return batch | {"labels": boxes}
+
+
 def build(model="cnn", seed=0, shape=SHAPE, **arguments):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -127,6 +137,7 @@ __all__ = [
     "Fit",
     "Stop",
     "Toy",
+    "as_boxes",
     "as_frames",
     "as_words",
     "build",

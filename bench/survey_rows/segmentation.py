@@ -8,9 +8,9 @@ from typing import Any
 from bench.survey_rows.common import line, model, run
 
 # 30 slices of 512 x 512, cut into tiles of 128 x 128 after the split; 20 slices to learn from (2 of them validation)
-MEMBRANE = {"name": "folder", "validation": 0.1, "test": 10, "tile": 128, "augment": "flip,crop:8"}
+MEMBRANE = {"name": "folder", "limit": 20, "validation": 0.1, "test": 10, "tile": 128, "augment": "flip,crop:8"}
 # 367 / 101 / 233 street scenes, 11 classes; 11 is what no class was given to
-CAMVID = {"name": "folder", "size": (96, 128), "void": 11, "augment": "flip,crop:6"}
+CAMVID = {"name": "folder", "limit": 367, "size": (96, 128), "void": 11, "augment": "flip,crop:6"}
 TRAIN = {"batch": 8, "lr": 0.05}
 
 

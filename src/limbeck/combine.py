@@ -105,6 +105,15 @@ def pooled(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c"]:
     return upcast(features).flatten(2).mean(2) if features.dim() > 2 else upcast(features)
 
 
+def places(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w c"]:
+    """The channels last: one vector for each place, as losses per place want it.
+
+    >>> places(torch.zeros(1, 5, 2, 3)).shape
+    torch.Size([1, 2, 3, 5])
+    """
+    return features.permute(0, 2, 3, 1)
+
+
 def strongest(features: Float[Tensor, "n c h w"], *, size: tuple[int, int]) -> Float[Tensor, "n c height width"]:
     """The largest value of every channel in each of `size` = (height, width) equal regions.
 

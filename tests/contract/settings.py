@@ -13,7 +13,7 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import SHAPE, Toy, as_frames, as_words, build, fit_of
+from toy import SHAPE, Toy, as_boxes, as_frames, as_words, build, fit_of
 
 from limbeck import methods
 from limbeck.describe import Taxonomy
@@ -46,6 +46,7 @@ EQUAL = {"teacher": ("cnn", {"width": 2}), **STUDENT}
 CROWD = {**PAIR, "teacher_2": ("cnn", {"width": 3}), "teacher_3": ("cnn", {"width": 4})}
 SOFT = ("soft labels", "offline", False, "1-1", False, "student")
 DEEP = ("other parts", "offline", False, "1-1", False, "student")
+DETECTORS = {"teacher": ("detector", {"width": 4, "stride": 4}), "student": ("detector", {"width": 2, "stride": 4})}
 ONLINE = ("soft labels", "online", False, "1-1", False, "student")  # survey A, table 1, online
 TOGETHER = ("soft labels", "online", True, "n-n", False, "student")  # the target is made of the learners' own answers
 PEERS = {**STUDENT, "peer": ("cnn", {"width": 2})}
@@ -86,6 +87,9 @@ ROWS: dict[str, Row] = {
     "densely_guided": Row(
         {**PAIR, "assistant": ("cnn", {"width": 3})}, ("soft labels", "offline", False, "n-n", True, "student")
     ),
+    "detection": Row(DETECTORS, DEEP, change=as_boxes),
+    "detection_gan": Row(DETECTORS, DEEP, change=as_boxes),
+    "detector_alone": Row({"student": DETECTORS["student"]}, NONE, change=as_boxes),
     "differentiable_quantisation": Row(
         PAIR,
         SOFT,
@@ -99,6 +103,7 @@ ROWS: dict[str, Row] = {
     "factor_transfer_code": Row(PAIR, DEEP),
     "few_shot": Row({"teacher": ("gp", {"points": 64}), **STUDENT}, SOFT, arguments={"size": 6, "periods": 2, "moves": 2}),
     "ffl": Row(PEERS, ("other parts", "online", True, "n-n", False, "student")),
+    "fine_grained": Row(DETECTORS, DEEP, change=as_boxes),
     "fitnets": Row(PAIR, DEEP),
     "fsp": Row(EQUAL, DEEP),
     "funmatch": Row(PAIR, SOFT),

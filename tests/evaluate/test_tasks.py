@@ -6,7 +6,7 @@ import torch
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Predictions, Segment, predict, summary, task_of
 from limbeck.evaluate import masks as figures
-from limbeck.evaluate.tasks import Pixels
+from limbeck.evaluate.segment import Pixels
 
 SEEDED = torch.Generator().manual_seed(0)
 LABELS = torch.randint(0, 4, (6, 5, 7), generator=SEEDED)

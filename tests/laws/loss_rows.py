@@ -186,6 +186,9 @@ ROWS: dict[str, Row] = {
     "critic_fake": Row(lambda n: {"score": draw(n, seed=0)}),
     "slope_penalty": Row(lambda n: {"slope": draw(n, seed=0).abs()}),
     "unit_l2": Row(MAPS),
+    "background_cross_entropy": Row(LOGITS),
+    "smooth_l1": Row(ROWS_),
+    "bounded_regression": Row(lambda n: ROWS_(n) | {"goal": draw(n, 6, seed=2)}),
     "magnitude": Row(lambda n: {"code": draw(n, 3, 4, seed=0)}),
     "info_nce": Row(lambda n: ROWS_(n) | {"negatives": draw(4, 6, seed=9)}, {"temperature": 0.5}, shared=("negatives",)),
 }

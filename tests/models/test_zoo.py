@@ -30,8 +30,9 @@ COUNTS = [
 
 
 DENSE = ["fcn", "fcn_mobile", "unet"]
+DETECTORS = ["detector", "detector_mobile"]
 FRAMES = ["gru", "lstm", "seq2seq", "tdnn"]  # in test_sequences.py and test_seq2seq.py
-CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE, *FRAMES)]  # fitted: no layers
+CLASSIFIERS = [name for name in models.names() if name not in ("tree", "gp", *DENSE, *FRAMES, *DETECTORS)]  # fitted: no layers
 
 
 def count(module):
@@ -79,6 +80,13 @@ def test_the_stride_of_an_fcn_is_the_distance_of_its_answers(stride, side):
         net.head.register_forward_hook(lambda m, i, o, seen=seen: seen.append(o.shape))
         net(torch.rand(1, 3, 64, 64))
         assert seen == [(1, 3, side, side)]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(("stride", "cells"), [(4, (12, 16)), (8, (6, 8)), (16, (3, 4))])
+def test_detectors_answer_for_every_cell(name, stride, cells):
+    net = models.build(name, classes=3, shape=(3, 48, 64), arguments={"stride": stride}).eval()
+    assert net(torch.rand(2, 3, 48, 64)).shape == (2, *cells, 3 + 5)
 
 
 def test_a_unet_by_hand():

@@ -87,6 +87,8 @@ class Critic(nn.Module):
 class _Slope(nn.Module):
     """Length of a critic's gradient at a random point between two maps of answers: (n,); differentiable."""
 
+    net: nn.Module
+
     def __init__(self, net: nn.Module):
         super().__init__()
         object.__setattr__(self, "net", net)  # the critic's own, not a second entry of its weights

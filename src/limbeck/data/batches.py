@@ -148,7 +148,8 @@ class Batches:
                 mixed = view.blend(labels, draw, self.partition.labels, len(self.data.classes))
                 batch["labels" if name == "inputs" else f"{name}_labels"] = mixed
             elif view.ops and self.data.task.located:
-                batch["labels" if name == "inputs" else f"{name}_labels"] = view.move(labels, draw)
+                size = (self.data.shape[-2], self.data.shape[-1])
+                batch["labels" if name == "inputs" else f"{name}_labels"] = view.move(labels, draw, size)
         return batch
 
     def _labels(self, rows: Tensor) -> Tensor:
@@ -156,7 +157,10 @@ class Batches:
         if labels is not None:
             return labels[rows] if labels.is_floating_point() else labels[rows].long()
         like = self.data["train"].labels
-        return torch.full((len(rows), *(() if like is None else like.shape[1:])), -100)
+        if like is None:
+            return torch.full((len(rows),), -100)
+        boxes = like.is_floating_point()
+        return torch.full((len(rows), *like.shape[1:]), -100, dtype=like.dtype if boxes else torch.int64)
 
     def _fetch(self, rows: Tensor) -> Any:
         return gather(self.partition, rows)

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import find, folder, masks, npz, published, recordings, table
+from limbeck.data import find, folder, masks, npz, published, recordings, table, voc
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError, unknown
-from limbeck.evaluate.tasks import CLASSIFY, Segment, Task
+from limbeck.evaluate.detect import Detect
+from limbeck.evaluate.segment import Segment
+from limbeck.evaluate.tasks import CLASSIFY, Task
 
 _AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read, "recordings": recordings.read}
 
@@ -106,8 +108,11 @@ def _spoken_digits(place: Path) -> Raw:
 
 
 def _images(path: Path, layout: masks.Layout) -> Raw:
-    """Read a folder of images or its zip: with masks beside them, or sorted by class."""
+    """Read a folder of images or its zip: with boxes or masks beside them, or sorted by class."""
     files = folder.Files(path)
+    noted = voc.pairs(files)
+    if noted:
+        return voc.read(files, noted, layout.size)
     pairs = masks.pairs(files)
     return masks.read(files, pairs, layout) if pairs else folder.read(path, layout.size)
 
@@ -163,7 +168,8 @@ def from_datasets(
         validation: None, a share or number of the training samples to hold out (stratified), or samples.
         test: None or samples.
         classes: their names or number; else `train.classes`, else as many as the labels say.
-        task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), else `Classify()`.
+        task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
+            boxes (n, m, 5) as floats, else `Classify()`.
 
     Raises:
         UserError: empty, labels out of range, items that are no (input, label), ...
@@ -176,7 +182,7 @@ def from_datasets(
     given = {"train": train, "validation": None if share is not None else validation, "test": test}
     found = {k: _samples(f"{name} {k}", v) for k, v in given.items() if v is not None}
     names = _class_names(classes, train, [labels for _, labels in found.values()])
-    task = task or (Segment() if found["train"][1].dim() == 3 else CLASSIFY)
+    task = task or _guessed(*found["train"])
     parts = _partitions(name, found, len(names), task)
     if share:
         count = size_of(share, len(parts["train"]), "validation")
@@ -186,6 +192,13 @@ def from_datasets(
     kind, shape = _kind(name, parts["train"])
     parts = {k: parts[k] for k in ("train", "validation", "test") if k in parts}
     return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
+
+
+def _guessed(inputs: Any, labels: Tensor) -> Task:
+    """Whole numbers for every pixel are masks, five floats are boxes."""
+    if labels.dim() != 3:
+        return CLASSIFY
+    return Detect((inputs.shape[-2], inputs.shape[-1])) if labels.is_floating_point() else Segment()
 
 
 def _partitions(name: str, found: dict[str, Any], classes: int, task: Task) -> dict[str, Partition]:
@@ -205,12 +218,14 @@ def _samples(who: str, given: Any) -> tuple[Tensor | Dataset[Any], Tensor]:
         given = given.tensors
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
         inputs, labels = (torch.as_tensor(np.asarray(g) if not isinstance(g, Tensor) else g) for g in given)
-        if inputs.dim() < 2 or labels.is_floating_point():
+        if inputs.dim() < 2 or (labels.is_floating_point() and labels.dim() != 3):
             raise UserError(
                 f"{who}: expected inputs (n, ...) and whole-number labels (n,), got {tuple(inputs.shape)} and "
                 f"{labels.dtype}; convert them first"
             )
-        return inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32), labels.long()
+        return inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32), (
+            labels.float() if labels.is_floating_point() else labels.long()
+        )
     if not hasattr(given, "__getitem__") or not hasattr(given, "__len__") or isinstance(given, (tuple, list, str)):
         raise UserError(f"{who}: expected a map-style Dataset or a pair (inputs, labels), got a {type(given).__name__}")
     if len(given) == 0:

@@ -22,7 +22,7 @@ from limbeck.data.assemble import Raw
 from limbeck.data.core import Data, Partition
 from limbeck.data.folder import PARTS, Files, hwc, opened
 from limbeck.errors import UserError
-from limbeck.evaluate.tasks import Segment
+from limbeck.evaluate.segment import Segment
 
 File = tuple[str, ...]
 _MASKS = (

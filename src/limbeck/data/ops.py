@@ -38,6 +38,10 @@ class Op:
         """Masks (n, h, w) as they are after this step, by the same numbers; places from outside are -100."""
         return masks
 
+    def move_boxes(self, boxes: Tensor, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Boxes (n, m, 5) of class, x0, y0, x1, y1 as they are after this step; those that left are of class -100."""
+        return boxes
+
     def __str__(self) -> str:
         given = [getattr(self, f.name) for f in fields(self)]
         while given and given[-1] == fields(self)[len(given) - 1].default:
@@ -86,6 +90,17 @@ class Crop(Op):
     def move(self, masks: Tensor, draw: Draw) -> Tensor:
         return self._cut(masks[:, None], draw, outside=-100)[:, 0]
 
+    def move_boxes(self, boxes: Tensor, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Shifted and cut off at the edges; a box whose middle is outside has left."""
+        corner = draw.integers("corner", 2 * self.padding + 1, 2)
+        shift = (self.padding - corner.flip(1)).to(boxes.dtype)[:, None]  # along x, along y
+        moved = boxes[..., 1:] + torch.cat([shift, shift], -1)
+        limit = torch.tensor([size[1], size[0]], dtype=boxes.dtype)
+        middle = (moved[..., :2] + moved[..., 2:]) / 2
+        stays = ((middle > 0) & (middle < limit)).all(-1, keepdim=True) & (boxes[..., :1] >= 0)
+        moved = moved.clamp_min(0).minimum(torch.cat([limit, limit]))
+        return torch.where(stays, torch.cat([boxes[..., :1], moved], -1), torch.full_like(boxes, -100))
+
 
 @dataclass(frozen=True)
 class Flip(Op):
@@ -106,6 +121,11 @@ class Flip(Op):
 
     def move(self, masks: Tensor, draw: Draw) -> Tensor:
         return self(masks[:, None], draw)[:, 0]
+
+    def move_boxes(self, boxes: Tensor, draw: Draw, size: tuple[int, int]) -> Tensor:
+        turned = boxes.clone()
+        turned[..., 1], turned[..., 3] = size[1] - boxes[..., 3], size[1] - boxes[..., 1]
+        return torch.where((draw.uniform("flip") < self.probability)[..., None] & (boxes[..., :1] >= 0), turned, boxes)
 
 
 @dataclass(frozen=True)

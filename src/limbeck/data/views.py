@@ -83,11 +83,13 @@ class View:
         """
         return self._through(len(self.ops), inputs, draw.within(self.name), fetch, index)
 
-    def move(self, labels: Tensor, draw: Draw) -> Tensor:
-        """Return labels that belong to pixels, moved as `apply` moves these: masks (n, h, w) of class numbers."""
+    def move(self, labels: Tensor, draw: Draw, size: tuple[int, int]) -> Tensor:
+        """Return labels that belong to pixels, moved as `apply` moves these: masks (n, h, w) of class numbers, or boxes
+        (n, m, 5) as floats, in images of `size` (height, width)."""
         own = draw.within(self.name)
         for k, op in enumerate(self.ops):
-            labels = op.move(labels, own.within(f"{k}:{type(op).__name__}"))
+            numbers = own.within(f"{k}:{type(op).__name__}")
+            labels = op.move_boxes(labels, numbers, size) if labels.is_floating_point() else op.move(labels, numbers)
         return labels
 
     def blend(self, targets: Tensor, draw: Draw, labels: Tensor, classes: int) -> Tensor:

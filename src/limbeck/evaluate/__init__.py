@@ -1,6 +1,7 @@
 """How good a model is: correctness, its worst class, calibration, fidelity to a teacher, and the distillation score."""
 
 from limbeck.evaluate.answers import Predictions, predict, summary
+from limbeck.evaluate.detect import Detect
 from limbeck.evaluate.figures import (
     Reliability,
     accuracy,
@@ -18,12 +19,14 @@ from limbeck.evaluate.figures import (
 )
 from limbeck.evaluate.named import task_of
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
+from limbeck.evaluate.segment import Segment
 from limbeck.evaluate.sequences import Transcribe, Translate
-from limbeck.evaluate.tasks import CLASSIFY, Classify, Segment, Task
+from limbeck.evaluate.tasks import CLASSIFY, Classify, Task
 
 __all__ = [
     "CLASSIFY",
     "Classify",
+    "Detect",
     "Predictions",
     "Reliability",
     "Segment",

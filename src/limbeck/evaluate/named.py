@@ -1,10 +1,12 @@
 """Tasks by the name that files spell."""
 
 from limbeck.errors import unknown
+from limbeck.evaluate.detect import Detect
+from limbeck.evaluate.segment import Segment
 from limbeck.evaluate.sequences import Transcribe, Translate
-from limbeck.evaluate.tasks import Classify, Segment, Task
+from limbeck.evaluate.tasks import Classify, Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Segment, Transcribe, Translate)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classify, Detect, Segment, Transcribe, Translate)}
 
 
 def task_of(name: str) -> Task:

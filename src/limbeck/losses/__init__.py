@@ -10,6 +10,7 @@ from torch import Tensor
 from limbeck.losses.adversarial import critic_fake, critic_real, fake, fake_squares, real, real_squares, slope_penalty
 from limbeck.losses.contrastive import info_nce, noise_contrast, nt_xent
 from limbeck.losses.dense import magnitude, unit_l2
+from limbeck.losses.detection import background_cross_entropy, bounded_regression, smooth_l1
 from limbeck.losses.divergence import adaptive_kl, alpha_beta, jsd, skew_kl, skew_reverse_kl, total_variation, uld
 from limbeck.losses.embedding import norm_direction, one_minus_pearson, pkd, srd
 from limbeck.losses.feature import (
@@ -162,6 +163,9 @@ CATALOGUE: tuple[Callable[..., Tensor], ...] = (
     slope_penalty,
     unit_l2,
     magnitude,
+    background_cross_entropy,
+    smooth_l1,
+    bounded_regression,
     info_nce,
     noise_contrast,
     nt_xent,
@@ -178,7 +182,9 @@ __all__ = [
     "alpha_beta",
     "attention",
     "attention_paper",
+    "background_cross_entropy",
     "batch_gram",
+    "bounded_regression",
     "class_gram",
     "correlation_congruence",
     "correlation_congruence_code",
@@ -248,6 +254,7 @@ __all__ = [
     "skew_kl",
     "skew_reverse_kl",
     "slope_penalty",
+    "smooth_l1",
     "soft_cross_entropy",
     "soft_labels_cross_entropy",
     "soft_target",

@@ -23,11 +23,14 @@ from limbeck.methods.cwd import cwd
 from limbeck.methods.data_distillation import data_distillation
 from limbeck.methods.dense_hints import dense_hints
 from limbeck.methods.densely_guided import densely_guided
+from limbeck.methods.detection import detection, detector_alone
+from limbeck.methods.detection_gan import detection_gan
 from limbeck.methods.dist import dist
 from limbeck.methods.dkd import dkd
 from limbeck.methods.factor_transfer import factor_transfer, factor_transfer_code
 from limbeck.methods.few_shot import few_shot
 from limbeck.methods.ffl import ffl
+from limbeck.methods.fine_grained import fine_grained
 from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
 from limbeck.methods.funmatch import funmatch

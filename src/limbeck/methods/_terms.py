@@ -1,8 +1,8 @@
-"""Two terms that most declarations share."""
+"""Terms that many declarations share."""
 
 from functools import partial
 
-from limbeck import losses
+from limbeck import boxes, losses
 from limbeck.masks import known
 from limbeck.plan import Term, Weight
 from limbeck.taps import Field, Source, Tap
@@ -20,3 +20,20 @@ def soft(learner: str = "student", mentor: str = "teacher", *, temperature: floa
     name = "soft" if (learner, mentor) == ("student", "teacher") else f"soft {learner} from {mentor}"
     by = partial(losses.soft_target, temperature=temperature)
     return Term(name, by, weight=weight, student=Tap(learner), teacher=Tap(mentor).detach())
+
+
+def box_task(role: str = "student", *, box_weight: Weight = 1.0) -> tuple[Term, Term]:
+    """What a detector learns from labels alone: the class of every cell, and the box of those that answer for one."""
+    answers, labels, inputs = Tap(role), Field("labels"), Field("inputs")
+    own = "" if role == "student" else f" {role}"
+    goal = labels.via(boxes.class_targets, answers, inputs)
+    classes = Term(f"classes{own}", losses.cross_entropy, student=answers.via(boxes.class_logits), labels=goal)
+    place = Term(
+        f"boxes{own}",
+        losses.smooth_l1,
+        weight=box_weight,
+        mask=labels.via(boxes.objects, answers, inputs),
+        student=answers.via(boxes.box_numbers),
+        teacher=labels.via(boxes.box_targets, answers, inputs),
+    )
+    return classes, place

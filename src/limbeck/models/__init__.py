@@ -2,7 +2,7 @@
 
 Every built-in classifier has the children `layer1`, `layer2`, `layer3` (its stages), `pool` (giving the (n, d)
 embedding) and `linear` (the classifier): where distillation methods tap by default. Networks for segmentation (`unet`,
-`fcn`, `fcn_mobile`) have `layer1`, `layer2`, `layer3` and `head`.
+`fcn`, `fcn_mobile`) and detection (`detector`, `detector_mobile`) have `layer1`, `layer2`, `layer3` and `head`.
 """
 
 import operator

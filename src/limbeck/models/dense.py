@@ -55,6 +55,25 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+def add_stages(
+    name: str,
+    net: nn.Module,
+    shape: tuple[int, ...],
+    widths: tuple[int, ...],
+    block: Callable[..., nn.Module],
+    blocks: int,
+    stride: int,
+) -> None:
+    """Give a network its `stem` and `layer1` to `layer3`, which go down to one `stride`-th of the size."""
+    inputs = image_shape(name, shape)[0]
+    if stride not in (4, 8, 16) or blocks < 1 or min(widths) < 1:
+        raise UserError(f"{name}: stride must be 4, 8 or 16, blocks and widths at least 1; got {stride}, {blocks} and {widths}")
+    net.add_module("stem", conv_bn_relu(inputs, widths[0], 3, 2))
+    for k, down in enumerate((2, 2 if stride > 4 else 1, 2 if stride > 8 else 1)):
+        first, rest = block(widths[k], widths[k + 1], down), range(1, blocks)
+        net.add_module(f"layer{k + 1}", nn.Sequential(first, *(block(widths[k + 1], widths[k + 1], 1) for _ in rest)))
+
+
 class FCN(nn.Module):
     """A stem and three stages down to one `stride`-th of the size, `head` (1 x 1), enlarged to full size.
 
@@ -74,20 +93,12 @@ class FCN(nn.Module):
         stride: int,
     ):
         super().__init__()
-        inputs = image_shape("fcn", shape)[0]
-        if stride not in (4, 8, 16) or blocks < 1 or min(widths) < 1:
-            raise UserError(f"fcn: stride must be 4, 8 or 16, blocks and widths at least 1; got {stride}, {blocks} and {widths}")
-        self.stem = conv_bn_relu(inputs, widths[0], 3, 2)
-        for k, down in enumerate((2, 2 if stride > 4 else 1, 2 if stride > 8 else 1)):
-            first = block(widths[k], widths[k + 1], down)
-            self.add_module(
-                f"layer{k + 1}", nn.Sequential(first, *(block(widths[k + 1], widths[k + 1], 1) for _ in range(1, blocks)))
-            )
+        add_stages("fcn", self, shape, widths, block, blocks, stride)
         self.head = nn.Conv2d(widths[-1], classes, 1)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        size, x = x.shape[2:], self.stem(x)
+        size, x = x.shape[2:], self.get_submodule("stem")(x)
         for k in (1, 2, 3):
             x = self.get_submodule(f"layer{k}")(x)
         return F.interpolate(self.head(x), size, mode="bilinear", align_corners=False)

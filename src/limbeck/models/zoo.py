@@ -10,6 +10,7 @@ from torch import nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.models.dense import UNet, fcn, fcn_mobile
+from limbeck.models.detect import detector, detector_mobile
 from limbeck.models.gp import GaussianProcess
 from limbeck.models.mobile import MobileNetV2, ShuffleNetV2
 from limbeck.models.resnet import cifar_resnet, resnet18, resnet_x4
@@ -25,6 +26,8 @@ Factory = Callable[..., nn.Module]
 ZOO: Mapping[str, Factory] = {
     "cnn": CNN,
     "gp": GaussianProcess,
+    "detector": detector,
+    "detector_mobile": detector_mobile,
     "fcn": fcn,
     "fcn_mobile": fcn_mobile,
     "gru": partial(Recurrent, cell="gru"),

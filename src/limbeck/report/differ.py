@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from limbeck.report.pictures import masked, png
+from limbeck.report.pictures import boxed, masked, png
 from limbeck.report.read import RunView
 from limbeck.report.words import percent
 
@@ -18,6 +18,8 @@ def differing(view: RunView) -> dict[str, Any]:
     """
     if view.masks:
         return masked(view)
+    if view.boxes:
+        return boxed(view)
     other = next((who for who in ("teacher", "baseline") if who in view.logits), "")
     if not other or "student" not in view.logits or view.labels is None:
         return {"note": "Predictions of two models would be needed and were not kept.", "samples": []}

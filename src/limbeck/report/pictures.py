@@ -34,6 +34,42 @@ def masked(view: RunView) -> dict[str, Any]:
     return {"note": note, "samples": [], "masks": rows, "colours": keys[:24]}
 
 
+def boxed(view: RunView) -> dict[str, Any]:
+    """The pictures in which teacher and student find the most different number of boxes: the label's, and every model's."""
+    assert view.samples is not None and view.samples_index is not None and view.index is not None
+    names, colours = view.class_names(), palette(len(view.class_names()))
+    rows = []
+    for k, row in enumerate(view.samples_index.tolist()[:SHOWN]):
+        says = []
+        for who, boxes in view.boxes.items():
+            real = boxes[k][boxes[k][:, 0] >= 0]
+            words = f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}"
+            says.append({"who": who, "words": words, "picture": png(framed(view.samples[k], real, colours))})
+        rows.append({"number": int(view.index[row]), "picture": png(view.samples[k]), "says": says})
+    keys = [{"name": name, "colour": "#" + "".join(f"{v:02x}" for v in colour)} for name, colour in zip(names, colours.tolist())]
+    note = "Test pictures in which the models' numbers of boxes differ most, among boxes of probability 0.5 and more."
+    return {"note": note, "samples": [], "masks": rows, "colours": keys[:24]}
+
+
+def framed(picture: Tensor, boxes: Tensor, colours: Tensor, scale: int = 2) -> Tensor:
+    """A picture (c, h, w) enlarged, with frames of class, x0, y0, x1, y1: (3, h, w) uint8."""
+    values = picture if picture.dtype == torch.uint8 else (picture.float().clamp(0, 1) * 255).to(torch.uint8)
+    out = values[[0, 1, 2] if len(values) == 3 else [0, 0, 0]].repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    high, wide = out.shape[1:]
+    for label, *corners in boxes.tolist():
+        x0, y0, x1, y1 = (round(c * scale) for c in corners)
+        x0, x1, y0, y1 = max(0, x0), min(wide, x1), max(0, y0), min(high, y1)
+        colour = colours[int(label) % len(colours)][:, None, None]
+        for rows, columns in (
+            ((y0, y0 + 2), (x0, x1)),
+            ((y1 - 2, y1), (x0, x1)),
+            ((y0, y1), (x0, x0 + 2)),
+            ((y0, y1), (x1 - 2, x1)),
+        ):
+            out[:, max(0, rows[0]) : rows[1], max(0, columns[0]) : columns[1]] = colour
+    return out
+
+
 def palette(classes: int) -> Tensor:
     """(C, 3) uint8: colours that differ in hue and lightness, never black."""
     made = [colorsys.hls_to_rgb((0.58 + 0.381966 * k) % 1, (0.42, 0.72, 0.55)[k % 3], 0.62) for k in range(classes)]

@@ -24,6 +24,7 @@ class RunView:
     Attributes:
         card, environment: as written. metrics: the records. recipe: TOML text. svg: the abstract view, checked.
         labels, index: (n,) of the test part. logits: who -> (n, C). samples: (k, c, h, w) uint8 at rows `samples_index`.
+        boxes: "label" and who -> (k, m, 5) of the samples.
         confusions: who -> (C, C), where answers are masks; masks: "label" and who -> (k, h, w) of the samples.
         missing: a sentence for each piece that is not there.
     """
@@ -41,6 +42,7 @@ class RunView:
     samples_index: Tensor | None = None
     confusions: dict[str, Tensor] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)
+    boxes: dict[str, Tensor] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -128,6 +130,9 @@ def _read_predictions(view: RunView) -> None:
         if "labels" not in tensors and any(name.startswith("confusion_") for name in tensors):
             _read_masks(view, tensors)
             return
+        if "labels" not in tensors and "boxes" in tensors:
+            _read_boxes(view, tensors)
+            return
         labels = tensors["labels"].long()
         logits = {who: tensors[who].float() for who in WHO if who in tensors}
         if (
@@ -163,6 +168,17 @@ def _read_masks(view: RunView, tensors: dict[str, Tensor]) -> None:
     if any(m.shape != (len(at), *samples.shape[2:]) for m in found.values()):
         raise ValueError("shapes differ")
     view.samples, view.samples_index, view.masks = samples, at.long(), found
+
+
+def _read_boxes(view: RunView, tensors: dict[str, Tensor]) -> None:
+    """What a detection keeps: the pictures on which the models differ most, and everyone's boxes in them."""
+    samples, at, view.index = tensors.get("samples"), tensors.get("samples_index"), tensors["index"].long()
+    if samples is None or at is None or samples.dim() != 4:
+        return
+    found = {"label": tensors["boxes"]} | {w: tensors[f"boxes_{w}"] for w in WHO if f"boxes_{w}" in tensors}
+    if any(b.dim() != 3 or len(b) != len(at) or b.shape[2] != 5 for b in found.values()):
+        raise ValueError("shapes differ")
+    view.samples, view.samples_index, view.boxes = samples, at.long(), found
 
 
 def _read_svg(view: RunView) -> None:

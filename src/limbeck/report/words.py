@@ -55,8 +55,12 @@ def metric_of(facts: Mapping[str, Any], key: str = "metric") -> str:
 
 
 def capital(words: str) -> str:
-    """Words that begin a sentence."""
-    return words[:1].upper() + words[1:]
+    """Words that begin a sentence; a spelling of its own stays.
+
+    >>> capital("mean IoU"), capital("mAP@0.5")
+    ('Mean IoU', 'mAP@0.5')
+    """
+    return words if words[1:2].isupper() else words[:1].upper() + words[1:]
 
 
 def percent(share: float | None, digits: int = 1) -> str:

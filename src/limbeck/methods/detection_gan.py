@@ -1,0 +1,35 @@
+"""A detector whose map cannot be told from the teacher's."""
+
+from limbeck import losses
+from limbeck.connectors import Connector, MapJudge
+from limbeck.methods._terms import box_task
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.taps import Tap
+
+PAPER = "Hong & Yu 2019, GAN-Knowledge Distillation for one-stage Object Detection, arXiv 1906.08467"
+
+
+@method(paper=PAPER, year=2019)
+def detection_gan(at: str = "layer3", teacher_at: str = "", weight: float = 0.1, box_weight: float = 1.0) -> Method:
+    """A judge learns to tell the teacher's map from the student's; the student learns to detect and to fool it.
+
+    judge: -log D(F_teacher) - log(1 - D(a(F_student))); student: L_detector - weight log D(a(F_student)); they alternate
+
+    Only the abstract was at hand: that the backbones' maps are the real and the fake samples is its; weight, the
+    judge's form and the connector a (1x1 convolution + batch-norm) are ours.
+
+    Args:
+        at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
+        weight: of the adversarial term. box_weight: of the detector's boxes.
+    """
+    student, teacher = Tap("student", at).via("connector"), Tap("teacher", teacher_at or at).detach()
+    judge = Update(
+        ("judge",),
+        (Term("real", losses.real, logit=teacher.via("judge")), Term("fake", losses.fake, logit=student.detach().via("judge"))),
+    )
+    fool = Term("fool", losses.real, weight=weight, logit=student.via("judge"))
+    learner = Update(("student", "connector"), (*box_task(box_weight=box_weight), fool))
+    return Method(
+        (Stage("distil", (judge, learner)),),
+        parts={"connector": Part(Connector, like=(Tap("student", at), teacher)), "judge": Part(MapJudge, like=(teacher,))},
+    )

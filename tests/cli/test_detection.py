@@ -1,0 +1,65 @@
+"""A whole run on pictures with boxes: trained, judged by mAP@0.5, exported, drawn, loaded again."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from limbeck import data
+from limbeck.cli import app
+from limbeck.deploy.student import load_student
+from limbeck.evaluate import predict, summary
+
+
+def pictures(root, count=40):
+    """Noise of 32 x 32 with one or two squares, light or dark, of 8 to 12 pixels."""
+    rng = np.random.default_rng(0)
+    for k in range(count):
+        picture, objects = rng.integers(90, 120, (32, 32, 3)), ""
+        for number in range(1 + k % 2):
+            side, left = int(rng.integers(8, 13)), int(rng.integers(0, 4)) + 16 * number
+            top, name = int(rng.integers(0, 20)), ("light", "dark")[int(rng.integers(0, 2))]
+            picture[top : top + side, left : left + side] += 100 if name == "light" else -80
+            box = f"<xmin>{left}</xmin><ymin>{top}</ymin><xmax>{left + side}</xmax><ymax>{top + side}</ymax>"
+            objects += f"<object><name>{name}</name><bndbox>{box}</bndbox></object>"
+        (root / "all").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / f"all/{k}.png")
+        (root / f"all/{k}.xml").write_text(f"<annotation>{objects}</annotation>", encoding="utf-8")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    root = tmp_path_factory.mktemp("detection")
+    words = ["distill", "--data", str(pictures(root / "squares")), "--teacher", "detector", "--student", "detector"]
+    settings = ("teacher.arguments.width=16", "student.arguments.width=6", "train.batch=8", "teacher.arguments.stride=4")
+    for setting in (*settings, "student.arguments.stride=4", "student.arguments.blocks=1", "teacher.arguments.blocks=1"):
+        words += ["--set", setting]
+    words += ["--method", "detection", "--augment", "flip,crop:2", "--epochs", "25", "--out", str(root / "run"), "--quiet"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIMBECK_STORE", str(root / "store"))
+        result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return root / "run"
+
+
+def test_the_card_is_judged_by_mean_average_precision(run):
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
+    assert card["task"] == {"name": "detect", "metric": "mAP@0.5", "share": "AP@0.5"}
+    models = card["models"]
+    assert models["teacher"]["accuracy"] > 0.3 and 0 <= models["student"]["accuracy"] <= 1
+    assert models["student"]["interval"][0] <= models["student"]["accuracy"] <= models["student"]["interval"][1]
+    assert card["export"]["onnx"]["same_answers"] > 0.99
+
+
+def test_the_student_comes_back_and_the_page_shows_boxes(run):
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))
+    student, info = load_student(run)
+    found = data.load(str(run.parent / "squares"))
+    batches = data.Batches(found["test"], found, size=64, seed=0).ordered()
+    again = summary(predict(student, batches, found.task), found.classes, task=found.task)
+    assert info["task"] == "detect" and again["accuracy"] == pytest.approx(card["models"]["student"]["accuracy"])
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "test mAP@0.5" in page and "MAP@0.5 on validation" not in page and page.count('alt="Answer to sample') == 6 * 4
