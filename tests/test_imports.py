@@ -27,7 +27,8 @@ MAY = {
     "combine": PURE,
     "labelling": PURE | {"data"},  # noise as a function of the sample number
     "quantise": CORE,
-    "describe": CORE | {"plan", "combine"},
+    "kinds": CORE | {"plan", "combine", "labelling"},
+    "describe": CORE | {"plan", "combine", "kinds"},
     "models": CORE,
     "data": TOOLS | {"evaluate"},  # what is to be answered is part of what data is
     "methods": CORE | {"plan", "connectors", "models", "combine", "labelling", "quantise"},
@@ -91,6 +92,7 @@ def test_every_part_is_in_the_table_or_stands_above_it():
         "after",
         "storing",
         "listing",
+        "unexplored",
         "progress",
         "recipe",
         "report",

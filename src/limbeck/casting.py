@@ -11,7 +11,6 @@ from torch import nn
 
 from limbeck import methods, models
 from limbeck.data import Data
-from limbeck.data.parts import numbers
 from limbeck.data.seen import Seen, seen_in, shape_seen
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
@@ -67,8 +66,7 @@ def rebuild_role(
         )
     sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
     module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
-    columns = tuple(spec["columns"]) if spec.get("columns") else None
-    prepare = Seen(sees, mean, std) if sees else Normalise(mean, std, columns) if mean else None
+    prepare = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
     return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
 
@@ -78,13 +76,7 @@ def preparation(settings: ModelSettings, data: Data) -> Normalise | Seen | None:
         return Seen(settings.sees, settings.mean or (), settings.std or ()) if scaled else seen_in(settings.sees, data)
     mean = data.mean if settings.mean is None else settings.mean
     std = data.std if settings.std is None else settings.std
-    columns = None
-    if settings.columns is not None:
-        if len(data.shape) != 1:
-            raise UserError(f"columns {settings.columns!r}: {data.name} is no table, its inputs are {data.shape}; leave them out")
-        columns = tuple(numbers(settings.columns, "columns", data.shape[0]).tolist())
-        mean, std = mean or (0.0,) * data.shape[0], std or (1.0,) * data.shape[0]
-    return Normalise(tuple(mean), tuple(std), columns) if mean or std else None
+    return Normalise(tuple(mean), tuple(std)) if mean or std else None
 
 
 def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, Any]:
@@ -102,7 +94,6 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             "arguments": settings.arguments,
             "mean": list(normalise.mean_values) if normalise else [],
             "std": list(normalise.std_values) if normalise else [],
-            **({"columns": list(prepare.columns)} if isinstance(prepare, Normalise) and prepare.columns else {}),
             **({"sees": prepare.spelling} if isinstance(prepare, Seen) else {}),
         }
     return facts

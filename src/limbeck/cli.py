@@ -186,12 +186,16 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="one method: its abstract view")] = None,
     svg: Annotated[Path | None, typer.Option(help="draw its abstract view into this file")] = None,
     table: Annotated[bool, typer.Option("--table", help="all methods as rows of the general model")] = False,
+    unexplored: Annotated[bool, typer.Option("--unexplored", help="combinations of fields that no method has")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="with --unexplored: all of them, a line of JSON each")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="a setting of the method: temperature=2")] = None,
 ) -> None:
     """List the catalogue, or show one method: who learns what from whom, when, by which loss."""
     from limbeck import listing
 
-    if name is None:
+    if unexplored:
+        listing.unexplored(json_)
+    elif name is None:
         listing.catalogue(wide=table)
     else:
         listing.one(name, svg, set_ or [])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.numerics import upcast
+from limbeck.numerics import across_samples, upcast
 from limbeck.transforms import attended_target, match_spatial, probabilities
 
 
@@ -123,6 +123,7 @@ def strongest(features: Float[Tensor, "n c h w"], *, size: tuple[int, int]) -> F
     return F.adaptive_max_pool2d(upcast(features), size)
 
 
+@across_samples
 def batch_normalised(features: Float[Tensor, "n *d"], *, eps: float = 1e-4) -> Float[Tensor, "n *d"]:
     """Each feature with mean 0 and variance 1 over the batch (batch-norm without scale and shift; divisor n).
 
@@ -192,6 +193,7 @@ def layer_scores(features: dict[str, Tensor], labels: Int[Tensor, "n"]) -> dict[
     return scores
 
 
+@across_samples
 def similarities(
     first: Float[Tensor, "n *d"], second: Float[Tensor, "m *d"], *, temperature: float = 1.0
 ) -> Float[Tensor, "n m"]:
@@ -202,6 +204,28 @@ def similarities(
     """
     first, second = (F.normalize(upcast(x).flatten(1), dim=1) for x in (first, second))
     return first @ second.T / temperature
+
+
+def channel_relations(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c c"]:
+    """Cosines between a sample's channels, each a vector over the positions.
+
+    >>> channel_relations(torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]))
+    tensor([[[1., 0.],
+             [0., 1.]]])
+    """
+    rows = F.normalize(upcast(features).flatten(2), dim=2)
+    return rows @ rows.mT
+
+
+@across_samples
+def sample_relations(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:
+    """Cosines between the samples of a batch.
+
+    >>> sample_relations(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return similarities(features, features)
 
 
 def beside(features: Float[Tensor, "n d"], remembered: tuple[Tensor, Tensor]) -> Float[Tensor, "n k"]:

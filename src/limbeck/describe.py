@@ -5,20 +5,19 @@ Nothing here is typed in by hand: all of it is computed from the declaration.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from limbeck import losses
 from limbeck.combine import n_best_labels, n_best_shares
+from limbeck.kinds import OF_VALUES, knowledge_of, plain
 from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update, weight_text
 from limbeck.roles import Adopt, Follow, Promote, Snapshot, role_of
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
-LABELS = ("labels", "labelled", "inputs")  # fields of a batch that no model has said
+LABELS = ("labels", "labelled", "inputs", "index")  # fields of a batch that no model has said
 KNOBS = ("temperatures", "uncertainty")  # arguments of a loss that say how it compares, not with what
 WRITTEN = (n_best_labels, n_best_shares)
-_VALUES = (losses.logit_mse, losses.logit_regression, losses.irg_vertices)
-RAW = (*_VALUES, losses.mse, losses.l1, losses.l2)  # compare values, not probabilities
+RAW = (losses.logit_mse, losses.logit_regression, losses.irg_vertices, *OF_VALUES)  # not probabilities
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def _count(n: int) -> str:
 def _knowledge(method: Method, found: list[Lesson]) -> str:
     if not found:
         return "none"
-    deep = any(_plain(lesson.term.by) in RAW or _is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
+    deep = any(plain(lesson.term.by) in RAW or _is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
     return "other parts" if deep else "soft labels"
 
 
@@ -166,18 +165,12 @@ def _is_answer(leaf: Tap, term: Term, method: Method) -> bool:
 
 def _written(source: Source) -> bool:
     """Whether a source goes through a function that reads strings which a model has written: its answer, tapped inside."""
-    return isinstance(source, Via) and (_plain(source.fn) in WRITTEN or any(map(_written, source.sources)))
+    return isinstance(source, Via) and (plain(source.fn) in WRITTEN or any(map(_written, source.sources)))
 
 
 def _answers(method: Method, name: str) -> bool:
     part = method.parts.get(name)
-    return bool(part and getattr(_plain(part.build), "answers", False)) or name.endswith(("linear", "fc", "classifier", "head"))
-
-
-def _plain(fn: Any) -> Any:
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return fn
+    return bool(part and getattr(plain(part.build), "answers", False)) or name.endswith(("linear", "fc", "classifier", "head"))
 
 
 def _is_chain(method: Method, found: list[Lesson]) -> bool:
@@ -273,7 +266,8 @@ def source_text(source: Source) -> str:
 def row(method: Method) -> dict[str, str]:
     """The method as one line of the general model: survey C's fields."""
     found = list(lessons(method))
-    knowledge = dict.fromkeys(f"{_kind(leaf)} @ {_place(leaf)}" for lesson in found for leaf in lesson.mentors)
+    mentors = ((lesson, leaf) for lesson in found for leaf in lesson.mentors)
+    knowledge = dict.fromkeys(f"{kind_of(m, lesson, method)} @ {getattr(m, 'path', '') or 'output'}" for lesson, m in mentors)
     transfer = dict.fromkeys(
         call_text(lesson.term.by).split("[")[0]
         + (" (masked)" if lesson.term.mask not in (None, Field("labels").via(known)) else "")
@@ -292,16 +286,9 @@ def row(method: Method) -> dict[str, str]:
     }
 
 
-def _kind(leaf: Source) -> str:
-    if isinstance(leaf, State):
-        return "parameters"
-    if isinstance(leaf, Field):
-        return "stored targets"
-    return "features" if leaf.path else "soft labels"  # type: ignore[attr-defined]
-
-
-def _place(leaf: Source) -> str:
-    return str(getattr(leaf, "path", "") or "output")
+def kind_of(leaf: Source, lesson: Lesson, method: Method) -> str:
+    said = isinstance(leaf, Tap) and bool(leaf.path) and _is_answer(leaf, lesson.term, method)
+    return "soft labels" if said else knowledge_of(leaf, lesson.term, method)
 
 
 def _data_text(method: Method) -> str:

@@ -89,3 +89,12 @@ def believed_in(logits: Float[Tensor, "n classes"], *, classes: tuple[int, ...])
     tensor([ True, False])
     """
     return torch.isin(logits.argmax(-1), torch.tensor(classes, device=logits.device))
+
+
+def is_right(labels: Int[Tensor, "n"], logits: Float[Tensor, "n classes"]) -> Bool[Tensor, "n"]:
+    """Whether the most probable class is the label; never for unknown labels (-100).
+
+    >>> is_right(torch.tensor([1, 0, -100]), torch.tensor([[0.0, 1.0]] * 3))
+    tensor([ True, False, False])
+    """
+    return logits.argmax(-1) == labels

@@ -29,6 +29,24 @@ def catalogue(wide: bool) -> None:
         console.print(Text(f"{'':<{width}}  {entry['paper']}", "dim"), soft_wrap=True)
 
 
+def unexplored(as_json: bool, shown: int = 24) -> None:
+    """Combinations of the general model's fields that no method has, the least unusual first, each with a line that makes it."""
+    from limbeck.unexplored import strategies
+
+    found = strategies()
+    if as_json:
+        for strategy in found:
+            print(strategy.json)
+        return
+    for strategy in found[:shown]:
+        fields = ", ".join(strategy.fields.values())
+        print(f"{fields}\n    like {strategy.nearest} but for {', '.join(strategy.differs)}: {strategy.python}")
+    print(
+        f"\n{shown} of {len(found)} combinations that no method of the catalogue has; all of them with --json. Run one by"
+        "\nlimbeck distill --method compose and its fields as settings, e.g. --set method.arguments.knowledge=features"
+    )
+
+
 def one(name: str, svg: Path | None, settings: list[str]) -> None:
     """One method, with settings of its own, as text; into `svg` as a drawing."""
     from limbeck import describe

@@ -1,9 +1,25 @@
 """Arithmetic that losses and transforms share: precision kept, gradients finite at zero."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor
 
 from limbeck.errors import need_same_shape
+
+Fn = TypeVar("Fn", bound=Callable[..., Any])
+
+
+def across_samples(fn: Fn) -> Fn:
+    """Mark a function whose value for a sample depends on the batch's other samples: a term that goes through it is refused
+    where a batch is cut into pieces.
+
+    >>> across_samples(lambda x: x - x.mean(0)).batchwise
+    True
+    """
+    fn.batchwise = True  # type: ignore[attr-defined]
+    return fn
 
 
 def upcast(tensor: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.roles import role_of
-from limbeck.taps import Source, State, Tap, call_text, leaves, modules_of
+from limbeck.taps import Source, State, Tap, call_text, functions_of, leaves, modules_of
 
 Weight = float | Callable[["Progress"], float]
 
@@ -162,8 +162,10 @@ class Term:
 
     @property
     def batchwise(self) -> bool:
-        """Whether a sample's value depends on its batch-mates."""
-        return bool(getattr(getattr(_unwrapped(self.by), "traits", None), "batchwise", False))
+        """Whether a sample's value depends on its batch-mates: by the loss, or by what a source goes through."""
+        through = (fn for source in self.sources for fn in functions_of(source))
+        by_loss = getattr(getattr(_unwrapped(self.by), "traits", None), "batchwise", False)
+        return bool(by_loss) or any(getattr(_unwrapped(fn), "batchwise", False) for fn in through)
 
     def weight_at(self, progress: Progress) -> float:
         return float(self.weight(progress)) if callable(self.weight) else float(self.weight)

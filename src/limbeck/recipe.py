@@ -41,7 +41,6 @@ class ModelSettings(_Settings):
     weights: str | None = Field(None, description="safetensors or state_dict file; without one the role is trained")
     mean: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
-    columns: str | None = Field(None, description="columns of a table that it sees, such as 0-4,7; default: all of them")
     sees: str = Field("", description="part of a sample that this role is given: bands:0:20, differences; default: all of it")
     epochs: float | None = Field(None, gt=0, description="epochs if it is trained first; default: the run's")
     lr: float | None = Field(None, gt=0, description="learning rate if it is trained first; default: the run's")

@@ -19,15 +19,14 @@ class Normalise(nn.Module):
     """Channel-wise `(x - mean) / std` of images (n, c, h, w), or column-wise of tables (n, d).
 
     Every model carries its own: a teacher and a student that were made for different statistics
-    can then share one batch of images in 0..1. columns: what it sees of a table; the others become 0, their mean.
+    can then share one batch of images in 0..1.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], columns: tuple[int, ...] | None = None):
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
-        self.columns = columns
         if len(mean) != len(std) or any(s <= 0 for s in std):
             raise UserError(f"normalisation needs as many positive stds as means; got mean {mean} and std {std}")
         self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
@@ -36,12 +35,7 @@ class Normalise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         trailing = (1,) * (x.dim() - 2)
-        x = (x - self.mean.view(-1, *trailing)) / self.std.view(-1, *trailing)
-        if self.columns is None:
-            return x
-        kept = torch.zeros(x.shape[1], dtype=torch.bool, device=x.device)
-        kept[list(self.columns)] = True
-        return torch.where(kept.view(-1, *trailing), x, 0.0)
+        return (x - self.mean.view(-1, *trailing)) / self.std.view(-1, *trailing)
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,15 @@ def modules_of(source: Source) -> Iterable[str]:
             yield from modules_of(inner)
 
 
+def functions_of(source: Source) -> Iterable[Callable[..., Any]]:
+    """Every function that a source passes through, modules aside."""
+    if isinstance(source, Via):
+        if not isinstance(source.fn, str):
+            yield source.fn
+        for inner in source.sources:
+            yield from functions_of(inner)
+
+
 @dataclass
 class _Capture:
     tap: Tap

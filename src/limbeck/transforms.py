@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.numerics import product, root, rows, same_samples, unit, upcast
+from limbeck.numerics import across_samples, product, root, rows, same_samples, unit, upcast
 
 
 def flatten(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n m"]:
@@ -122,6 +122,7 @@ def flow_matrix(
     return product(first, second.mT) / first.shape[-1]
 
 
+@across_samples
 def pairwise_distances(features: Float[Tensor, "n *d"], *, squared: bool = False) -> Float[Tensor, "n n"]:
     """Euclidean distances between samples, D_ij = ‖x_i − x_j‖ (or its square); gradient 0 at equal points.
 

@@ -6,11 +6,8 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.casting import preparation
 from limbeck.data.core import statistics
 from limbeck.errors import UserError
-from limbeck.recipe import ModelSettings
-from limbeck.roles import Normalise
 
 X = torch.randn(53, 6, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(53) % 5
@@ -77,19 +74,6 @@ def test_a_view_keeps_columns_and_puts_the_mean_elsewhere():
     assert torch.equal(batch["some"][:, 2:5], mean[2:5].expand(8, 3))
     with pytest.raises(UserError, match="0 to 5"):
         D.Batches(data["train"], data, size=8, seed=0, views={"some": D.parse("columns:6")}).batch(0)
-
-
-def test_a_role_that_sees_some_columns():
-    data = table()
-    prepare = preparation(ModelSettings(model="mlp", columns="0-1,5"), data)
-    assert prepare.columns == (0, 1, 5)
-    plain, x = Normalise(data.mean, data.std), X[:4]
-    assert torch.equal(prepare(x)[:, [0, 1, 5]], plain(x)[:, [0, 1, 5]]) and (prepare(x)[:, 2:5] == 0).all()
-    with pytest.raises(UserError, match="0 to 5"):
-        preparation(ModelSettings(model="mlp", columns="6"), data)
-    images = D.from_datasets((torch.rand(20, 1, 4, 4), torch.arange(20) % 2), name="b")
-    with pytest.raises(UserError, match="no table"):
-        preparation(ModelSettings(model="cnn", columns="0"), images)
 
 
 def test_a_view_keeps_channels():

@@ -6,6 +6,7 @@ from torch import nn
 from toy import Toy, build, cast_of, copy, differing, fit_of, go, state
 
 from limbeck import losses, methods
+from limbeck.combine import sample_relations
 from limbeck.connectors import Judge
 from limbeck.engine.check import build_parts, check
 from limbeck.errors import UserError
@@ -228,3 +229,9 @@ def test_an_unknown_field_is_named():
         single_stage(Term("t", losses.cross_entropy, student=Tap("student"), labels=Field("lables"))),
         "unknown batch field 'lables'; did you mean 'labels'",
     )
+
+
+def test_a_relation_on_the_way_to_a_plain_loss_is_refused_where_batches_are_cut():
+    term = Term("near", losses.mse, student=Tap("student").via(sample_relations), teacher=Tap("teacher").via(sample_relations))
+    assert term.batchwise and not Term("far", losses.mse, student=Tap("student"), teacher=Tap("teacher")).batchwise
+    refused(single_stage(term), "compares samples", cast_of(student=2, teacher=2), accumulate=2)

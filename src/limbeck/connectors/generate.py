@@ -65,6 +65,8 @@ class Paraphraser(nn.Module):
     channel of the map; 0.5 as in the paper's CIFAR runs.
     """
 
+    knowledge = "factors"
+
     def __init__(self, teacher: Tensor, *, rate: float = 0.5):
         super().__init__()
         width = teacher.shape[1]

@@ -13,6 +13,7 @@ from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
 from limbeck.methods.born_again import born_again
 from limbeck.methods.clean_labels import clean_labels
+from limbeck.methods.compose import compose
 from limbeck.methods.contrastive_representation import contrastive_representation
 from limbeck.methods.correlation_congruence import correlation_congruence, correlation_congruence_code
 from limbeck.methods.cross_modal import cross_modal
@@ -35,7 +36,6 @@ from limbeck.methods.fitnets import fitnets
 from limbeck.methods.fsp import fsp
 from limbeck.methods.funmatch import funmatch
 from limbeck.methods.generalised_distillation import generalised_distillation
-from limbeck.methods.generalized_distillation import generalized_distillation
 from limbeck.methods.gradual import gradual
 from limbeck.methods.irg import irg
 from limbeck.methods.kd import kd
@@ -46,6 +46,7 @@ from limbeck.methods.label_refinery import label_refinery
 from limbeck.methods.ladder import ladder
 from limbeck.methods.logit_regression import logit_regression
 from limbeck.methods.lsl import lsl
+from limbeck.methods.lupi import lupi
 from limbeck.methods.mean_teacher import mean_teacher
 from limbeck.methods.mgd import mgd, mgd_code
 from limbeck.methods.mlkd import mlkd

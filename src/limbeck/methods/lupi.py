@@ -9,16 +9,17 @@ from limbeck.taps import Field, Tap
 from limbeck.transforms import probabilities
 
 
-@method(paper="Lopez-Paz et al. 2016, Unifying Distillation and Privileged Information, arXiv 1511.03643", year=2016)
-def generalized_distillation(
-    privileged: str = "columns:0", temperature: float = 1.0, imitation: float = 0.5, share: float = 1.0
-) -> Method:
+@method(
+    paper="Vapnik & Vashist 2009 (LUPI), as in Lopez-Paz et al. 2016, arXiv 1511.03643",
+    year=2016,
+)
+def lupi(privileged: str = "columns:0", temperature: float = 1.0, imitation: float = 0.5, share: float = 1.0) -> Method:
     """The teacher learns from privileged inputs x*, the student from x alone, with the labels and the teacher's soft answers.
 
     teacher: L = CE(y, f_t(x*)); student: L = (1 - imitation) CE(y, p) + imitation CE(s, p), s = softmax(f_t(x*) / T)
 
-    With x* = x and a larger teacher it is `kd` without T^2; with a teacher of another view it is learning using
-    privileged information. What the student sees, trained and deployed, is its own `columns` (as is its baseline's).
+    Learning using privileged information, from training the teacher on. What the student is given of a sample, in training
+    and after, is said with its role (`student.sees = "bands:0:8"`); `generalised_distillation` takes a finished teacher.
 
     Args:
         privileged: the teacher's view of a sample, which a user will not have: `columns:8-13`, or any view.
