@@ -14,7 +14,9 @@ def run(arguments: list[str]) -> int:
 
     from limbeck.cli import app
     from limbeck.errors import UserError
+    from limbeck.memory import keep_freed
 
+    keep_freed()
     wrong: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
         code = app(arguments, standalone_mode=False, prog_name="limbeck")

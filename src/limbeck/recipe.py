@@ -66,6 +66,7 @@ class TrainSettings(_Settings):
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     accumulate: int = Field(1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = "float32"
+    compile: bool = Field(False, description="torch.compile every model that runs; takes minutes, pays in long runs")
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         "auto", description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more"
     )

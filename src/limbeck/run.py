@@ -163,7 +163,7 @@ class Run:
             steps_per_epoch=per_epoch,
             lr=(own.lr if own else None) or t.lr,
             checkpoint_seconds=self.recipe.checkpoint_seconds,
-            **t.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate", "precision"}),
+            **t.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate", "precision", "compile"}),
         )
 
     def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Generator[None, None, Trained]:

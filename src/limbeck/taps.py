@@ -223,6 +223,9 @@ def needs_grad(value: Any) -> bool:
 
 
 def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bool) -> dict[Source, Any]:
+    caller: Any = cast.callers.get(role)
+    if hasattr(caller, "serves"):
+        return _compiled(cast, role, inputs, taps)
     inner = [_Capture(tap) for tap in taps if tap.path]
     shorten = shorten and len(inner) == len(taps)
     with ExitStack() as stack:
@@ -241,6 +244,21 @@ def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bo
         if not tap.path:
             found[tap] = inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role)
     return found
+
+
+def _compiled(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> dict[Source, Any]:
+    """A role compiled with its taps is read from the compiled code; asked otherwise, it runs as it is."""
+    caller: Any = cast.callers[role]
+    if not caller.serves(taps):
+        del cast.callers[role]
+        try:
+            return _forward(cast, role, inputs, taps, shorten=False)
+        finally:
+            cast.callers[role] = caller
+    output = cast.feed(role, inputs)
+    whole = [tap for tap in taps if not tap.path]
+    said = {tap: inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role) for tap in whole}
+    return said | {tap: caller.read(tap) for tap in taps if tap.path}
 
 
 def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | None) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
+from limbeck.memory import keep_freed
 
 TRIES = 3  # of a run whose process was killed
 
@@ -159,6 +160,7 @@ def _in_process(job: Job, threads: int) -> None:
 
     import torch
 
+    keep_freed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # control-C reaches the parent, which ends this process
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -215,6 +217,7 @@ def start_ray(count: int) -> None:
 def _on_ray(job: Job, threads: int) -> None:
     import torch
 
+    keep_freed()
     torch.set_num_threads(threads)
     do(job)
 

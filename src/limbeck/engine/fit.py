@@ -19,7 +19,8 @@ class Fit:
     of the curves. one_cycle rises to `lr` over the first 30 % and falls to almost 0 along a cosine
     (Smith & Topin 2018; momentum is left alone); multistep divides by 10 at 62.5, 75 and 87.5 %
     (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
-    clip: largest gradient norm, or None. accumulate: micro-batches per step.
+    clip: largest gradient norm, or None. accumulate: micro-batches per step. compile: `torch.compile` every role
+    that runs, with its taps; worth it for long runs, for compiling takes minutes.
     """
 
     steps: int
@@ -33,6 +34,7 @@ class Fit:
     accumulate: int = 1
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     checkpoint_seconds: float = 60.0
+    compile: bool = False
 
     def stage_steps(self, stages: tuple[Stage, ...]) -> list[int]:
         """Steps of each stage: its fixed number, or its share of the budget; at least 1 each.

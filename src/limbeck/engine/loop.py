@@ -10,6 +10,7 @@ import torch
 
 from limbeck.engine import checkpoint, keep
 from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
+from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
@@ -175,6 +176,8 @@ class Loop:
         if self.accelerator.num_processes > 1:
             self._wrap(stage)
         self._listen_in(stage)
+        if self.fit.compile:
+            self._compile(stage)
         optimizers: dict[Any, tuple[Any, Any]] = {}
         self.learners = []
         for update in stage.updates:
@@ -214,7 +217,18 @@ class Loop:
                 self.heard.want(self, self.cast[role], dict.fromkeys(tap for taps in wanted for tap in taps))
                 self.cast.heard[role] = self.heard
 
+    def _compile(self, stage: Stage) -> None:
+        """Compile every role that the stage runs, together with its taps."""
+        sources = [source for update in stage.updates for term in update.terms for source in term.sources]
+        taps = dict.fromkeys(leaf for source in sources for leaf in leaves(source) if isinstance(leaf, Tap))
+        for role in dict.fromkeys(tap.role for tap in taps):
+            if role not in self.cast.callers and any(True for _ in self.cast[role].parameters()):
+                self.cast.callers[role] = Compiled(self.cast.acting(role), [tap for tap in taps if tap.role == role], role)
+
     def _release(self) -> None:
+        for caller in self.cast.callers.values():
+            if isinstance(caller, Compiled):
+                caller.release()
         for role in self.cast.heard:
             self.heard.want(self, self.cast[role], ())
         self.cast.heard.clear()

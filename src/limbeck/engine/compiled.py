@@ -1,0 +1,66 @@
+"""A role compiled together with its taps: hooks first, then `torch.compile`, for hooks added later never fire."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from limbeck.errors import UserError
+from limbeck.roles import submodule
+from limbeck.taps import Tap
+
+
+class Compiled(nn.Module):
+    """Calls a module as compiled code and keeps what its taps read in that call.
+
+    The taps' hooks are part of the compiled code; they are removed by `release`, and the module is as it was.
+    """
+
+    def __init__(self, module: nn.Module, taps: Iterable[Tap], role: str):
+        super().__init__()
+        self.module, self.training_then = module, module.training
+        self.kept: dict[tuple[str, str], Any] = {}
+        self.inner = dict.fromkeys(tap for tap in taps if tap.path)
+        self._handles = []
+        for tap in self.inner:
+            if tap.call is not None:
+                raise UserError(f"tap {tap} reads one of several calls, which compiled code does not tell; leave compile out")
+            self._handles.append(self._hook(submodule(module, tap.path, role), (tap.path, tap.io)))
+        self._run = torch.compile(self._whole)
+
+    def _hook(self, layer: nn.Module, key: tuple[str, str]) -> Any:
+        if key[1] == "input":
+
+            def before(_m: nn.Module, args: Any) -> None:
+                self.kept[key] = args[0]
+
+            return layer.register_forward_pre_hook(before)
+
+        def after(_m: nn.Module, _args: Any, output: Any) -> None:
+            self.kept[key] = output
+
+        return layer.register_forward_hook(after)
+
+    def _whole(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[tuple[str, str], Any]]:
+        output = self.module(*args, **kwargs)
+        return output, dict(self.kept)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output, self.kept = self._run(*args, **kwargs)
+        return output
+
+    def serves(self, taps: Iterable[Tap]) -> bool:
+        """Whether these taps are in the compiled code, and the module is in the mode it was compiled for."""
+        return self.module.training == self.training_then and all(tap in self.inner for tap in taps if tap.path)
+
+    def read(self, tap: Tap) -> Any:
+        """What a tap read in the last call."""
+        return self.kept[tap.path, tap.io]
+
+    def release(self) -> None:
+        """Take the hooks off the module."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self.kept = {}
