@@ -335,17 +335,13 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def environment() -> dict[str, Any]:
     """What a reader needs to know of the machine and the versions."""
-    import numpy
-    import onnxruntime
-    import sklearn
+    from importlib.metadata import version
 
     return {
         "limbeck": limbeck.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "scikit-learn": sklearn.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        **{package: version(package) for package in ("numpy", "scikit-learn", "onnxruntime")},
         "system": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",

@@ -93,6 +93,17 @@ def test_wilson_interval_by_its_formula():
         interval(0.9, 50)
 
 
+def test_interval_and_chance_are_those_of_a_statistics_library():
+    from scipy.stats import binomtest
+
+    for correct, n in ((0, 7), (7, 7), (3, 11), (180, 500), (12, 1000)):
+        bounds = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+        assert interval(correct, n) == pytest.approx((bounds.low, bounds.high), abs=1e-12)
+        for classes in (2, 10, 100):
+            p = binomtest(correct, n, 1 / classes, alternative="greater").pvalue
+            assert is_chance(correct, n, classes) == (p > 0.01), (correct, n, classes)
+
+
 def test_chance_is_told_from_skill_by_an_exact_test():
     # P(X >= 4 of 4 coins) = 1/16 > 0.01: chance; P(X >= 7 of 7) = 1/128 < 0.01: skill
     assert is_chance(4, 4, 2)

@@ -118,10 +118,12 @@ def interval(correct: int, n: int, level: float = 0.95) -> tuple[float, float]:
     >>> [round(v, 4) for v in interval(8, 10)]
     [0.4902, 0.9433]
     """
-    from scipy.stats import binomtest
+    from scipy.special import ndtri
 
-    bounds = binomtest(_count(correct, n), n).proportion_ci(level, method="wilson")
-    return float(bounds.low), float(bounds.high)
+    share, z = _count(correct, n) / n, float(ndtri(0.5 + level / 2))
+    middle, width = share + z * z / (2 * n), z * (share * (1 - share) / n + z * z / (4 * n * n)) ** 0.5
+    low, high = ((middle + sign * width) / (1 + z * z / n) for sign in (-1, 1))
+    return (0.0 if correct == 0 else low), (1.0 if correct == n else high)
 
 
 def is_chance(correct: int, n: int, classes: int, level: float = 0.01) -> bool:
@@ -132,9 +134,9 @@ def is_chance(correct: int, n: int, classes: int, level: float = 0.01) -> bool:
     >>> is_chance(13, 100, 10), is_chance(30, 100, 10)
     (True, False)
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtrc
 
-    return bool(binomtest(_count(correct, n), n, 1 / classes, alternative="greater").pvalue > level)
+    return _count(correct, n) == 0 or bool(bdtrc(correct - 1, n, 1 / classes) > level)
 
 
 def near_chance(correct: int, n: int, classes: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf, nan, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special  # not scipy.stats, which takes a second to load
 
 from limbeck.errors import UserError
 
@@ -26,7 +26,7 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     mean = float(data.mean())
     if len(data) < 2:
         return mean, nan, nan
-    half = float(stats.t.ppf(0.5 + level / 2, len(data) - 1) * data.std(ddof=1) / sqrt(len(data)))
+    half = float(special.stdtrit(len(data) - 1, 0.5 + level / 2) * data.std(ddof=1) / sqrt(len(data)))
     return mean, mean - half, mean + half
 
 
@@ -67,7 +67,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
     elif spread == 0:
         p = 1.0 if mean == 0 else 0.0
     else:
-        p = float(2 * stats.t.sf(abs(mean) / (spread / sqrt(len(gaps))), len(gaps) - 1))
+        p = float(2 * special.stdtr(len(gaps) - 1, -abs(mean) / (spread / sqrt(len(gaps)))))
     return Paired(mean, low, high, p, len(gaps), spread, p)
 
 
@@ -113,8 +113,8 @@ def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, mo
 
 def _power(effect: float, n: int, level: float) -> float:
     """Chance that a two-sided paired t-test of n seeds rejects, if the difference is `effect` spreads."""
-    bound, shift = stats.t.ppf(1 - level / 2, n - 1), effect * sqrt(n)
-    return float(stats.nct.sf(bound, n - 1, shift) + stats.nct.cdf(-bound, n - 1, shift))
+    bound, shift = special.stdtrit(n - 1, 1 - level / 2), effect * sqrt(n)
+    return float(1 - special.nctdtr(n - 1, shift, bound) + special.nctdtr(n - 1, shift, -bound))
 
 
 __all__ = ["Paired", "corrected", "mean_interval", "paired", "seeds_needed"]
