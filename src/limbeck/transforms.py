@@ -135,16 +135,17 @@ def pairwise_distances(features: Float[Tensor, "n *d"], *, squared: bool = False
     return distances.square() if squared else distances
 
 
-def angles(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n n"]:
+def angles(features: Float[Tensor, "n *d"], at: Int[Tensor, "m"] | None = None) -> Float[Tensor, "m n n"]:
     """cos of the angle at sample i between samples j and k: A_ijk = ⟨e_ij, e_ik⟩, e_ij = (x_j − x_i)/‖x_j − x_i‖.
 
-    Triples with equal points give 0. Park et al. 2019 (RKD), https://arxiv.org/abs/1904.05068.
+    at: numbers of the samples i that are wanted, None for all n. Triples with equal points give 0. Park et al. 2019 (RKD), https://arxiv.org/abs/1904.05068.
 
     >>> angles(torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])).round(decimals=4)[0, 1]
     tensor([0.0000, 1.0000, 0.7071])
     """
     points = rows(features)
-    directions = unit(points.unsqueeze(0) - points.unsqueeze(1))
+    anchors = points if at is None else points[at]
+    directions = unit(points.unsqueeze(0) - anchors.unsqueeze(1))
     return product(directions, directions.mT)
 
 

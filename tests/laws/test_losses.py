@@ -192,3 +192,21 @@ def test_autocast_changes_nothing(fn):
     plain = call(fn, inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         torch.testing.assert_close(call(fn, inputs), plain, rtol=0, atol=0)
+
+
+def test_angles_are_compared_without_holding_all_of_them():
+    """The peak of what is kept for the gradient, in numbers: far below n^3, and the value is that of all at once."""
+    from torch.nn.functional import smooth_l1_loss
+
+    from limbeck.transforms import angles
+
+    n, d = 96, 5
+    student, teacher = (draw(n, d, seed=k) for k in (0, 1))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: (kept.append(t.numel()), t)[1], lambda t: t):
+        value = L.rkd_angle(student.requires_grad_(), teacher)
+    assert sum(kept) < n * n
+    (gradient,) = torch.autograd.grad(value.sum(), student)
+    plain = smooth_l1_loss(angles(student), angles(teacher), reduction="none").mean((1, 2))
+    (other,) = torch.autograd.grad(plain.sum(), student)
+    assert torch.allclose(value, plain) and torch.allclose(gradient, other)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from limbeck.losses.traits import loss
 from limbeck.numerics import norm, pair, product, row_pair, rows, unit
@@ -97,14 +98,24 @@ def _relative(distances: Tensor) -> Tensor:
 def rkd_angle(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) -> Float[Tensor, "n"]:
     """Relational KD, angles: row i is mean_jk huber(A_s,ijk − A_t,ijk), A the cosines at sample i (`angles`).
 
-    Triples with equal points count as 0 in the mean over n², as in the code. Memory n²(n + d).
+    Triples with equal points count as 0 in the mean over n², as in the code. Anchors are taken 16 at a time and
+    computed again for the gradient, so that memory is 16 n (n + d) and not n² (n + d).
     student, teacher: n samples each. Raises `UserError` if n differs. Park et al. 2019.
 
     >>> rkd_angle(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [0.0], [2.0]]))
     tensor([0.3333, 0.3333, 0.0000])
     """
-    student, teacher = (angles(x) for x in row_pair("rkd_angle", student, teacher))
-    return F.smooth_l1_loss(student, teacher, reduction="none").mean((1, 2))
+    student, teacher = row_pair("rkd_angle", student, teacher)
+    blocks = torch.arange(len(student), device=student.device).split(_ANCHORS)
+    return torch.cat([checkpoint(_angle_rows, student, teacher, at, use_reentrant=False) for at in blocks])
+
+
+_ANCHORS = 16  # of the angles between all samples, held at a time
+
+
+def _angle_rows(student: Tensor, teacher: Tensor, at: Tensor) -> Tensor:
+    apart = F.smooth_l1_loss(angles(student, at), angles(teacher, at), reduction="none")
+    return apart.mean((1, 2))
 
 
 @loss(batchwise=True, source="Passalis & Tefas 2018 (PKT), https://arxiv.org/abs/1803.10837; code HobbitLong/RepDistiller PKT.py")
