@@ -25,6 +25,7 @@ StudentWeights = Annotated[str | None, typer.Option(help="to start from")]
 MethodName = Annotated[str | None, typer.Option(help="a name of `limbeck methods`")]
 Number = Annotated[float | None, typer.Option()]
 Whole = Annotated[int | None, typer.Option()]
+StoreLimit = Annotated[float | None, typer.Option(help="GiB that stored teacher answers may take; what does not fit runs live")]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="any setting: train.schedule=cosine, method.temperature=2, student.width=16")
 ]
@@ -41,6 +42,7 @@ SETTINGS = {
     "train.lr": "lr",
     "seed": "seed",
     "alpha": "alpha",
+    "store.limit_gb": "store_limit",
     "baseline": "baseline",
     "tensorboard": "tensorboard",
 }
@@ -64,6 +66,7 @@ def distill(
     alpha: Annotated[float | None, typer.Option(help="weight of size against accuracy in the score")] = None,
     baseline: Annotated[bool | None, typer.Option(help="also train the student alone")] = None,
     tensorboard: Annotated[bool | None, typer.Option(help="also write curves for TensorBoard")] = None,
+    store_limit: StoreLimit = None,
     set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="run folder; default: a new one under runs/")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with the unfinished run in --out")] = False,
@@ -95,6 +98,7 @@ def plan(
     batch: Whole = None,
     lr: Number = None,
     seed: Whole = None,
+    store_limit: StoreLimit = None,
     set_: Settings = None,
 ) -> None:
     """Say what a run would store, run live and cost in time and memory; train nothing."""
@@ -122,6 +126,7 @@ def compare(
     lr: Number = None,
     seed: Whole = None,
     alpha: Number = None,
+    store_limit: StoreLimit = None,
     set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help="folder; default: a new one; one that exists is gone on with")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,

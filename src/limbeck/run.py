@@ -1,10 +1,11 @@
 """A run and its folder: teacher, baseline and student trained, measured once on test, exported, shown."""
 
 import json
+import os
 import platform
 import shlex
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
+from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
@@ -163,7 +165,7 @@ class Run:
             steps_per_epoch=per_epoch,
             lr=(own.lr if own else None) or t.lr,
             checkpoint_seconds=self.recipe.checkpoint_seconds,
-            **t.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate", "precision", "compile"}),
+            **t.model_dump(include={f.name for f in fields(Fit)} - {"steps", "steps_per_epoch", "lr", "checkpoint_seconds"}),
         )
 
     def _phase(self, who: str, method: Method, cast: Cast, data: Data) -> Generator[None, None, Trained]:
@@ -179,6 +181,9 @@ class Run:
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
         self._keep_curve(who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
+        if who == "student" and self.together is None and "WORLD_SIZE" not in os.environ:
+            for stage in estimate(method, cast, streams, planned, fit):
+                self.listen("say", {"text": str(stage)})
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(
             planned.method,
