@@ -100,6 +100,7 @@ def test_every_part_is_in_the_table_or_stands_above_it():
         "docs",
         "survey",
         "shipping",
+        "shrink",
         "measuring",
         "showing",
         "model_card",

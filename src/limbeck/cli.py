@@ -48,6 +48,10 @@ SETTINGS = {
 }
 
 
+SHRINK = {"max_latency", "max_size", "min_accuracy", "time", "trials", "candidates", "format_", "int8", "threads", "on", "python"}
+SHRINK |= {"storage", "guided", "out", "quiet"}  # what is the search's own
+
+
 @app.command()
 def distill(
     recipe: RecipeFile = None,
@@ -255,6 +259,43 @@ def export(
     from limbeck import shipping
 
     shipping.export(run, out, format_, int8, repair, most_lost, json_)
+
+
+@app.command()
+def shrink(
+    max_latency: Annotated[str | None, typer.Option(help="of one answer, median: 5ms, 800us")] = None,
+    max_size: Annotated[str | None, typer.Option(help="of the exported file: 1MB, 200kB")] = None,
+    min_accuracy: Annotated[str | None, typer.Option(help="0.9 or 90%")] = None,
+    time: Annotated[str | None, typer.Option(help="for the whole search: 30m, 2h")] = None,
+    trials: Annotated[int, typer.Option(help="trainings, at most")] = 30,
+    candidates: Annotated[str | None, typer.Option(help="cnn:width=4|8:size=14,my_models:small; default: the zoo")] = None,
+    format_: Annotated[str, typer.Option("--format", help="the runtime: onnx, torch or executorch")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="students are shipped in int8")] = False,
+    threads: Annotated[int, typer.Option(help="threads of the runtime")] = 1,
+    on: Annotated[str | None, typer.Option(help="words that run a command on the target: \"ssh pi\"")] = None,
+    python: Annotated[str | None, typer.Option(help="the interpreter there; default python3")] = None,
+    storage: Annotated[str | None, typer.Option(help="any storage of Optuna, for several machines; default: SQLite")] = None,
+    guided: Annotated[bool, typer.Option(help="--no-guided: the same search without the teacher")] = True,
+    recipe: RecipeFile = None,
+    data: DataName = None,
+    data_path: DataPath = None,
+    augment: Augment = None,
+    teacher: Teacher = None,
+    teacher_weights: TeacherWeights = None,
+    method: MethodName = None,
+    epochs: Number = None,
+    batch: Whole = None,
+    lr: Number = None,
+    seed: Whole = None,
+    alpha: Number = None,
+    set_: Settings = None,
+    out: Annotated[Path | None, typer.Option(help="folder; default: a new one; one that exists is gone on with")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the answer")] = False,
+) -> None:
+    """The best student within a latency, a size and an accuracy: measured first, then searched; or why nothing fits."""
+    from limbeck.shrink.command import shrink as search
+
+    search(_recipe(locals() | {"student": None, "student_weights": None}), **{k: v for k, v in locals().items() if k in SHRINK})
 
 
 @app.command()

@@ -82,6 +82,20 @@ class Run:
 
         return finish(self, method, data, {k: v for k, v in entries.items() if v is not None}, phases, facts)
 
+    def learning(self, prepare: Callable[[Cast], None]) -> Generator[None, None, Trained]:
+        """Train the student alone, measured on validation only, for a search; `go` finishes the run afterwards.
+
+        prepare: what is done to the cast before the first step.
+        """
+        method = self.method or method_of(self.recipe.method.model_dump())
+        self.data = data = self.data or self.load_data()
+        self.cast = cast = self.make_cast(method, data)
+        prepare(cast)
+        streams = self.streams(data, method)
+        engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
+        self._write_settings(method)
+        return (yield from self._phase("student", method, cast, data))
+
     # ---------------------------------------------------------------- parts of a run
 
     def load_data(self) -> Data:

@@ -24,7 +24,7 @@ def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
         return _transformers(rest, classes, shape, arguments)
     if library == "timm":
         return _timm(rest, classes, shape, arguments)
-    return _from_path(name, classes, arguments)
+    return _from_path(name, classes, shape, arguments)
 
 
 def extra(package: str) -> ModuleType:
@@ -54,7 +54,7 @@ def _import(path: str) -> ModuleType:
         sys.path.remove(added)
 
 
-def _from_path(name: str, classes: int, arguments: dict[str, Any]) -> nn.Module:
+def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
     path, _, attribute = name.partition(":")
     found: Any = _import(path)
     for part in attribute.split("."):
@@ -67,7 +67,7 @@ def _from_path(name: str, classes: int, arguments: dict[str, Any]) -> nn.Module:
         return copy.deepcopy(found)  # two roles of the same name must not share weights
     if not callable(found):
         raise UserError(f"model {name!r} is {_a(found)}; name a function, a class or a torch.nn.Module")
-    built = _call(name, found, {**_classes(found, classes, arguments), **arguments})
+    built = _call(name, found, {**_classes(found, classes, arguments), **_shape(found, shape, arguments), **arguments})
     if not isinstance(built, nn.Module):
         raise UserError(f"model {name!r} returned {_a(built)}, not a torch.nn.Module; return the network itself")
     return built
@@ -81,6 +81,16 @@ def _classes(factory: Any, classes: int, arguments: dict[str, Any]) -> dict[str,
     except (TypeError, ValueError):
         return {}
     return next(({key: classes} for key in _CLASSES if key in parameters), {})
+
+
+def _shape(factory: Any, shape: tuple[int, ...], arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The inputs' shape, for a factory that asks for it by that name and has no default of its own."""
+    try:
+        wanted = inspect.signature(factory).parameters.get("shape")
+    except (TypeError, ValueError):
+        return {}
+    asked = wanted is not None and wanted.default is inspect.Parameter.empty and "shape" not in arguments
+    return {"shape": shape} if asked else {}
 
 
 def _call(name: str, factory: Any, arguments: dict[str, Any]) -> Any:

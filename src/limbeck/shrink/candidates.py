@@ -1,0 +1,157 @@
+"""Which students are considered: the zoo in several widths, depths and resolutions, copies of the teacher with fewer
+channels or layers, and any factories of the user's."""
+
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck import models
+from limbeck.data import Data
+from limbeck.errors import UserError
+from limbeck.models import zoo
+from limbeck.recipe import ModelSettings, parse_value
+
+RESIZED = "limbeck.models.resized:Resized"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student: its model and arguments, and whether it starts as a piece of the teacher."""
+
+    model: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    from_teacher: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its words on the command line and in tables."""
+        inner = self.arguments.get("arguments", {}) if self.model == RESIZED else self.arguments
+        base = self.arguments["model"] if self.model == RESIZED else self.model
+        words = [str(base), *(f"{key}={value}" for key, value in sorted(inner.items()))]
+        words += [f"size={self.arguments['size']}"] if self.model == RESIZED else []
+        return ":".join(words) + (" from teacher" if self.from_teacher else "")
+
+    def build(self, data: Data) -> nn.Module:
+        """The network, untrained."""
+        return models.build(self.model, classes=len(data.classes), shape=data.shape, arguments=self.arguments)
+
+
+def parse_candidates(text: str, data: Data) -> list[Candidate]:
+    """Candidates out of `cnn:width=4|8:depth=1|2,resnet8:size=14,my_models:small:width=8|16`.
+
+    Values behind | are all tried; `size` shows the images smaller.
+    """
+    found: list[Candidate] = []
+    for entry in (word for word in text.split(",") if word.strip()):
+        parts = entry.strip().split(":")
+        name = ":".join(p for p in parts if "=" not in p)
+        choices = {}
+        for part in (p for p in parts if "=" in p):
+            key, _, values = part.partition("=")
+            choices[key.strip()] = [parse_value(value.strip()) for value in values.split("|")]
+        for picked in itertools.product(*choices.values()):
+            found.append(resized(name, dict(zip(choices, picked, strict=True)), data))
+    if not found:
+        raise UserError("--candidates is empty; write for example cnn:width=4|8|16,resnet8")
+    return list(dict.fromkeys(found))
+
+
+def resized(name: str, arguments: dict[str, Any], data: Data) -> Candidate:
+    """A candidate whose argument `size` is a resolution."""
+    size = arguments.pop("size", None)
+    if size is None or (len(data.shape) == 3 and size == min(data.shape[1:])):
+        return Candidate(name, arguments)
+    return Candidate(RESIZED, {"model": name, "size": size, "arguments": arguments})
+
+
+def usual(data: Data, teacher: ModelSettings) -> list[Candidate]:
+    """What is considered if nothing is named."""
+    if len(data.shape) != 3:
+        words = "mlp:width=8|16|32|64|128|256"
+    else:
+        half = max(8, min(data.shape[1:]) // 2)
+        words = f"cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16|32:size={half},resnet8:width=4|8|16,resnet14:width=8|16"
+        words += f",resnet8:width=16:size={half},mobilenetv2:width=0.1|0.25|0.5,mlp:width=16|64"
+    return list(dict.fromkeys([*pieces(teacher, data), *parse_candidates(words, data)]))
+
+
+def pieces(teacher: ModelSettings, data: Data) -> list[Candidate]:
+    """Narrower and shallower networks of the teacher's own kind, which start with its weights."""
+    make = zoo.factory(teacher.model)
+    if make is None:
+        return []
+    import inspect
+
+    options = {n: p.default for n, p in inspect.signature(make).parameters.items() if n in ("width", "depth")}
+    known = {k: v for k, v in {**options, **teacher.arguments}.items() if isinstance(v, int | float)}
+    kind = type(options["width"]) if "width" in options else int
+    widths = [kind(known["width"] / 2**k) for k in (1, 2, 3, 4)] if "width" in known else [None]
+    family = re.fullmatch(r"resnet(\d+)", teacher.model)
+    deep = int(family[1]) if family and teacher.model != "resnet18" else None
+    names = [f"resnet{d}" for d in (8, 14, 20, 32) if d < deep] if deep else []
+    found = [Candidate(teacher.model, {**teacher.arguments, "width": w}, True) for w in widths if w]
+    found += [Candidate(name, dict(teacher.arguments), True) for name in names]
+    found += [Candidate(name, {**teacher.arguments, "width": widths[0]}, True) for name in names if widths[0]]
+    return [candidate for candidate in found if _can_be(candidate, data)]
+
+
+def _can_be(candidate: Candidate, data: Data) -> bool:
+    try:
+        with torch.device("meta"):
+            candidate.build(data)
+    except UserError:
+        return False
+    return True
+
+
+def take_from(teacher: nn.Module, student: nn.Module) -> float:
+    """Give a student the teacher's weights wherever a tensor of the same name is at least as large: the channels of
+    each layer that come first, and of a row of layers those that lie at equal distances.
+
+    Returns the share of the student's parameters that were taken.
+    """
+    theirs, rows = teacher.state_dict(), _lengths(teacher.state_dict())
+    mine = student.state_dict()
+    lengths, taken = _lengths(mine), 0
+    with torch.no_grad():
+        for name, value in mine.items():
+            other = theirs.get(_moved(name, lengths, rows))
+            if other is None or other.dim() != value.dim() or any(a > b for a, b in zip(value.shape, other.shape, strict=True)):
+                continue
+            value.copy_(other[tuple(slice(0, size) for size in value.shape)] if value.dim() else other)
+            taken += value.numel() if value.is_floating_point() else 0
+    total = sum(value.numel() for value in mine.values() if value.is_floating_point())
+    return taken / max(total, 1)
+
+
+def _lengths(tensors: Mapping[str, Tensor]) -> dict[str, int]:
+    """How many numbered children each path has: "layer1" -> 9 of `layer1.0` to `layer1.8`."""
+    found: dict[str, int] = {}
+    for name in tensors:
+        words = name.split(".")
+        for place, word in enumerate(words):
+            if word.isdigit():
+                path = ".".join(words[:place])
+                found[path] = max(found.get(path, 0), int(word) + 1)
+    return found
+
+
+def _moved(name: str, mine: Mapping[str, int], theirs: Mapping[str, int]) -> str:
+    """The teacher's name for a student's tensor: the k-th of few layers is the one as far along among many."""
+    words = name.split(".")
+    for place, word in enumerate(words):
+        path = ".".join(words[:place])
+        if word.isdigit() and mine.get(path, 1) > 1 and theirs.get(path, 0) > mine[path]:
+            words[place] = str(round(int(word) * (theirs[path] - 1) / (mine[path] - 1)))
+    return ".".join(words)
+
+
+def key(candidate: Candidate) -> str:
+    """A candidate as text that can be compared."""
+    return json.dumps([candidate.model, dict(candidate.arguments), candidate.from_teacher], sort_keys=True)
