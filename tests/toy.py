@@ -52,12 +52,16 @@ def as_frames(batch, position):
     return batch | views | {"labels": strings[batch["labels"]]}
 
 
-def as_words(batch, position):
-    """For each class a string of four numbers of its own, to be translated to a string of 3s of another length and 2."""
+def as_text(batch, position):
+    """For each class four numbers of words of its own."""
     spelt = torch.tensor([[3, 1, 0, 0], [1, 3, 2, 0], [2, 2, 0, 0], [3, 3, 1, 2]]).float()
+    return batch | {k: spelt[batch["labels"]] for k, v in batch.items() if isinstance(v, torch.Tensor) and v.dim() == 4}
+
+
+def as_words(batch, position):
+    """The same, to be translated to a string of 3s of another length and 2."""
     strings = torch.tensor([[3, 2, -100], [3, 3, 2], [2, -100, -100], [3, 3, 2]])
-    views = {k: spelt[batch["labels"]] for k, v in batch.items() if isinstance(v, torch.Tensor) and v.dim() == 4}
-    return batch | views | {"labels": strings[batch["labels"]]}
+    return as_text(batch, position) | {"labels": strings[batch["labels"]]}
 
 
 def as_boxes(batch, position):
@@ -139,6 +143,7 @@ __all__ = [
     "Toy",
     "as_boxes",
     "as_frames",
+    "as_text",
     "as_words",
     "build",
     "cast_of",

@@ -12,6 +12,7 @@ from torch import nn
 from limbeck import methods, models
 from limbeck.data import Data
 from limbeck.data.seen import Seen, seen_in, shape_seen
+from limbeck.data.sentences import Words
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
@@ -66,11 +67,14 @@ def rebuild_role(
         )
     sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
     module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
-    prepare = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
+    prepare: nn.Module | None = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
+    prepare = Words() if spec.get("words") else prepare
     return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
 
-def preparation(settings: ModelSettings, data: Data) -> Normalise | Seen | None:
+def preparation(settings: ModelSettings, data: Data) -> Normalise | Seen | Words | None:
+    if data.kind == "text" and settings.model.startswith("transformers:"):
+        return Words()
     if settings.sees:
         scaled = settings.mean is not None and settings.std is not None
         return Seen(settings.sees, settings.mean or (), settings.std or ()) if scaled else seen_in(settings.sees, data)
@@ -95,6 +99,7 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             "mean": list(normalise.mean_values) if normalise else [],
             "std": list(normalise.std_values) if normalise else [],
             **({"sees": prepare.spelling} if isinstance(prepare, Seen) else {}),
+            **({"words": True} if isinstance(prepare, Words) else {}),
         }
     return facts
 

@@ -275,3 +275,27 @@ def n_best_shares(listed: Float[Tensor, "n k t1"], *, uniform: bool = False) -> 
     """
     scores = listed[..., 0]
     return torch.full_like(scores, 1 / scores.shape[1]) if uniform else scores.softmax(1)
+
+
+def token_rows(hidden: Float[Tensor, "n t d"]) -> Float[Tensor, "nt d"]:
+    """The features of all places of all samples, one below the other (see `masks.tokens`).
+
+    >>> token_rows(torch.zeros(2, 3, 4)).shape
+    torch.Size([6, 4])
+    """
+    return hidden.flatten(0, 1)
+
+
+def attention_scores(
+    query: Float[Tensor, "n t d"], key: Float[Tensor, "n t d"], inputs: Float[Tensor, "n t"], *, heads: int
+) -> Float[Tensor, "n heads t t"]:
+    """What attention weighs by, before its softmax: Q K' / sqrt(d / heads) of each head; 0 to and from places without a word.
+
+    >>> ones = torch.ones(1, 2, 4)
+    >>> attention_scores(ones, ones, torch.tensor([[5.0, 0.0]]), heads=1)
+    tensor([[[[2., 0.],
+              [0., 0.]]]])
+    """
+    q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
+    there = (inputs != 0).to(q.dtype)
+    return q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 * (there[:, None, :, None] * there[:, None, None, :])

@@ -64,3 +64,13 @@ def near_objects(
             near = (overlap > share * overlap.amax(0)).any(1)
             found[row] = near.view(len(anchors), *cells).any(0)
     return found
+
+
+def tokens(inputs: Float[Tensor, "n t"]) -> Bool[Tensor, "nt"]:
+    """Where a place holds a word: all places of all samples in one row, 0 being what stands behind the end.
+
+    >>> import torch
+    >>> tokens(torch.tensor([[5.0, 0.0], [7.0, 6.0]]))
+    tensor([ True, False,  True,  True])
+    """
+    return (inputs != 0).flatten()

@@ -13,9 +13,10 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import SHAPE, Toy, as_boxes, as_frames, as_words, build, fit_of
+from toy import SHAPE, Toy, as_boxes, as_frames, as_text, as_words, build, fit_of
 
 from limbeck import methods
+from limbeck.data.sentences import Words
 from limbeck.describe import Taxonomy
 from limbeck.roles import Adapter, Cast
 
@@ -55,6 +56,13 @@ MANY = ("soft labels", "offline", False, "n-1", False, "student")
 VOTERS = {**STUDENT, **{f"teacher_{k}": ("cnn", {"width": 2}) for k in (1, 2, 3)}}
 SPEAKERS = {"teacher": ("lstm", {"width": 4, "directions": 2, "per_frame": 1}), "student": ("lstm", {"width": 3, "per_frame": 1})}
 WRITERS = {"teacher": ("seq2seq", {"width": 6, "beams": 2, "longest": 4}), "student": ("seq2seq", {"width": 4, "longest": 4})}
+BERT = {"vocab_size": 5, "num_attention_heads": 4, "intermediate_size": 8, "max_position_embeddings": 4}
+TEXT = {
+    "teacher": ("transformers:bert", BERT | {"hidden_size": 8, "num_hidden_layers": 4}),
+    "student": ("transformers:bert", BERT | {"hidden_size": 8, "num_hidden_layers": 2}),
+}
+SMALL_TEXT = TEXT | {"student": ("transformers:bert", BERT | {"hidden_size": 4, "num_hidden_layers": 2})}
+KEYS = tuple(f"student.bert.encoder.layer.{k}.attention.self.key.bias" for k in (0, 1))  # softmax takes no notice of them
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
@@ -99,6 +107,7 @@ ROWS: dict[str, Row] = {
         ),
     ),  # fmt: skip
     "dist": Row(PAIR, SOFT),
+    "distilbert": Row(TEXT, DEEP, shape=(4,), change=as_text, still=KEYS),
     "dkd": Row(PAIR, SOFT),
     "factor_transfer": Row(PAIR, DEEP),
     "factor_transfer_code": Row(PAIR, DEEP),
@@ -170,6 +179,7 @@ ROWS: dict[str, Row] = {
     "teachers_trusted": Row(CROWD, MANY),
     "teachers_voted": Row(CROWD, ("other parts", "offline", False, "n-1", False, "student")),
     "temporal_ensembling": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student"), arguments={"samples": 200}),
+    "tinybert": Row(SMALL_TEXT, DEEP, shape=(4,), change=as_text, still=KEYS),
     "variational_information": Row(PAIR, DEEP),
     "wkd_feature": Row(PAIR, DEEP),
     "wkd_logit": Row(PAIR, DEEP),
@@ -185,7 +195,7 @@ def cast_for(name, relu_in_place=False):
     cast = Cast({})
     for number, (role, (model, arguments)) in enumerate(ROWS[name].roles.items()):
         module = build(model, seed=number, shape=ROWS[name].shape, **arguments)
-        cast.add(role, module, Adapter())
+        cast.add(role, module, Adapter(prepare=Words() if model.startswith("transformers:") else None))
         for part in module.modules() if relu_in_place and role.startswith("teacher") else ():
             if hasattr(part, "inplace"):
                 part.inplace = True

@@ -287,3 +287,25 @@ def test_the_estimate_measures_without_a_trace(digits, tmp_path):
     assert all(torch.equal(v, before[k]) for k, v in cast.state_dict().items())
     assert planned.stored[0].shelf.filled() == {} and "100 steps" in str(found)
     assert CHUNK > 0
+
+
+@pytest.mark.parametrize("form", ["float32", "float16"])
+def test_strings_that_a_teacher_writes_are_kept_whole_in_any_form(tmp_path, form):
+    from dataclasses import replace
+
+    from limbeck.combine import n_best_labels
+    from limbeck.evaluate import Translate
+
+    torch.manual_seed(0)
+    sources, targets = torch.randint(1, 9, (40, 5)), torch.randint(4, 5000, (40, 4))
+    pairs = data.from_datasets((sources, targets), classes=5000, validation=0.2, task=Translate())
+    pairs = replace(pairs, partitions={k: replace(p, inputs=p.inputs.float()) for k, p in pairs.partitions.items()}, _memo={})
+    made = [models.build("seq2seq", classes=5000, shape=(5,), arguments={"beams": 3, "longest": 4, "width": 8}) for _ in "ts"]
+    cast = Cast({"teacher": made[0].eval(), "student": made[1]})
+    planned = plan(methods.sequence_level(), cast, Streams(pairs, size=8, seed=0), Store(tmp_path), form=form)
+    batch = planned.draw(("train",), 3)
+    (stored,) = [item for item in planned.stored if batch[item.field].dim() == 3]  # the other holds the shares
+    with torch.no_grad():
+        live = observe(cast, batch, [Tap("teacher", "search")])(Tap("teacher", "search"))
+    assert torch.equal(n_best_labels(batch[stored.field]), n_best_labels(live))  # numbers up to 5000: beyond half precision
+    engine.train(planned.method, cast, planned.draw, engine.Fit(steps=3), device="cpu")

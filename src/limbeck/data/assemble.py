@@ -56,7 +56,7 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         count = size_of(validation, len(parts["train"]), "validation")
         parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed, raw.task)
     mean, std = raw.mean, raw.std
-    if not mean and isinstance(parts["train"].inputs, Tensor):
+    if not mean and raw.kind != "text" and isinstance(parts["train"].inputs, Tensor):
         mean, std = statistics(parts["train"].inputs, raw.kind)
     if labelled is not None:
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)

@@ -52,7 +52,8 @@ class Data:
 
     Attributes:
         name: of the data set.
-        kind: "image" (uint8, or floats on the scale 0 .. 1), "table" (features,) or "other".
+        kind: "image" (uint8, or floats on the scale 0 .. 1), "table" (features,), "text" (numbers of words, 0 behind the end) or
+            "other".
         classes: names of the classes, in the order of the labels.
         shape: of one input: (channels, height, width) or (features,).
         mean, std: per channel or feature; a model subtracts and divides by them. The inputs here are NOT

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import find, folder, masks, npz, published, recordings, table, voc
+from limbeck.data import find, folder, masks, npz, published, recordings, sentences, table, voc
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
@@ -19,12 +19,13 @@ from limbeck.evaluate.detect import Detect
 from limbeck.evaluate.segment import Segment
 from limbeck.evaluate.tasks import CLASSIFY, Task
 
-_AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read, "recordings": recordings.read}
+_AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}
+_AT_A_PATH |= {"recordings": recordings.read, "sentences": sentences.read}
 
 
 def names() -> list[str]:
     """Return the names that `load` knows, sorted."""
-    return sorted((*published.NAMES, *_AT_A_PATH, "fsdd"))
+    return sorted((*published.NAMES, *_AT_A_PATH, "fsdd", "sst2"))
 
 
 def load(
@@ -46,9 +47,9 @@ def load(
     """Load data by name, or by the path where it lies.
 
     Args:
-        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd (spoken digits; its recordings are not
-            downloaded); folder, npz, csv or recordings with a `path`; or a path, whose reader is chosen by what lies
-            there.
+        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits,
+            sentences about films; not downloaded); folder, npz, csv, recordings or sentences with a `path`; or a path,
+            whose reader is chosen by what lies there.
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where
@@ -87,6 +88,8 @@ def _read(
         return published.read(name, place, cache, download, on_progress), name
     if name == "fsdd":
         return _spoken_digits(place or cache / name), name
+    if name == "sst2":
+        return _sst2(place or cache / name), name
     if name in _AT_A_PATH:
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
@@ -105,6 +108,12 @@ def _spoken_digits(place: Path) -> Raw:
         wanted = "its recordings (https://github.com/Jakobovski/free-spoken-digit-dataset), as a folder or a .tar"
         raise UserError(f"fsdd is not in {place}; put {wanted} there, or give the path where they are")
     return recordings.read(place)
+
+
+def _sst2(place: Path) -> Raw:
+    if not place.exists():
+        raise UserError(f"sst2 is not in {place}; put its train.tsv and dev.tsv (gluebenchmark.com) there, or give the path")
+    return sentences.read(place, "sst2")
 
 
 def _images(path: Path, layout: masks.Layout) -> Raw:

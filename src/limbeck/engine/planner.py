@@ -159,6 +159,7 @@ def _shelves(
         scene = observe(cast, probe, sources)
         kept = [rawest(source, scene) for source in sources]
         values = [scene(source) for source in kept]
+        whole = {raw for raw, source in zip(kept, sources, strict=True) if _integers(scene(source))}  # class numbers: exact
     made = []
     for source, value in zip(kept, values, strict=True):
         if not isinstance(value, Tensor) or len(value) != len(probe["index"]):
@@ -166,7 +167,7 @@ def _shelves(
         if source not in known:
             shape = tuple(value.shape[1:])
             role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
-            exact = "float32" if _holds_numbers_of_classes(source) else form
+            exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
             key = _key(source, role, view, cast, streams, exact)
             shelf = store.shelf(key, shape, rows, streams.cycle or 1, exact)
             if shelf is None:
@@ -180,13 +181,18 @@ def _holds_numbers_of_classes(source: Source) -> bool:
     return isinstance(source, Via) and isinstance(source.fn, partial) and source.fn.func is top_of
 
 
+def _integers(value: Any) -> bool:
+    return isinstance(value, Tensor) and not value.is_floating_point()
+
+
 def rawest(source: Source, scene: Scene) -> Source:
     """The innermost value on the way to a source that is no larger: methods that differ in what they do with a
     teacher's logits then share them."""
     while isinstance(source, Via) and len(source.sources) == 1:
         inner, value = source.sources[0], scene(source)
         raw = scene(inner)
-        if not isinstance(raw, Tensor) or (isinstance(value, Tensor) and raw.numel() > value.numel()):
+        smaller = isinstance(raw, Tensor) and isinstance(value, Tensor) and raw.numel() > value.numel()
+        if not isinstance(raw, Tensor) or (smaller and not _integers(value)):  # the store holds floats alone
             break
         source = inner
     return source

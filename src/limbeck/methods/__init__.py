@@ -27,6 +27,7 @@ from limbeck.methods.densely_guided import densely_guided
 from limbeck.methods.detection import detection, detector_alone
 from limbeck.methods.detection_gan import detection_gan
 from limbeck.methods.dist import dist
+from limbeck.methods.distilbert import distilbert
 from limbeck.methods.dkd import dkd
 from limbeck.methods.factor_transfer import factor_transfer, factor_transfer_code
 from limbeck.methods.few_shot import few_shot
@@ -86,6 +87,7 @@ from limbeck.methods.teachers import teachers_each, teachers_gate, teachers_mean
 from limbeck.methods.teachers_trusted import teachers_trusted
 from limbeck.methods.teachers_voted import teachers_voted
 from limbeck.methods.temporal_ensembling import temporal_ensembling
+from limbeck.methods.tinybert import tinybert
 from limbeck.methods.variational_information import variational_information
 from limbeck.methods.wkd import wkd_feature, wkd_logit
 from limbeck.methods.zero_shot import zero_shot
