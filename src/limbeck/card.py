@@ -149,6 +149,7 @@ def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]
         if data.kind == "image"
         else "as in the data",
         "data": data.name,
+        **({"words": list(data.words)} if data.words else {}),
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from limbeck.data.pairs import SPECIAL, source_words, translation
+from limbeck.data.pairs import SPECIAL, translation
 from limbeck.errors import UserError
 from limbeck.evaluate import Translate
 
@@ -30,7 +30,7 @@ def test_sentences_become_numbers_by_hand(tmp_path, packed):
     assert train.inputs.tolist() == [[4, 5, 6, 0], [4, 5, 7, 6], [4, 5, 0, 0]]
     assert train.labels.tolist() == [[4, 5, 6, 2, -100], [4, 5, 7, 6, 2], [4, 5, 2, -100, -100]]
     assert data["test"].inputs.tolist() == [[3, 3, 6, 0]] and data["test"].labels.tolist() == [[4, 3, 6, 2, -100]]
-    assert data["test"].index.tolist() == [3] and source_words(data) == 8
+    assert data["test"].index.tolist() == [3] and data.words[4:] == ("ein", "hund", ".", "läuft")
     Translate().check_labels("it", train.labels, train.inputs, len(data.classes))
 
 

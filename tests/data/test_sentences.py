@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.sentences import LONGEST, SPECIAL, Words
+from limbeck.data.sentences import LONGEST, SPECIAL, Words, numbered
+from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
+from limbeck.recipe import make
+from limbeck.run import Run
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sst2"
 TRAIN = "sentence\tlabel\nA fine film.\t1\nA film\t0\n" + "good good\t1\nbad\t0\n" * 6
@@ -20,7 +23,7 @@ def write(folder, **files):
 
 
 def test_sentences_become_numbers_by_hand(tmp_path):
-    data = D.load("sst2", path=write(tmp_path, glue_train=TRAIN, glue_dev="sentence\tlabel\nA \"new\" film\t1\n"), validation=0)
+    data = D.load("sst2", path=write(tmp_path, glue_train=TRAIN, glue_dev='sentence\tlabel\nA "new" film\t1\n'), validation=0)
     assert data.classes == ("negative", "positive") and data.kind == "text" and data.shape == (LONGEST,) and data.mean == ()
     first = data["train"].inputs[0].tolist()  # good 4, bad 5, a 6, film 7, then . and fine in their order
     assert first[:7] == [2, 6, 9, 7, 8, 3, 0] and not any(first[6:])
@@ -34,6 +37,21 @@ def test_a_single_file_is_split_and_long_sentences_are_cut(tmp_path):
     assert data.classes == ("x", "y") and len(data["test"]) == 4 and any("10 were cut" in note for note in data.notes)
     longest = data["train"].inputs[data["train"].labels == 0][0]
     assert longest[-1] == 3 and (longest != 0).all()
+
+
+def test_a_student_comes_back_with_its_words_and_reads_new_sentences(tmp_path):
+    pytest.importorskip("transformers", reason="the text models are those of transformers")
+    data = D.load("sentences", path=write(tmp_path, train=TRAIN, dev=TRAIN), validation=2)
+    sizes = {"vocab_size": len(data.words), "num_attention_heads": 2, "intermediate_size": 8, "hidden_size": 8}
+    bert = {"model": "transformers:bert", "arguments": sizes | {"max_position_embeddings": LONGEST, "num_hidden_layers": 2}}
+    settings = {"teacher": bert, "student": bert, "train": {"epochs": 1, "batch": 4}, "store": {"use": False}, "onnx": False}
+    arguments = {"layers": ((0, 0), (1, 1)), "last": 1}
+    run = Run(make(settings | {"method": {"name": "distilbert", "arguments": arguments}}), tmp_path / "run", data=data)
+    run.go()
+    back, info = load_student(tmp_path / "run")
+    again = numbered(["A fine film.", "A film", "good good"], info["words"])
+    assert torch.equal(again, data["test"].inputs[:3])
+    torch.testing.assert_close(back(again.float()), run.deployed(data["test"].inputs[:3].float()))
 
 
 def test_words_are_what_text_models_take():

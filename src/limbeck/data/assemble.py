@@ -24,7 +24,7 @@ class Raw:
         test_share: of all samples to hold out where the source has no test part; 0 for none.
         test_seed: seed of that split where it shall not follow the user's.
         notes: sentences.
-        task: what is to be answered about a sample.
+        task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
     """
 
     parts: dict[str, tuple[Tensor, Tensor]]
@@ -36,6 +36,7 @@ class Raw:
     test_seed: int | None = None
     notes: list[str] = field(default_factory=list)
     task: Task = CLASSIFY
+    words: tuple[str, ...] = ()
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -62,7 +63,7 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)
     ordered: dict[str, Partition] = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
     shape = tuple(raw.parts["train"][0].shape[1:])
-    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, raw.task)
+    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, raw.task, raw.words)
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:

@@ -62,6 +62,7 @@ class Data:
         notes: what a reader of results should know, a sentence each.
         split_seed: what the random part of the splits was made from.
         task: what is to be answered about a sample, and how answers are scored.
+        words: what the numbers in a text's inputs mean, from 0; a student's file keeps them. Empty where inputs are no text.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Data:
     notes: tuple[str, ...] = ()
     split_seed: int = 0
     task: Task = CLASSIFY
+    words: tuple[str, ...] = ()
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Partition:

@@ -45,8 +45,9 @@ def translation(
 ) -> Data:
     """Load pairs of sentences as strings of class numbers, to be translated: inputs (l,), labels (t,).
 
-    Every language has a vocabulary of its own, the most frequent words of the training part; others are <unk>. Pairs with
-    a sentence of more than `longest` words are left out, of every part, so figures do not compare with those on all.
+    Every language has a vocabulary of its own (`words` and `classes` of the data), the most frequent words of the training
+    part; others are <unk>. Pairs with a sentence of more than `longest` words are left out, of every part, so figures do
+    not compare with those on all.
 
     Args:
         path: a folder with train.SOURCE, train.TARGET, and val and test likewise (test_ANYTHING.SOURCE too; of several, the
@@ -78,12 +79,7 @@ def translation(
         start += len(pairs)
     notes = [f"{source} to {target}: pairs of at most {longest} words on both sides; {len(sides[0])} and {len(sides[1])} words"]
     name = f"{place.name} {source}-{target}"
-    return Data(name, "other", tuple(sides[1]), (longest,), (), (), parts, tuple(notes), split_seed, Translate())
-
-
-def source_words(data: Data) -> int:
-    """How many class numbers the sources of a translation have: `words` of the model."""
-    return 1 + max(int(part.inputs.max()) for part in data.partitions.values() if isinstance(part.inputs, Tensor))
+    return Data(name, "other", tuple(sides[1]), (longest,), (), (), parts, tuple(notes), split_seed, Translate(), tuple(sides[0]))
 
 
 def _pairs(place: Path, part: str, source: str, target: str) -> list[tuple[list[str], list[str]]]:
@@ -120,4 +116,4 @@ def _numbers(sentences: list[list[str]], known: dict[str, int], width: int, behi
     return out
 
 
-__all__ = ["SPECIAL", "source_words", "translation", "words"]
+__all__ = ["SPECIAL", "translation", "words"]

@@ -5,6 +5,7 @@ Letters: n sentences, l places.
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -45,7 +46,17 @@ def read(path: Path, name: str = "") -> Raw:
     cut = sum(len(sentence) > LONGEST - 2 for rows in found.values() for sentence, _ in rows)
     notes = [f"sentences as at most {LONGEST} of {len(known)} words, the most frequent of the training file; {cut} were cut"]
     given = _NAMES.get(name, ())
-    return Raw(parts, given if len(given) == len(labels) else tuple(labels), "text", notes=notes)
+    return Raw(parts, given if len(given) == len(labels) else tuple(labels), "text", notes=notes, words=tuple(known))
+
+
+def numbered(sentences: Sequence[str], vocabulary: Sequence[str]) -> Tensor:
+    """Return sentences as a student takes them, (n, 32); `vocabulary` is the list `words` in its student.json.
+
+    >>> numbered(["A film"], ["<pad>", "<unk>", "<cls>", "<sep>", "film"])[0, :5]
+    tensor([2, 1, 4, 3, 0])
+    """
+    known = {word: number for number, word in enumerate(vocabulary)}
+    return torch.stack([_numbers(words(sentence), known) for sentence in sentences])
 
 
 _PARTS = {"train": ("train",), "test": ("test", "dev", "val")}
@@ -81,4 +92,4 @@ def _numbers(sentence: list[str], known: dict[str, int]) -> Tensor:
     return torch.tensor(numbers + [0] * (LONGEST - len(numbers)))
 
 
-__all__ = ["LONGEST", "SPECIAL", "VOCABULARY", "Words", "read"]
+__all__ = ["LONGEST", "SPECIAL", "VOCABULARY", "Words", "numbered", "read"]
