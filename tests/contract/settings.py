@@ -67,6 +67,7 @@ NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
     "activation_boundary": Row(PAIR, DEEP),
+    "adaptive": Row(PAIR, SOFT),
     "adversarial": Row(PAIR, DEEP),
     "afd": Row(PEERS, ("other parts", "online", False, "n-n", False, "student")),
     "alone": Row(STUDENT, NONE),
@@ -79,6 +80,7 @@ ROWS: dict[str, Row] = {
     "assistant": Row({**PAIR, "assistant": ("cnn", {"width": 3})}, ("soft labels", "offline", False, "n-n", True, "student")),
     "attention": Row(PAIR, DEEP),
     "attention_paper": Row(PAIR, DEEP),
+    "between": Row(PAIR, SOFT),
     "born_again": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
     "clean_labels": Row(PAIR, SOFT),
     "compose": Row(PAIR, SOFT),
@@ -160,10 +162,11 @@ ROWS: dict[str, Row] = {
     "rld": Row(PAIR, SOFT),
     "rocket": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
     "seed_similarity": Row(PAIR, DEEP, arguments={"size": 20}),
-    "simclr_semi": Row(PAIR, SOFT),
     "sequence_level": Row(WRITERS, SOFT, shape=(4,), change=as_words),
+    "simclr_semi": Row(PAIR, SOFT),
     "similarity": Row(PAIR, DEEP, arguments={"gamma": 10.0}),
     "simkd": Row(PAIR, ("other parts", "offline", False, "1-1", False, "a branch of student")),
+    "skewed": Row(PAIR, SOFT),
     "soft_tree": Row({"teacher": ("cnn", {"width": 4}), "student": ("tree", {"depth": 3})}, SOFT),
     "specialists": Row(PAIR, MANY),
     "srd": Row(PAIR, DEEP),

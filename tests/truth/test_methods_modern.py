@@ -8,9 +8,12 @@ from torch.nn import functional as F  # noqa: N812
 
 from limbeck import connectors
 from limbeck.deploy.student import Deployed
+from limbeck.engine.step import evaluate_term
 from limbeck.losses import gaussian_transport, rld_confidence, rld_correlation, transport
 from limbeck.methods import find
 from limbeck.plan import Progress
+from limbeck.roles import Cast
+from limbeck.taps import observe
 
 
 def sides(cast, batch, view="inputs"):
@@ -281,9 +284,6 @@ def test_norm_direction_by_hand():
     method = find("norm_direction")()
     cast, batch, _, _ = values(method)
     cast["centres"].train()  # as in a run: the batch counts for its own means
-    from limbeck.engine.step import evaluate_term
-    from limbeck.taps import observe
-
     terms = [t for _, _, t in method.terms()]
     scene = observe(cast, batch, [s for t in terms for s in t.sources], learns=("student",))
     total, count = evaluate_term(next(t for t in terms if t.name == "direction"), scene)
@@ -303,3 +303,51 @@ def test_function_matching_shows_both_the_same_mixture():
     agree(means, {"match": soft(z_s, z_t, 1.0)})
     assert method.roles() == ("student", "teacher") and not torch.equal(batch["mixed"], batch["inputs"])
     assert (streams(method)(("train",), 0)["mixed_labels"].max(1).values < 1).any()  # really blended
+
+
+class Tokens(torch.nn.Module):
+    """A language model of one embedding and one linear layer: (n, t) to (n, t, words)."""
+
+    def __init__(self, width, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed, self.head = torch.nn.Embedding(7, width), torch.nn.Linear(width, 7)
+
+    def forward(self, x):
+        return self.head(self.embed(x))
+
+
+@pytest.mark.parametrize("name", ["skewed", "adaptive", "between"])
+def test_divergences_count_the_known_tokens(name):
+    method = find(name)(labels=0.5) if name != "skewed" else find(name)(forward=0.3, reverse=0.7, labels=0.5)
+    cast = Cast({"student": Tokens(3, 0), "teacher": Tokens(5, 1)})
+    words = torch.randint(0, 7, (4, 6), generator=torch.Generator().manual_seed(0))
+    labels = words.roll(-1, 1)
+    labels[:, -1], labels[0, 2:] = -100, -100
+    terms = [t for _, _, t in method.terms()]
+    scene = observe(cast, {"inputs": words, "labels": labels}, [s for t in terms for s in t.sources], learns=("student",))
+    means = {t.name: (lambda s, c: s / c)(*evaluate_term(t, scene)) for t in terms}
+    kept = labels != -100
+    q, p = (cast[role](words)[kept].softmax(-1) for role in ("student", "teacher"))
+    expected = {"task": F.cross_entropy(cast["student"](words)[kept], labels[kept])}
+
+    def kl(a, b):
+        return (a * (a / b).log()).sum(-1)
+
+    if name == "skewed":
+        expected |= {"skew": kl(p, 0.1 * p + 0.9 * q).mean(), "skew reverse": kl(q, 0.1 * q + 0.9 * p).mean()}
+        assert weights(method) == {"skew": 0.3, "skew reverse": 0.7, "task": 0.5}
+    elif name == "between":
+        m = (p + q) / 2
+        expected["between"] = ((kl(p, m) + kl(q, m)) / 2 / 0.25).mean()
+    else:
+        mixed = []
+        for a, b in zip(p, q, strict=True):
+            order, mass, head = a.argsort(descending=True).tolist(), 0.0, []
+            for rank, c in enumerate(order):
+                mass += a[c].item()
+                head += [c] if rank == 0 or mass <= 0.5 else []
+            share = (a - b).abs()[head].sum() / (a - b).abs().sum()
+            mixed.append(share * kl(a, b) + (1 - share) * kl(b, a))
+        expected["adaptive"] = torch.stack(mixed).mean()
+    agree(means, expected)

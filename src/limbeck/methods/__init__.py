@@ -76,6 +76,7 @@ from limbeck.methods.sequence_level import sequence_level
 from limbeck.methods.simclr_semi import simclr_semi
 from limbeck.methods.similarity import similarity
 from limbeck.methods.simkd import simkd
+from limbeck.methods.skewed import adaptive, between, skewed
 from limbeck.methods.soft_tree import soft_tree
 from limbeck.methods.specialists import specialists
 from limbeck.methods.srd import srd

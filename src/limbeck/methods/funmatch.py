@@ -13,9 +13,7 @@ def funmatch(view: str = "crop,flip,mixup:1.0", temperature: float = 1.0) -> Met
 
     L = KL(p_t^T(x') || p^T(x')), x' = one view of x, blended with another sample's in any proportion
 
-    The other half of the method is the schedule: hundreds to thousands of epochs, adam and a cosine. As a recipe:
-    `limbeck distill --method funmatch --epochs 300 --set train.optimizer=adamw --set train.schedule=cosine
-    --set train.lr=0.003 --set train.weight_decay=0.0001` with the teacher's weights given.
+    The other half of the method is the schedule, hundreds to thousands of epochs: the guide has it as a recipe.
 
     Args:
         view: of both, beside the run's own (not used). mixup:1.0 draws the proportion evenly, as in the paper.

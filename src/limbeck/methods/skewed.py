@@ -1,0 +1,65 @@
+"""Divergences for language models: on every token, or on any answer."""
+
+from functools import partial
+from typing import Any
+
+from limbeck import losses
+from limbeck.masks import known
+from limbeck.methods._terms import task
+from limbeck.plan import Method, Term, method, single_stage
+from limbeck.taps import Field, Tap
+
+
+@method(paper="Ko et al. 2024, DistiLLM: Towards Streamlined Distillation for Large Language Models, arXiv 2402.03898", year=2024)
+def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, labels: float = 0.0) -> Method:
+    """The student is compared with a mixture of itself and the teacher, which keeps gradients bounded where one of them is sure.
+
+    L = forward KL(p || a p + (1 - a) q) + reverse KL(q || a q + (1 - a) p) + labels CE(y, q), over known tokens; p the teacher's
+
+    Logits (n, C) or (n, tokens, C); a token counts where its label is known (not -100), and labels stand where the logits
+    that predict them do. The paper's replay of the student's own answers is not part of it.
+
+    Args:
+        alpha: skew, 0.1. forward, reverse: weights of both directions (SKL and SRKL); the paper prefers the reverse.
+        labels: weight of the plain task.
+    """
+    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    count = Field("labels").via(known)
+    both = (("skew", losses.skew_kl, forward), ("skew reverse", losses.skew_reverse_kl, reverse))
+    terms = [Term(name, partial(by, alpha=alpha), weight=w, mask=count, **sides) for name, by, w in both if w]
+    return single_stage(*terms, *((task(weight=labels),) if labels else ()))
+
+
+@method(paper="Wu et al. 2025, Rethinking KL Divergence in Knowledge Distillation for LLMs (AKL), arXiv 2404.02657", year=2025)
+def adaptive(head: float = 0.5, labels: float = 0.0) -> Method:
+    """Forward and reverse divergence, mixed per token by whether student and teacher differ at the likely or the unlikely words.
+
+    L = g KL(p || q) + (1 - g) KL(q || p) + labels CE(y, q), g = share of sum |p - q| within the teacher's head
+
+    By the paper's formula; one published implementation applies the head's mask in another order than the gaps it masks.
+
+    Args:
+        head: probability mass that makes the head, 0.5. labels: weight of the plain task.
+    """
+    by = partial(losses.adaptive_kl, head=head)
+    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    mixed = Term("adaptive", by, mask=Field("labels").via(known), **sides)
+    return single_stage(mixed, *((task(weight=labels),) if labels else ()))
+
+
+@method(paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (the divergence), arXiv 2306.13649", year=2024)
+def between(beta: float = 0.5, temperature: float = 1.0, normalised: bool = True, labels: float = 0.0) -> Method:
+    """The generalised Jensen-Shannon divergence: anything between covering all of the teacher and seeking its peaks.
+
+    L = D_b(p, q) + labels CE(y, q), D_b = b KL(p || m) + (1 - b) KL(q || m), m = b p + (1 - b) q
+
+    On text that is given; sampling from the student is the data's business.
+
+    Args:
+        beta: 0 .. 1; 0 is forward, 1 reverse KL. temperature: T. normalised: D_b / (b (1 - b)), which is continuous at both ends;
+            False for the paper's D_b, which goes to 0 there. labels: weight of the plain task.
+    """
+    by = partial(losses.jsd, beta=beta, temperature=temperature, normalised=normalised)
+    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    term = Term("between", by, mask=Field("labels").via(known), **sides)
+    return single_stage(term, *((task(weight=labels),) if labels else ()))
