@@ -107,12 +107,12 @@ def _entry(
 
 
 def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, Any]:
-    """Survey A's relative figures; None where a model to compare with is missing."""
+    """Survey A's relative figures; None where a model to compare with is missing, or answers nothing right."""
     student, teacher, baseline = models["student"], models.get("teacher"), models.get("baseline")
     found: dict[str, Any] = {"drop_percent": None, "gain_percent": None, "size_cut_percent": None, "distillation_score": None}
-    if baseline is not None:
+    if baseline is not None and baseline["accuracy"] > 0:
         found["gain_percent"] = relative_gain(student["accuracy"], baseline["accuracy"])
-    if teacher is not None:
+    if teacher is not None and teacher["accuracy"] > 0:
         found["drop_percent"] = relative_drop(student["accuracy"], teacher["accuracy"])
         found["size_cut_percent"] = size_cut(student["parameters"], teacher["parameters"])
         found["distillation_score"] = distillation_score(

@@ -121,9 +121,9 @@ class Comparison:
 
     def _jobs(self, teacher: str | None) -> list[Job]:
         """All runs, seed by seed; only method and seed differ between their settings."""
-        made = []
+        made, alone = [], self._alone(self.recipe.student.model)
         for seed in self.seeds:
-            for entry in (Entry(BASELINE, self._alone()), *self.entries):
+            for entry in (Entry(BASELINE, alone), *self.entries):
                 settings = self.recipe.model_dump(mode="json", exclude_none=True)
                 settings |= {"seed": seed, "baseline": False}
                 settings["method"] = {"name": entry.method, "arguments": dict(entry.arguments)}
@@ -132,8 +132,11 @@ class Comparison:
                 made.append(Job(entry.name, seed, settings, str(run_folder(self.folder, entry.name, seed).resolve())))
         return made
 
-    def _alone(self) -> str:
-        return "alone_tree" if self.recipe.student.model in ("tree", "gp") else "alone"
+    def _alone(self, model: str) -> str:
+        """The method by which a model learns from the labels alone: as the data's task says, unless it is fitted."""
+        if model in ("tree", "gp"):
+            return "alone_tree"
+        return Run(self.recipe, self.folder).load_data().task.alone
 
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""
@@ -144,7 +147,8 @@ class Comparison:
         if not (folder / "teacher.safetensors").exists():
             own = self.recipe.teacher
             settings = self.recipe.model_dump(mode="json", exclude_none=True)
-            settings |= {"seed": self.seeds[0], "baseline": False, "onnx": False, "method": {"name": "alone"}}
+            settings |= {"seed": self.seeds[0], "baseline": False, "onnx": False}
+            settings["method"] = {"name": self._alone(own.model)}
             settings["student"] = own.model_dump(mode="json", exclude_none=True)
             settings["train"] |= {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
             folder.mkdir(parents=True, exist_ok=True)

@@ -63,3 +63,15 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
     assert info["task"] == "detect" and again["accuracy"] == pytest.approx(card["models"]["student"]["accuracy"])
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "test mAP@0.5" in page and "MAP@0.5 on validation" not in page and page.count('alt="Answer to sample') == 6 * 4
+
+
+def test_a_comparison_has_the_detectors_own_baseline(tmp_path):
+    from limbeck.compare import Comparison, parse_entries
+    from limbeck.recipe import make
+
+    nets = {who: {"model": "detector", "arguments": {"width": w, "stride": 4}} for who, w in (("teacher", 4), ("student", 2))}
+    settings = {"data": {"name": str(pictures(tmp_path / "squares"))}, "train": {"epochs": 1, "batch": 8}, "onnx": False, **nets}
+    board = Comparison(make(settings), parse_entries("fine_grained"), [0], tmp_path / "board").go()
+    assert {row["name"]: row["errors"] for row in board["rows"]} == {"baseline": [], "fine_grained": []}
+    assert board["task"]["metric"] == "mAP@0.5"
+    assert "Test mAP@0.5: each seed" in (tmp_path / "board" / "report.html").read_text(encoding="utf-8")
