@@ -12,13 +12,13 @@ from typing import Any
 from bench.survey_rows.sequence_runs import folder, line, model, report, run
 from limbeck.data.pairs import translation
 
-TRAIN = {"epochs": 10, "batch": 64, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
+TRAIN = {"epochs": 8, "batch": 64, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
 
 
 def n_best(seed: int) -> dict[str, Any]:
     """Mun'im, Inoue & Shinoda 2019: the five best translations of a teacher, by beam search, are all a student reads.
     Teacher, baseline and student are judged by the best of five beams."""
-    data = translation(folder("multi30k"), "de", "en", longest=10, vocabulary=1500, limit=6000)
+    data = translation(folder("multi30k"), "de", "en", longest=10, vocabulary=1500, limit=5000)
     fixed = {"words": len(data.words), "beams": 5, "longest": 11}
     made, card = run(
         seed,
