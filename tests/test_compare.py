@@ -114,6 +114,23 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
     assert [row["name"] for row in board["rows"]][-2:] == ["kd:alpha=1e38", 'fitnets:hint="nowhere"']
 
 
+def test_two_at_once_in_one_folder_are_refused(tmp_path):
+    from limbeck.files import alone_in
+
+    with alone_in(tmp_path / "c"), pytest.raises(UserError, match="another process"):
+        comparison(tmp_path / "c", "kd").go()
+    assert [p.name for p in (tmp_path / "c").iterdir()] == [".lock"]
+
+
+def test_what_was_asked_of_the_teacher_is_counted(tmp_path):
+    """180 training samples; nothing augmented: answers are computed once, for the first who needs them."""
+    settings = TINY | {"store": {"path": str(tmp_path / "store")}}
+    rows = {row["name"]: row for row in comparison(tmp_path / "c", "kd,dkd", [0], settings).go()["rows"]}
+    assert {name: row["teacher_samples"] for name, row in rows.items()} == {"baseline": 0, "kd": 180, "dkd": 0}
+    live = comparison(tmp_path / "l", "kd", [0], TINY | {"store": {"use": False}}).go()["rows"]
+    assert {row["name"]: row["teacher_samples"] for row in live} == {"baseline": 0, "kd": 2 * (180 // 32) * 32}
+
+
 def test_runs_that_take_turns_are_the_runs_that_follow_one_another(tmp_path, mixed):
     _, words, board = mixed
     taking_turns = comparison(tmp_path / "t", words, on="together").go()

@@ -103,6 +103,7 @@ def _entry(
         "latency_ms": module_latency(entry, one, threads=1),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,
+        "teacher_samples": trained.answered if trained else None,
     }
 
 

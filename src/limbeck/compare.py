@@ -14,7 +14,7 @@ from typing import Any
 from limbeck import work
 from limbeck.casting import method_of
 from limbeck.errors import UserError, unknown
-from limbeck.files import atomic_write
+from limbeck.files import LOCK, alone_in, atomic_write
 from limbeck.leaderboard import BASELINE, leaderboard
 from limbeck.models import save_weights
 from limbeck.recipe import Recipe, dump, make, parse_value
@@ -91,10 +91,14 @@ class Comparison:
 
     def go(self) -> dict[str, Any]:
         """Do what is left of the runs and return the leaderboard. A run that fails is a row that says why."""
-        from limbeck.report.board import write_board
-
         if self.on not in WAYS:
             raise unknown("way of working", self.on, WAYS)
+        with alone_in(self.folder):
+            return self._go()
+
+    def _go(self) -> dict[str, Any]:
+        from limbeck.report.board import write_board
+
         self._open()
         every = self._jobs(self._teacher())
         todo = [job for job in every if job.result is None]
@@ -169,7 +173,7 @@ class Comparison:
             changed = [name for name in entries if name in earlier and _plain(earlier[name]) != _plain(entries[name])]
             if known["recipe"] != dump(self.recipe) or changed:
                 raise UserError(f"{self.folder} holds a comparison with other settings; give another name with --out")
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        elif self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir()):
             raise UserError(f"folder {self.folder} exists and is not a comparison; give another name with --out")
         with atomic_write(self.folder / "compare.toml", text=True) as file:
             file.write(to_toml(self.recipe, self.entries, len(seeds)))

@@ -56,6 +56,36 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         aside.unlink(missing_ok=True)
 
 
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Within, no other process works in this folder; a process that dies lets go of it.
+
+    Raises:
+        UserError: another process has it. Where the system knows no file locks, nothing is checked.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("w")
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder} is being worked on by another process; wait for it, or name another folder") from None
+        except OSError:  # a network folder without locks
+            pass
+        yield
+
+
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The one sentence for a file that cannot be written: which, why, and what to do."""
     reason = (error.strerror or str(error)).lower()

@@ -98,6 +98,7 @@ def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str
         "latency_ms": average(lambda s: (s.get("latency_ms") or {}).get("median")),
         "train_seconds": average(lambda s: s.get("train_seconds")),
         "steps": average(lambda s: s.get("steps")),
+        "teacher_samples": average(lambda s: s.get("teacher_samples")),
         "distillation_score": fmean(scores) if scores else None,
         "size_ratio": fmean(1 - cut / 100 for cut in cuts) if cuts else None,
         "teacher_accuracy": 100 * fmean(teachers) if teachers else None,

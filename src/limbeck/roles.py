@@ -105,6 +105,8 @@ class Cast(nn.ModuleDict):
         self.adapters: dict[str, Adapter] = dict(adapters or {})
         self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
         self.heard: dict[str, Heard] = {}  # of the frozen roles that several ask about the same batch
+        self.answered: dict[str, int] = {}  # samples that each role was fed so far
+        self.filled: dict[str, int] = {}  # those of them that went into the store of answers
         self.stand_ins: dict[str, nn.Module] = {}  # what runs in a frozen role's place: the same answers, sooner
         for name, module in roles.items():
             self.add(name, module)
@@ -116,7 +118,7 @@ class Cast(nn.ModuleDict):
         """Add or replace a role; the name must be a plain word that `nn.ModuleDict` does not use itself."""
         if not isinstance(module, nn.Module):
             raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
-        if "." in name or not name or hasattr(Cast, name) or name in ("adapters", "callers", "heard", "stand_ins", "training"):
+        if "." in name or not name or hasattr(Cast, name) or name in vars(self):
             raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
         self[name] = module
         if adapter is not None:
@@ -127,6 +129,7 @@ class Cast(nn.ModuleDict):
 
     def feed(self, role: str, inputs: Any) -> Any:
         """Run a role on one view of a batch and return what the module returned, untouched."""
+        self.answered[role] = self.answered.get(role, 0) + count_of(inputs)
         return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
 
     def acting(self, role: str) -> nn.Module:
@@ -193,6 +196,14 @@ class Cast(nn.ModuleDict):
 
 
 _PLAIN = Adapter()
+
+
+def count_of(inputs: Any) -> int:
+    """How many samples a view of a batch holds: the length of its first tensor; 0 where there is none."""
+    if isinstance(inputs, Tensor):
+        return len(inputs) if inputs.dim() else 0
+    parts = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple | list) else ()
+    return next((count_of(part) for part in parts), 0)
 
 
 @contextmanager

@@ -78,6 +78,8 @@ class Loop:
         self.prepare(resuming=resumed is not None)
         if resumed is not None:
             self._restore(*resumed)
+        self.cast.answered = self.cast.filled  # what the checks asked beside that is no cost of training
+        self.cast.filled = {}
         while self.state.stage < len(self.method.stages):
             if resumed is None:
                 self._before(self.method.stages[self.state.stage], self.state.stage)
@@ -86,12 +88,15 @@ class Loop:
             yield from self._run_stage(self.method.stages[self.state.stage])
         self._release()
         self._clock()
-        return Trained(self.state.history, self.state.done, self.state.seconds)
+        return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered)
 
     def _clock(self) -> None:
         now = time.monotonic()
         self.state.seconds += now - self.since
         self.since = now
+        learns = changing(self.method)
+        self.state.answered += sum(count for role, count in self.cast.answered.items() if role not in learns)
+        self.cast.answered.clear()
 
     def _run_stage(self, stage: Stage) -> Generator[None, None, None]:
         length, per_epoch = self.lengths[self.state.stage], self.fit.steps_per_epoch or self.lengths[self.state.stage]

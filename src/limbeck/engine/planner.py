@@ -286,6 +286,9 @@ class Filling:
                 if all(bool(i.shelf.has(batch["index"], self._number(i, view)).all()) for i in missing):
                     continue
                 seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+                before = dict(self.cast.answered)
                 scene = observe(self.cast, seen, [item.source for item in missing], shorten=True)
+                for role, count in self.cast.answered.items():
+                    self.cast.filled[role] = self.cast.filled.get(role, 0) + count - before.get(role, 0)
                 for item in missing:
                     item.shelf.put(batch["index"], self._number(item, view), scene(item.source))

@@ -29,15 +29,21 @@ class State:
     counted: dict[str, int] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    answered: int = 0
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left beside the weights: the curve (a record per epoch), steps, seconds."""
+    """What a training left beside the weights: the curve (a record per epoch), steps, seconds.
+
+    answered: samples that frozen roles were run on, to fill the store of their answers or live. Runs that share
+    answers count them once, for the one who asked first.
+    """
 
     history: list[dict[str, Any]]
     steps: int
     seconds: float
+    answered: int = 0
 
 
 def seed_of(seed: int, *more: int) -> int:

@@ -16,7 +16,7 @@ from limbeck.verdict import listed
 
 COLUMNS = (
     *("mean {metric} [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),
-    *("calibration error", "training", "parameters", "size", "latency", "score"),
+    *("calibration error", "training", "asked of teacher", "parameters", "size", "latency", "score"),
 )
 SIDE = "Marks that would cover one another stand side by side; point at one for its value."
 Cell = tuple[str, float | None]
@@ -72,6 +72,7 @@ def cells(row: Mapping[str, Any]) -> list[Cell]:
         _cell(row["agreement"], "{:.1f} %"),
         _cell(None if row["calibration_error"] is None else 100 * row["calibration_error"], "{:.1f} %"),
         (seconds_words(row["train_seconds"]), row["train_seconds"]),
+        (count(row["teacher_samples"]), row["teacher_samples"]) if known(row.get("teacher_samples")) else NOTHING,
         (count(row["parameters"]), row["parameters"]),
         (bytes_words(row["bytes"]), row["bytes"]),
         (f"{number(row['latency_ms'])} ms", row["latency_ms"]) if known(row["latency_ms"]) else NOTHING,
@@ -93,6 +94,7 @@ def teacher_cells(teacher: Mapping[str, Any]) -> list[Cell]:
         _cell(share["worst"], "{:.1f} %"),
         NOTHING,
         _cell(share["calibration"], "{:.1f} %"),
+        NOTHING,
         NOTHING,
         (count(teacher.get("parameters")), teacher.get("parameters")),
         (bytes_words(teacher.get("bytes")), teacher.get("bytes")),
