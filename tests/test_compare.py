@@ -114,6 +114,38 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
     assert [row["name"] for row in board["rows"]][-2:] == ["kd:alpha=1e38", 'fitnets:hint="nowhere"']
 
 
+def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_part(tmp_path, monkeypatch):
+    from limbeck import card, tuning
+
+    finished = []
+    real = card.finish
+    monkeypatch.setattr(card, "finish", lambda run, *rest: (finished.append(run.folder), real(run, *rest))[1])
+    made = comparison(tmp_path / "c", "kd,dkd:beta=4.0", [0, 1], search=3)
+    board = made.go()
+    trials = {p.name: [json.loads((t / "trial.json").read_text()) for t in sorted(p.iterdir())] for p in (tmp_path / "c" / "trials").iterdir()}
+    assert {name: len(found) for name, found in trials.items()} == {"baseline": 3, "kd": 3, "dkd_beta=4.0": 3}
+    assert not [folder for folder in finished if "trials" in str(folder)]
+    for name, entry in (("baseline", "baseline"), ("kd", "kd"), ("dkd_beta=4.0", "dkd:beta=4.0")):
+        best = max(trials[name], key=lambda t: t["accuracy"])
+        assert board["chosen"][entry] == {"lr": best["lr"], **best["arguments"]}
+        settings = [load(run / "recipe.toml") for run in (tmp_path / "c" / "runs").glob(f"{name}-seed*")]
+        assert len(settings) == 2 and all(s["train"]["lr"] == best["lr"] for s in settings)
+        assert len({t["lr"] for t in trials[name]}) == 3 and trials[name][0]["lr"] == 0.05
+    assert trials["dkd_beta=4.0"][0]["arguments"] == {"beta": 4.0} and 4 / 3 <= trials["dkd_beta=4.0"][1]["arguments"]["beta"] <= 12
+    assert "among 3 trials for each" in board["hyperparameters"]
+    monkeypatch.setattr(tuning, "_try", None)  # going on tries nothing again
+    assert accuracies(made.go()) == accuracies(board)
+
+
+def test_drawn_settings_stay_where_they_have_a_meaning():
+    from limbeck.tuning import drawn
+
+    for number in range(1, 60):
+        made = drawn("kd", {}, 0.1, number, "kd")
+        assert 0.1 / 3 <= made.lr <= 0.3 and 0 < made.arguments["alpha"] < 1 and 4 / 3 <= made.arguments["temperature"] <= 12
+    assert drawn("kd", {"alpha": 0.5}, 0.1, 0, "kd").arguments == {"alpha": 0.5}
+
+
 def test_two_at_once_in_one_folder_are_refused(tmp_path):
     from limbeck.files import alone_in
 

@@ -117,6 +117,7 @@ def compare(
     seeds: Annotated[int | None, typer.Option(help="number of seeds, counted from --seed; default 5")] = None,
     jobs: Annotated[int | None, typer.Option(help="so many runs at a time, each in a process of its own")] = None,
     on: Annotated[str | None, typer.Option(help="together: one pass for all methods of a seed; ray: on Ray")] = None,
+    search: Annotated[int | None, typer.Option(help="trials of settings for each method, chosen on validation")] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML recipe, may have a [compare] table; options win over it")] = None,
     data: DataName = None,
     data_path: DataPath = None,
@@ -140,7 +141,7 @@ def compare(
     from limbeck import recipe as recipes
     from limbeck.progress import Display
 
-    asked = comparing.asked(comparing.from_recipe(recipes.load(recipe)) if recipe else {}, methods, seeds, jobs, on)
+    asked = comparing.asked(comparing.from_recipe(recipes.load(recipe)) if recipe else {}, methods, seeds, jobs, on, search)
     checked = _recipe(locals() | {"method": None})
     folder = out if out is not None else comparing.fresh_folder(checked)
     with Display(quiet=quiet) as display:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limbeck import work
+from limbeck import tuning, work
 from limbeck.casting import method_of
 from limbeck.errors import UserError, unknown
 from limbeck.files import LOCK, alone_in, atomic_write
@@ -68,9 +68,10 @@ class Comparison:
     """A comparison and its folder: `runs/`, `teacher/`, `comparison.json`, `leaderboard.json`, `report.html`.
 
     on: "here" (runs follow one another), "together" (those of a seed take turns step by step and share batches
-    and teacher), "processes" or "ray", `jobs` at a time. listen hears a "run" event
-    {"entry", "seed", "done", "total"} when a run starts and, where the runs follow one another, theirs. Calling
-    `go` again in the same folder does what is left, also with more entries or seeds.
+    and teacher), "processes" or "ray", `jobs` at a time. search: so many trials of settings for
+    every entry, the baseline too, with the first seed, chosen on validation; 0 takes them as they are. listen hears a
+    "run" event {"entry", "seed", "done", "total"} when a run starts and, where the runs follow one another, theirs.
+    Calling `go` again in the same folder does what is left, also with more entries or seeds.
 
         from pathlib import Path
         from limbeck.compare import Comparison, parse_entries
@@ -88,6 +89,7 @@ class Comparison:
     listen: Callable[[str, Mapping[str, Any]], None] = lambda kind, facts: None
     jobs: int = 1
     on: str = "here"
+    search: int = 0
 
     def go(self) -> dict[str, Any]:
         """Do what is left of the runs and return the leaderboard. A run that fails is a row that says why."""
@@ -100,7 +102,9 @@ class Comparison:
         from limbeck.report.board import write_board
 
         self._open()
-        every = self._jobs(self._teacher())
+        teacher = self._teacher()
+        chosen = self._chosen(teacher)
+        every = self._jobs(teacher, chosen)
         todo = [job for job in every if job.result is None]
         numbers = iter(range(len(every) - len(todo), len(every)))
 
@@ -112,6 +116,12 @@ class Comparison:
             pass
         results = [result for job in every if (result := job.result) is not None]
         board = leaderboard(results, self.recipe, [BASELINE, *(e.name for e in self.entries)], list(self.seeds))
+        if chosen:
+            board["hyperparameters"] = (
+                f"chosen on validation among {self.search} trials for each, the given ones and {self.search - 1} drawn around "
+                f"them, learning rate included (seed {self.seeds[0]})"
+            )
+            board["chosen"] = {name: {"lr": s.lr, **s.arguments} for name, s in chosen.items()}
         write_json(self.folder / "leaderboard.json", board)
         write_board(self.folder)
         return board
@@ -123,16 +133,42 @@ class Comparison:
             return work.together(todo, hear)
         return work.here(todo, hear) if self.on == "here" else work.in_processes(todo, hear, self.jobs)
 
-    def _jobs(self, teacher: str | None) -> list[Job]:
-        """All runs, seed by seed; only method and seed differ between their settings."""
-        made, alone = [], self._alone(self.recipe.student.model)
+    def _settings(self, entry: Entry, seed: int, teacher: str | None) -> dict[str, Any]:
+        settings = self.recipe.model_dump(mode="json", exclude_none=True)
+        settings |= {"seed": seed, "baseline": False}
+        settings["method"] = {"name": entry.method, "arguments": dict(entry.arguments)}
+        if teacher is not None:
+            settings["teacher"]["weights"] = teacher
+        return settings
+
+    def _every(self) -> tuple[Entry, ...]:
+        return (Entry(BASELINE, self._alone(self.recipe.student.model)), *self.entries)
+
+    def _chosen(self, teacher: str | None) -> dict[str, tuning.Setting]:
+        """The settings found for every entry by a search of the same size; nothing without a search."""
+        found = {}
+        for entry in self._every() if self.search else ():
+            settings, place = self._settings(entry, self.seeds[0], teacher), self.folder / "trials" / _safe(entry.name)
+            try:
+                found[entry.name] = tuning.tuned(settings, entry.name, self.search, place, self._say)[0]
+            except UserError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise
+                self._say(str(error))  # its runs fail too, and are rows that say so
+        return found
+
+    def _say(self, text: str) -> None:
+        self.listen("say", {"text": text})
+
+    def _jobs(self, teacher: str | None, chosen: Mapping[str, tuning.Setting] | None = None) -> list[Job]:
+        """All runs, seed by seed; only method and seed differ between their settings, and what a search chose."""
+        made = []
         for seed in self.seeds:
-            for entry in (Entry(BASELINE, alone), *self.entries):
-                settings = self.recipe.model_dump(mode="json", exclude_none=True)
-                settings |= {"seed": seed, "baseline": False}
-                settings["method"] = {"name": entry.method, "arguments": dict(entry.arguments)}
-                if teacher is not None:
-                    settings["teacher"]["weights"] = teacher
+            for entry in self._every():
+                settings = self._settings(entry, seed, teacher)
+                if chosen and entry.name in chosen:
+                    settings["method"]["arguments"] = dict(chosen[entry.name].arguments)
+                    settings["train"]["lr"] = chosen[entry.name].lr
                 made.append(Job(entry.name, seed, settings, str(run_folder(self.folder, entry.name, seed).resolve())))
         return made
 
@@ -171,13 +207,13 @@ class Comparison:
             known = json.loads(path.read_text(encoding="utf-8"))
             earlier = {e["name"]: e for e in known["entries"]}
             changed = [name for name in entries if name in earlier and _plain(earlier[name]) != _plain(entries[name])]
-            if known["recipe"] != dump(self.recipe) or changed:
+            if known["recipe"] != dump(self.recipe) or known.get("search", 0) != self.search or changed:
                 raise UserError(f"{self.folder} holds a comparison with other settings; give another name with --out")
         elif self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir()):
             raise UserError(f"folder {self.folder} exists and is not a comparison; give another name with --out")
         with atomic_write(self.folder / "compare.toml", text=True) as file:
-            file.write(to_toml(self.recipe, self.entries, len(seeds)))
-        facts = {"recipe": dump(self.recipe), "entries": list(entries.values()), "seeds": seeds}
+            file.write(to_toml(self.recipe, self.entries, len(seeds), self.search))
+        facts = {"recipe": dump(self.recipe), "entries": list(entries.values()), "seeds": seeds, "search": self.search}
         with atomic_write(path, text=True) as file:
             json.dump(facts, file, indent=1)
         for failed in (self.folder / "runs").glob("*/failed.json"):
@@ -202,15 +238,19 @@ class Asked:
     seeds: int = 5
     jobs: int = 1
     on: str = "here"
+    search: int = 0
 
     def over(self, recipe: Recipe, folder: Path, listen: Callable[[str, Mapping[str, Any]], None]) -> Comparison:
         """The comparison of it with a recipe; seeds count from the recipe's."""
-        return Comparison(recipe, self.entries, range(recipe.seed, recipe.seed + self.seeds), folder, listen, self.jobs, self.on)
+        seeds = range(recipe.seed, recipe.seed + self.seeds)
+        return Comparison(recipe, self.entries, seeds, folder, listen, self.jobs, self.on, self.search)
 
 
-def asked(table: Mapping[str, Any], methods: str | None, seeds: int | None, jobs: int | None, on: str | None) -> Asked:
+def asked(
+    table: Mapping[str, Any], methods: str | None, seeds: int | None, jobs: int | None, on: str | None, search: int | None = None
+) -> Asked:
     """A recipe's `[compare]` table (see `from_recipe`) and the options of the command line, which win."""
-    options = {"methods": methods, "seeds": seeds, "jobs": jobs, "on": on}
+    options = {"methods": methods, "seeds": seeds, "jobs": jobs, "on": on, "search": search}
     given = dict(table) | {key: value for key, value in options.items() if value is not None}
     if "methods" not in given:
         raise UserError("no methods to compare; give --methods kd,dkd or a recipe with [compare] methods = [...]")
@@ -222,17 +262,20 @@ def asked(table: Mapping[str, Any], methods: str | None, seeds: int | None, jobs
     place = given.get("on", "processes" if at_once > 1 else "here")
     if place not in WAYS:
         raise unknown("way of working", place, WAYS)
-    return Asked(entries, count, at_once, place if at_once == 1 or place != "here" else "processes")
+    trials = given.get("search", 0)
+    if trials < 0 or trials == 1:
+        raise UserError(f"--search must be 0 (settings as given) or at least 2 trials for each method, got {trials}")
+    return Asked(entries, count, at_once, place if at_once == 1 or place != "here" else "processes", trials)
 
 
 def from_recipe(settings: dict[str, Any]) -> dict[str, Any]:
-    """Take the `[compare]` table (methods, seeds, jobs, on) out of a recipe file's settings.
+    """Take the `[compare]` table (methods, seeds, jobs, on, search) out of a recipe file's settings.
 
     >>> from_recipe({"seed": 1, "compare": {"methods": ["kd", "dkd"], "seeds": 3}})
     {'methods': ['kd', 'dkd'], 'seeds': 3}
     """
     table = settings.pop("compare", {})
-    kinds = {"methods": list, "seeds": int, "jobs": int, "on": str}
+    kinds = {"methods": list, "seeds": int, "jobs": int, "on": str, "search": int}
     if not isinstance(table, Mapping):
         raise UserError(f"compare = {table!r} in the recipe: write a table, [compare] with methods = [...] and seeds = N")
     for key, value in table.items():
@@ -243,12 +286,13 @@ def from_recipe(settings: dict[str, Any]) -> dict[str, Any]:
     return dict(table)
 
 
-def to_toml(recipe: Recipe, entries: Sequence[Entry], seeds: int) -> str:
+def to_toml(recipe: Recipe, entries: Sequence[Entry], seeds: int, search: int = 0) -> str:
     """A recipe file that asks for this comparison: `limbeck compare --recipe FILE`."""
     import tomli_w
 
     words = [":".join([e.method, *(f"{k}={json.dumps(v)}" for k, v in e.arguments.items())]) for e in entries]
-    return tomli_w.dumps({"compare": {"methods": words, "seeds": seeds}, **recipe.model_dump(mode="json", exclude_none=True)})
+    table = {"methods": words, "seeds": seeds, **({"search": search} if search else {})}
+    return tomli_w.dumps({"compare": table, **recipe.model_dump(mode="json", exclude_none=True)})
 
 
 def _safe(name: str) -> str:

@@ -1,0 +1,100 @@
+"""An equal-size search of settings for every entry of a comparison: the same number of trials, chosen on validation.
+
+The test part is not read here. A trial is a folder with `trial.json`; what is there is not run again.
+"""
+
+import inspect
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from limbeck import methods
+from limbeck.engine.turns import last
+from limbeck.errors import UserError
+from limbeck.recipe import make
+
+SPREAD = 3.0  # settings are drawn between a third and three times what they are by default
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one trial was run with: the learning rate and the method's own arguments."""
+
+    lr: float
+    arguments: Mapping[str, Any]
+
+
+def drawn(method: str, arguments: Mapping[str, Any], lr: float, number: int, name: str) -> Setting:
+    """The settings of a trial; number 0 are the given ones.
+
+    The learning rate and every float argument of the method (weights, temperatures, shares) are drawn
+    independently, log-uniformly between a third and three times its value; one between 0 and 1, on the logits of
+    it, so that it stays there. A given argument is where its own draw is centred.
+    """
+    if number == 0:
+        return Setting(lr, dict(arguments))
+    random = Random(zlib.crc32(f"{name} {number}".encode()))
+    made = dict(arguments)
+    for key, parameter in inspect.signature(methods.find(method)).parameters.items():
+        value = arguments.get(key, parameter.default)
+        if isinstance(value, float) and value > 0:
+            made[key] = _moved(value, random)
+    return Setting(_scaled(lr, random), made)
+
+
+def _moved(value: float, random: Random) -> float:
+    if value < 1:
+        odds = value / (1 - value) * math.exp(random.uniform(-1, 1) * math.log(SPREAD))
+        return float(f"{odds / (1 + odds):.4g}")
+    return _scaled(value, random)
+
+
+def _scaled(value: float, random: Random) -> float:
+    return float(f"{value * math.exp(random.uniform(-1, 1) * math.log(SPREAD)):.4g}")
+
+
+def tuned(
+    settings: Mapping[str, Any], name: str, trials: int, folder: Path, say: Callable[[str], None]
+) -> tuple[Setting, list[dict[str, Any]]]:
+    """The settings of the best of so many trials by accuracy on validation, and what all of them gave.
+
+    settings: a resolved recipe with its method and seed. A trial that fails counts as tried. Raises `UserError` if
+    all of them failed.
+    """
+    given, found = settings["method"], []
+    for number in range(trials):
+        trial = drawn(given["name"], given["arguments"], settings["train"]["lr"], number, name)
+        place = folder / f"trial-{number}"
+        if not (place / "trial.json").exists():
+            _try(settings, trial, place)
+        kept = json.loads((place / "trial.json").read_text(encoding="utf-8"))
+        found.append(kept)
+        gave = f"failed: {kept['error']}" if "error" in kept else f"{kept['accuracy']:.4f} on validation"
+        say(f"{name}, trial {number + 1} of {trials}: {gave}")
+    good = [kept for kept in found if "error" not in kept]
+    if not good:
+        raise UserError(f"every trial of {name} failed; the first: {found[0]['error']}")
+    best = max(good, key=lambda kept: kept["accuracy"])  # the earliest of equals
+    return Setting(best["lr"], best["arguments"]), found
+
+
+def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
+    from limbeck.run import Run, write_json
+
+    changed = json.loads(json.dumps(settings))
+    changed["method"]["arguments"], changed["train"]["lr"] = dict(trial.arguments), trial.lr
+    facts: dict[str, Any] = {"lr": trial.lr, "arguments": dict(trial.arguments)}
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        trained = last(Run(make(changed), place).learning(lambda cast: None))
+        facts["accuracy"] = trained.history[-1]["validation"]["accuracy"]
+    except UserError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        facts["error"] = str(error)
+    write_json(place / "trial.json", facts)
