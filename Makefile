@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench docs setup clean
+.PHONY: demo web-demo test check bench docs setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -19,6 +19,10 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 
 demo: setup
 	$(BIN)/limbeck distill
+
+web-demo: setup
+	test -f runs/web-demo/card.json || $(BIN)/limbeck distill --out runs/web-demo --resume --set student.width=8
+	$(BIN)/limbeck web runs/web-demo
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

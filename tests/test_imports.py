@@ -101,6 +101,8 @@ def test_every_part_is_in_the_table_or_stands_above_it():
         "survey",
         "shipping",
         "shrink",
+        "again",
+        "web",
         "measuring",
         "showing",
         "model_card",

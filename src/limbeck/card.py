@@ -134,6 +134,12 @@ def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> Non
         )
 
 
+def input_words(data: Data) -> str:
+    """How a model of this data is fed, in words."""
+    image = "images as float32 on 0..1, channels first; normalisation is inside"
+    return image if data.kind == "image" else "as in the data"
+
+
 def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "limbeck": limbeck.__version__,
@@ -146,9 +152,7 @@ def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]
         "shape": list(data.shape),
         "kind": data.kind,
         "task": data.task.name,
-        "inputs": "images as float32 on 0..1, channels first; normalisation is inside"
-        if data.kind == "image"
-        else "as in the data",
+        "inputs": input_words(data),
         "data": data.name,
         **({"words": list(data.words)} if data.words else {}),
     }

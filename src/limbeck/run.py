@@ -189,7 +189,7 @@ class Run:
         fit = self.fit(streams, who, method)
         if facts.exists():
             trained = Trained(**json.loads(facts.read_text(encoding="utf-8")))
-            _load_phase(method, cast, streams, weights, self.recipe.seed)
+            load_phase(method, cast, streams, weights, self.recipe.seed)
             self.listen("say", {"text": f"{who}: already trained"})
             return trained
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
@@ -316,7 +316,7 @@ def _plain(module: nn.Module, data: Data, role: str = "student") -> Method:
     return methods.find(data.task.alone)(role=role) if moves else methods.alone_tree(role=role)
 
 
-def _load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:
+def load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:
     """Make what the method adds to the cast, then load the weights of all."""
     engine.check.build_parts(method, cast, streams(("train",), 0) if method.parts else {})
     for index, stage in enumerate(method.stages):

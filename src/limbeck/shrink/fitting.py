@@ -9,15 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import limbeck
+from limbeck.card import input_words
+from limbeck.casting import preparation
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
+from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.recipe import ModelSettings
 from limbeck.roles import Adapter, Cast
 from limbeck.run import lines_of
-from limbeck.shipping import CALIBRATE, some
+from limbeck.shipping import CALIBRATE, some, travelling
 from limbeck.shrink.candidates import Candidate, key
 from limbeck.shrink.limits import Limits
+from limbeck.taps import Tap
 
 UNBUILT = "cannot be built: "
 HOPELESS = 3  # candidates in a row, each with more work than the last, over twice the limit: the rest is not measured
@@ -89,7 +95,7 @@ class Fitting:
     def _fill(self, row: dict[str, Any]) -> None:
         module, candidate = row.pop("module"), row["candidate"]
         try:
-            found = self._measure(key(candidate), module)
+            found = self._measure(key(candidate), self.whole(module))
         except UserError as error:
             row["dropped"] = f"cannot be measured: {error}"
             return
@@ -112,13 +118,25 @@ class Fitting:
         calibration = some(self.data["train"], self.data, CALIBRATE) if self.int8 else None
         example = some(self.data["train"], self.data, 2)
         try:
-            formats.write(self.format, module.eval(), example, path, metadata={}, calibration=calibration)
+            formats.write(self.format, module.eval(), example, path, metadata=self.facts(), calibration=calibration)
             (seen,) = ask([self.job(path, example)], self.place)
             if seen.error:
                 raise UserError(f"{self.format} on {self.place}: {seen.error}")
             return {"latency_ms": seen.figures["latency_ms"]["1"]["median"], "bytes": path.stat().st_size}
         finally:
             path.unlink(missing_ok=True)
+
+    def whole(self, module: nn.Module) -> Deployed:
+        """A candidate with its preprocessing, as it will be shipped."""
+        cast = Cast({})
+        cast.add("student", module, Adapter(prepare=preparation(ModelSettings.model_validate({"model": "student"}), self.data)))
+        return Deployed(cast, Tap("student"))
+
+    def facts(self) -> dict[str, Any]:
+        """What travels in the file of a student of this data: it counts towards the size."""
+        spec = {"mean": list(self.data.mean), "std": list(self.data.std)}
+        named = {"classes": self.data.classes, "shape": self.data.shape, "kind": self.data.kind, "roles": {"student": spec}}
+        return travelling({**named, "inputs": input_words(self.data), "limbeck": limbeck.__version__}, self.data)
 
     def job(self, path: Path, example: Tensor) -> Job:
         """How one file is timed."""

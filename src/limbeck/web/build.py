@@ -1,0 +1,127 @@
+"""The folder of the page: page, script, models, facts, and onnxruntime-web from the npm registry."""
+
+import base64
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import nn
+
+from limbeck.again import trained_cast
+from limbeck.data import Data
+from limbeck.deploy.export import export_onnx
+from limbeck.deploy.measure import sizes
+from limbeck.deploy.student import Deployed
+from limbeck.errors import UserError
+from limbeck.files import atomic_write
+from limbeck.run import write_json
+from limbeck.shipping import some, some_labels
+from limbeck.taps import Tap
+
+HERE = Path(__file__).parent
+PACKAGE = "onnxruntime-web@1.30.0"
+RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+PAGE = ("index.html", "web.css", "web.js")
+SAMPLES = 12
+
+
+def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
+    """Make the folder of a run's page and return it.
+
+    Args:
+        run: folder of a finished run on images. out: where the page goes; files of an earlier one are replaced.
+        runtime: a folder that holds onnxruntime-web's files; without it they come from the user's cache or from npm.
+
+    Raises `UserError` if the run has no images, or the runtime cannot be had.
+    """
+    _, method, data, cast = trained_cast(run)
+    if data.kind != "image" or len(data.shape) != 3 or data.shape[0] not in (1, 3):
+        shape = tuple(data.shape)
+        raise UserError(f"the page shows pictures, but {data.name} has inputs of shape {shape}; use measure and evaluate")
+    if data.task.name != "classify":
+        raise UserError(f"the page shows one answer for a picture, but {data.name} is to {data.task.name}")
+    place = runtime_files(runtime)
+    out.mkdir(parents=True, exist_ok=True)
+    models = {"student": Deployed(cast, method.deployed)}
+    models |= {"teacher": Deployed(cast, Tap("teacher"))} if "teacher" in cast else {}
+    card = json.loads((run / "card.json").read_text(encoding="utf-8"))["models"] if (run / "card.json").exists() else {}
+    found = [_model(name, module.eval(), data, out, card.get(name) or {}) for name, module in models.items()]
+    write_json(out / "facts.json", {**_facts(data), "models": found, "method": method.name})
+    for source in (*(HERE / name for name in PAGE), *(place / name for name in RUNTIME)):
+        with atomic_write(out / source.name) as file:
+            file.write(source.read_bytes())
+    return out
+
+
+def _model(name: str, module: nn.Module, data: Data, out: Path, card: dict[str, Any]) -> dict[str, Any]:
+    example = some(data["train"], data, 2)
+    export_onnx(module, example, out / f"{name}.onnx", metadata={"classes": list(data.classes)})
+    return {
+        "name": name,
+        "file": f"{name}.onnx",
+        "bytes": (out / f"{name}.onnx").stat().st_size,
+        "parameters": card.get("parameters") or sizes(module)["parameters"],
+        "accuracy": card.get("accuracy"),
+    }
+
+
+def _facts(data: Data) -> dict[str, Any]:
+    """Classes, shape, how a drawing is fitted in, and some test pictures to try."""
+    part = data.judged
+    pixels = (some(part, data, SAMPLES) * 255).round().clamp(0, 255).to(torch.uint8)
+    labels = some_labels(part, SAMPLES).tolist()
+    height = data.shape[1]
+    return {
+        "data": data.name,
+        "classes": list(data.classes),
+        "shape": list(data.shape),
+        "margin": round(height / 7) if height >= 20 else 0,  # MNIST's digits fill 20 of 28 pixels, the small ones all of 8
+        "samples": [
+            {"label": data.classes[label], "pixels": base64.b64encode(picture.numpy().tobytes()).decode()}
+            for picture, label in zip(pixels, labels, strict=True)
+        ],
+    }
+
+
+def runtime_files(given: Path | None) -> Path:
+    """A folder with onnxruntime-web's files: the given one, the cache, or a cache filled from npm."""
+    if given is not None:
+        places = [given, given / "dist", given / "package" / "dist", given / "node_modules" / "onnxruntime-web" / "dist"]
+        found = next((place for place in places if all((place / name).is_file() for name in RUNTIME)), None)
+        if found is None:
+            raise UserError(f"{given} does not hold {', '.join(RUNTIME)}; give the folder of the npm package {PACKAGE}")
+        return found
+    cache = Path(platformdirs.user_cache_dir("limbeck")) / PACKAGE.replace("@", "-")
+    if not all((cache / name).is_file() for name in RUNTIME):
+        _fetch(cache)
+    return cache
+
+
+def _fetch(cache: Path) -> None:
+    """npm checks the package against the registry's checksum; nothing of it is installed or run."""
+    npm = shutil.which("npm")
+    advice = f"install npm, or fetch the package {PACKAGE} yourself and name its folder with --runtime"
+    if npm is None:
+        raise UserError(f"onnxruntime-web is not here and there is no npm to fetch it with; {advice}")
+    with tempfile.TemporaryDirectory() as folder:
+        words = [npm, "pack", PACKAGE, "--silent", "--ignore-scripts", "--pack-destination", folder]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"npm did not deliver {PACKAGE} within 5 minutes; {advice}") from None
+        packed = next(Path(folder).glob("*.tgz"), None)
+        if done.returncode or packed is None:
+            why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:160]
+            raise UserError(f"npm could not fetch {PACKAGE} ({why}); {advice}")
+        with tarfile.open(packed) as archive:
+            for name in RUNTIME:
+                content = archive.extractfile(f"package/dist/{name}")
+                assert content is not None, name
+                with atomic_write(cache / name) as file:
+                    shutil.copyfileobj(content, file)
