@@ -28,6 +28,7 @@ MAY = {
     "labelling": PURE | {"data"},  # noise as a function of the sample number
     "quantise": CORE,
     "kinds": CORE | {"plan", "combine", "labelling"},
+    "int8_training": CORE | {"quantise"},
     "describe": CORE | {"plan", "combine", "kinds"},
     "models": CORE,
     "data": TOOLS | {"evaluate"},  # what is to be answered is part of what data is

@@ -135,7 +135,7 @@ def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, m
     if advice and repair:
         from limbeck.repair import repaired
 
-        rows = repaired(run, rows, data, info)
+        rows = repaired(run, rows, data)
     keep(run if out is None else out.parent, rows, data)
     show_exports(rows, as_json)
     for sentence in advice if not repair else []:
