@@ -150,18 +150,18 @@ def line(row: dict[str, Any]) -> str:
 def search(fashion: Path, out: Path) -> dict[str, Any]:
     """The same search with and without a teacher; the chosen student's figures once more from its files."""
     found: dict[str, Any] = {"limits": LIMITS, "budget": BUDGET}
-    common = ["--data", "fashion_mnist", "--data-path", str(fashion), "--set", "data.limit=8000", "--lr", "0.05"]
+    common = ["--data", "fashion_mnist", "--data-path", str(fashion), "--set", "data.limit=4000", "--lr", "0.05"]
     teacher = out / "teacher"
-    model = ["--set", "teacher.depth=2", "--set", "teacher.width=24"]
+    model = ["--set", "teacher.depth=2", "--set", "teacher.width=16"]
     if not (teacher / "card.json").exists():
-        alone = ["--student", "cnn", "--set", "student.depth=2", "--set", "student.width=24", "--method", "alone", "--epochs", "8"]
+        alone = ["--student", "cnn", "--set", "student.depth=2", "--set", "student.width=16", "--method", "alone", "--epochs", "6"]
         limbeck("distill", *common, *alone, "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(teacher))
     card = json.loads((teacher / "card.json").read_text())["models"]["student"]
     found["teacher"] = {key: card[key] for key in ("accuracy", "parameters", "train_seconds")}
     weights = ["--teacher", "cnn", *model, "--teacher-weights", str(teacher / "weights" / "student.safetensors")]
     for name, extra in (("with a teacher", ["--guided"]), ("without", ["--no-guided"])):
         folder, start = out / name.replace(" ", "-"), time.monotonic()
-        limbeck("shrink", *common, *weights, *LIMITS, *BUDGET, *extra, "--quiet", "--out", str(folder))
+        limbeck("shrink", *common, *weights, *LIMITS, *BUDGET, *CANDIDATES, *extra, "--quiet", "--out", str(folder))
         state = json.loads((folder / "shrink.json").read_text())
         dropped = sum(bool(row["dropped"]) for row in state["candidates"])
         found[name] = {
@@ -176,8 +176,9 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
     return found
 
 
-LIMITS = ["--max-latency", "60us", "--max-size", "60kB"]
-BUDGET = ["--trials", "8", "--epochs", "4"]
+LIMITS = ["--max-latency", "40us", "--max-size", "60kB"]
+BUDGET = ["--trials", "6", "--epochs", "3"]
+CANDIDATES = ["--candidates", "cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16:size=14,resnet8:width=4|8|16,mobilenetv2:width=0.25,mlp:width=16"]
 
 
 def again(folder: Path) -> dict[str, Any]:
