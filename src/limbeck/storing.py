@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck.casting import method_of
+from limbeck.data import Data
 from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import plan
 from limbeck.knowledge import Store
+from limbeck.plan import Method
 from limbeck.recipe import Recipe
 from limbeck.run import Run
 
@@ -58,3 +60,22 @@ def foresee(recipe: Recipe) -> None:
             print(decision)
         for stage in estimate(method, cast, streams, planned, run.fit(streams, "student", method)):
             print(stage)
+        if any(adapter.channels_last for adapter in cast.adapters.values()):
+            print(_layouts(run, method, data))
+
+
+def _layouts(run: Run, method: Method, data: Data) -> str:
+    """A step in either memory layout, every role live, measured beside each other."""
+    spent = {}
+    for layout in ("channels_last", "contiguous"):
+        settings = run.recipe.train.model_copy(update={"layout": layout})
+        other = Run(run.recipe.model_copy(update={"train": settings}), run.folder)
+        cast, streams = other.make_cast(method, data), other.streams(data, method)
+        bare = plan(method, cast, streams, None)
+        found = estimate(method, cast, streams, bare, other.fit(streams, "student", method))
+        spent[layout] = 1000 * sum(stage.live for stage in found) / len(found)
+    words = ", ".join(f"{layout} {ms:.1f} ms" for layout, ms in spent.items())
+    best = min(spent, key=lambda layout: spent[layout])
+    return f"memory layout: {words} a step; this run takes channels_last" + (
+        "" if best == "channels_last" else ": --set train.layout=contiguous is faster here"
+    )
