@@ -92,6 +92,16 @@ def run(
     return made, card
 
 
+def well_trained(seed: int) -> dict[str, Any]:
+    """The larger network with weights from ten times the images: a teacher that knows more than its student can see."""
+    weights = Path(os.environ["LIMBECK_SURVEY_WORK"]) / f"row0-{seed}" / "student.safetensors"
+    if not weights.exists():
+        data = FASHION | {"limit": 12000}
+        run(0, seed, method="alone", data=data, student=LARGE, train={"epochs": 10}, baseline=False)
+    return LARGE | {"weights": str(weights)}
+
+
+TAUGHT = "the teacher: 10 epochs of 12,000 images"
 OWN_TEACHER = ("rco", "rco_greedy", "gradual")  # train the role "teacher" themselves
 
 
