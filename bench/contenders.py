@@ -136,8 +136,8 @@ TEN = ("kd", "kd_standardised", "dkd", "dist", "nkd", "logit_regression", "atten
 def ten_by_hand(teacher: str, student: str) -> Loop:
     """Ten methods in ten separate plain loops, one after another; a step is a step of each."""
     from limbeck import methods
-    from limbeck.plan import Progress
     from limbeck.roles import Cast
+    from limbeck.schedules import Progress
     from limbeck.taps import observe
 
     loops = []

@@ -8,21 +8,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "api": ("distill", "Result"),
     "errors": ("UserError",),
-    "plan": (
-        "Method",
-        "Part",
-        "Progress",
-        "Stage",
-        "Term",
-        "Update",
-        "choose",
-        "cosine",
-        "linear",
-        "method",
-        "ramp_up",
-        "single_stage",
-    ),
-    "roles": ("Adapter", "Cast", "Follow", "Load", "Normalise", "Promote", "Reinit", "Snapshot"),
+    "actions": ("Adopt", "Follow", "Load", "Promote", "Reinit", "Snapshot"),
+    "plan": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
+    "roles": ("Adapter", "Cast", "Normalise"),
+    "schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),
     "taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from limbeck import methods, models
+from limbeck.actions import Promote
 from limbeck.data import Data
 from limbeck.data.seen import Seen, seen_in, shape_seen
 from limbeck.data.sentences import Words
@@ -17,7 +18,7 @@ from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
 from limbeck.recipe import ModelSettings, Recipe
-from limbeck.roles import Adapter, Cast, Normalise, Promote, role_of
+from limbeck.roles import Adapter, Cast, Normalise, role_of
 
 
 def method_of(settings: Mapping[str, Any]) -> Method:

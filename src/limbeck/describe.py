@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from limbeck import losses
+from limbeck.actions import Adopt, Follow, Promote, Snapshot
 from limbeck.combine import n_best_labels, n_best_shares
 from limbeck.kinds import OF_VALUES, knowledge_of, plain
 from limbeck.masks import known
-from limbeck.plan import Method, Stage, Term, Update, weight_text
-from limbeck.roles import Adopt, Follow, Promote, Snapshot, role_of
+from limbeck.plan import Method, Stage, Term, Update
+from limbeck.roles import role_of
+from limbeck.schedules import weight_text
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
 LABELS = ("labels", "labelled", "inputs", "index")  # fields of a batch that no model has said

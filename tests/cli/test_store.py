@@ -30,3 +30,10 @@ def test_store_list_verify_prune(capsys, tmp_path):
     assert run(["store", "prune", "--path", store]) == 0
     assert run(["store", "list", "--path", store]) == 0
     assert "is empty" in capsys.readouterr().out
+
+
+def test_plan_foresees_methods_whose_models_are_born_on_the_way(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("born_again", "zero_shot", "adversarial", "rco"):
+        assert run(["plan", "--method", name, "--epochs", "1", "--set", "data.limit=200"]) == 0, name
+        assert "peak memory" in capsys.readouterr().out

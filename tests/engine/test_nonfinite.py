@@ -7,7 +7,8 @@ from toy import Toy, cast_of, fit_of, go
 from limbeck import losses, methods
 from limbeck.engine import NonFinite, checkpoint
 from limbeck.methods._terms import task
-from limbeck.plan import Progress, Term, single_stage
+from limbeck.plan import Term, single_stage
+from limbeck.schedules import Progress
 from limbeck.taps import State, Tap
 
 AT = 4

@@ -8,12 +8,14 @@ from torch import nn
 from toy import CLASSES, Cast, Toy, build, cast_of, copy, differing, fit_of, go, state
 
 from limbeck import losses, methods
+from limbeck.actions import Follow, Load, Promote, Reinit
 from limbeck.engine import Fit
 from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.models import save_weights
-from limbeck.plan import Method, Progress, Stage, Term, Update, choose, cosine, linear, ramp_up
-from limbeck.roles import Adapter, Follow, Load, Promote, Reinit
+from limbeck.plan import Method, Stage, Term, Update
+from limbeck.roles import Adapter
+from limbeck.schedules import Progress, choose, cosine, linear, ramp_up
 from limbeck.taps import Field, Tap
 
 # ---------------------------------------------------------------------------------------- actions

@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from limbeck.evaluate import Predictions, distillation_score, relative_drop, relative_gain, size_cut, summary
-from limbeck.plan import Method, Stage, Term, Update, linear
+from limbeck.plan import Method, Stage, Term, Update
 from limbeck.report import svg
+from limbeck.schedules import linear
 from limbeck.taps import Field, Tap
 
 SIZES = {"teacher": 300_000, "baseline": 12_000, "student": 12_000}

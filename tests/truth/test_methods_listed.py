@@ -15,7 +15,7 @@ from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.methods import find
-from limbeck.plan import Progress
+from limbeck.schedules import Progress
 from limbeck.taps import observe
 
 

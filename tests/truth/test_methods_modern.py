@@ -11,8 +11,8 @@ from limbeck.deploy.student import Deployed
 from limbeck.engine.step import evaluate_term
 from limbeck.losses import gaussian_transport, rld_confidence, rld_correlation, transport
 from limbeck.methods import find
-from limbeck.plan import Progress
 from limbeck.roles import Cast
+from limbeck.schedules import Progress
 from limbeck.taps import observe
 
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 from digits import DIGITS, make_cast, states, train
 
+from limbeck.actions import Snapshot
 from limbeck.connectors.route import farthest
 from limbeck.methods import find
-from limbeck.plan import Progress, each_epoch, each_part
 from limbeck.recipe import make
-from limbeck.roles import Cast, Snapshot
+from limbeck.roles import Cast
 from limbeck.run import Run
+from limbeck.schedules import Progress, each_epoch, each_part
 
 
 def watched(method, steps=12):

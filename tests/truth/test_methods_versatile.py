@@ -13,9 +13,9 @@ from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
-from limbeck.plan import Progress, sometimes
 from limbeck.quantise import Interval, quantisers, stored, true_bits
 from limbeck.roles import Adapter, Cast
+from limbeck.schedules import Progress, sometimes
 from limbeck.taps import observe
 
 

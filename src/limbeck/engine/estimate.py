@@ -15,7 +15,7 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.planner import CHUNK, Plan
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
-from limbeck.roles import Cast
+from limbeck.roles import Cast, role_of
 from limbeck.taps import observe
 
 STEPS = 4  # per measurement; the first ones are warm-up
@@ -64,7 +64,7 @@ def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: F
 
 
 def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: Any, fit: Fit) -> tuple[float, int]:
-    alone = method.but(stages=(replace(stage, before=(), steps=STEPS),), deploys=method.deploys)
+    alone = method.but(stages=(replace(stage, before=(), steps=STEPS),), deploys=role_of(stage.trains[0]))
     ticks: list[float] = []
     kept: dict[int, int] = {}
 

@@ -4,7 +4,8 @@ from functools import partial
 
 from limbeck import boxes, losses
 from limbeck.masks import known
-from limbeck.plan import Term, Weight
+from limbeck.plan import Term
+from limbeck.schedules import Weight
 from limbeck.taps import Field, Source, Tap
 
 

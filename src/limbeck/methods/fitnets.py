@@ -5,7 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Stage, Term, Update, linear, method
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.schedules import linear
 from limbeck.taps import Tap
 
 

@@ -6,7 +6,8 @@ from limbeck import losses
 from limbeck.combine import convex_logits, least_logits
 from limbeck.connectors import Ensemble, measure_weights
 from limbeck.models.fitted import Whole
-from limbeck.plan import Method, Part, Stage, Term, Update, each_epoch, method
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.schedules import each_epoch
 from limbeck.taps import Field, Source, Tap, Via
 from limbeck.transforms import lowest_loss_logits
 

@@ -1,8 +1,8 @@
 """Labels for each crop, and again."""
 
 from limbeck import losses
+from limbeck.actions import Promote, Reinit
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.roles import Promote, Reinit
 from limbeck.taps import Field, Tap
 
 

@@ -1,9 +1,10 @@
 """The student's own average teaches it on unlabelled data."""
 
 from limbeck import losses
+from limbeck.actions import Follow, Promote
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Stage, Term, Update, method, ramp_up
-from limbeck.roles import Follow, Promote
+from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.schedules import ramp_up
 from limbeck.taps import Tap
 
 

@@ -7,7 +7,8 @@ from limbeck import losses
 from limbeck.combine import mean_probabilities, peer_logits, peer_target
 from limbeck.connectors import PeerAttention, Tail
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Term, method, ramp_up, single_stage
+from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.schedules import ramp_up
 from limbeck.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of, tempered
 

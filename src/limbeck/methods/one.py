@@ -5,7 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import Tail, TrunkGate
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Term, method, ramp_up, single_stage
+from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.schedules import ramp_up
 from limbeck.taps import Field, Source, Tap
 
 

@@ -4,7 +4,8 @@ from limbeck import losses
 from limbeck.connectors import Review
 from limbeck.connectors.review import as_map
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Stage, Term, Update, linear, method
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.schedules import linear
 from limbeck.taps import Tap, Via
 
 

@@ -4,7 +4,8 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Term, linear, method, single_stage
+from limbeck.plan import Method, Term, method, single_stage
+from limbeck.schedules import linear
 from limbeck.taps import Field, Tap
 
 

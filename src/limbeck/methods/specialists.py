@@ -3,10 +3,10 @@
 from functools import partial
 
 from limbeck import losses
+from limbeck.actions import Promote
 from limbeck.labelling import believed_in, special_labels, specialised
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.roles import Promote
 from limbeck.taps import Field, Tap
 
 

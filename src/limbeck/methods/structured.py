@@ -8,7 +8,8 @@ from limbeck import losses
 from limbeck.combine import strongest
 from limbeck.connectors import Critic
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Stage, Term, Update, Weight, method
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.schedules import Weight
 from limbeck.taps import Field, Source, Tap
 from limbeck.transforms import probabilities
 

@@ -5,7 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import Gate
 from limbeck.methods._terms import soft, task
-from limbeck.plan import Method, Part, Stage, Term, Update, choose, method, single_stage
+from limbeck.plan import Method, Part, Stage, Term, Update, method, single_stage
+from limbeck.schedules import choose
 from limbeck.taps import Field, Tap, Via
 from limbeck.transforms import mean_of
 

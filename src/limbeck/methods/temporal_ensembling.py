@@ -5,7 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import AnswerMemory
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Stage, Term, Update, method, ramp_up
+from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.schedules import ramp_up
 from limbeck.taps import Field, Tap
 
 

@@ -1,0 +1,117 @@
+"""How a weight changes while a stage runs: schedules, called with the stage's `Progress`."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+
+Weight = float | Callable[["Progress"], float]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stage stands: `step` of `steps`, counted from 0; `fraction` runs from 0 to just under 1."""
+
+    stage: str
+    step: int
+    steps: int
+    epoch: float = 0.0
+
+    @property
+    def fraction(self) -> float:
+        return self.step / max(self.steps, 1)
+
+
+@dataclass(frozen=True)
+class linear:  # noqa: N801  reads as a function in a declaration
+    """A weight that goes from `start` to `end` in a straight line over the first `over` of the stage."""
+
+    start: float
+    end: float
+    over: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        return self.start + (self.end - self.start) * min(1.0, progress.fraction / self.over)
+
+
+@dataclass(frozen=True)
+class cosine:  # noqa: N801
+    """A weight that goes from `start` to `end` along half a cosine over the first `over` of the stage."""
+
+    start: float
+    end: float
+    over: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        x = min(1.0, progress.fraction / self.over)
+        return self.end + (self.start - self.end) * (1 + cos(pi * x)) / 2
+
+
+@dataclass(frozen=True)
+class ramp_up:  # noqa: N801
+    """The sigmoid-shaped ramp exp(-5 (1 - x)^2) to `end` over the first `over` of the stage
+    (Laine & Aila 2017, arXiv 1610.02242)."""
+
+    end: float
+    over: float = 0.4
+
+    def __call__(self, progress: Progress) -> float:
+        from math import exp
+
+        x = min(1.0, progress.fraction / self.over)
+        return self.end * exp(-5 * (1 - x) ** 2)
+
+
+@dataclass(frozen=True)
+class choose:  # noqa: N801
+    """A weight that is `weight` in the steps that fall to `index` out of `of`, and 0 in the others.
+
+    The steps are dealt at random (a hash of the step), evenly in the long run.
+    """
+
+    index: int
+    of: int
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        drawn = zlib.crc32(f"{progress.stage} {progress.step}".encode()) % self.of
+        return self.weight if drawn == self.index else 0.0
+
+
+@dataclass(frozen=True)
+class sometimes:  # noqa: N801
+    """A weight that is `weight` in a share of the steps, drawn for each `name` on its own (a hash of name and step)."""
+
+    name: str
+    share: float
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        drawn = zlib.crc32(f"{self.name} {progress.stage} {progress.step}".encode()) / 2**32
+        return self.weight if drawn < self.share else 0.0
+
+
+@dataclass(frozen=True)
+class each_epoch:  # noqa: N801
+    """A weight that is `weight` in the first step of every epoch, and 0 in the others."""
+
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        return self.weight if float(progress.epoch).is_integer() else 0.0
+
+
+@dataclass(frozen=True)
+class each_part:  # noqa: N801
+    """A weight that is `weight` in the first step of each of `of` equal parts of the stage but the first, else 0."""
+
+    of: int
+    weight: float = 1.0
+
+    def __call__(self, progress: Progress) -> float:
+        now, before = (self.of * max(step, 0) // max(progress.steps, 1) for step in (progress.step, progress.step - 1))
+        return self.weight if now != before else 0.0
+
+
+def weight_text(weight: Weight) -> str:
+    return f"{weight:g}" if isinstance(weight, int | float) else repr(weight)
