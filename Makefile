@@ -1,4 +1,4 @@
-# make demo: set everything up and distil a first student.   make test: set everything up and run the tests.
+# make demo: set everything up and distil a first student.   make web-demo: draw, and see it answer in the browser.   make test: set everything up and run the tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

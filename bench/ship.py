@@ -92,17 +92,24 @@ def learn(module: nn.Module, inputs: Tensor, labels: Tensor, epochs: int) -> Non
     module.eval()
 
 
-def runtimes(fashion: Path, trec: Path) -> list[dict[str, Any]]:
+def runtimes(fashion: Path, trec: Path, only: str | None) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     pictures = images(fashion)
     words = {part: questions(trec, part) for part in ("train", "test")}
-    rows = []
     for name, module in networks().items():
+        if only is not None and name not in only.split(","):
+            continue
         seen = words if name == "BERT" else pictures
         learn(module, *seen["train"], epochs=4 if name in ("BERT", "GRU", "ViT") else 2)
-        rows += one(name, module, seen["train"][0][:256], *(t[:2000] for t in seen["test"]))
-    return rows
+        keep(name, one(name, module, seen["train"][0][:256], *(t[:2000] for t in seen["test"])))
+
+
+def keep(name: str, value: Any) -> None:
+    """Put one result into the file, beside the others."""
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    kept[name] = value
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def one(name: str, module: nn.Module, calibration: Tensor, inputs: Tensor, labels: Tensor) -> list[dict[str, Any]]:
@@ -197,13 +204,14 @@ def main() -> None:
     parser.add_argument("what", choices=["runtimes", "shrink"])
     parser.add_argument("--fashion", type=Path, required=True)
     parser.add_argument("--trec", type=Path)
+    parser.add_argument("--only", help="names of networks, with commas")
     parser.add_argument("--out", type=Path, default=Path("runs/bench-ship"))
     options = parser.parse_args()
     start = time.process_time()
-    value = runtimes(options.fashion, options.trec) if options.what == "runtimes" else search(options.fashion, options.out)
-    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    kept[options.what] = value
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    if options.what == "runtimes":
+        runtimes(options.fashion, options.trec, options.only)
+    else:
+        keep("shrink", search(options.fashion, options.out))
     print(f"{time.process_time() - start:.0f} s of this process")
 
 

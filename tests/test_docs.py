@@ -17,7 +17,7 @@ from limbeck.cli import _recipe, app
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md")
 PAGES = (*RUN, "CHANGELOG.md", "CONTRIBUTING.md", "docs/methods.md", "docs/losses.md")
-NOT_RUN = 4  # blocks of README and guide that need a download, an environment of their own or minutes
+NOT_RUN = 6  # blocks of README and guide that need a download, an environment of their own or minutes
 BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
 
