@@ -207,9 +207,9 @@ def test_the_verdict_is_right_in_small_cases():
 
 
 def test_nobody_waits_for_a_dead_process():
-    from limbeck.shrink.search import _alive
+    from limbeck.shrink.study import alive
 
-    assert _alive(os.getpid())
+    assert alive(os.getpid())
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    assert not _alive(process.pid)
+    assert not alive(process.pid)

@@ -9,7 +9,7 @@ from limbeck.files import atomic_write
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.frame import figure, fill
 from limbeck.report.words import bytes_words, count, number, percent
-from limbeck.shrink.search import score_of
+from limbeck.shrink.study import score_of
 from limbeck.shrink.verdict import front
 
 COSTS = {"latency_ms": ("latency in ms", number, "latency", 1e3), "bytes": ("size of the file", bytes_words, "size", 1.0)}

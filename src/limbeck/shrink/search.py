@@ -5,26 +5,21 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limbeck.casting import build_role
-from limbeck.data import Batches, Data
 from limbeck.deploy.device import Place
-from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.evaluate import predict
-from limbeck.evaluate.score import distillation_score
 from limbeck.recipe import ModelSettings, Recipe, make
-from limbeck.roles import Cast
+from limbeck.recipe import load as load_recipe
 from limbeck.run import Run, finished, write_json
 from limbeck.shrink.candidates import Candidate, take_from
 from limbeck.shrink.fitting import Fitting
 from limbeck.shrink.limits import Limits
+from limbeck.shrink.study import SPACES, alive, judge_teacher, optuna_module
 from limbeck.shrink.verdict import choose, nothing
-from limbeck.taps import Tap
 
 FINISH = 0.15  # part of the time that is kept for export and measurement of the chosen student
 
@@ -125,7 +120,7 @@ class Search:
                 return end.value
 
     def _search(self, fitting: Rows, teacher: ModelSettings | None) -> None:
-        optuna = _optuna()
+        optuna = optuna_module()
         study = self._study(optuna)
         self._requeue(study)
         while self._done(study) < self.trials and self._left() > 0:
@@ -170,8 +165,8 @@ class Search:
         """Trainings that a killed process of this machine left behind are gone on with first, from their checkpoints."""
         for trial in study.trials:
             worker = trial.user_attrs.get("worker")
-            if trial.state.name == "RUNNING" and worker and worker[0] == platform.node() and not _alive(worker[1]):
-                study.tell(trial.number, state=_optuna().trial.TrialState.FAIL)
+            if trial.state.name == "RUNNING" and worker and worker[0] == platform.node() and not alive(worker[1]):
+                study.tell(trial.number, state=optuna_module().trial.TrialState.FAIL)
                 study.enqueue_trial(trial.params, user_attrs={"folder": trial.user_attrs.get("folder")})
                 self._say(f"training {trial.number} was cut off and is gone on with")
 
@@ -272,59 +267,13 @@ class Search:
 
     def _finish(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         """Test the chosen student once, export it, and measure the file that is shipped."""
-        from limbeck.shrink.verdict import verified
+        from limbeck.shrink.study import SPACES, alive, judge_teacher, optuna_module
+from limbeck.shrink.verdict import verified
 
         folder = self.folder / trial["folder"]
-        recipe = make(_read(folder / "recipe.toml"), str(folder))
+        recipe = make(load_recipe(folder / "recipe.toml"), str(folder))
         card = finished(folder) or Run(recipe, folder, data=self.data, listen=self.listen).go()
         return verified(self.fitting, folder, card, self.recipe.alpha)
 
     def _say(self, text: str) -> None:
         self.listen("say", {"text": text})
-
-
-SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
-    "kd": (("temperature", 1.0, 10.0), ("alpha", 0.3, 0.95)),
-    "dkd": (("temperature", 1.0, 8.0), ("beta", 0.5, 8.0)),
-}
-
-
-def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> dict[str, Any]:
-    """The teacher's parameters and its score on validation, for the distillation score."""
-    cast = Cast({})
-    cast.add("teacher", *build_role("teacher", settings, data, recipe.seed))
-    batches = Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0)
-    seen = predict(Deployed(cast, Tap("teacher")).eval(), batches.ordered(), data.task)
-    return {"parameters": sum(p.numel() for p in cast.parameters()), "validation": data.task.score(seen)}
-
-
-def score_of(row: Mapping[str, Any], parameters: float, accuracy: float, alpha: float) -> float | None:
-    """The distillation score of a training on validation."""
-    if row["validation"] is None or not parameters or not accuracy:
-        return None
-    return distillation_score(row["parameters"], parameters, row["validation"], accuracy, alpha)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from limbeck.recipe import load
-
-    return load(path)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError:
-        raise UserError('Optuna is not installed; run: pip install "limbeck[search]"') from None
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
