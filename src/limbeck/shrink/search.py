@@ -267,8 +267,7 @@ class Search:
 
     def _finish(self, trial: Mapping[str, Any]) -> dict[str, Any]:
         """Test the chosen student once, export it, and measure the file that is shipped."""
-        from limbeck.shrink.study import SPACES, alive, judge_teacher, optuna_module
-from limbeck.shrink.verdict import verified
+        from limbeck.shrink.verdict import verified
 
         folder = self.folder / trial["folder"]
         recipe = make(load_recipe(folder / "recipe.toml"), str(folder))
