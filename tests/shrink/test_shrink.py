@@ -58,6 +58,7 @@ def test_what_cannot_fit_is_not_trained_and_the_answer_holds(teacher, tmp_path, 
     assert "its weights alone are 1.49 MB is more than 40 kB" in rows["cnn:width=64"]["dropped"].replace("\u202f", " ")
     assert rows["cnn:width=64"].get("latency_ms") is None, "it was not even measured"
     assert {t["candidate"] for t in state["trials"]} <= {"cnn:width=2", "cnn:width=4"} and len(state["trials"]) == 2
+    assert [t["candidate"] for t in state["trials"]] == ["cnn:width=4", "cnn:width=2"], "each once, the largest first"
     best = max((t for t in state["trials"] if t["state"] == "complete"), key=lambda t: t["validation"])
     chosen, folder = state["chosen"], tmp_path / "s" / best["folder"]
     assert state["verdict"]["chosen"]["number"] == best["number"]

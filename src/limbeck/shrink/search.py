@@ -122,6 +122,9 @@ class Search:
     def _search(self, fitting: Rows, teacher: ModelSettings | None) -> None:
         optuna = optuna_module()
         study = self._study(optuna)
+        if not study.get_trials(deepcopy=False):  # every candidate once, the largest first; then Optuna goes where it pays
+            for row in sorted(fitting.values(), key=lambda row: -row["parameters"]):
+                study.enqueue_trial({"candidate": row["name"]})
         self._requeue(study)
         while self._done(study) < self.trials and self._left() > 0:
             trial = study.ask()
