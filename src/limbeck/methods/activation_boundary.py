@@ -26,6 +26,10 @@ def activation_boundary(
     After the authors' code (bhheo/AB_distillation): margin 1, its weights. Only the sign of t counts, so a tap after the
     teacher's ReLU says the same as one before it; the student's may be read before its ReLU, as there, with `before`.
 
+    Use it when the student can take the teacher's layers stage by stage and the task data are few: the first stage fixes which
+    neurons fire before any label is seen. Maps must have equal height and width, and with a short budget the task stage, which
+    gets 70 % of it, may end too early.
+
     Args:
         at: the student's layers, shallow to deep. teacher_at: the teacher's, if they are called otherwise.
         before: read what goes into these modules: name the ReLUs of a stage (as "layer1.0.2" of a cnn) to tap pre-activations.

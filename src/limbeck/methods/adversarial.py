@@ -13,6 +13,10 @@ def adversarial(at: str = "pool", teacher_at: str = "", weight: float = 0.1) -> 
 
     judge: -log D(F_teacher) - log(1 - D(a(F_student))); student: CE(y, p) - weight log D(a(F_student))
 
+    Use it when embeddings are at hand on both sides and a distance between them proves too strict, because the student cannot
+    reach each teacher embedding. The game with the judge is less stable than a loss with a fixed target, so compare several
+    seeds.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
         weight: of the adversarial term.

@@ -11,6 +11,9 @@ from limbeck.taps import Field, Tap
 def alone(role: str = "student") -> Method:
     """Train one role on the labels: L = CE(y, p).
 
+    Use it when you want the baseline that any distilled student has to beat with the same data, budget and seed, or need to train
+    a teacher.
+
     Args:
         role: who learns.
     """
@@ -22,6 +25,9 @@ def alone_tree(role: str = "student") -> Method:
     """Fit a role that has no gradient to the labels: a decision tree (CART, squared error of one-hot rows, the Gini
     criterion), or a Gaussian process.
 
+    Use it when the baseline of a model without gradient, a decision tree or a Gaussian process, is wanted: what it reaches on the
+    labels alone.
+
     Args:
         role: who is fitted.
     """
@@ -32,6 +38,9 @@ def alone_tree(role: str = "student") -> Method:
 @method(paper="Graves et al. 2006, Connectionist Temporal Classification, ICML (the baseline of ctc_delayed)", year=2006)
 def alone_ctc(role: str = "student") -> Method:
     """Train one role to write strings without being told when: L = CTC(y, q), class 0 being the blank.
+
+    Use it when a network without a teacher is to write strings from longer inputs (speech, handwriting) and nobody has marked
+    where each symbol stands; it is the baseline of `ctc_delayed`.
 
     Args:
         role: who learns; it answers every frame, (n, t, classes).
@@ -45,6 +54,9 @@ def alone_ctc(role: str = "student") -> Method:
 )
 def alone_forced(role: str = "student") -> Method:
     """Train one role to write strings, each word knowing the right ones before it: L = -sum_t log q(y_t | y_<t, x).
+
+    Use it when an encoder-decoder is to be trained on pairs of input and string without a teacher; it is the baseline of
+    `sequence_level`.
 
     Args:
         role: who learns; called on inputs and labels it gives the labels' logits (teacher forcing), as `seq2seq` does.

@@ -17,6 +17,9 @@ def apprentice_joint(bits: int = 4, bucket: int = 256, beta: float = 0.5, gamma:
 
     L = CE(y, p_t) + beta CE(y, p_a) + gamma CE(p_t, p_a); the teacher does not learn from the last
 
+    Use it when the student must answer with few bits and no teacher is trained yet, so that both may learn together. Where a good
+    teacher exists, `apprentice_taught` costs less and gives a steadier target.
+
     Args:
         bits, bucket: of the apprentice's weights (uniform, straight-through; the paper also has ternary weights and few-bit
             activations). beta, gamma: 0.5 each, the paper's.
@@ -31,6 +34,9 @@ def apprentice_taught(bits: int = 4, bucket: int = 256, beta: float = 0.5, gamma
 
     L = beta CE(y, p_a) + gamma CE(p_t, p_a)
 
+    Use it when a finished teacher is there and the low-precision student is trained from scratch. At two bits or fewer training
+    from scratch is hard, and starting in full precision (`apprentice_tuned`) is the safer way.
+
     Args:
         bits, bucket, beta, gamma: as in `apprentice_joint`.
     """
@@ -42,6 +48,9 @@ def apprentice_tuned(bits: int = 4, bucket: int = 256, beta: float = 0.5, gamma:
     """Scheme C: the apprentice is trained in full precision first, then lowered and fine-tuned under the teacher.
 
     stage 1: L = CE(y, p_a) in full precision; stage 2: L = beta CE(y, p_a) + gamma CE(p_t, p_a) in low precision
+
+    Use it when a full-precision student is to be lowered to few bits at the end: it needs only a short fine-tuning under the
+    teacher and starts from weights that already work.
 
     Args:
         bits, bucket, beta, gamma: as in `apprentice_joint`. full_share: part of the budget for stage 1.

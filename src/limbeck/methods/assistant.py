@@ -12,6 +12,9 @@ def assistant(
 
     each step: L = (1 - alpha) CE(y, p) + alpha T^2 KL(p_mentor^T || p_learner^T)
 
+    Use it when the teacher is so much larger than the student that `kd` gains little, and you can afford one more full training
+    for a network of middle size. It does not help where the gap is small, and errors of the assistant are passed on.
+
     Args:
         chain: roles from the largest to the smallest; each trains for a full budget.
         temperature, alpha: of every step, as in `kd`.

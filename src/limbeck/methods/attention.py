@@ -16,6 +16,10 @@ def attention(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), be
 
     L = CE(y, p) + beta/2 sum over layers of mean (Q_student - Q_teacher)^2, Q = vec(mean_c F^2) / norm
 
+    Use it when teacher and student are convolutional with maps of the same height and width at the chosen layers; channels may
+    differ and nothing is learned beside the student. It says where a network looks, not what it sees, so it often goes well with
+    soft labels.
+
     Args:
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise.
         beta: 1000, the authors' (their code halves it).
@@ -30,6 +34,9 @@ def attention_paper(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = 
     """The same in the paper's Eq. 2: a sum of L2 norms, not a mean of squares.
 
     L = CE(y, p) + beta/2 sum over layers of ||Q_student - Q_teacher||_2
+
+    Use it when you compare with results that follow the paper's equation: the sum of norms weighs badly matched layers less than
+    the mean of squares in `attention`, and its weight must be tuned anew.
 
     Args:
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise.

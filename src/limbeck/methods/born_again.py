@@ -14,6 +14,9 @@ def born_again(generations: int = 3, labels: float = 1.0, ensemble: bool = False
 
     Generation 0: L = CE(y, p). Generation k: L = labels CE(y, p_k) + CE(p_(k-1), p_k), T = 1.
 
+    Use it when size is no matter and one architecture should get better than its own labels allow, as by retraining the same
+    network several times. Each generation is a full training, and the gain shrinks from one to the next.
+
     Args:
         generations: at least 2, the first (without a teacher) counted.
         labels: weight of the labels after generation 0; 0 leaves them out.

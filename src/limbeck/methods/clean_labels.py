@@ -19,6 +19,9 @@ def clean_labels(
 
     The paper's guidance by a knowledge graph is left out.
 
+    Use it when many labels are wrong, but a small part is known to be clean: a teacher of that part corrects the rest. The clean
+    part must be large enough to train a teacher that beats the noise.
+
     Args:
         clean: the partition with clean labels: one of your own data, or by default a tenth of train.
         noisy: the partition with all. trust: lambda, between 0 (the teacher alone) and 1 (the labels alone); the paper

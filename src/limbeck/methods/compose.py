@@ -69,6 +69,9 @@ def compose(
 
     L = CE(y, p) + weight d(K_learner, [K_mentor]), over the samples that the mask keeps
 
+    Use it when none of the named methods has the combination that you want to try: it assembles knowledge, place, loss, mask,
+    scheme and data from their names. It is a research tool; its combinations have no published settings.
+
     Args:
         knowledge: soft labels, logits, features, attention maps, relations of samples, relations of channels.
         location: output, embedding or middle. transfer: divergence, squares, absolute, angle, correlation, contrast.

@@ -28,6 +28,10 @@ def contrastive_representation(
     After the public code (HobbitLong/RepDistiller); the others are drawn from all samples, there from other classes.
     The memory is part of the checkpoint and finds samples by their number.
 
+    Use it when the student's representation is to be used elsewhere (transfer, retrieval), since it learns which samples differ
+    and not only their classes. It holds embeddings of all samples in memory and needs training data whose samples have fixed
+    numbers.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. weight: 0.8.
         samples: as many as the data has, in all partitions. negatives: others per sample, 16384.

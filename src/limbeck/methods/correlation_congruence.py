@@ -19,6 +19,9 @@ def correlation_congruence(
 
     L = CE(y, p) + weight ||K_student - K_teacher||_F^2 / N^2, K_ij ~ exp(-gamma |f_i - f_j|^2), f of length 1
 
+    Use it when the relations within a batch shall be kept with a cheap term on embeddings, whose widths may differ. Small batches
+    hold few pairs, and batches of unlike classes give it most to learn from.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise; widths may differ.
         weight: of the congruence; the paper adds soft labels and weighs by 0.003 (recalled), 1 is ours.
@@ -34,6 +37,9 @@ def correlation_congruence_code(at: str = "pool", teacher_at: str = "", weight: 
     """What HobbitLong/RepDistiller computes under that name: differences of neighbours in the batch, after two learned maps.
 
     L = CE(y, p) + weight mean_i <|s_i - t_i|, |s_(i+1) - t_(i+1)|>, s, t = learned linear embeddings
+
+    Use it when you compare with figures of the public benchmark that computes differences of neighbours in the batch under this
+    name; for the paper's idea take `correlation_congruence`.
 
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.

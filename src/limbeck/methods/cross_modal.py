@@ -22,6 +22,9 @@ def cross_modal(
     r = a regressor where shapes differ. The student's inputs are its modality: give it other columns or channels than
     the teacher's view by its own preprocessing (`columns` of a role), or data of its own.
 
+    Use it when the labelled modality is not the one that you deploy (colour and depth, sound and image) and you have unlabelled
+    pairs of both. The two must show the same scene at the same place, as maps are compared position by position.
+
     Args:
         paired: the teacher's view of a sample (x'). at: the student's layer; all layers up to it train in stage 1.
         teacher_at: the teacher's, if it is called otherwise. pairs: partitions of stage 1; labels are not used.

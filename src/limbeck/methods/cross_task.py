@@ -31,6 +31,9 @@ def cross_task(
     The teacher's classifier is never used, so its classes may be others. In our reading, from the abstract: the paper draws
     tuples with one positive where here all pairs of the batch count, and its class means are those of the batch.
 
+    Use it when the teacher was trained for other classes than the student's, so that its answers cannot be compared. Its
+    embedding must tell the new classes apart; the batch should hold several samples of each class.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. temperature: T of stage 2.
         scale: of the cosines. weight: of the soft labels. share: part of the budget for stage 1.

@@ -22,6 +22,9 @@ def ctc_delayed(delay: int = 4, weight: float = 10.0, temperature: float = 1.0) 
     frames count whose likeliest class is not the blank (class 0). The paper has segments and alignments of its own; the
     minimum over later frames is a reading of it from second hand, and all numbers are limbeck's.
 
+    Use it when a streaming speech recogniser, which sees the past only, shall learn from a bidirectional teacher, both with CTC:
+    frames are matched up to a delay. If both see the same context, a plain divergence per frame does as well.
+
     Args:
         delay: D >= 0 frames; 0 compares frame by frame. temperature: T > 0.
         weight: of the frames' mean; CTC is a sum over the whole string, so about the number of frames that speak.

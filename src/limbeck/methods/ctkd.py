@@ -21,6 +21,9 @@ def ctkd(alpha: float = 0.9, labels: float = 0.1, ramp: float = 1 / 24, reversal
     After the authors' code (zhengli97/CTKD): T = 1 + 20 sigmoid(theta), theta = 1 at first, w along half a cosine. A
     gradient reversal layer is the same as a second term of negative weight in which only T learns.
 
+    Use it when you do not want to search for the temperature of `kd`: it is learned on the way from easy to hard. The gain over a
+    well-chosen fixed temperature is usually small.
+
     Args:
         alpha, labels: weights, as the authors run it. ramp: part of the run over which w rises to `reversal`; 10 of
             240 epochs. reversal: the largest strength, 1.
@@ -33,6 +36,9 @@ def ctkd_instance(alpha: float = 0.9, labels: float = 0.1, ramp: float = 1 / 24,
     """The same with a temperature for every sample, from a small network that sees both answers.
 
     T_i = 1 + 20 sigmoid(g(z_t,i, z_s,i)); g learns by the reversed gradient, which ends there and does not reach z_s
+
+    Use it when samples differ much in how sure the teacher is and one learned temperature for all (`ctkd`) is too coarse. The
+    small network that sets it adds freedom that small data sets may not support.
 
     Args:
         alpha, labels, ramp, reversal: as in `ctkd`.

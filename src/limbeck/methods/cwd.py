@@ -17,6 +17,9 @@ def cwd(at: str = "layer3", teacher_at: str = "", temperature: float = 1.0, weig
 
     Made for dense prediction, where it also serves on the logit maps; here on a classifier's map.
 
+    Use it when the task is dense prediction such as segmentation, where it is known to work well on late maps or logit maps: each
+    channel says where its thing is. On a classifier's small maps (4 x 4 pixels and fewer) a distribution over pixels says little.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         temperature: T; 1 as in mmrazor. weight: 5, mmrazor's for segmentation (recalled).

@@ -16,6 +16,9 @@ def data_distillation(looks: tuple[str, ...] = ("identity", "flip:1.0"), hard: b
 
     L = CE(y, p) on the labelled + weight CE(y', p) on the unlabelled, y' = argmax mean_k p_teacher(t_k(x)) or the mean itself
 
+    Use it when you have a good teacher and many unlabelled samples of the same kind, and can train the student anew on both.
+    Transforms must leave the label as it is, and the teacher must be sure enough, since its mistakes become labels.
+
     Args:
         looks: spelling of each transform t_k; the paper's are scales and flips.
         hard: labels as in the paper; False keeps the mean probabilities. weight: of the unlabelled.

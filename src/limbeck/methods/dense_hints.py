@@ -24,6 +24,9 @@ def dense_hints(
     Only the abstract and the survey notes were at hand: the three terms are theirs, their weights, T and the place of
     the hint are ours. The paper's networks are 3-D; this declaration takes any dense network, `unet` here is 2-D.
 
+    Use it when the task is segmentation with networks that end in a decoder, as U-Nets do, and the teacher's decoder map is at
+    hand. It expects the two maps to have equal height and width.
+
     Args:
         at: the student's map, the end of the decoder. teacher_at: the teacher's, if it is called otherwise; of equal
             height and width. temperature: T > 0. soft_weight, hint_weight: of the teacher's two terms.

@@ -16,6 +16,9 @@ def densely_guided(
 
     The paper sums over the elders; the mean keeps their weight against the labels.
 
+    Use it when you already train a chain of assistants as in `assistant` and see errors pile up along it: each model also hears
+    all larger ones. It runs all of them at every step, so it pays only for large gaps.
+
     Args:
         chain: roles from the largest to the smallest; each trains for a full budget.
         temperature, alpha: as in `kd`. drop: 0.25 (recalled); 0 for none.

@@ -17,6 +17,8 @@ def detector_alone(role: str = "student", box_weight: float = 1.0) -> Method:
 
     L = mean over cells CE(y, p) + box_weight mean over cells with an object smooth_l1(box, true box)
 
+    Use it when you need the baseline of a distilled detector: the same network on the boxes alone.
+
     Args:
         role: who is trained. box_weight: of the boxes' term.
     """
@@ -41,6 +43,9 @@ def detection(
 
     The paper distils a two-stage detector; its terms are here those of a one-stage detector's cells, so that the
     background is the class "nothing here". Weights recalled: hard 0.5, bound 0.5, hint 0.5, background 1.5.
+
+    Use it when a detector with boxes is to be compressed and you want all three places taught: classes, boxes and a middle map.
+    Its terms are made for the built-in one-stage detector, whose answers have one row per cell.
 
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.

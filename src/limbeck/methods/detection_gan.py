@@ -18,6 +18,9 @@ def detection_gan(at: str = "layer3", teacher_at: str = "", weight: float = 0.1,
     Only the abstract was at hand: that the backbones' maps are the real and the fake samples is its; weight, the
     judge's form and the connector a (1x1 convolution + batch-norm) are ours.
 
+    Use it when a detector's map is to be taught without saying which positions matter. A judge of maps is slow to become useful;
+    compare with `fine_grained`, which names the positions.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         weight: of the adversarial term. box_weight: of the detector's boxes.

@@ -14,6 +14,9 @@ def dist(beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0) -> Met
 
     L = CE(y, p) + T^2 (beta (1 - corr over classes) + gamma (1 - corr over the batch))
 
+    Use it when the teacher is much stronger than the student or was trained with strong augmentation: only the order and spread
+    of its answers are kept, not their exact values. Its part between samples needs batches with several samples per class.
+
     Args:
         beta, gamma: weights; 1 and 1 are the defaults of the authors' code (the paper's tables use 2 and 2).
         temperature: T; 1 in the code, 4 for the paper's CIFAR tables.

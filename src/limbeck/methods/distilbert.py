@@ -30,6 +30,9 @@ def distilbert(
     In the paper the task is to fill in masked words of a large text; here it is the one with labels. Teacher and student
     are transformers models of equal width (`transformers:bert`), so that hidden states compare as they are.
 
+    Use it when teacher and student are transformers text models of the same family and width, the student with half of the layers
+    or so, copied from the teacher. For other widths take `tinybert`, which learns the maps in between.
+
     Args:
         layers: (student's, teacher's) numbers from 0, of which the first starts with the weights of the second.
         temperature: 2. soft_weight, task_weight, cosine_weight: 5, 2 and 1 as in the authors' script (recalled).

@@ -20,6 +20,9 @@ def factor_transfer(
 
     stage 1: L = mean (F_t - D(E(F_t)))^2; stage 2: L = CE(y, p) + weight || E(F_t)/|E| - T(F_s)/|T| ||_1
 
+    Use it when teacher and student differ in kind, so that raw maps are a poor target, and you accept a stage that trains an
+    autoencoder on the teacher. Factor maps of both must have equal height and width.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         rate: channels of a factor per channel of the map, 0.5 in the paper (0.75 for some).
@@ -36,6 +39,9 @@ def factor_transfer_code(
     """The same as HobbitLong/RepDistiller computes it: factors become attention maps before they are compared.
 
     stage 2: L = CE(y, p) + weight mean | Q(E(F_t)) - Q(T(F_s)) |, Q = vec(mean_c F^2) / norm
+
+    Use it when you compare with the public benchmark's numbers, whose factors become attention maps before they are compared, a
+    weaker signal than the factors of `factor_transfer`.
 
     Args:
         at, teacher_at, rate, first_share: as in `factor_transfer`. weight: 200, of that benchmark.

@@ -35,6 +35,9 @@ def few_shot(
     last and the rates are its MNIST setting. Number of moves and the three weights are ours. The gradient passes
     through the teacher where it has one.
 
+    Use it when only a few labelled samples exist, some ten per class, of inputs on which blending makes sense (small images,
+    table rows), and a Gaussian process or other teacher fits them well.
+
     Args:
         size: pseudo inputs that are added in each period. periods: of training, of equal shares.
         moves: steps upwards between two periods. rate: of Adam on the inputs.

@@ -20,6 +20,9 @@ def ffl(
 
     The losses are those of the survey notes; the module (depthwise, then pointwise convolution) also follows public code.
 
+    Use it when two or more networks without a teacher are trained side by side and the fused classifier may be deployed too.
+    Their last maps need equal height and width; the fusion is one more network head to train.
+
     Args:
         peers: at least two roles, of any architecture; the first is deployed. at: the last map of each.
         temperature: T, 3. fused: deploy the fused classifier, with all networks below it, instead.

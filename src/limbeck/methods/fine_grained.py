@@ -25,6 +25,9 @@ def fine_grained(
     The paper sums over channels, halves, and weighs by 0.01; here it is a mean over channels, so that `weight` does not
     depend on their number. Its anchors are the detector's own; these networks have none, so `masks.near_objects` has some.
 
+    Use it when objects are small against a background that would swamp a plain comparison of maps: only places near objects are
+    taught. It needs boxes, and maps of equal height and width.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         weight: of the imitation. share: psi, 0 .. 1; 0.5 as in the paper. box_weight: of the detector's boxes.

@@ -23,6 +23,10 @@ def fitnets(
     lambda from 4 to 1 in a straight line; as in the paper's Eq. 2 there is no T^2 (its cross-entropy has the same
     gradient).
 
+    Use it when the student is thinner and deeper than the teacher and hard to train from scratch: a middle layer gives it a
+    start. The hint stage takes a share of the budget away from the task, which short trainings miss; on the benchmark here it did
+    not help.
+
     Args:
         guided: the student's layer; all its layers up to this one, and no others, train in stage 1.
         hint: the teacher's layer.

@@ -16,6 +16,9 @@ def fsp(
 
     G_ij = sum over pixels of F1_i F2_j / (h w); stage 1: L = weight sum over pairs of ||G_student - G_teacher||^2
 
+    Use it when teacher and student have the same stages, also with equal channels at the chosen layers, and a quick start is
+    wanted: what is taught is how features change between two layers. For unlike families it cannot be used.
+
     Args:
         pairs: (earlier, later) layers of both, from shallow to deep; the channel counts of student and teacher must agree there.
         weight: of each pair (equal, as in the paper).

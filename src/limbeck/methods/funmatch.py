@@ -15,6 +15,9 @@ def funmatch(view: str = "crop,flip,mixup:1.0", temperature: float = 1.0) -> Met
 
     The other half of the method is the schedule, hundreds to thousands of epochs: the guide has it as a recipe.
 
+    Use it when you have a strong teacher, a lot of computing time and no need of labels: long training on mixed-up images is what
+    makes it work. With a budget of tens of epochs it lags behind `kd`.
+
     Args:
         view: of both, beside the run's own (not used). mixup:1.0 draws the proportion evenly, as in the paper.
         temperature: T, 1 to 10 in the paper; without T^2.

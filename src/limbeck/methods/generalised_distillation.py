@@ -20,6 +20,9 @@ def generalised_distillation(temperature: float = 2.0, imitation: float = 0.5) -
     a view x* that only the teacher has it is learning with privileged information. Fukuda et al. 2017 teach a narrowband
     student by a wideband teacher in this way. The paper writes cross-entropy; KL has the same gradient and is 0 at a match.
 
+    Use it when a finished teacher sees something at training time that the student never will (cleaner sound, more sensors, later
+    measurements). With the same inputs on both sides it is ordinary distillation.
+
     Args:
         temperature: T > 0 of the teacher. imitation: lambda, 0 .. 1. The paper tunes both; the defaults are limbeck's.
     """

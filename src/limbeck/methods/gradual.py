@@ -19,6 +19,9 @@ def gradual(
     Only the paper's abstract was at hand: its route (the student does not start from the finished teacher) and its
     ternary weights are followed; threshold, temperature and weights are not its own.
 
+    Use it when the student's weights may take three values only and teacher and student can be trained together: it follows the
+    teacher's progress from easy to hard. With a finished teacher take `apprentice_taught`.
+
     Args:
         snapshots: how often the student's teacher is renewed over the run.
         temperature, alpha: as in `kd`. scale: ternary weights times one number per layer instead of exactly -1, 0, 1.

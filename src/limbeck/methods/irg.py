@@ -24,6 +24,9 @@ def irg(
     Formulas of the survey notes; the paper's abstract only was at hand. Pooling keeps the unscaled distances small; two
     layers of unlike shape are averaged to one (`aligned`). The weights are ours.
 
+    Use it when logits, relations within the batch and the way from layer to layer shall be kept at once and networks share their
+    stages. Three weights must be balanced, and large batches give its graphs enough edges.
+
     Args:
         at: the student's layers that learn the teacher's edges at `teacher_at` (one to many).
         moves: (earlier, later) layers of both. vertices, edges, transformations: weights; distances grow with a teacher's

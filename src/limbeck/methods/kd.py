@@ -10,6 +10,10 @@ def kd(temperature: float = 4.0, alpha: float = 0.9) -> Method:
 
     L = (1 - alpha) CE(y, p) + alpha T^2 KL(p_teacher^T || p_student^T)
 
+    Use it when you start: any classifier, any two architectures, only the teacher's logits are needed and its answers can be
+    stored. It says least where classes are few or the teacher is sure of everything, and a very large teacher can be too hard to
+    follow.
+
     Args:
         temperature: T > 0; 4 is the field's usual choice on CIFAR (Tian et al. 2020).
         alpha: share of the teacher, 0 .. 1; 0.9 likewise.

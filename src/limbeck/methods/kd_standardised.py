@@ -15,6 +15,9 @@ def kd_standardised(temperature: float = 2.0, weight: float = 9.0, labels: float
 
     L = labels CE(y, p) + weight T^2 KL of softmax(z' / T), z' = (z - mean) / std
 
+    Use it when teacher and student logits differ much in size, as for a small student of a large teacher, and `kd` forces it to
+    copy the size. It keeps the shape of the answer only, so the student's own confidence comes from the labels.
+
     Args:
         temperature: T; 2 as published.
         weight, labels: 9 and 0.1 as in the authors' KD settings.

@@ -21,6 +21,9 @@ def kdcl_naive(peers: tuple[str, ...] = PEERS, temperature: float = 2.0, weight:
 
     L = sum_i CE(y, p_i) + weight T^2 KL(p_t || p_i), z_t = z_k with k = argmin_i CE(y, p_i)
 
+    Use it when networks of clearly different size train together without a finished teacher: the one that is best on the batch
+    leads. Between equals the lead changes at random and little is taught.
+
     Args:
         peers: roles, of any architecture; the first is deployed. Each after the first sees a view of its own.
         temperature, weight: T and lambda; 2 and 1 are recalled, not read in the paper.
@@ -34,6 +37,9 @@ def kdcl_linear(peers: tuple[str, ...] = PEERS, temperature: float = 2.0, weight
 
     z_t = sum_i a_i z_i, a = argmin CE(y, softmax z_t) over a >= 0, sum a = 1, per sample
 
+    Use it when peers of different strength train together and the best mixture shall be found for each sample with its label. The
+    inner search costs a little time per step.
+
     Args:
         peers, temperature, weight: as in `kdcl_naive`.
     """
@@ -45,6 +51,9 @@ def kdcl_minlogit(peers: tuple[str, ...] = PEERS, temperature: float = 2.0, weig
     """All learn from the least of their logits, class by class, once the label's own logit is set to 0.
 
     z_t,c = min_i (z_i,c - z_i,y)
+
+    Use it when several peers train together and a cheap, parameter-free target is wanted: the smallest margin of the peers, class
+    by class. It makes a soft and rather cautious target.
 
     Args:
         peers, temperature, weight: as in `kdcl_naive`.
@@ -59,6 +68,9 @@ def kdcl_general(
     """All learn from a weighted mean of their logits; the weights, measured once an epoch, make its expected error least.
 
     z_t = sum_k w_k z_k, w = C^-1 1 / (1' C^-1 1), C_ij = mean (p_i - 1_y)(p_j - 1_y)
+
+    Use it when several networks train together and validation samples are set aside from which the mixture's weights are
+    measured. With a tiny validation part the weights are noise, and `kdcl_linear` or `kdcl_naive` do without it.
 
     Args:
         peers, temperature, weight: as in `kdcl_naive`.

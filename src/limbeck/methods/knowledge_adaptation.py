@@ -30,6 +30,9 @@ def knowledge_adaptation(
     Made for a student whose output stride is larger than the teacher's. beta, gamma and the two losses' form are from
     the paper; sparsity and which of the student's maps has its affinity compared are recalled.
 
+    Use it when a light segmentation network with coarse output learns from a heavy one with finer maps: the code brings them to
+    one size. The first stage trains the autoencoder only, without the student.
+
     Args:
         at: the student's last map. teacher_at: the teacher's, if it is called otherwise.
         beta: of the adapter's term. gamma: of the affinity. sparsity: of the code.

@@ -14,6 +14,9 @@ def label_refinery(refinements: int = 2, view: str = "crop") -> Method:
 
     Other refineries than the student's own architecture, and adversarial jittering, are left out.
 
+    Use it when crops or other views of an image often do not show what its label says (many classes, large scenes) and the
+    network is retrained with answers per crop. Each round is a full training of the same network.
+
     Args:
         refinements: how often labels are refined. view: what both see; crops say best why a label must change.
     """

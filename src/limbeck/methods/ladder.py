@@ -29,6 +29,9 @@ def ladder(
     Losses and weights of the survey notes; only the abstract was at hand. A 1x1 convolution leads from the shared block
     into a narrower copy, and c_i (1x1) from its map to the full one's. Temperature and the compared layer are ours.
 
+    Use it when one training shall leave several networks of different width, of which you deploy the one that fits. All copies
+    run in every step, so it is dear when only one is wanted.
+
     Args:
         ratios: channels of each copy, as parts of the full network's. shared: the last shared layer.
         rest: all layers after it, in order. compared: which of them gives F (0 the first).

@@ -12,6 +12,9 @@ def logit_regression(weight: float = 1.0, labels: float = 0.0) -> Method:
 
     L = weight 1/2 ||z_student - z_teacher||^2 + labels CE(y, p)
 
+    Use it when the whole answer of the teacher shall be copied, its scale included, as for a shallow student on plenty of
+    unlabelled data. Large logits of a confident teacher dominate the loss; lower the weight or the rate then.
+
     Args:
         weight: of the regression.
         labels: of the task loss; 0 in the paper, which trains on the teacher's logits alone.

@@ -22,6 +22,9 @@ def lsl(
     Only the abstract was at hand, and the survey notes; both sides' maps learn. `combine.layer_scores` ranks layers
     for the selection (LSP): take those with the lowest score on a batch.
 
+    Use it when teacher and student have unlike shapes at the layers that matter and you want learned maps on both sides into a
+    common space. As both sides learn, part of the agreement may be made by the maps and not by the student.
+
     Args:
         pairs: (student's layer, teacher's layer). size: dimensions of the common space. weight: of each pair.
     """

@@ -21,6 +21,9 @@ def lupi(privileged: str = "columns:0", temperature: float = 1.0, imitation: flo
     Learning using privileged information, from training the teacher on. What the student is given of a sample, in training
     and after, is said with its role (`student.sees = "bands:0:8"`); `generalised_distillation` takes a finished teacher.
 
+    Use it when more is measured of a training sample than will be at hand later (columns of a table, an expert's reading) and the
+    teacher is trained on it within the run. If what is privileged adds nothing to the inputs, neither does the teacher.
+
     Args:
         privileged: the teacher's view of a sample, which a user will not have: `columns:8-13`, or any view.
         temperature: T of the teacher's answers. imitation: lambda, 0 .. 1. share: of the budget for the teacher.

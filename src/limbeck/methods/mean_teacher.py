@@ -14,6 +14,9 @@ def mean_teacher(decay: float = 0.99, weight: float = 10.0, ramp: float = 0.4, v
 
     L = CE(y, p) on the labelled + w(t) mean (p_student(x') - p_teacher(x''))^2 on all, w ramps up
 
+    Use it when few samples are labelled, many are not, and augmentation is strong enough that two views differ: the average of
+    the student's weights gives it stable targets. The student's network is the teacher's, so it does not compress.
+
     Args:
         decay: of the moving average. weight: largest consistency weight.
         ramp: part of the run over which it rises. view: the teacher's view ("default": another draw of the run's own).

@@ -18,6 +18,9 @@ def mgd(at: str = "layer3", teacher_at: str = "", weight: float = 7e-5, masked: 
     L = CE(y, p) + weight sum (T - G(a(S) * M))^2 per sample, G = 3x3 convolution, ReLU, 3x3 convolution; M = 0 at a
     share `masked` of the pixels, drawn anew at every step
 
+    Use it when maps of both networks are at hand with equal height and width and the student is free to differ from the teacher
+    otherwise: it has to make up the blanked places. It is used for segmentation and detection as well as for classes.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         weight: 7e-5, for classification. masked: 0.5 (recalled; the paper varies it with the task).
@@ -30,6 +33,9 @@ def mgd_code(at: str = "layer3", teacher_at: str = "", weight: float = 7e-5, mas
     """The same with whole channels blanked instead of pixels, as yzd-v/cls_KD has it.
 
     M = 0 at a share `masked` of the channels
+
+    Use it when you compare with the authors' code for classification, where whole channels are blanked; on late maps of a few
+    pixels this leaves more to guess from than `mgd`.
 
     Args:
         at, teacher_at, weight: as in `mgd`. masked: 0.15, the code's.

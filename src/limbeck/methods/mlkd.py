@@ -22,6 +22,10 @@ def mlkd(
     By the formulas. The published code differs: its confidence mask multiplies terms that were averaged before (so it only
     rescales), and at T = 2 and 6 the strong view's terms are given the plain view's logits.
 
+    Use it when only the teacher's logits can be had and the budget allows a second, strongly varied view: soft labels at five
+    temperatures and two kinds of relations are taken from them. It compares whole batches, so its weights depend on batch size
+    and number of classes.
+
     Args:
         temperatures: the code's 4, 3, 5, 2 and 6. weight: of each level. labels: of the task. view: the strong one.
     """

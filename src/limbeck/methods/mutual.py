@@ -10,6 +10,9 @@ def mutual(peers: tuple[str, ...] = ("student", "peer"), temperature: float = 1.
 
     L_k = CE(y, p_k) + 1/(K-1) sum over l != k of KL(p_l || p_k); peers update one after another (Algorithm 1)
 
+    Use it when there is no teacher and two or more networks, also of equal size, can be trained at once. Every network is trained
+    in full; what one gains over training alone is usually a point or so.
+
     Args:
         peers: at least two roles; the first is deployed.
         temperature: T; 1 in the paper.

@@ -17,6 +17,9 @@ def neuron_selectivity(at: tuple[str, ...] = ("layer3",), teacher_at: tuple[str,
 
     Channel counts may differ. The teacher's constant term is counted; RepDistiller leaves it out (same gradient).
 
+    Use it when channels of teacher and student do not correspond, in number or in order: only their distribution over places is
+    compared. Height and width must be equal, and the cost grows with the square of the channels.
+
     Args:
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise; of equal height and width.
         weight: 50, of the benchmark of Tian et al. 2020 (beta / 2 in the paper).

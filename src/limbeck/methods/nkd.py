@@ -16,6 +16,9 @@ def nkd(gamma: float = 1.5, temperature: float = 1.0, labels: float = 1.0) -> Me
 
     After the authors' code (yzd-v/cls_KD), which adds the plain task loss too.
 
+    Use it when the teacher's answer is split as in `dkd` but labels stay in charge: its belief in the label weighs the task
+    sample by sample. A teacher that is wrong about a label just counts less there.
+
     Args:
         gamma: weight of the other classes, 1.5. temperature: T of them, 1. labels: weight of the task loss.
     """

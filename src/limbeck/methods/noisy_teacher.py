@@ -18,6 +18,9 @@ def noisy_teacher(share: float = 0.5, sigma: float = 0.8, weight: float = 1.0, l
 
     L = weight 1/2 ||z_student - z'||^2 + labels CE(y, p), z' = (1 + xi) z_teacher, xi ~ N(0, sigma^2), for a share of the samples
 
+    Use it when the student overfits the teacher's exact logits, as with little data and one teacher: noise makes a crowd of it.
+    With plenty of data or strong augmentation noise only slows down.
+
     Args:
         share: of the samples that get noise, drawn at every step (alpha); 0.5 and
         sigma: of the noise, 0.8, are within what the paper tries (recalled). weight: of the regression.

@@ -18,6 +18,9 @@ def norm_direction(
     The authors measure the class means beforehand; here they are the means over all samples seen so far, which come to
     the same within an epoch. A linear map leads from the student's width to the teacher's.
 
+    Use it when labels are known and the teacher's classes form clear clusters: the student's embedding is driven along the class
+    directions. It needs embeddings, and classes that appear often enough for their means to settle.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
         weight: of norm and direction. temperature, alpha, labels: of the rest.

@@ -24,6 +24,9 @@ def ofa(
     The teacher gives logits alone, so it may be of any architecture; the student's stages may be maps, tokens or
     embeddings. After the authors' code (Hao840/OFAKD), with smaller heads.
 
+    Use it when teacher and student are of different families, a transformer and a convolutional network say, so that maps cannot
+    be compared: only logits cross over. The heads at the student's stages are thrown away after training.
+
     Args:
         at: the student's stages. deepest: its last map or token layer, whose width the heads take.
         epsilon: above 1 it stresses the label; the paper's up to 1.5. weight: of each term. temperature: T, 1.

@@ -24,6 +24,9 @@ def okddip(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float 
 
     The network-based form. Answers are stopped, the attention is not: so it learns to make good targets.
 
+    Use it when three or more peers can be trained together and should not all become alike: each has a target of its own. Memory
+    and time grow with the number of peers, of which one leader stays.
+
     Args:
         peers: auxiliary roles; the role "student" is the leader, the one that is deployed.
         at: the embedding h, of equal width in all peers.
@@ -44,6 +47,9 @@ def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: f
     t_a = softmax(sum_b softmax_b(<L h_a, E h_b>) z_b / T), and the leader's target is softmax(mean_a z_a / T)
 
     After DefangChen/OKDDip, except that there the mixed logits are not stopped.
+
+    Use it when you compare with the authors' code, which mixes logits where the paper mixes probabilities; the targets are
+    sharper where peers agree.
 
     Args:
         peers, at, temperature, ramp: as in `okddip`.
@@ -66,6 +72,9 @@ def okddip_branches(
     ramp: float = 0.27,
 ) -> Method:
     """The same with one trunk: the leader is the network's own end, the peers are fresh copies of its upper layers.
+
+    Use it when you want diverse peers at the price of one trunk: only the upper layers are multiplied. A shared trunk makes the
+    branches more alike than separate networks would be.
 
     Args:
         peers: copies. trunk: the last shared layer. rest: all layers after it, in order.

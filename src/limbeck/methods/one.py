@@ -25,6 +25,9 @@ def one(
 
     After the authors' code (Lan1991Xu/ONE_NeurIPS2018): its gate, its stopped target, its ramp over 80 of 300 epochs.
 
+    Use it when no teacher exists and one network shall be better at the same size in a single training: copies of its upper
+    layers and a gate form the teacher. It needs a network whose upper layers are built of whole blocks that can be copied.
+
     Args:
         branches: m, the network's own included. trunk: the last shared layer. rest: all layers after it, in order.
         temperature: T, 3 as published. ramp: part of the run over which w rises to 1.

@@ -23,6 +23,9 @@ def own_teacher(
 
     L = CE(y, p_C) + sum over exits i of (1 - alpha) CE(y, p_i) + alpha T^2 KL(p_C || p_i) + hint ||F_i - F_C||^2
 
+    Use it when the network shall answer early for easy samples, or get better without any other network. Its exits need maps at
+    several depths; the smaller the network, the less the early exits can say.
+
     Args:
         at: the layers that get an exit. deepest: the last map.
         temperature, alpha, hint: 3, 0.3, 0.03, the paper's.

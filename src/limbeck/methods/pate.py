@@ -21,6 +21,10 @@ def pate(teachers: int = 5, scale: float = 1.0, public: str = "unlabelled", seed
     Each sample's vote costs (2 / scale, 0) of differential privacy, once: its noise is a function of the sample number
     (views of it must be plain: give no augmentation). The paper's moments accountant is not built.
 
+    Use it when the training data are private and must not be seen by what is deployed: only noisy votes on public, unlabelled
+    samples get out. There must be enough data for each of many teachers; with five, the noise that gives real privacy drowns the
+    vote.
+
     Args:
         teachers: n, made as the student is unless given as roles teacher_1 .. teacher_n; 250 in the paper.
         scale: of the noise; 20 in the paper, for 250. public: partition without use for its labels. seed: of the noise.

@@ -15,6 +15,9 @@ def pkd(at: str = "layer3", teacher_at: str = "", weight: float = 6.0) -> Method
 
     Made for detectors whose maps have equal channels, without r. Blind to scale and mean of either side.
 
+    Use it when maps of student and teacher differ in scale, as between detectors of different backbones, and only their pattern
+    shall agree. Blind to size and mean, it should not be the only signal of a network whose output needs them.
+
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
         weight: 6, mmrazor's for detectors (recalled).

@@ -12,6 +12,9 @@ def pkt(at: str = "pool", teacher_at: str = "", weight: float = 30000.0) -> Meth
 
     L = CE(y, p) + weight mean over pairs of p_t log(p_t / p_s), rows of (cos + 1) / 2 normalised
 
+    Use it when embeddings are to serve retrieval or have different widths on both sides: the probabilities of being neighbours
+    are kept. A batch must be large enough that a sample has neighbours in it.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
         weight: 30000, of the benchmark of Tian et al. 2020 for the authors' mean over N^2.

@@ -19,6 +19,9 @@ def qkd(
     Weights have steps that are learned (LSQ's gradient); the paper's quantiser is of this kind, and quantises activations too,
     which is left out here. T, weight and shares are ours.
 
+    Use it when the student has few bits and a full-precision teacher is so far above it that its answers do not help: the teacher
+    is bent towards the student first. The teacher is changed by it, so keep your copy.
+
     Args:
         bits: of each weight. temperature, weight: of the soft labels. shares: of the budget for the three phases.
     """

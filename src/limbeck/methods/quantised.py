@@ -17,6 +17,9 @@ def quantised_distillation(bits: int = 4, bucket: int = 256, temperature: float 
 
     After the authors' code (antspy/quantized_distillation), but weights of convolutions and linear layers only.
 
+    Use it when the deployed weights have few bits on equally spaced levels and are to be trained with that error present. Four
+    bits and more usually lose little; at two, expect to lose points.
+
     Args:
         bits: 2^bits evenly spaced values in every bucket of weights. bucket: 256, the code's.
         temperature, alpha: 2 and 0.7 as in the code's training loop.
@@ -35,6 +38,9 @@ def differentiable_quantisation(
     w_q = the level nearest to w in its bucket; L as in stage 1, dL/dp_j = sum of the gradients of the weights at level j
 
     After the authors' code, with two differences: biases and batch-norm stay in full precision and learn on in stage 2.
+
+    Use it when a trained student has to be stored with few bits and its values may lie anywhere: the levels are learned while the
+    weights stay. Where the hardware computes with equally spaced levels only, take `quantised_distillation`.
 
     Args:
         bits: 2^bits levels per layer, from the quantiles of its weights. bucket: weights that share one scale.

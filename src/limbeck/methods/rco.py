@@ -22,6 +22,9 @@ def rco(anchors: int = 4, temperature: float = 4.0, weight: float = 1.0, given: 
 
     Anchors at equal intervals (the paper's EEI); `rco_greedy` chooses them.
 
+    Use it when the teacher's training can be run or its checkpoints kept: the student is led along the way that the teacher went.
+    With a finished teacher of which only the end exists, there is no way to follow.
+
     Args:
         anchors: how many, the finished teacher included; the student's budget is shared equally.
         temperature, weight: of the soft labels; the paper's weight was not at hand.
@@ -56,6 +59,9 @@ def rco_greedy(
     or the one after the present one if there is none
 
     The rule of the survey notes; the paper's text was not at hand, so the threshold and the number of stops are ours.
+
+    Use it when you would use `rco` but do not know how many anchors and where: it picks the next one by its hardness on
+    validation samples. It keeps every candidate in memory.
 
     Args:
         candidates: anchors left at equal intervals, the finished teacher included. stops: equal parts of the student's

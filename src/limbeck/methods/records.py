@@ -26,6 +26,9 @@ def records_top(
     Abstract and authors' code (irapha/replayed_distillation): statistics, cut at 0, noise and rate are the code's, whose
     draws use the transposed root of the covariance; here they have the covariance. Temperature and budgets are ours.
 
+    Use it when only a small record, mean and covariance per class of one layer, may leave the place of the data. Made inputs look
+    little like real ones, so expect a clear loss against real data.
+
     Args:
         at: the recorded layer. size: inputs made. rate: of Adam on the inputs. temperature: T of stage 3.
         share, record: budgets of stages 2 and 1, in parts of the run's.
@@ -45,6 +48,9 @@ def records_all(
     """The same with several layers recorded and matched together; of maps, mean and variance of every unit.
 
     x = argmin sum_l mean (relu(a_l(x)) - relu(r_l))^2; the code divides each layer by its size once more, which is left out
+
+    Use it when the training data may not be kept, but what activations looked like was recorded at several layers while they were
+    there. More layers make closer inputs than `records_top` and a harder search for them.
 
     Args:
         at: the recorded layers. size, rate, temperature, share, record: as in `records_top`.
@@ -66,6 +72,9 @@ def records_spectral(
     """The same with graph-Fourier coefficients of the layers' channels, or of pairs of neighbouring layers'.
 
     x = argmin sum_l mean (U_l^T a_l(x) - r_l)^2, U = eigenvectors of the graph's Laplacian with the largest eigenvalues
+
+    Use it when activations of whole layers were recorded in compressed form, as coefficients of a graph of channels, and the data
+    are gone. It is the dearest and most delicate of the three kinds of record.
 
     Args:
         at: the recorded layers, from shallow to deep. pairs: one graph for every two neighbours instead of for each layer.

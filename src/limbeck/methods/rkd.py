@@ -12,6 +12,9 @@ def rkd(at: str = "pool", teacher_at: str = "", distance: float = 25.0, angle: f
 
     L = CE(y, p) + distance Huber(d_student, d_teacher) + angle Huber(cos_student, cos_teacher)
 
+    Use it when the student is an embedding for retrieval or has another width than the teacher: distances and angles between
+    samples are kept without any adapter. Angles of all triples cost the cube of the batch.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
         distance, angle: 25 and 50, the paper's for classification.

@@ -18,6 +18,9 @@ def rld(alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, warm_up
 
     After the authors' code. alpha and beta change with the pair of networks there; these are those of `dkd`.
 
+    Use it when the teacher makes mistakes on the training data or was trained on other labels: classes which it wrongly puts
+    above the label are left out. With a teacher that is nearly always right it is close to `dkd`.
+
     Args:
         alpha, beta: weights. temperature: T of both parts.
         warm_up: part of the run over which w rises from 0 to 1.

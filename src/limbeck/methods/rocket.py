@@ -24,6 +24,9 @@ def rocket(
     After the paper's abstract and the authors' code (zhougr1993/Rocket-Launching: shared layers, block). The paper's
     booster is deeper or wider; here it is a `ratio` times wider copy of the student's upper layers.
 
+    Use it when nothing is trained yet and the light network can share its lower layers with a wide one in a single training.
+    Where layers cannot be shared, because the student's family is another, use `mutual`.
+
     Args:
         shared: the last shared layer. rest: all layers after it, in order. ratio: the booster's channels per student's.
         weight: lambda, of the hint on logits: `--gamma 0.03` in the authors' commands; the paper's text was not at hand.

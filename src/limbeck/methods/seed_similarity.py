@@ -28,6 +28,9 @@ def seed_similarity(
 
     The teacher may be a self-supervised network: its classifier is not used. The queue is part of the checkpoint.
 
+    Use it when the teacher is a self-supervised network without a classifier and the student is too small to be trained that way
+    by itself. It wants many samples, labelled or not, and a queue long enough to hold many neighbours.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. data: partitions of stage 1.
         size: of the queue. temperature, teacher_temperature: T_s and T_t, 0.2 and 0.01. share: of stage 1.

@@ -21,6 +21,10 @@ def sequence_level(at: str = "search", uniform: bool = False) -> Method:
     The teacher is frozen, so that its search runs once for each sample where answers are stored. With one beam this is
     Kim & Rush 2016 (arXiv 1606.07947), where the likeliest string is all.
 
+    Use it when an encoder-decoder for translation or speech is compressed: the student trains on strings that the teacher finds
+    by beam search. It must run that search once for all training data, and the student never sees what else the teacher held
+    likely.
+
     Args:
         at: where the teacher gives its list (n, k, 1 + t), log-probabilities first; its `beams` say how long it is.
         uniform: all strings count alike; both are in use, and which the paper's figures have is recalled, not read.

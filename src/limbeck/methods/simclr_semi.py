@@ -27,6 +27,9 @@ def simclr_semi(
 
     The paper fine-tunes from a middle layer of the projection head; here the head is left behind.
 
+    Use it when few samples have labels, many more do not, and a large network can be pre-trained on all of them first. Contrast
+    between samples needs large batches and long pre-training.
+
     Args:
         at: the teacher's embedding. look: each look, drawn twice; the paper's adds colour. temperature: T of stage 3.
         contrast: temperature of stage 1, 0.1. size: of the projection. shares: budgets of stages 1 and 2.

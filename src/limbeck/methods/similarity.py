@@ -12,6 +12,9 @@ def similarity(at: str = "layer3", teacher_at: str = "", gamma: float = 3000.0) 
 
     L = CE(y, p) + gamma ||G_student - G_teacher||_F^2 / N^2, G = row-normalised A A^T
 
+    Use it when maps of student and teacher have any shapes: only who is like whom within the batch is kept at one layer, at
+    almost no cost. With small batches of many classes the matrix is nearly the identity and says little.
+
     Args:
         at: the student's layer. teacher_at: the teacher's, if it is called otherwise.
         gamma: 3000, the paper's.

@@ -16,6 +16,9 @@ def simkd(at: str = "layer3", teacher_at: str = "", head: str = "linear") -> Met
 
     No labels. P = 1x1, 3x3, 1x1 convolutions with batch-norm and ReLU; the student's own classifier is not used.
 
+    Use it when the student may carry the teacher's classifier and a projector when deployed and labels are not needed. Maps must
+    have equal height and width, and the projector adds its own parameters to the student's size.
+
     Args:
         at: the student's last map. teacher_at: the teacher's, if it is called otherwise.
         head: the teacher's classifier, from pooled features to logits.

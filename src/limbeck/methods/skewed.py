@@ -19,6 +19,10 @@ def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, label
     Logits (n, C) or (n, tokens, C); a token counts where its label is known (not -100), and labels stand where the logits
     that predict them do. The paper's replay of the student's own answers is not part of it.
 
+    Use it when a language model is distilled and reverse divergence alone is unstable where the student gives next to nothing to
+    a word: mixing in the other side bounds the gradient. Choose `forward` and `reverse` by whether the student should cover the
+    teacher or be precise.
+
     Args:
         alpha: skew, 0.1. forward, reverse: weights of both directions (SKL and SRKL); the paper prefers the reverse.
         labels: weight of the plain task.
@@ -38,6 +42,9 @@ def adaptive(head: float = 0.5, labels: float = 0.0) -> Method:
 
     By the paper's formula; one published implementation applies the head's mask in another order than the gaps it masks.
 
+    Use it when a language model is distilled on given text and neither forward nor reverse divergence is clearly right; the mix
+    is chosen per token. With few classes the two hardly differ, and plain `kd` is simpler.
+
     Args:
         head: probability mass that makes the head, 0.5. labels: weight of the plain task.
     """
@@ -54,6 +61,9 @@ def between(beta: float = 0.5, temperature: float = 1.0, normalised: bool = True
     L = D_b(p, q) + labels CE(y, q), D_b = b KL(p || m) + (1 - b) KL(q || m), m = b p + (1 - b) q
 
     On text that is given; sampling from the student is the data's business.
+
+    Use it when a language model is distilled on given text and you want to set by one number how far the student covers all that
+    the teacher says or seeks its peaks. Sampling from the student, which the paper's gains rest on, must come from your data.
 
     Args:
         beta: 0 .. 1; 0 is forward, 1 reverse KL. temperature: T. normalised: D_b / (b (1 - b)), which is continuous at both ends;

@@ -19,6 +19,9 @@ def soft_tree(temperature: float = 1.0) -> Method:
 
     L = ||p_tree(x) - p_teacher^T(x)||^2, splits by reduction of variance
 
+    Use it when the answer has to be explained by rules or run without a multiplication: a tree imitates the network. It fits rows
+    of numbers; on raw images a tree loses far more than any network would.
+
     Args:
         temperature: T of the teacher's probabilities.
     """

@@ -25,6 +25,9 @@ def specialists(
     The paper joins generalist and experts at test time, by an optimisation per image; a student that learns from the
     same divergences needs none of them. The experts' own soft targets beside the labels are left out.
 
+    Use it when there are very many classes with groups that are often confused, and one good generalist: experts for these groups
+    sharpen its answers. You have to say the groups yourself; with a handful of classes there is nothing to specialise on.
+
     Args:
         subsets: the classes of each expert (in the paper found by clustering what the generalist confuses).
         temperature, alpha: as in `kd`. share: of the budget for the experts' training.

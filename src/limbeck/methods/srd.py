@@ -23,6 +23,9 @@ def srd(
 
     L = CE(y, p) + weight log sum |BN(W f_s) - BN(f_t)|^a + soft_labels T^2 KL(p_t^T || p^T), the sum over batch and features
 
+    Use it when the last embedding of both networks is at hand and one cheap, well-behaved feature loss is wanted: a linear
+    projector and batch statistics are all. Small batches make those statistics noisy.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise.
         weight: 2, of the public code as torchdistill read it. exponent: a, 4.

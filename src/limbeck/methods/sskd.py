@@ -29,6 +29,9 @@ def sskd(
 
     The paper turns each sample four ways and passes on only the surest of the teacher's wrong answers; here one view and all.
 
+    Use it when the student shall keep what the teacher knows beyond its classes, for transfer or few labels: which samples belong
+    together after turning. It runs a second view of each batch on both networks.
+
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. turned: the other view.
         temperature: T. contrast: of the similarities, 0.5. weights: a, b, c; the public code's. labels: of the task.

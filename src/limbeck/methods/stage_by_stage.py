@@ -20,6 +20,9 @@ def stage_by_stage(
 
     Only the abstract was at hand: order, fixing and the head's own training are its; the 1x1 connector c_i is recalled.
 
+    Use it when memory or budget allows only a part of the student to train at a time and both networks have the same stages. An
+    early stage that fits badly cannot be mended later, as it stays fixed.
+
     Args:
         at: the student's stages from shallow to deep; the first brings all layers before it along.
         teacher_at: the teacher's, if they are called otherwise. head: the student's layers after them.

@@ -28,6 +28,9 @@ def streams(
     Each teacher sees a stream of its own (`teacher_2.sees = "differences"`). Form and numbers are recalled, not read in
     the paper.
 
+    Use it when the full answer needs several streams (a frame and its motion, several sensors) and the student gets only one: as
+    in video recognition. Every stream has a teacher of its own, which must be trained already.
+
     Args:
         teachers: a role per stream. weights: one for each; () is 1 / number of teachers for all.
         fused: weight of the mean of the teachers' logits; 0 leaves it out. temperature: T > 0.

@@ -35,6 +35,9 @@ def structured(
     code's, which has other weights: `structured_code`. The paper's KL has its arguments the other way round; the code,
     followed here, is the cross-entropy with the teacher. The critic is a plain convolutional one.
 
+    Use it when the task is segmentation and neighbouring places should agree, as pixel by pixel losses leave speckles. A critic
+    is trained beside the student, which is slow to pay off in a short budget.
+
     Args:
         at: the student's last map. teacher_at: the teacher's, if it is called otherwise. similar: of pixels and pairs.
         holistic: of the critic's score. penalty: of its slope. nodes: places per side that maps are pooled to.
@@ -73,6 +76,9 @@ def structured_code(
     https://github.com/irfanICMLL/structure_knowledge_distillation: maps are max-pooled by half their size, to 2 x 2
     places; pixel 10, pair 0.5, holistic 0.1. Its pixel term is summed over the batch, here it is a mean. Its critic
     has self-attention and spectral normalisation, and is trained by SGD; not so here.
+
+    Use it when you compare segmentation results with the authors' code, which has other weights, pools maps first and lets its
+    critic see answers without the image.
 
     Args:
         at, teacher_at, holistic, penalty, nodes, critic_rate: as for `structured`. pixel, pair: of these terms.

@@ -21,6 +21,9 @@ def teachers_mean(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0
 
     L = (1 - alpha) CE(y, p) + alpha T^2 KL(softmax(mean_k z_k / T) || p^T)
 
+    Use it when an ensemble of finished teachers shall become one network: the plainest and most dependable way to use several of
+    them. All teachers must have the same classes; a bad one pulls the mean down.
+
     Args:
         teachers: at least one role. temperature, alpha: as in `kd`.
     """
@@ -37,6 +40,9 @@ def teachers_switch(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1
     """Every minibatch has one teacher, drawn at random; the others do not even run.
 
     L = (1 - alpha) CE(y, p) + alpha T^2 KL(p_k^T || p^T), k drawn per step
+
+    Use it when several teachers are too dear to run at every step: one per minibatch is drawn, so the time is that of one
+    teacher. Targets change from step to step, which a small learning rate at the end has to even out.
 
     Args:
         teachers: at least one role. temperature: 1 as in the paper. alpha: share of the teacher.
@@ -56,6 +62,9 @@ def teachers_each(teachers: tuple[str, ...] = TEACHERS, temperature: float = 1.0
     The paper copies each sample once per teacher and shuffles the copies. Here the copies of a sample, which are the
     same inputs, stand in one minibatch, so that a single forward of the student serves them all.
 
+    Use it when several finished teachers disagree and their differences shall not be averaged away: each gives every sample its
+    own answer. For the same temperature its gradient is close to that of a mean, at the same cost.
+
     Args:
         teachers: K >= 1 roles. temperature: 1 as in the paper. alpha: share of the teachers.
     """
@@ -72,6 +81,9 @@ def teachers_gate(teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0
     """A gate learns per sample whom to trust; the student learns from the gated logits.
 
     z = sum_k g_k z_k; the gate: CE(y, softmax z); the student: (1 - alpha) CE(y, p) + alpha T^2 KL(softmax(z/T) || p^T)
+
+    Use it when several finished teachers are good at different samples: a gate learns whom to trust. The gate needs labels and
+    enough data to find this out; otherwise `teachers_mean` is as good.
 
     Args:
         teachers: at least one role. temperature, alpha: as in `kd`.

@@ -22,6 +22,9 @@ def teachers_trusted(
 
     The mixture has the gradient of the paper's sum of weighted divergences. Its weighing of features is left out.
 
+    Use it when some of the teachers are weak or were trained on other data: each counts per sample by how well it fits the label.
+    Where labels are noisy it trusts the teachers that repeat the noise.
+
     Args:
         teachers: at least two roles. temperature: T, 4. alpha, labels: weights.
     """

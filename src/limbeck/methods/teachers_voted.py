@@ -28,6 +28,9 @@ def teachers_voted(
     Formulas of the survey notes: of the paper the abstract was at hand. Its triplets are all of the batch here; T, alpha
     and the weight of the order are ours.
 
+    Use it when several teachers have embeddings of different sizes, which cannot be averaged: they vote on which samples are near
+    each other. Triples of the batch are counted, so its cost grows with the cube of the batch.
+
     Args:
         teachers: at least one role. at: the student's embedding. teacher_at: the teachers', if it is called otherwise.
         temperature, alpha: as in `kd`. order: weight of the voted order.

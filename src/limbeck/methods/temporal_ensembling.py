@@ -18,6 +18,9 @@ def temporal_ensembling(decay: float = 0.6, weight: float = 30.0, ramp: float = 
 
     The memory is part of the checkpoint. Samples that were not visited yet are left out, as w(0) = 0 does in the paper.
 
+    Use it when few samples are labelled and a second forward as in `mean_teacher` is too dear: earlier answers are remembered
+    instead. Targets are renewed once an epoch, so short trainings with few epochs gain little.
+
     Args:
         decay: a, 0.6. weight: largest w; 30 in the paper, times the labelled share of the data.
         ramp: part of the run over which w rises; 80 of 300 epochs. samples: as many as the data has, in all partitions.

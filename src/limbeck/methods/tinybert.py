@@ -29,6 +29,10 @@ def tinybert(
     another; the authors' code has one for both. The general stage on a large text is the same with another corpus. No
     labels are used, as in the paper (its augmented data are not made here).
 
+    Use it when a transformers text model with fewer and narrower layers shall follow a larger one from the inside, attention
+    included; both need the same number of heads. Without a general pre-training of the student on much text it stays behind the
+    paper's figures.
+
     Args:
         layers: (student's, teacher's) numbers from 0; the paper's g(m) = 3m of 12 layers is ((0, 2), (1, 5), (2, 8), (3, 11)).
         heads: of both, equal. temperature: T > 0, 1 in the paper. share: part of the budget that stage 1 has; limbeck's choice.

@@ -29,6 +29,10 @@ def wkd_logit(
     After the authors' code, with its choice of the classifier's weights for the classes' likeness; weight, T and
     sharpening are recalled.
 
+    Use it when many classes are related (kinds of dogs, kinds of cars) and confusing like with like should cost less: the
+    teacher's classifier weights say how like they are. It solves a transport problem per sample, which is slow with a thousand
+    classes.
+
     Args:
         head: the teacher's classifier weight. weight: of the transport. temperature: T of its probabilities.
         sharpen: of the costs; 0 takes 1 - cos. regularisation, iterations: of Sinkhorn; 0.05 and 10 in the code.
@@ -47,6 +51,9 @@ def wkd_feature(at: str = "layer3", teacher_at: str = "", weight: float = 0.01, 
     L = CE(y, p) + weight sum_c ratio (mu_s - mu_t)^2 + (sd_s - sd_t)^2, over the map or each cell of a grid
 
     After the authors' code; its weights change with the pair, so weight and ratio are ours.
+
+    Use it when the order of positions in a map matters less than the statistics of its channels, as between networks that see at
+    different scales. It is a light term with a weight that has to be found for each pair.
 
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise. weight: of the distance.

@@ -27,6 +27,9 @@ def zero_shot(
 
     x = argmin CE(y, softmax(T(x) / T)), y ~ Dirichlet(beta c_k), c = row-normalised cosine of the head's weights
 
+    Use it when nothing of the training data is left and only the teacher with its last layer's weights exists, on small images.
+    Impressions look like noise; on larger images and more classes it falls far behind any use of real samples.
+
     Args:
         size: impressions. betas: scales of the concentration, mixed equally. head: the teacher's classifier weight.
         temperature: T of both stages; 20 as published. rate: of Adam on the inputs.
