@@ -21,9 +21,9 @@ def afd(
     The survey notes and the paper's abstract were at hand: the layers of T_k (1x1, to the first network's channels) and
     of D_k are ours, and with more than two networks logits follow the same circle as maps.
 
-    Use it when you have no teacher and train two or more networks of similar design from scratch whose last maps have the same
-    size. All networks and their judges train at once, which costs at least twice a single training, and adversarial terms need
-    more than a few epochs.
+    Use it when you have no teacher and train two or more networks of similar design from scratch, with last maps of like size.
+    All networks and their judges train at once, which costs at least twice a single training, and adversarial terms need more
+    than a few epochs.
 
     Args:
         peers: at least two roles; the first is deployed. at: the last map of each. temperature: T, 3.

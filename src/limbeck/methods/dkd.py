@@ -17,8 +17,7 @@ def dkd(alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, warm_up
     p^ = p renormalised without y
 
     Use it when the task has many classes and the teacher is well trained: the weight of what it says about the wrong classes is
-    set apart from its confidence. With ten classes or fewer its authors' beta is too strong and must be lowered; measured, it may
-    gain nothing there.
+    set apart from its confidence. With ten classes or fewer the defaults, tuned for a hundred, are strong and should be lowered.
 
     Args:
         alpha, beta: weights; 1 and 8 are the authors' for CIFAR-100 ResNet pairs.

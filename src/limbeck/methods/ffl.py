@@ -21,7 +21,7 @@ def ffl(
     The losses are those of the survey notes; the module (depthwise, then pointwise convolution) also follows public code.
 
     Use it when two or more networks without a teacher are trained side by side and the fused classifier may be deployed too.
-    Their last maps need equal height and width; the fusion is one more network head to train.
+    Their last maps are fused by a module that is trained from nothing, so early in training it has little to teach.
 
     Args:
         peers: at least two roles, of any architecture; the first is deployed. at: the last map of each.

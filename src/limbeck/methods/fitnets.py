@@ -24,8 +24,7 @@ def fitnets(
     gradient).
 
     Use it when the student is thinner and deeper than the teacher and hard to train from scratch: a middle layer gives it a
-    start. The hint stage takes a share of the budget away from the task, which short trainings miss; on the benchmark here it did
-    not help.
+    start. The hint stage takes its share of the budget away from the task, which short trainings miss.
 
     Args:
         guided: the student's layer; all its layers up to this one, and no others, train in stage 1.

@@ -20,7 +20,7 @@ def gradual(
     ternary weights are followed; threshold, temperature and weights are not its own.
 
     Use it when the student's weights may take three values only and teacher and student can be trained together: it follows the
-    teacher's progress from easy to hard. With a finished teacher take `apprentice_taught`.
+    teacher's progress from easy to hard. With three values some loss against full precision remains.
 
     Args:
         snapshots: how often the student's teacher is renewed over the run.

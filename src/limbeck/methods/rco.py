@@ -22,8 +22,8 @@ def rco(anchors: int = 4, temperature: float = 4.0, weight: float = 1.0, given: 
 
     Anchors at equal intervals (the paper's EEI); `rco_greedy` chooses them.
 
-    Use it when the teacher's training can be run or its checkpoints kept: the student is led along the way that the teacher went.
-    With a finished teacher of which only the end exists, there is no way to follow.
+    Use it when the teacher's training is part of the run, so that the student can be led along the way that the teacher went,
+    from easy to hard. With a finished teacher (`given`) that training is paid for all the same.
 
     Args:
         anchors: how many, the finished teacher included; the student's budget is shared equally.

@@ -23,8 +23,8 @@ def review(
     After the authors' code (dvlab-research/ReviewKD). An embedding counts as a map of one pixel.
 
     Use it when teacher and student are convolutional with several stages and you can pay for a fusing module in training: a
-    student's deep layers also learn the teacher's shallow ones. One of the stronger feature methods in published comparisons,
-    with many shapes to line up.
+    student's deep layers also learn the teacher's shallow ones. One of the stronger feature methods in published comparisons, and
+    one of the larger ones to run.
 
     Args:
         at: the student's layers, shallow to deep. teacher_at: the teacher's, if they are called otherwise.

@@ -16,8 +16,8 @@ def simkd(at: str = "layer3", teacher_at: str = "", head: str = "linear") -> Met
 
     No labels. P = 1x1, 3x3, 1x1 convolutions with batch-norm and ReLU; the student's own classifier is not used.
 
-    Use it when the student may carry the teacher's classifier and a projector when deployed and labels are not needed. Maps must
-    have equal height and width, and the projector adds its own parameters to the student's size.
+    Use it when the student may carry the teacher's classifier and a projector when deployed, and labels are not needed. The
+    projector adds its own parameters to the student's size, and the student can only be as right as the teacher.
 
     Args:
         at: the student's last map. teacher_at: the teacher's, if it is called otherwise.

@@ -19,7 +19,7 @@ def variational_information(
     After the public code (HobbitLong/RepDistiller).
 
     Use it when features of any width shall be matched but not all channels matter alike: a learned spread says which can be
-    guessed from the student. Height and width must be equal, and the guessing networks cost training time.
+    guessed from the student. The guessing networks cost training time, and the spread needs some epochs to settle.
 
     Args:
         at: the student's layers. teacher_at: the teacher's, if they are called otherwise. weight: of each, 1.

@@ -52,8 +52,8 @@ def wkd_feature(at: str = "layer3", teacher_at: str = "", weight: float = 0.01, 
 
     After the authors' code; its weights change with the pair, so weight and ratio are ours.
 
-    Use it when the order of positions in a map matters less than the statistics of its channels, as between networks that see at
-    different scales. It is a light term with a weight that has to be found for each pair.
+    Use it when the order of positions in a map matters less than the statistics of its channels, as when objects stand anywhere.
+    It is a light term, but its weight has to be found for each pair of networks.
 
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise. weight: of the distance.
