@@ -5,6 +5,7 @@ changed since, the facts are computed from the declarations instead: they are ne
 """
 
 import hashlib
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ FILE = HERE / "methods" / "catalogue.json"
 
 
 def facts() -> list[dict[str, Any]]:
-    """One entry per method, by name: name, year, paper, place (words), roles, row (the general model's fields)."""
+    """One entry per method, by name: name, year, paper, place (words), roles, use (when to), costs, row (the general model's
+    fields and the costs in brief)."""
     try:
         kept = json.loads(FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -26,7 +28,7 @@ def facts() -> list[dict[str, Any]]:
 def sources() -> str:
     """A hash of the declarations and of what reads them."""
     total = hashlib.sha256()
-    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py"):
+    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py", HERE / "costs.py"):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
 
@@ -34,20 +36,33 @@ def sources() -> str:
 def computed() -> list[dict[str, Any]]:
     """The facts, from the declarations."""
     from limbeck import describe
+    from limbeck.costs import costs
     from limbeck.methods import CATALOGUE
 
     found = []
     for declare in CATALOGUE.values():
         method = declare()
-        place = describe.taxonomy(method)
+        place, cost = describe.taxonomy(method), costs(method)
         words = [
             place.knowledge,
             place.scheme + (", self" if place.own else ""),
             place.ratio + (", chain" if place.chain else ""),
         ]
         entry = {"name": method.name, "year": method.year, "paper": method.paper, "place": words, "roles": list(method.roles())}
-        found.append(entry | {"row": describe.row(method)})
+        row = describe.row(method) | {"costs": cost.brief}
+        found.append(entry | {"use": use_of(declare), "costs": str(cost), "row": row})
     return found
+
+
+def use_of(declare: Any) -> str:
+    """When a method is worth using: the paragraph of its docstring that begins with "Use it when"; "" without one.
+
+    >>> from limbeck.methods import alone
+    >>> use_of(alone)[:30]
+    'Use it when you want the basel'
+    """
+    paragraphs = (inspect.getdoc(declare) or "").split("\n\n")
+    return next((" ".join(text.split()) for text in paragraphs if text.startswith("Use it when ")), "")
 
 
 def write() -> None:

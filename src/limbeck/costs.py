@@ -6,16 +6,16 @@ Nothing here is measured or typed in; `limbeck plan` measures time and memory fo
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limbeck import boxes, quantise
+from limbeck import boxes
 from limbeck.engine.planner import frozen_roles
 from limbeck.engine.step import active_terms
-from limbeck.plan import Method, Progress, Stage, Term, Update
+from limbeck.kinds import plain
+from limbeck.plan import Method, Stage, Term, Update
 from limbeck.roles import role_of
-from limbeck.taps import Field, State, Tap, functions_of, leaves, modules_of
+from limbeck.schedules import Progress
+from limbeck.taps import Field, Source, State, Tap, functions_of, leaves, modules_of
 
 STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on the way
-MADE = {"part": "makes its own inputs", "partition": "reads all of a partition at once"}
-MEASURED = ("unlabelled", "validation", "public")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Costs:
     """Of the dearest stage, per step: models that run, those of them that do not learn by it, forwards through whole
     models and optimiser steps. stored: models whose answers may be kept. parts: learned pieces beside the models.
     budgets: how often the run's budget is used up. fitted: fitted once, without steps. batchwise: samples of a batch are
-    compared. whole_batch: gradient accumulation is refused. needs: what it asks for beside labelled training samples.
+    compared. whole_batch: gradient accumulation is refused. labels: whether any are used. needs: what else it asks for.
     """
 
     models: float
@@ -37,6 +37,7 @@ class Costs:
     fitted: bool
     batchwise: bool
     whole_batch: bool
+    labels: bool
     needs: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -47,14 +48,15 @@ class Costs:
         why = "samples of a batch are compared" if self.batchwise else "a model decides which samples count"
         words += [f"no gradient accumulation ({why})"] if self.whole_batch else []
         words += [f"needs {', '.join(self.needs)}"] if self.needs else []
+        words += [] if self.labels else ["uses no labels"]
         return "; ".join(words)
 
     def _step(self) -> str:
-        frozen = f" ({_number(self.frozen)} frozen)" if self.frozen else ""
+        frozen = f" ({_number(self.frozen)} without gradient)" if self.frozen else ""
         return f"{_many(self.models, 'model')}{frozen}, {_many(self.forwards, 'forward')}, {_many(self.updates, 'update')}"
 
     def _copies(self) -> str:
-        return f" ({self.copies} of them copies of a model's layers)" if self.copies else ""
+        return f" ({self.copies} built of a model's own layers)" if self.copies else ""
 
     @property
     def brief(self) -> str:
@@ -73,7 +75,7 @@ class Costs:
 def costs(method: Method) -> Costs:
     """Count what a method costs."""
     runs = [_Turn.of(method, stage) for stage in method.stages]
-    dearest = max(runs, key=lambda turn: (turn.forwards, turn.updates))
+    dearest = max(runs, key=lambda turn: (turn.forwards, turn.updates, turn.models))
     terms = [(update, term) for _, update, term in method.terms() if update.apply is None]
     batchwise = any(term.batchwise for _, term in terms)
     masked = any(not all(isinstance(x, Field) for x in leaves(t.mask)) for _, t in terms if t.mask is not None)
@@ -89,6 +91,7 @@ def costs(method: Method) -> Costs:
         fitted=not terms,
         batchwise=batchwise,
         whole_batch=batchwise or masked,
+        labels=any(isinstance(leaf, Field) and leaf.key == "labels" for source in method.sources() for leaf in leaves(source)),
         needs=tuple(dict.fromkeys(_needs(method))),
     )
 
@@ -110,15 +113,29 @@ class _Turn:
         changing = any(callable(term.weight) for update in stage.updates for term in update.terms)
         ways = range(STEPS if changing else 1)
         learning = {role_of(path) for path in stage.trains}
+        still = frozen_roles(method)
         models = frozen = forwards = 0
         for k in ways:
             now = Progress(stage.name, k, STEPS, epoch=k / PER_EPOCH)
             asked = [(u, _asked(method, [t for t, _ in active_terms(u, now)])) for u in stage.updates]
             roles = {role for _, found in asked for role, _ in found}
             models, frozen = models + len(roles), frozen + len(roles - learning)
-            forwards += sum(update.repeat * len(found) for update, found in asked)
+            forwards += _forwards(asked, still)
         steps = sum(update.repeat for update in stage.updates if update.apply is None)
         return cls(models / len(ways), frozen / len(ways), forwards / len(ways), steps)
+
+
+def _forwards(asked: list[tuple[Update, set[tuple[str, str]]]], still: set[str]) -> int:
+    """Forwards of a turn; of a model that does not change, updates on the same batch share one."""
+    alone = sum(update.repeat for update, found in asked for role, _ in found if role not in still)
+    shared = {
+        (role, view, update.source, k)
+        for update, found in asked
+        for role, view in found
+        for k in range(update.repeat)
+        if role in still
+    }
+    return alone + len(shared)
 
 
 def _asked(method: Method, terms: list[Term]) -> set[tuple[str, str]]:
@@ -146,40 +163,42 @@ def _storable(method: Method) -> set[str]:
     found = set()
     for role in frozen_roles(method):
         for stage in method.stages:
-            asking = [u for u in stage.updates if any(role == name for name, _ in _asked(method, list(u.terms)))]
+            asking = [u for u in stage.updates if u.apply is None and role in dict(_asked(method, list(u.terms)))]
             if asking and all(len(update.partitions) == 1 for update in asking):
                 found.add(role)
     return found
 
 
 def _needs(method: Method) -> Iterator[str]:
-    given = [role for role in method.roles() if role not in {role_of(path) for stage in method.stages for path in stage.trains}]
-    inside = {tap.role for tap in method.taps() if tap.path} | {s.role for s in _states(method)}
+    trained = {role_of(path) for stage in method.stages for path in stage.trains}
+    given = [role for role in method.roles() if role not in trained]
+    read = [leaf for source in (*method.sources(), *_like(method)) for leaf in leaves(source)]
+    inside = {leaf.role for leaf in read if isinstance(leaf, Tap | State) and leaf.path}
     if given:
-        yield f"{', '.join(given)} finished" + (" and open to look inside" if inside & set(given) else "")
-    for _, update in method.updates():
-        yield from _of_source(update)
-    for name, view in method.views.items():
-        yield f"the view {name} ({view})"
-    if any(vars(boxes).get(getattr(fn, "__name__", "")) is fn for source in method.sources() for fn in functions_of(source)):
+        yield f"{' and '.join(given)} finished" + (" and open, with layers and weights" if inside & set(given) else "")
+    partitions = dict.fromkeys(name for _, update in method.updates() for name in update.partitions if name != "train")
+    yield from (f"{name} samples" for name in partitions if "[" not in name)
+    chosen = [name for name in partitions if "[" in name]
+    if chosen:
+        yield f"chosen training samples ({' '.join(chosen)})"
+    sources = [update.source for _, update in method.updates() if callable(update.source)]
+    if any(hasattr(source, "part") for source in sources):
+        yield "time to make inputs"
+    if any(not hasattr(source, "part") for source in sources):
+        yield "all samples of a partition in one batch"
+    yield from (f"the view {name} ({view})" for name, view in method.views.items())
+    if reads_boxes(method):
         yield "boxes"
-    if any(isinstance(action, quantise.Quantise) for stage in method.stages for action in stage.before):
-        yield "a student that may be quantised"
-    if not any(isinstance(leaf, Field) and leaf.key == "labels" for source in method.sources() for leaf in leaves(source)):
-        yield "no labels"
 
 
-def _of_source(update: Update) -> Iterator[str]:
-    for partition in update.partitions:
-        if partition != "train":
-            kept = "samples" if partition in MEASURED else "of the training samples"
-            yield f"{partition} samples" if kept == "samples" else partition
-    if callable(update.source):
-        yield "inputs that it makes itself" if hasattr(update.source, "part") else "a whole partition at once"
+def reads_boxes(method: Method) -> bool:
+    """Whether labels are boxes."""
+    used = (plain(fn) for source in method.sources() for fn in functions_of(source))
+    return any(getattr(fn, "__module__", "") == boxes.__name__ for fn in used)
 
 
-def _states(method: Method) -> Iterator[State]:
-    return (leaf for source in method.sources() for leaf in leaves(source) if isinstance(leaf, State))
+def _like(method: Method) -> Iterator[Source]:
+    return (source for part in method.parts.values() for source in part.like)
 
 
 def _number(value: float) -> str:

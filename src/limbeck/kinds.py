@@ -99,7 +99,7 @@ def knowledge_of(leaf: Source, term: Term, method: Method) -> str:
     if isinstance(leaf, Field):
         return f"the view {leaf.key}" if leaf.key in ("inputs", *method.views) else "stored targets"
     by_loss = OF_LOSS.get(plain(term.by))
-    if by_loss:
+    if by_loss and not (by_loss == "logits" and getattr(leaf, "path", "")):  # squares of what a map's places say
         return by_loss
     if isinstance(leaf, State):
         return "parameters"

@@ -48,9 +48,12 @@ def unexplored(as_json: bool, shown: int = 24) -> None:
 
 
 def one(name: str, svg: Path | None, settings: list[str]) -> None:
-    """One method, with settings of its own, as text; into `svg` as a drawing."""
+    """One method, with settings of its own, as text, with its costs and when to use it; into `svg` as a drawing."""
     from limbeck import describe
     from limbeck.casting import method_of
+    from limbeck.catalogue import use_of
+    from limbeck.costs import costs
+    from limbeck.methods import find
     from limbeck.recipe import parse_value
 
     arguments = {}
@@ -61,6 +64,8 @@ def one(name: str, svg: Path | None, settings: list[str]) -> None:
         arguments[key] = parse_value(value)
     made = method_of({"name": name, "arguments": arguments})
     print(describe.text(made))
+    print(f"  costs: {costs(made)}")
+    print(f"  {use_of(find(name))}")
     if svg is not None:
         from limbeck.files import atomic_write
         from limbeck.report.diagram import svg as draw

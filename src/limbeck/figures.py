@@ -1,0 +1,75 @@
+"""What a method was measured to do, in lines, from the files that the measurements wrote; nothing is typed in here."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from limbeck.evaluate.significance import mean_interval
+from limbeck.survey.measured import measured
+
+RESULTS = Path(__file__).parents[2] / "bench" / "results"  # there in a checkout
+SETTINGS = {  # what a file's own lines do not say
+    "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
+    "demo": "digits, cnn(width=64) -> cnn(width=4)",
+}
+NONE = "not measured yet"
+
+
+def lines(method: str, results: Path = RESULTS) -> list[str]:
+    """A line for every measurement of a method, none if there is none."""
+    found = [line for path in sorted(results.glob("*.jsonl")) for line in _of_table(method, path)]
+    if method == "kd" and (results / "demo.json").exists():
+        found.append(_of_demo(json.loads((results / "demo.json").read_text(encoding="utf-8"))))
+    return found + [_of_survey(number, row) for number, row in measured().items() if row["method"] == method]
+
+
+def _of_table(method: str, path: Path) -> list[str]:
+    """A file with one line for each method and seed, `alone` among them."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [row for row in rows if {"method", "seed", "accuracy", "epochs"} <= set(row)]
+    alone = {(row["seed"], row["epochs"]): 100 * row["accuracy"] for row in rows if row["method"] == "alone"}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["method"] == method:
+            groups.setdefault(json.dumps([row["arguments"], row["epochs"]], sort_keys=True), []).append(row)
+    found = []
+    for group in groups.values():
+        epochs, chosen = group[0]["epochs"], _arguments(group[0]["arguments"])
+        same = [alone[key] for row in group if (key := (row["seed"], epochs)) in alone]
+        against = f" against {_mean(same)} alone" if len(same) == len(group) and method != "alone" else ""
+        what = ", ".join(filter(None, (SETTINGS.get(path.stem, path.stem), chosen, f"{epochs:g} epochs", _seeds(len(group)))))
+        found.append(f"{what}: {_mean([100 * row['accuracy'] for row in group])}{against} (bench/{path.stem}.py)")
+    return found
+
+
+def _of_demo(rows: list[dict[str, Any]]) -> str:
+    student, alone = (_mean([row[who] for row in rows]) for who in ("student", "baseline"))
+    return f"{SETTINGS['demo']}, {_seeds(len(rows))}: {student} against {alone} alone (bench/demo.py)"
+
+
+def _of_survey(number: int, row: dict[str, Any]) -> str:
+    sides = {who: _spread(row[who]) for who in ("student", "baseline") if row[who]}
+    against = f" against {sides['baseline']} without it" if "baseline" in sides else ""
+    parts = (row["data"], row["networks"], _arguments(row["arguments"]), row["budget"], _seeds(row["seeds"]))
+    result = f"{row['metric']} {sides.get('student', 'not known')}{against}"
+    return f"{', '.join(filter(None, parts))}: {result} (row {number} of `limbeck survey`)"
+
+
+def _arguments(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in arguments.items())
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _mean(values: list[float]) -> str:
+    """Mean and 95 % interval, where there are several values."""
+    mean, low, high = mean_interval(values) if len(values) > 1 else (values[0], None, None)
+    return _spread({"mean": mean, "low": low, "high": high})
+
+
+def _spread(found: dict[str, Any]) -> str:
+    if found["low"] is None:
+        return f"{found['mean']:.2f}"
+    return f"{found['mean']:.2f} +- {(found['high'] - found['low']) / 2:.2f}"
