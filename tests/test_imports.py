@@ -99,6 +99,7 @@ def test_every_part_is_in_the_table_or_stands_above_it():
         "progress",
         "recipe",
         "report",
+        "explain",
         "compare",
         "docs",
         "costs",

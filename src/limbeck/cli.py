@@ -344,6 +344,24 @@ def web(
 
 
 @app.command()
+def explain(
+    run: Annotated[Path, typer.Argument(help="folder of a finished run that had a teacher")],
+    seeds: Annotated[int, typer.Option(help="students of each of five kinds that are trained; 0 trains nothing")] = 3,
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the verdict")] = False,
+) -> None:
+    """Why the student gained: where the models differ, which part of the teacher's labels did it, what the layers hold."""
+    import json
+
+    from limbeck.explain import explain as explained
+    from limbeck.progress import Display
+
+    with Display(quiet=quiet or json_) as display:
+        found = explained(run, seeds=seeds, listen=display.hear)
+    typer.echo(json.dumps(found, indent=1) if json_ else "\n".join([*found["verdict"], str(run / "explain.html")]))
+
+
+@app.command()
 def watch(
     run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")],
     port: Annotated[int, typer.Option(help="port on this machine; 0 takes a free one")] = 8765,

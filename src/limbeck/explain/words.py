@@ -1,0 +1,133 @@
+"""The explanation in plain words: the gain and its parts first, then what else was seen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from limbeck.report.words import known, number, percent
+
+
+def verdict(found: Mapping[str, Any]) -> list[str]:
+    """Sentences, the most important one first."""
+    said = [*gain_words(found), *took_words(found["agreement"]), *corruption_words(found.get("corruptions") or [])]
+    return said + inside_words(found.get("inside") or {})
+
+
+def gain_words(found: Mapping[str, Any]) -> list[str]:
+    """The gain of the soft labels, and which of its parts the seeds can tell from nothing."""
+    gain = found["gain"]
+    if "skipped" in gain:
+        return [_one_seed(found), f"Which part of the teacher's labels did it was not tried: {gain['skipped']}."]
+    seeds = len(gain["seeds"])
+    whole = gain["gain"]
+    first = f"Over {seeds} {'seeds' if seeds > 1 else 'seed'}, the teacher's soft labels changed accuracy by {_points(whole)}"
+    if seeds < 2:
+        return [f"{first}; of one seed nothing can be told apart, so give --seeds 3 or more.", _list(gain)]
+    sure = whole["p"] is not None and whole["p"] < 0.05
+    first += f" against labels alone, {'more' if sure else 'no more'} than seeds differ by chance (p = {number(whole['p'], 2)})."
+    return [first, _list(gain), _who_did_it(gain), *_control(gain)]
+
+
+def _one_seed(found: Mapping[str, Any]) -> str:
+    overall = found["agreement"]["overall"]["accuracy"]
+    if "baseline" not in overall:
+        each = f"The student gets {percent(overall['student'])} right, its teacher {percent(overall['teacher'])}"
+        return f"{each}; there is no baseline."
+    gap = 100 * (overall["student"] - overall["baseline"])
+    return f"In this run the student is {abs(gap):.1f} points {'above' if gap >= 0 else 'below'} its baseline; that is one seed."
+
+
+def _list(gain: Mapping[str, Any]) -> str:
+    return "Part by part: " + "; ".join(f"{name} {_points(part)}" for name, part in gain["parts"].items()) + "."
+
+
+def _who_did_it(gain: Mapping[str, Any]) -> str:
+    """Names the parts that differ from nothing after correction; without one, says so."""
+    clear = {name: part for name, part in gain["parts"].items() if part["p_corrected"] is not None and part["p_corrected"] < 0.05}
+    if not clear:
+        return "No single part can be told from nothing with these seeds (corrected for three comparisons)."
+    helped = sorted((n for n, p in clear.items() if p["difference"] > 0), key=lambda n: -clear[n]["difference"])
+    harmed = [n for n, p in clear.items() if p["difference"] < 0]
+    said = []
+    if helped:
+        said.append(f"What helped, beyond chance: {', then '.join(helped)}")
+    if harmed:
+        said.append(f"what harmed: {', '.join(harmed)}")
+    unclear = [n for n in gain["parts"] if n not in clear]
+    close = f"; not to be told from nothing: {', '.join(unclear)}" if unclear else ""
+    text = "; ".join(said) + close + "."
+    return text[:1].upper() + text[1:]
+
+
+def _control(gain: Mapping[str, Any]) -> list[str]:
+    check = gain["against_shuffled"]
+    if check["p"] is None:
+        return []
+    sure = "a difference beyond chance" if check["p"] < 0.05 else "no difference beyond chance"
+    return [f"As a check, with the other classes' probabilities shuffled instead of evened out: {_points(check)}, {sure}."]
+
+
+def _points(part: Mapping[str, Any]) -> str:
+    within = f" [{part['low']:+.2f}, {part['high']:+.2f}]" if known(part["low"]) else ""
+    return f"{part['difference']:+.2f} points{within}"
+
+
+def took_words(agreement: Mapping[str, Any]) -> list[str]:
+    """What passed from teacher to student, in this run."""
+    took, overall = agreement["took"], agreement["overall"]
+    said = []
+    if "baseline" in overall["agreement"]:
+        mine, theirs = overall["agreement"]["student"], overall["agreement"]["baseline"]
+        said.append(
+            f"The student gives the teacher's answer on {percent(mine)} of {overall['samples']} samples, "
+            f"the baseline on {percent(theirs)}."
+        )
+    if took.get("baseline_alone_wrong"):
+        many = took["baseline_alone_wrong"]
+        said.append(
+            f"Of the {many} {'samples' if many > 1 else 'sample'} that the teacher gets right and the baseline does not, "
+            f"the student gets {percent(took['rescued'])} right."
+        )
+    if took["teacher_errors"] >= 5:
+        shares = ", ".join(f"{who} {percent(v)}" for who, v in took["same_errors"].items() if known(v))
+        said.append(f"Of the teacher's {took['teacher_errors']} wrong answers, the very same come from: {shares}.")
+    return said
+
+
+def corruption_words(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Which corruption costs the student most, beside the baseline and the teacher."""
+    if len(rows) < 2:
+        return []
+    clean, worse = rows[0], rows[1:]
+    drop = {who: [clean["accuracy"][who] - r["accuracy"][who] for r in worse] for who in clean["accuracy"]}
+    most = max(range(len(worse)), key=lambda k: drop["student"][k])
+    mean = ", ".join(f"{who} {100 * sum(values) / len(values):.1f}" for who, values in drop.items())
+    hardest = f"{worse[most]['name']} ({worse[most]['strength']})"
+    return [
+        f"Worse inputs cost points of accuracy, on average: {mean}; the student loses most "
+        f"under {hardest}: {100 * drop['student'][most]:.1f}."
+    ]
+
+
+def inside_words(inside: Mapping[str, Any]) -> list[str]:
+    """How alike the last shared layers are, and how much of the input the last layers keep."""
+    said = []
+    pairs = inside.get("similarity") or {}
+    tops = {who: v for who, pair in pairs.items() if known(v := mean_best(pair))}
+    if tops:
+        floor = max(pair["floor"] or 0.0 for pair in pairs.values())
+        shown = ", ".join(f"{who} {v:.2f}" for who, v in tops.items())
+        said.append(
+            f"Each layer's likeness to the teacher's most similar one (CKA, mean): {shown}; "
+            f"mixed-up samples reach {floor:.2f} at most."
+        )
+    ends = {who: rows[-1]["input"] for who, rows in (inside.get("keeps") or {}).items() if rows}
+    if ends:
+        shown = ", ".join(f"{who} {max(0.0, v):.2f}" for who, v in ends.items())
+        said.append(f"A linear map reads this share of the input back from the last layer (R²): {shown}.")
+    return said
+
+
+def mean_best(pair: Mapping[str, Any]) -> float | None:
+    """Mean over a learner's layers of the CKA with the teacher's most similar one."""
+    best = [max(values) for row in pair["cka"] if (values := [v for v in row if v is not None])]
+    return sum(best) / len(best) if best else None
