@@ -1,6 +1,7 @@
 """Row 7: a Gaussian process teaches on pseudo inputs. The process against scikit-learn's own answers, the fidelity weight
 against the paper's formula, and what the periods do to the inputs."""
 
+import copy
 import math
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from digits import DIGITS, states
 from sklearn.gaussian_process import GaussianProcessClassifier
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from torch.nn import functional as F  # noqa: N812
 
 from limbeck import engine, losses, models
 from limbeck.connectors import Beside, Copy, PseudoInputs, interpolate
 from limbeck.data.streams import Streams
+from limbeck.engine.state import seed_of
 from limbeck.errors import UserError
 from limbeck.methods import alone_tree, find
 from limbeck.roles import Cast
@@ -89,6 +92,9 @@ class FewOf:
         batch = self.streams.whole(partitions)
         return {k: v[: self.count] if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
 
+    def first(self, partitions):
+        return self(partitions, 0)
+
     def __call__(self, partitions, position):
         whole = self.whole(partitions)
         rows = torch.arange(16 * position, 16 * position + 16) % self.count
@@ -148,16 +154,38 @@ def test_each_period_adds_a_group_and_the_batch_stands_beside_the_real_one():
     cast = Cast({"pseudo": bank})
 
     def draw(partitions):
-        return {"inputs": torch.full((50, 2), 9.0), "labels": torch.zeros(50)}
+        return {"inputs": torch.full((50, 2), 9.0), "labels": torch.zeros(50, dtype=torch.int64)}
 
     batch = Beside("pseudo", 0, 1)(cast, draw, torch.Generator().manual_seed(0))
-    assert batch["pseudo"].shape == (50, 2) and set(batch["pseudo"].unique().tolist()) == {0.0, 1.0}
-    assert (batch["inputs"] == 9).all()
-    assert Beside("pseudo", 2, 2, whole=True)(cast, draw, None)["pseudo"].tolist() == [[2.0, 2.0]] * 3
+    assert batch["inputs"].shape == (100, 2) and (batch["inputs"][:50] == 9).all()
+    assert set(batch["inputs"][50:].unique().tolist()) == {0.0, 1.0}
+    assert batch["made"].tolist() == [False] * 50 + [True] * 50 and batch["labels"].tolist() == [0] * 50 + [-100] * 50
+    assert Beside("pseudo", 2, 2, whole=True)(cast, draw, None)["inputs"].tolist() == [[2.0, 2.0]] * 3
     Copy("pseudo", 2)(cast, seed=0)
     assert (bank.groups[2].images == 1).all()
     interpolate(cast, ("pseudo.groups.0",), draw(()), None, [])
     assert (bank.groups[0].images == 9).all()
+
+
+def test_labels_teach_on_real_rows_and_the_teacher_on_made_ones():
+    """The two terms of the first step, rebuilt from the joint batch in training mode."""
+    method = find("few_shot")(size=20, periods=1)
+    seen = []
+    cast, _ = taught(method.but(stages=method.stages[:1]))
+    student = copy.deepcopy(cast["student"]).train()
+    batch = Beside("pseudo", 0, 0)(cast, FewOf(Streams(DIGITS, size=16, seed=0), 60).first, generator_of(method))
+    logits = student(batch["inputs"])
+    hard = F.cross_entropy(logits[:16], batch["labels"][:16])
+    with torch.no_grad():
+        goal, spread = cast["teacher"](batch["inputs"][16:]), cast["teacher"].latent(batch["inputs"][16:])[1].sqrt().mean(0)
+    soft = losses.fidelity_kl(logits[16:], goal, spread.float()).mean()
+    taught(method, listen=lambda kind, facts: seen.append(facts["terms"]) if kind == "step" else None)
+    assert seen[1] == pytest.approx({"task": hard.item(), "imitate": soft.item()}, rel=1e-5)
+
+
+def generator_of(method):
+    """The generator that the engine gives to the source in the first step of the second stage."""
+    return torch.Generator().manual_seed(seed_of(0, 1, 0, 0, 0))
 
 
 def test_without_an_uncertainty_any_network_can_be_imitated():

@@ -9,7 +9,7 @@ from limbeck.connectors.join import Connector, ContrastHead, ConvRegressor, Line
 from limbeck.connectors.judges import Judge, MapJudge
 from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory, Queue
 from limbeck.connectors.noise import NoisyAnswer
-from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, interpolate
+from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, chosen, interpolate
 from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
 from limbeck.connectors.review import Review
 from limbeck.connectors.route import AnchorChoice, advance
@@ -60,6 +60,7 @@ __all__ = [
     "TrunkGate",
     "UnitRecord",
     "advance",
+    "chosen",
     "interpolate",
     "measure_records",
     "measure_weights",

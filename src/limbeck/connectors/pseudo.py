@@ -63,10 +63,21 @@ class Copy:
             bank.inputs(self.group).copy_(bank.inputs(self.group - 1))
 
 
+def chosen(values: Tensor, keep: Tensor) -> Tensor:
+    """The rows that are kept.
+
+    >>> chosen(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True, False, True]))
+    tensor([1., 3.])
+    """
+    return values[keep]
+
+
 @dataclass(frozen=True)
 class Beside:
-    """A source of batches: real samples, and beside them as the view "pseudo" as many pseudo inputs of the groups
-    `first` to `last`, at random. whole: all pseudo inputs of those groups instead."""
+    """A source of batches: real samples, and below them as many pseudo inputs of the groups `first` to `last`, at random,
+    with labels of -100; the field `made` says which rows these are. In one batch both have the same batch-norm statistics.
+    whole: all pseudo inputs of those groups and nothing else.
+    """
 
     part: str
     first: int
@@ -74,11 +85,14 @@ class Beside:
     whole: bool = False
 
     def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> dict[str, Any]:
-        bank, real = cast[self.part], draw(("train",))
+        bank = cast[self.part]
         assert isinstance(bank, PseudoInputs)
         groups: list[Tensor] = [bank.inputs(k) for k in range(self.first, self.last + 1)]
         if self.whole:
-            return {**real, "pseudo": torch.cat(groups)}
-        chosen = torch.randint(len(groups) * len(groups[0]), (len(real["labels"]),), generator=generator)
-        rows = [groups[int(k) // len(groups[0])][int(k) % len(groups[0])] for k in chosen]
-        return {**real, "pseudo": torch.stack(rows)}
+            return {"inputs": torch.cat(groups)}
+        real = draw(("train",))
+        inputs, labels = real["inputs"], real["labels"]
+        picks = torch.randint(len(groups) * len(groups[0]), (len(labels),), generator=generator)
+        rows = torch.stack([groups[int(k) // len(groups[0])][int(k) % len(groups[0])] for k in picks])
+        made = torch.arange(2 * len(labels), device=labels.device) >= len(labels)
+        return {"inputs": torch.cat([inputs, rows]), "labels": torch.cat([labels, torch.full_like(labels, -100)]), "made": made}

@@ -5,11 +5,11 @@ from functools import partial
 import torch
 
 from limbeck import losses
-from limbeck.connectors import Beside, Copy, PseudoInputs, interpolate
+from limbeck.connectors import Beside, Copy, PseudoInputs, chosen, interpolate
 from limbeck.methods._terms import task
 from limbeck.models.fitted import whole_train
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.taps import Field, Tap
 
 PAPER = "Kimura et al. 2018, Few-shot learning of neural networks from scratch by pseudo example optimization, arXiv 1802.03039"
 
@@ -44,13 +44,14 @@ def few_shot(
         labels: weight of the labels. highest, typical: of imitation, where the teacher is sure and where it is as usual.
         uncertainty: the teacher's layer that gives s; "" weighs all alike.
     """
-    student, teacher = Tap("student", on="pseudo"), Tap("teacher", on="pseudo")
+    student, teacher, made = Tap("student"), Tap("teacher"), Field("made")
+    pair = {"student": student.via(chosen, made), "teacher": teacher.detach().via(chosen, made)}
     if uncertainty:
-        spread = Tap("teacher", uncertainty, on="pseudo").detach()
+        spread = Tap("teacher", uncertainty).detach().via(chosen, made)
         by = partial(losses.fidelity_kl, highest=highest, typical=typical)
-        imitate = Term("imitate", by, student=student, teacher=teacher.detach(), uncertainty=spread)
+        imitate = Term("imitate", by, **pair, uncertainty=spread)  # type: ignore[arg-type]
     else:
-        imitate = Term("imitate", losses.kl, weight=typical, student=student, teacher=teacher.detach())
+        imitate = Term("imitate", losses.kl, weight=typical, **pair)  # type: ignore[arg-type]
     begin = Update(("pseudo.groups.0",), (task(),), source=whole_train, apply=interpolate)
     stages = [Stage("between labels", (begin,), steps=1)]
     for k in range(periods):
