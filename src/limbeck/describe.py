@@ -16,7 +16,7 @@ from limbeck.roles import role_of
 from limbeck.schedules import weight_text
 from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
 
-LABELS = ("labels", "labelled", "inputs", "index")  # fields of a batch that no model has said
+LABELS = ("labels", "labelled", "inputs", "index", "made")  # fields of a batch that no model has said
 KNOBS = ("temperatures", "uncertainty")  # arguments of a loss that say how it compares, not with what
 WRITTEN = (n_best_labels, n_best_shares)
 RAW = (losses.logit_mse, losses.logit_regression, losses.irg_vertices, *OF_VALUES)  # not probabilities
