@@ -105,6 +105,10 @@ def test_a_run_made_of_python_objects(tmp_path, monkeypatch):
     result = limbeck.distill(teacher, student, digits, out=tmp_path / "run", epochs=1, onnx=False)
     with pytest.raises(limbeck.UserError, match="cannot be rebuilt by name"):
         explain(result.folder, seeds=0, data=digits)
+    found = explain(result.folder, data=digits, given={"teacher": teacher, "student": student})
+    assert found["agreement"]["overall"]["accuracy"]["baseline"] == result.card["models"]["baseline"]["accuracy"]
+    assert found["agreement"]["overall"]["accuracy"]["student"] == result.card["models"]["student"]["accuracy"]
+    assert "Python object" in found["gain"]["skipped"]
 
 
 def complaint(capsys, *words):

@@ -16,6 +16,7 @@ from limbeck.explain.inside import look_inside
 from limbeck.explain.subject import Subject, open_run
 from limbeck.explain.words import verdict
 from limbeck.files import alone_in
+from limbeck.roles import Adapter
 from limbeck.run import write_json
 
 
@@ -29,6 +30,7 @@ def explain(
     seeds: int = 3,
     data: Data | None = None,
     given: Mapping[str, nn.Module] | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
     listen: Listener = _silence,
 ) -> dict[str, Any]:
     """Explain a finished run; writes `explain.json` and `explain.html` into its folder and returns the former.
@@ -36,7 +38,8 @@ def explain(
     Args:
         folder: of a run of a classification that had a teacher. seeds: students of each kind that are trained to take the gain
             apart, five kinds each; 0 trains nothing. They lie in `explain/` and are not trained twice.
-        data, given: the data, and {"teacher": module}, of a run that was made from Python objects.
+        data, given, adapters: of a run that was made from Python objects, the data, {"teacher": module, "student": module} and
+            how they eat a batch, as `limbeck.distill` got them. The gain is then not taken apart: there is no fresh student.
 
     Raises `UserError` if the run is not finished, cannot be rebuilt, or answers otherwise than it did.
     """
@@ -44,7 +47,7 @@ def explain(
 
     if seeds < 0:
         raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
-    subject = open_run(Path(folder), data, given)
+    subject = open_run(Path(folder), data, given, adapters)
     found = {
         "limbeck": limbeck.__version__,
         "method": subject.card.get("method") or {},

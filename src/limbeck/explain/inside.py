@@ -148,7 +148,7 @@ def small(inputs: Tensor, scale: Tensor | None) -> Float[Tensor, "n k"]:
     """What is to be read back: images of at most 8 x 8 pixels, columns of a table in units of their spread."""
     values = inputs.float()
     if values.dim() == 4:
-        values = F.adaptive_avg_pool2d(values, [min(8, s) for s in values.shape[-2:]])
+        values = F.adaptive_avg_pool2d(values, (min(8, values.shape[-2]), min(8, values.shape[-1])))
     elif scale is not None and values.dim() == 2:
         values = values / scale
     return values.flatten(1)

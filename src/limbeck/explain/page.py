@@ -72,6 +72,7 @@ def gain_section(found: Mapping[str, Any]) -> dict[str, Any]:
         "loss itself counts as smoothing; re-weighting is what the teacher's confidence in each label adds to that; relations "
         "are the rest."
     )
+    note += f" One test sample is {number(100 / gain['samples'])} points."
     method = found["method"].get("name")
     if method and method != "kd":
         note += f" The parts are those of soft labels; what else {method} does is not taken apart."

@@ -1,7 +1,8 @@
 """The models of a finished run, back from its folder as they were left, and its data."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Predictions, predict
 from limbeck.models import load_weights
-from limbeck.recipe import ModelSettings, Recipe, load, make
+from limbeck.recipe import Recipe, load, make
 from limbeck.report.read import read_run
 from limbeck.roles import Adapter, Cast
 from limbeck.taps import Tap
@@ -51,8 +52,13 @@ class Subject:
         return {who: predict(entry, self.batches().ordered(), self.data.task) for who, entry in self.entries.items()}
 
 
-def open_run(folder: Path, data: Data | None = None, given: Mapping[str, nn.Module] | None = None) -> Subject:
-    """Read a finished run. data, given: what was not named but handed over from Python (the data, the teacher's module).
+def open_run(
+    folder: Path,
+    data: Data | None = None,
+    given: Mapping[str, nn.Module] | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
+) -> Subject:
+    """Read a finished run. data, given, adapters: what was not named but handed over from Python; see `explain`.
 
     Raises `UserError` if the run is not finished, has no teacher, or is no classification.
     """
@@ -65,18 +71,15 @@ def open_run(folder: Path, data: Data | None = None, given: Mapping[str, nn.Modu
     chosen = data or load_data(folder, None, None)
     if chosen.task.name != CLASSIFY.name:
         raise UserError(f"explain looks at classes and confidences; the task of {chosen.name} is {chosen.task.name!r}")
+    made = {role: _copy(role, module, chosen, (adapters or {}).get(role)) for role, module in (given or {}).items()}
     entries: dict[str, Deployed] = {}
-    weights = None
-    if given and "teacher" in given:
-        adapter = Adapter(logits=chosen.task.finder(len(chosen.classes), tuple(chosen.shape)))
-        entries["teacher"] = _entry("teacher", given["teacher"], adapter)
-    else:
-        weights = _teacher_weights(folder, recipe)
-        entries["teacher"] = _rebuilt("teacher", recipe.teacher, weights, chosen, recipe.seed)
-    if (folder / "weights" / "baseline.safetensors").exists():
-        file = folder / "weights" / "baseline.safetensors"
-        entries["baseline"] = _rebuilt("student", recipe.student, file, chosen, recipe.seed)
-    entries["student"] = load_student(folder)[0]
+    weights = None if "teacher" in made else _teacher_weights(folder, recipe)
+    entries["teacher"] = made["teacher"] if weights is None else _rebuilt("teacher", recipe, weights, chosen)
+    file = folder / "weights" / "baseline.safetensors"
+    if file.exists():
+        entries["baseline"] = _filled(made["student"], file) if "student" in made else _rebuilt("student", recipe, file, chosen)
+    file = folder / "student.safetensors"
+    entries["student"] = _filled(made["student"], file) if "student" in made else load_student(folder)[0]
     subject = Subject(folder, recipe, chosen, card, {who: entry.eval() for who, entry in entries.items()}, weights)
     _check_recorded(subject)
     return subject
@@ -92,21 +95,29 @@ def _teacher_weights(folder: Path, recipe: Recipe) -> Path:
     return found.resolve()
 
 
-def _rebuilt(role: str, settings: ModelSettings, file: Path, data: Data, seed: int) -> Deployed:
+def _rebuilt(role: str, recipe: Recipe, file: Path, data: Data) -> Deployed:
+    settings = recipe.teacher if role == "teacher" else recipe.student
     if settings.model.startswith("python object"):
-        hint = (
-            "explain(folder, data=..., given={'teacher': module})"
-            if role == "teacher"
-            else "a model named as package.module:factory"
-        )
-        raise UserError(f"the {role} was given as a {settings.model}, which cannot be rebuilt by name; use {hint}")
-    module, adapter = build_role(role, settings.model_copy(update={"weights": None}), data, seed)
+        hint = f"limbeck.explain.explain(folder, data=..., given={{{role!r}: module, ...}})"
+        raise UserError(f"the {role} was given as a {settings.model}, which cannot be rebuilt by name; from Python, call {hint}")
+    module, adapter = build_role(role, settings.model_copy(update={"weights": None}), data, recipe.seed)
     load_weights(module, file, who=role)
-    return _entry(role, module, adapter)
-
-
-def _entry(role: str, module: nn.Module, adapter: Adapter) -> Deployed:
     return Deployed(Cast({role: module}, {role: adapter}), Tap(role))
+
+
+def _copy(role: str, module: nn.Module, data: Data, adapter: Adapter | None) -> Deployed:
+    """A module that was handed over, as it is now; what is done to the copy does not reach it."""
+    found = adapter or Adapter()
+    if found.logits is None:
+        found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
+    return Deployed(Cast({role: copy.deepcopy(module)}, {role: found}), Tap(role))
+
+
+def _filled(entry: Deployed, file: Path) -> Deployed:
+    """The same network with other weights."""
+    twin = copy.deepcopy(entry)
+    load_weights(twin.cast["student"], file, who="student")
+    return twin
 
 
 def _check_recorded(subject: Subject) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from limbeck.evaluate.significance import Paired, seeds_needed
 from limbeck.report.words import known, number, percent
 
 
@@ -44,7 +45,7 @@ def _who_did_it(gain: Mapping[str, Any]) -> str:
     """Names the parts that differ from nothing after correction; without one, says so."""
     clear = {name: part for name, part in gain["parts"].items() if part["p_corrected"] is not None and part["p_corrected"] < 0.05}
     if not clear:
-        return "No single part can be told from nothing with these seeds (corrected for three comparisons)."
+        return f"No single part can be told from nothing with these seeds (corrected for three comparisons){_more_seeds(gain)}."
     helped = sorted((n for n, p in clear.items() if p["difference"] > 0), key=lambda n: -clear[n]["difference"])
     harmed = [n for n, p in clear.items() if p["difference"] < 0]
     said = []
@@ -56,6 +57,16 @@ def _who_did_it(gain: Mapping[str, Any]) -> str:
     close = f"; not to be told from nothing: {', '.join(unclear)}" if unclear else ""
     text = "; ".join(said) + close + "."
     return text[:1].upper() + text[1:]
+
+
+def _more_seeds(gain: Mapping[str, Any]) -> str:
+    """How many seeds would tell the largest part from nothing, if it is as large as it looks."""
+    name, part = max(gain["parts"].items(), key=lambda item: abs(item[1]["difference"]))
+    whole: dict[str, Any] = {k: float("nan") if v is None else v for k, v in part.items()}
+    many = seeds_needed(Paired(**whole), level=0.05 / len(gain["parts"]))
+    if many > 200 or many <= len(gain["seeds"]):
+        return ""
+    return f"; if {name} is worth as much as it looks, about {many:.0f} seeds would tell"
 
 
 def _control(gain: Mapping[str, Any]) -> list[str]:
@@ -102,6 +113,8 @@ def corruption_words(rows: list[Mapping[str, Any]]) -> list[str]:
     most = max(range(len(worse)), key=lambda k: drop["student"][k])
     mean = ", ".join(f"{who} {100 * sum(values) / len(values):.1f}" for who, values in drop.items())
     hardest = f"{worse[most]['name']} ({worse[most]['strength']})"
+    if drop["student"][most] <= 0:
+        return [f"Worse inputs cost points of accuracy, on average: {mean}; none costs the student any."]
     return [
         f"Worse inputs cost points of accuracy, on average: {mean}; the student loses most "
         f"under {hardest}: {100 * drop['student'][most]:.1f}."
