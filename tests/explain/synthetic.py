@@ -54,7 +54,7 @@ def taught(made, teacher, folder, epochs=20):
     return Taught(recipe, made, folder, 1.0, 0.9, mean_doubt(entry, made, 1.0), given={"teacher": teacher})
 
 
-def all_in_the_relations(folder):
+def all_in_the_relations(folder, epochs=20):
     """Labels tell the super-class (classes A and B, never right in the test); the teacher alone tells the sub-class.
 
     Its confidence in the label is 0.2 for every sample: nothing is in smoothing or re-weighting.
@@ -62,7 +62,7 @@ def all_in_the_relations(folder):
     kinds, tested = torch.arange(TRAIN) % KINDS, torch.arange(TEST) % KINDS
     rows = [[0.2 if c == k // 2 else 0.7 if c == 2 + k else 0.025 for c in range(6)] for k in range(KINDS)]
     made = data(["A", "B", "a1", "a2", "b1", "b2"], (table(kinds), kinds // 2), (table(tested), tested + 2))
-    return taught(made, Formula([*rows, [1 / 6] * 6]), folder)
+    return taught(made, Formula([*rows, [1 / 6] * 6]), folder, epochs)
 
 
 def all_in_the_confidence(folder):

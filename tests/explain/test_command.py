@@ -69,6 +69,15 @@ def test_the_page_is_whole_and_says_the_verdict_first(done, found):
     assert page.count('<svg class="chart"') == 11  # parts, 2 classes, 2 confidence, 2 corruption, 2 heat maps, 2 read back
 
 
+def test_without_a_record_the_models_are_asked_again(done, tmp_path):
+    own = open_run(done).answers()
+    shutil.copytree(done, tmp_path / "copy")
+    (tmp_path / "copy" / "predictions.safetensors").unlink()
+    again = open_run(tmp_path / "copy").answers()
+    for who in ("teacher", "baseline", "student"):
+        assert torch.allclose(own[who].logits, again[who].logits, atol=1e-4) and torch.equal(own[who].labels, again[who].labels)
+
+
 def test_without_seeds_nothing_is_trained_and_it_says_so(done, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(done, folder)

@@ -39,7 +39,7 @@ def page(found: Mapping[str, Any], run: str = "run") -> str:
     return fill(
         "explain.html",
         version=found.get("limbeck", ""),
-        title=f"{found['method'].get('name') or 'run'} on {found['data']['name']}: why the student gained",
+        title=f"{found['method'].get('name') or 'run'} on {found['data']['name']}: why the student gained, or did not",
         words=found["verdict"],
         sections=[s for s in sections if s],
         commands=[f"limbeck explain {name} --seeds {seeds}"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.after import load_data
 from limbeck.casting import build_role
@@ -48,7 +48,10 @@ class Subject:
         return Batches(part, self.data, size=min(256, self.data.task.at_once(self.data.shape)), seed=0)
 
     def answers(self) -> dict[str, Predictions]:
-        """What each model answers to the judged part."""
+        """What each model answered to the whole judged part: as the run recorded it, else asked again."""
+        kept = recorded(self.folder)
+        if all(who in kept for who in (*self.entries, "labels", "index")):
+            return {who: Predictions(kept[who], kept["labels"], kept["index"]) for who in self.entries}
         return {who: predict(entry, self.batches().ordered(), self.data.task) for who, entry in self.entries.items()}
 
 
@@ -120,12 +123,17 @@ def _filled(entry: Deployed, file: Path) -> Deployed:
     return twin
 
 
+def recorded(folder: Path) -> dict[str, Tensor]:
+    """`predictions.safetensors` of a run, or nothing."""
+    file = folder / "predictions.safetensors"
+    return load_file(file) if file.exists() else {}
+
+
 def _check_recorded(subject: Subject) -> None:
     """The models must answer as they did when the run measured them: else the data or the weights have changed."""
-    file = subject.folder / "predictions.safetensors"
-    if not file.exists():
+    kept, labels = recorded(subject.folder), subject.data.judged.labels
+    if not kept:
         return
-    kept, labels = load_file(file), subject.data.judged.labels
     first = next(subject.batches().ordered())
     count = len(first["labels"])
     if labels is None or len(labels) != len(kept["labels"]) or not bool((kept["labels"][:count] == first["labels"]).all()):
