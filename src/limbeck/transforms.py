@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.numerics import across_samples, product, root, rows, same_samples, unit, upcast
+from limbeck.numerics import across_samples, mean_square, product, root, rows, same_samples, unit, upcast
 
 
 def flatten(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n m"]:
@@ -72,7 +72,9 @@ def attention_map(features: Float[Tensor, "n c h w"], *, power: float = 2.0) -> 
     >>> attention_map(torch.tensor([[[[3.0, 0.0]], [[0.0, 4.0]]]]), power=1.0)
     tensor([[0.6000, 0.8000]])
     """
-    return unit(upcast(features).abs().pow(power).mean(1).flatten(1))
+    features = upcast(features)
+    energy = mean_square(features) if power == 2 else features.abs().pow(power).mean(1)
+    return unit(energy.flatten(1))
 
 
 def gram(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:

@@ -171,3 +171,11 @@ def test_attended_target_is_a_distribution():
 def test_lowest_loss_logits_needs_peers():
     with pytest.raises(UserError, match="nothing was given"):
         T.lowest_loss_logits(torch.tensor([0]))
+
+
+def test_the_quick_mean_of_squares_has_the_gradients_of_the_plain_one():
+    from limbeck.numerics import mean_square
+
+    x = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.equal(mean_square(x), x.square().mean(1))
+    assert torch.autograd.gradcheck(mean_square, x) and torch.autograd.gradgradcheck(mean_square, x)
