@@ -145,7 +145,7 @@ def ten_by_hand(teacher: str, student: str) -> Loop:
     for name in TEN:
         cast = Cast({"teacher": t, "student": network(student)})
         terms = [term for _, _, term in methods.find(name)().terms()]
-        optimizer = torch.optim.SGD(cast["student"].parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+        optimizer = torch.optim.SGD(cast["student"].parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
         loops.append((cast, terms, optimizer, Ticking()))
     now = Progress("", 500, 1000, 0.0)
 
@@ -185,7 +185,7 @@ def ten_together(teacher: str, student: str, stored: bool) -> Loop:
         cast.lay_out()
         made = plan(methods.find(name)(), cast, streams, Store(folder) if stored else None, folds=False)
         made.draw(("train",), 0)
-        fit = engine.Fit(steps=10**6, steps_per_epoch=10**6, schedule="constant")
+        fit = engine.Fit(steps=10**6, steps_per_epoch=10**6, schedule="constant", lr=1e-4)
         runs.append(engine.training(made.method, cast, made.draw, fit, 0, None, lambda kind, facts: None, None, "cpu", heard))
     states = [torch.get_rng_state()] * len(runs)
 
