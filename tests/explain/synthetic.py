@@ -51,7 +51,7 @@ def taught(made, teacher, folder, epochs=20):
         }
     )
     entry = Deployed(Cast({"teacher": teacher}), Tap("teacher")).eval()
-    return Taught(recipe, made, folder, 1.0, 0.9, mean_doubt(entry, made, 1.0), given={"teacher": teacher})
+    return Taught(recipe, made, folder, 1.0, 0.9, mean_doubt(entry, made, 1.0), entry)
 
 
 def all_in_the_relations(folder, epochs=20):

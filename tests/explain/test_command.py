@@ -78,6 +78,13 @@ def test_without_a_record_the_models_are_asked_again(done, tmp_path):
         assert torch.allclose(own[who].logits, again[who].logits, atol=1e-4) and torch.equal(own[who].labels, again[who].labels)
 
 
+def test_a_moved_run_is_not_trained_again(done, tmp_path):
+    shutil.copytree(done, tmp_path / "moved")
+    heard = []
+    found = explain(tmp_path / "moved", seeds=1, listen=lambda kind, facts: heard.append(kind))
+    assert "stage" not in heard and found == json.loads((done / "explain.json").read_text())
+
+
 def test_without_seeds_nothing_is_trained_and_it_says_so(done, tmp_path, capsys):
     folder = tmp_path / "copy"
     shutil.copytree(done, folder)
@@ -98,7 +105,7 @@ class Silent(nn.Module):
 def test_a_model_that_ignores_its_input_is_not_touched_by_corruption(done):
     own = open_run(done)
     silent = Deployed(Cast({"student": Silent()}), Tap("student")).eval()
-    subject = Subject(own.folder, own.recipe, own.data, own.card, {**own.entries, "student": silent}, own.teacher)
+    subject = Subject(own.folder, own.recipe, own.data, own.card, {**own.entries, "student": silent})
     rows = under_corruption(subject)
     assert len(rows) == 9 and len({row["accuracy"]["student"] for row in rows}) == 1
     assert len({row["accuracy"]["teacher"] for row in rows}) > 1

@@ -9,12 +9,11 @@ The parts are differences of their accuracies and add up to the whole gain:
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from limbeck import methods
 from limbeck.data import Batches, Data
@@ -27,7 +26,7 @@ from limbeck.explain import removed
 from limbeck.explain.subject import Subject
 from limbeck.plan import Method
 from limbeck.recipe import Recipe, make
-from limbeck.roles import Adapter, Cast
+from limbeck.roles import Cast
 from limbeck.run import Run, open_folder, write_json
 from limbeck.taps import Tap
 
@@ -45,7 +44,7 @@ Listener = Callable[[str, Mapping[str, Any]], None]
 class Taught:
     """What the students of a decomposition share: settings, data, teacher, and the parts' own settings.
 
-    given: the teacher's module where it cannot be named. amount: mean of 1 - p_y of the teacher over the training part.
+    teacher: from raw inputs to logits, as it was in the run. amount: mean of its 1 - p_y over the training part.
     """
 
     recipe: Recipe
@@ -54,9 +53,7 @@ class Taught:
     temperature: float
     alpha: float
     amount: float
-    teacher: Path | None = None
-    given: Mapping[str, nn.Module] = field(default_factory=dict)
-    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    teacher: Deployed
 
     def arm(self, name: str) -> Method:
         """The declaration of one of the five."""
@@ -101,17 +98,8 @@ def taught_by(subject: Subject) -> Taught:
     """The decomposition of a run."""
     how = settings_of(subject)
     teacher = subject.entries["teacher"]
-    own = subject.teacher is None
-    return Taught(
-        subject.recipe,
-        subject.data,
-        subject.folder / "explain",
-        amount=mean_doubt(teacher, subject.data, how["temperature"]),
-        teacher=subject.teacher,
-        given={"teacher": teacher.cast["teacher"]} if own else {},
-        adapters={"teacher": teacher.cast.adapter_of("teacher")} if own else {},
-        **how,
-    )
+    amount = mean_doubt(teacher, subject.data, how["temperature"])
+    return Taught(subject.recipe, subject.data, subject.folder / "explain", amount=amount, teacher=teacher, **how)
 
 
 def take_apart(taught: Taught, seeds: Sequence[int], listen: Listener) -> dict[str, Any]:
@@ -159,7 +147,9 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     if done.exists():
         return float(json.loads(done.read_text(encoding="utf-8"))["accuracy"])
     quiet = lambda kind, facts: None if kind == "say" else listen(kind, facts)  # noqa: E731  of every student the same
-    run = Run(recipe, folder, method, taught.data, taught.given, taught.adapters, quiet)
+    cast = taught.teacher.cast  # given as it is, not by its path: a run folder may be moved
+    given = {"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")}
+    run = Run(recipe, folder, method, taught.data, *given, quiet)
     last(run.learning(_as_it_is))
     assert run.cast is not None
     student = Deployed(run.cast, Tap("student")).cpu().eval()
@@ -179,6 +169,4 @@ def _recipe(taught: Taught, method: Method, seed: int) -> Recipe:
     own = method.name if method.name in methods.CATALOGUE else f"explain.{method.name}"
     settings |= {"seed": seed, "baseline": False, "onnx": False, "tensorboard": False, "roles": {}}
     settings["method"] = {"name": own, "arguments": dict(method.arguments)}
-    if taught.teacher is not None:
-        settings["teacher"]["weights"] = str(taught.teacher)
     return make(settings)

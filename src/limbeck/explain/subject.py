@@ -29,8 +29,7 @@ MOST = 2000  # judged samples that are asked under every corruption
 class Subject:
     """A run to be explained.
 
-    entries: teacher, baseline (if the run had one) and student, from raw inputs to logits. teacher: the weights that a further
-    run with this teacher needs; None where it was given as a module.
+    entries: teacher, baseline (if the run had one) and student, from raw inputs to logits.
     """
 
     folder: Path
@@ -38,7 +37,6 @@ class Subject:
     data: Data
     card: Mapping[str, Any]
     entries: Mapping[str, Deployed]
-    teacher: Path | None
 
     def batches(self, most: int | None = None) -> Batches:
         """The judged part, or so many samples of it drawn once for all."""
@@ -76,26 +74,26 @@ def open_run(
         raise UserError(f"explain looks at classes and confidences; the task of {chosen.name} is {chosen.task.name!r}")
     made = {role: _copy(role, module, chosen, (adapters or {}).get(role)) for role, module in (given or {}).items()}
     entries: dict[str, Deployed] = {}
-    weights = None if "teacher" in made else _teacher_weights(folder, recipe)
-    entries["teacher"] = made["teacher"] if weights is None else _rebuilt("teacher", recipe, weights, chosen)
+    given_teacher = made.get("teacher")
+    entries["teacher"] = given_teacher or _rebuilt("teacher", recipe, _teacher_weights(folder, recipe), chosen)
     file = folder / "weights" / "baseline.safetensors"
     if file.exists():
         entries["baseline"] = _filled(made["student"], file) if "student" in made else _rebuilt("student", recipe, file, chosen)
     file = folder / "student.safetensors"
     entries["student"] = _filled(made["student"], file) if "student" in made else load_student(folder)[0]
-    subject = Subject(folder, recipe, chosen, card, {who: entry.eval() for who, entry in entries.items()}, weights)
+    subject = Subject(folder, recipe, chosen, card, {who: entry.eval() for who, entry in entries.items()})
     _check_recorded(subject)
     return subject
 
 
 def _teacher_weights(folder: Path, recipe: Recipe) -> Path:
-    if recipe.teacher.weights is not None:
-        return Path(recipe.teacher.weights)
-    files = (folder / "weights" / f"{phase}.safetensors" for phase in ("teacher", "student"))
+    """The file it came from if that is still there, else what the run left of it."""
+    own = [] if recipe.teacher.weights is None else [Path(recipe.teacher.weights)]
+    files = [*own, *(folder / "weights" / f"{phase}.safetensors" for phase in ("teacher", "student"))]
     found = next((file for file in files if file.exists()), None)
     if found is None:
         raise UserError(f"{folder / 'weights'} does not hold the teacher; explain needs the run folder as it was left")
-    return found.resolve()
+    return found
 
 
 def _rebuilt(role: str, recipe: Recipe, file: Path, data: Data) -> Deployed:

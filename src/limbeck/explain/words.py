@@ -18,14 +18,15 @@ def gain_words(found: Mapping[str, Any]) -> list[str]:
     gain = found["gain"]
     if "skipped" in gain:
         return [_one_seed(found), f"Which part of the teacher's labels did it was not tried: {gain['skipped']}."]
-    seeds = len(gain["seeds"])
+    seeds, method = len(gain["seeds"]), (found.get("method") or {}).get("name") or "kd"
     whole = gain["gain"]
     first = f"Over {seeds} {'seeds' if seeds > 1 else 'seed'}, the teacher's soft labels changed accuracy by {_points(whole)}"
     if seeds < 2:
         return [f"{first}; of one seed nothing can be told apart, so give --seeds 3 or more.", _list(gain)]
     sure = whole["p"] is not None and whole["p"] < 0.05
     first += f" against labels alone, {'more' if sure else 'no more'} than seeds differ by chance (p = {number(whole['p'], 2)})."
-    return [first, _list(gain), _who_did_it(gain), *_control(gain)]
+    more = f"The run's own method, {method}, does other things too; what is taken apart here are soft labels by themselves."
+    return [first, _list(gain), _who_did_it(gain), *_control(gain), *([] if method == "kd" else [more])]
 
 
 def _one_seed(found: Mapping[str, Any]) -> str:
