@@ -152,7 +152,8 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     run = Run(recipe, folder, method, taught.data, *given, quiet)
     last(run.learning(_as_it_is))
     assert run.cast is not None
-    student = Deployed(run.cast, Tap("student")).cpu().eval()
+    back = run.cast.moved(torch.device("cpu"))  # the teacher too: the next student has the same one
+    student = Deployed(back, Tap("student")).eval()
     seen = predict(student, Batches(taught.data.judged, taught.data, size=256, seed=0).ordered(), taught.data.task)
     accuracy = taught.data.task.score(seen)
     write_json(done, {"accuracy": accuracy})
