@@ -6,7 +6,7 @@ from typing import Any
 
 from limbeck import combine, labelling, losses, transforms
 from limbeck.plan import Method, Term
-from limbeck.taps import Field, Source, State, Via, leaves
+from limbeck.taps import Field, Source, State, Tap, Via, leaves
 
 SAMPLES, CHANNELS, CLASSES, LAYERS = (f"relations of {x}" for x in ("samples", "channels", "classes", "layers"))
 
@@ -99,11 +99,12 @@ def knowledge_of(leaf: Source, term: Term, method: Method) -> str:
     if isinstance(leaf, Field):
         return f"the view {leaf.key}" if leaf.key in ("inputs", *method.views) else "stored targets"
     by_loss = OF_LOSS.get(plain(term.by))
-    if by_loss and not (by_loss == "logits" and getattr(leaf, "path", "")):  # squares of what a map's places say
+    inside = isinstance(leaf, Tap) and bool(leaf.path)
+    if by_loss and not (by_loss == "logits" and inside):  # squares of what a map's places say
         return by_loss
     if isinstance(leaf, State):
         return "parameters"
-    if getattr(leaf, "path", ""):
+    if inside:
         return "features"
     return "logits" if plain(term.by) in OF_VALUES else "soft labels"
 
