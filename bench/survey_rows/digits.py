@@ -6,6 +6,9 @@ from typing import Any
 from bench.survey_rows.common import FASHION, MNIST, line, model, run
 
 
+LENET, HALF = (model("bench.survey_rows.nets:lenet", width=width) for width in (6, 3))
+
+
 def tree(seed: int) -> dict[str, Any]:
     """Liu, Wang & Matwin 2018: a tree of depth 8 on a CNN's probabilities; baseline: the same depth on labels."""
     made, card = run(
@@ -20,15 +23,15 @@ def tree(seed: int) -> dict[str, Any]:
 
 
 def zero_shot(seed: int) -> dict[str, Any]:
-    """Nayak et al. 2019: 2,000 data impressions of a CNN teach a smaller one; the baseline has the labels of all data."""
+    """Nayak et al. 2019: 2,000 data impressions of LeNet-5 teach one of half its width; the baseline has the labels of all data."""
     made, card = run(
         8,
         seed,
         method="zero_shot",
         arguments={"size": 2000, "share": 2.0},
         data=MNIST,
-        teacher=model("cnn", width=16),
-        student=model("cnn", width=8),
+        teacher=LENET,
+        student=HALF,
     )
     return line(made, card, words="twice that for the impressions", note="the student sees no data, the baseline 3,600 labels")
 
@@ -46,7 +49,7 @@ def ternary(seed: int) -> dict[str, Any]:
 
 def records(seed: int) -> dict[str, Any]:
     """Lopes, Fenu & Starner 2017: inputs made from records of all layers; the three kinds of record are all measured."""
-    pair = {"data": MNIST, "teacher": model("cnn", width=16), "student": model("cnn", width=8)}
+    pair = {"data": MNIST, "teacher": LENET, "student": HALF}
     size = {"size": 2000, "share": 2.0}
     made, card = run(15, seed, method="records_all", arguments=size, **pair)
     others = {}
