@@ -12,7 +12,8 @@ from torch import nn
 
 from limbeck import docs
 from limbeck.__main__ import run
-from limbeck.cli import _recipe, app
+from limbeck.cli import app
+from limbeck.options import recipe_of
 
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md")
@@ -114,7 +115,7 @@ def test_no_command_has_an_option_that_does_not_exist(page):
         assert {word for word in words if word.startswith("--")} <= known, (name, words)
         if name in ("distill", "plan") and "--recipe" not in words:
             with command.make_context(name, list(words)) as context:
-                _recipe(context.params)  # the keys of --set and their values
+                recipe_of(context.params)  # the keys of --set and their values
 
 
 def anchors(path):
