@@ -122,6 +122,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
     monkeypatch.setattr(card, "finish", lambda run, *rest: (finished.append(run.folder), real(run, *rest))[1])
     made = comparison(tmp_path / "c", "kd,dkd:beta=4.0", [0, 1], search=3)
     board = made.go()
+    assert not [error for row in board["rows"] for error in row["errors"]]
     trials = {p.name: [json.loads((t / "trial.json").read_text()) for t in sorted(p.iterdir())] for p in (tmp_path / "c" / "trials").iterdir()}
     assert {name: len(found) for name, found in trials.items()} == {"baseline": 3, "kd": 3, "dkd_beta=4.0": 3}
     assert not [folder for folder in finished if "trials" in str(folder)]

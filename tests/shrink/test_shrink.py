@@ -132,7 +132,7 @@ def test_a_search_with_other_settings_is_refused(tmp_path, capsys):
         (["--time", "0m"], "above 0"),
         (["--format", "onnx,torch"], "one runtime"),
         (["--trials", "0"], "at least 1"),
-        (["--candidates", "cn:width=2", "--out", "x"], "did you mean 'cnn'"),
+        (["--candidates", "cn:width=2", "--out", "x"], "or 'cnn'?"),
         (["--storage", "nowhere://x", "--candidates", "cnn:width=2", "--out", "y"], "check --storage"),
     ],
 )

@@ -17,7 +17,7 @@ def parse_seconds(option: str, text: str) -> float:
     >>> parse_seconds("--max-latency", "800us"), parse_seconds("--time", "1.5 h")
     (0.0008, 5400.0)
     """
-    return _parse(option, text, TIMES, "5ms, 800us, 30m")
+    return float(f"{_parse(option, text, TIMES, '5ms, 800us, 30m'):.12g}")  # 800 times a millionth is 0.0008
 
 
 def parse_size(option: str, text: str) -> int:
