@@ -99,7 +99,7 @@ def mixed(tmp_path_factory):
         patch.setattr(Run, "steps", crash)
         words = 'kd,kd:temperature=2,dkd,kd:alpha=1e38,fitnets:hint="nowhere"'
         board = comparison(folder, words).go()
-        yield folder, words, board
+    return folder, words, board
 
 
 def test_failed_runs_are_rows_with_their_sentence(mixed):
