@@ -13,7 +13,8 @@ from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.recipe import make
 from limbeck.roles import Adapter
-from limbeck.run import Run, open_folder
+from limbeck.run import Run
+from limbeck.run_folder import open_folder
 
 
 @dataclass(frozen=True)

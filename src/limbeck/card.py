@@ -30,9 +30,9 @@ def finish(
     run: "Run", method: Method, data: Data, entries: dict[str, Deployed], phases: Mapping[str, Trained], facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
+    from limbeck.files import write_json
     from limbeck.model_card import write_model_card
     from limbeck.report.page import write_report
-    from limbeck.run import write_json
 
     for entry in entries.values():
         entry.eval().cpu()
@@ -201,7 +201,7 @@ def write_tensorboard(run: "Run") -> None:
         raise UserError('TensorBoard is not installed; run: pip install "limbeck[tensorboard]"') from None
     import json
 
-    from limbeck.run import lines_of
+    from limbeck.run_folder import lines_of
 
     with SummaryWriter(str(run.folder / "tensorboard")) as writer:
         for line in lines_of(run.folder / "metrics.jsonl"):

@@ -59,7 +59,8 @@ def distill(
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
     from limbeck.progress import Display
-    from limbeck.run import Run, finished, open_folder
+    from limbeck.run import Run
+    from limbeck.run_folder import finished, open_folder
 
     checked = recipe_of(locals())
     folder = open_folder(out, checked, resume)
@@ -212,7 +213,7 @@ def shrink(
     format_: Annotated[str, typer.Option("--format", help="the runtime: onnx, torch or executorch")] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="students are shipped in int8")] = False,
     threads: Annotated[int, typer.Option(help="threads of the runtime")] = 1,
-    on: Annotated[str | None, typer.Option(help="words that run a command on the target: \"ssh pi\"")] = None,
+    on: Annotated[str | None, typer.Option(help='words that run a command on the target: "ssh pi"')] = None,
     python: Annotated[str | None, typer.Option(help="the interpreter there; default python3")] = None,
     storage: Annotated[str | None, typer.Option(help="any storage of Optuna, for several machines; default: SQLite")] = None,
     guided: Annotated[bool, typer.Option(help="--no-guided: the same search without the teacher")] = True,
@@ -246,7 +247,7 @@ def measure(
     repeats: Annotated[int, typer.Option(help="answers that are timed, at most")] = 200,
     warm_up: Annotated[int, typer.Option(help="answers before the clock runs")] = 10,
     seconds: Annotated[float, typer.Option(help="time for each size of batch")] = 2.0,
-    on: Annotated[str | None, typer.Option(help="words that run a command on the target: \"ssh pi\"")] = None,
+    on: Annotated[str | None, typer.Option(help='words that run a command on the target: "ssh pi"')] = None,
     python: Annotated[str | None, typer.Option(help="the interpreter there; default python3")] = None,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from limbeck import tuning, work
 from limbeck.casting import method_of
 from limbeck.errors import UserError, unknown
-from limbeck.files import LOCK, alone_in, atomic_write
+from limbeck.files import LOCK, alone_in, atomic_write, write_json
 from limbeck.leaderboard import BASELINE, leaderboard
 from limbeck.models import save_weights
 from limbeck.recipe import Recipe, dump, make, parse_value
-from limbeck.run import Run, write_json
+from limbeck.run import Run
 from limbeck.work import Job
 
 WAYS = ("here", "together", "processes", "ray")

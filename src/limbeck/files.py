@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -54,6 +55,11 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         with contextlib.suppress(OSError):
             file.close()
         aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic_write(path, text=True) as file:
+        json.dump(value, file, indent=1)
 
 
 LOCK = ".lock"

@@ -97,6 +97,5 @@ class _Eight(Form):
 
 
 FORMS: dict[str, Form] = {
-    form.name: form
-    for form in (_Plain("float32", "F32", "<f4"), _Plain("float16", "F16", "<f2"), _BFloat16(), _Eight())
+    form.name: form for form in (_Plain("float32", "F32", "<f4"), _Plain("float16", "F16", "<f2"), _BFloat16(), _Eight())
 }

@@ -8,7 +8,7 @@ import numpy as np
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
 from limbeck.errors import UserError
-from limbeck.run import write_json
+from limbeck.files import write_json
 from limbeck.shipping import checksums, exports
 
 MEASURED = "measured.json"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shlex
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -10,10 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-import limbeck
 from limbeck import engine, methods, models
 from limbeck.casting import build_role, check_answer, learners, method_of, rebuild_facts, settings_for
 from limbeck.data import Batches, Data, load
@@ -23,12 +20,12 @@ from limbeck.engine import Fit, Trained
 from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
-from limbeck.errors import UserError
-from limbeck.files import atomic_write, cannot_write
+from limbeck.files import write_json
 from limbeck.knowledge import Store
 from limbeck.plan import Method
-from limbeck.recipe import Recipe, dump
+from limbeck.recipe import Recipe
 from limbeck.roles import Adapter, Cast
+from limbeck.run_folder import add_to_curve, keep_curve, write_settings
 from limbeck.taps import Tap
 from limbeck.together import Together
 
@@ -68,7 +65,7 @@ class Run:
         judged = "teacher" in cast  # one that the method makes itself comes later
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
-        self._write_settings(method)
+        write_settings(self.folder, self.recipe, method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
             phases[role] = yield from self._phase(role, _plain(cast[role], data, role), cast, data)
@@ -93,7 +90,7 @@ class Run:
         prepare(cast)
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
-        self._write_settings(method)
+        write_settings(self.folder, self.recipe, method)
         return (yield from self._phase("student", method, cast, data))
 
     # ---------------------------------------------------------------- parts of a run
@@ -193,7 +190,7 @@ class Run:
             self.listen("say", {"text": f"{who}: already trained"})
             return trained
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
-        self._keep_curve(who, [])  # of an unfinished go; the engine tells what its checkpoint knows
+        keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
         if who == "student" and self.together is None and "WORLD_SIZE" not in os.environ:
             for stage in estimate(method, cast, streams, planned, fit):
@@ -265,40 +262,14 @@ class Run:
 
         return validate
 
-    # ---------------------------------------------------------------- the folder
+    # ---------------------------------------------------------------- what is said of it
 
     def _hear(self, who: str, kind: str, event: Mapping[str, Any]) -> None:
-        path = self.folder / "metrics.jsonl"
         if kind == "resumed":
-            self._keep_curve(who, event["history"])
+            keep_curve(self.folder, who, event["history"])
         elif kind == "epoch":
-            try:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"who": who, **event}) + "\n")
-            except OSError as error:
-                raise cannot_write(path, error) from error
+            add_to_curve(self.folder, who, event)
         self.listen(kind, {"who": who, **event})
-
-    def _keep_curve(self, who: str, history: list[dict[str, Any]]) -> None:
-        """Make `history` all that the curves say of `who`; a line that a crash cut off is dropped."""
-        path, mine = self.folder / "metrics.jsonl", json.dumps({"who": who})[:-1]
-        old = lines_of(path)
-        kept = [line for line in old if line.endswith("}") and not line.startswith(mine)]
-        kept += [json.dumps({"who": who, **record}) for record in history]
-        if kept != old:
-            with atomic_write(path, text=True) as file:
-                file.write("".join(line + "\n" for line in kept))
-
-    def _write_settings(self, method: Method) -> None:
-        path = self.folder / "recipe.toml"
-        if not path.exists():
-            with atomic_write(path, text=True) as file:
-                file.write(dump(self.recipe))
-            write_json(self.folder / "environment.json", environment())
-            from limbeck.report.diagram import svg
-
-            with atomic_write(self.folder / "method.svg", text=True) as file:
-                file.write(svg(method))
 
     def say_all(self, notes: Any) -> None:
         for note in notes:
@@ -323,54 +294,3 @@ def load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed
         for action in stage.before:
             action(cast, seed=seed + index)
     models.load_weights(cast, weights, who="run")
-
-
-def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
-    """The run's folder: a fresh one, or an unfinished one to go on with. Nothing is ever overwritten.
-
-    Raises `UserError` if the folder exists and is not to be resumed, or holds another recipe.
-    """
-    if path is None:
-        stem = f"{Path(recipe.data.name).stem}-{recipe.method.name}"
-        path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
-    mine = path / "recipe.toml"
-    if mine.exists() and not resume:
-        raise UserError(f"run folder {path} exists already; add --resume to go on with it, or give another name with --out")
-    if path.exists() and not mine.exists() and any(path.iterdir()):
-        raise UserError(f"folder {path} exists and is not a run; give another name with --out")
-    if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
-        raise UserError(
-            f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name"
-        )
-    return path
-
-
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The card of a run that is done: its test part has been read, and is not read again."""
-    path = folder / "card.json"
-    done = path.exists() and (folder / "report.html").exists()
-    return json.loads(path.read_text(encoding="utf-8")) if done else None
-
-
-def environment() -> dict[str, Any]:
-    """What a reader needs to know of the machine and the versions."""
-    from importlib.metadata import version
-
-    return {
-        "limbeck": limbeck.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        **{package: version(package) for package in ("numpy", "scikit-learn", "onnxruntime")},
-        "system": f"{platform.system()} {platform.machine()}",
-        "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
-    }
-
-
-def write_json(path: Path, value: Any) -> None:
-    with atomic_write(path, text=True) as file:
-        json.dump(value, file, indent=1)
-
-
-def lines_of(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -16,7 +16,7 @@ from limbeck.deploy.formats import NAMES, Written
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.evaluate import Predictions, Task
-from limbeck.run import write_json
+from limbeck.files import write_json
 
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
 MANIFEST = "exports.json"

@@ -84,7 +84,8 @@ def tuned(
 
 
 def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
-    from limbeck.run import Run, write_json
+    from limbeck.files import write_json
+    from limbeck.run import Run
 
     changed = json.loads(json.dumps(settings))
     changed["method"]["arguments"], changed["train"]["lr"] = dict(trial.arguments), trial.lr

@@ -45,7 +45,7 @@ class Job:
 
     def fail(self, why: str, *, again: bool) -> None:
         """Keep the reason of a failure; again: the comparison tries once more when it is gone on with."""
-        from limbeck.run import write_json
+        from limbeck.files import write_json
 
         write_json(Path(self.folder) / "failed.json", {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
 

@@ -49,4 +49,3 @@ def _tree(module: nn.Module) -> tuple[Tree, Normalise | None]:
     if prepare is not None and not isinstance(prepare, Normalise):
         raise UserError("the tree's preprocessing is more than a normalisation and has no form as rules; use onnx")
     return found[0], prepare
-

@@ -15,9 +15,8 @@ from limbeck.explain.gain import Listener, take_apart, taught_by, unfit
 from limbeck.explain.inside import look_inside
 from limbeck.explain.subject import Subject, open_run
 from limbeck.explain.words import verdict
-from limbeck.files import alone_in
+from limbeck.files import alone_in, write_json
 from limbeck.roles import Adapter
-from limbeck.run import write_json
 
 
 def _silence(kind: str, facts: Mapping[str, Any]) -> None:

@@ -24,10 +24,12 @@ from limbeck.evaluate import predict
 from limbeck.evaluate.significance import corrected, mean_interval, paired
 from limbeck.explain import removed
 from limbeck.explain.subject import Subject
+from limbeck.files import write_json
 from limbeck.plan import Method
 from limbeck.recipe import Recipe, make
 from limbeck.roles import Cast
-from limbeck.run import Run, open_folder, write_json
+from limbeck.run import Run
+from limbeck.run_folder import open_folder
 from limbeck.taps import Tap
 
 TEMPERATURE, ALPHA = 4.0, 0.9  # of `kd`, for methods that have none of their own

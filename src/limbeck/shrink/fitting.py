@@ -19,7 +19,7 @@ from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.recipe import ModelSettings
 from limbeck.roles import Adapter, Cast
-from limbeck.run import lines_of
+from limbeck.run_folder import lines_of
 from limbeck.shipping import CALIBRATE, some, travelling
 from limbeck.shrink.candidates import Candidate, key
 from limbeck.shrink.limits import Limits

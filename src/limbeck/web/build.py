@@ -19,8 +19,7 @@ from limbeck.deploy.export import export_onnx
 from limbeck.deploy.measure import sizes
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.files import atomic_write
-from limbeck.run import write_json
+from limbeck.files import atomic_write, write_json
 from limbeck.shipping import some, some_labels
 from limbeck.taps import Tap
 

@@ -1,0 +1,96 @@
+"""The folder of a run: which one it is, the settings and curves in it, and whether it is done."""
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import limbeck
+from limbeck.errors import UserError
+from limbeck.files import atomic_write, cannot_write, write_json
+from limbeck.plan import Method
+from limbeck.recipe import Recipe, dump
+
+CURVES = "metrics.jsonl"
+
+
+def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
+    """The run's folder: a fresh one, or an unfinished one to go on with. Nothing is ever overwritten.
+
+    Raises `UserError` if the folder exists and is not to be resumed, or holds another recipe.
+    """
+    if path is None:
+        stem = f"{Path(recipe.data.name).stem}-{recipe.method.name}"
+        path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
+    mine = path / "recipe.toml"
+    if mine.exists() and not resume:
+        raise UserError(f"run folder {path} exists already; add --resume to go on with it, or give another name with --out")
+    if path.exists() and not mine.exists() and any(path.iterdir()):
+        raise UserError(f"folder {path} exists and is not a run; give another name with --out")
+    if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
+        raise UserError(
+            f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name"
+        )
+    return path
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The card of a run that is done: its test part has been read, and is not read again."""
+    path = folder / "card.json"
+    done = path.exists() and (folder / "report.html").exists()
+    return json.loads(path.read_text(encoding="utf-8")) if done else None
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to know of the machine and the versions."""
+    from importlib.metadata import version
+
+    return {
+        "limbeck": limbeck.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{package: version(package) for package in ("numpy", "scikit-learn", "onnxruntime")},
+        "system": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+    }
+
+
+def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
+    """Recipe, environment and the method's drawing, unless an earlier go has written them."""
+    if (folder / "recipe.toml").exists():
+        return
+    with atomic_write(folder / "recipe.toml", text=True) as file:
+        file.write(dump(recipe))
+    write_json(folder / "environment.json", environment())
+    from limbeck.report.diagram import svg
+
+    with atomic_write(folder / "method.svg", text=True) as file:
+        file.write(svg(method))
+
+
+def add_to_curve(folder: Path, who: str, record: Mapping[str, Any]) -> None:
+    path = folder / CURVES
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"who": who, **record}) + "\n")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def keep_curve(folder: Path, who: str, history: list[dict[str, Any]]) -> None:
+    """Make `history` all that the curves say of `who`; a line that a crash cut off is dropped."""
+    path, mine = folder / CURVES, json.dumps({"who": who})[:-1]
+    old = lines_of(path)
+    kept = [line for line in old if line.endswith("}") and not line.startswith(mine)]
+    kept += [json.dumps({"who": who, **record}) for record in history]
+    if kept != old:
+        with atomic_write(path, text=True) as file:
+            file.write("".join(line + "\n" for line in kept))
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
