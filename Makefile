@@ -29,6 +29,7 @@ test: setup
 
 check: setup
 	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check --quiet src tests bench
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
 

@@ -155,7 +155,9 @@ def ten_by_hand(teacher: str, student: str) -> Loop:
             loader.steps = steps
             cast["student"].train()
             for x, y in loader:
-                scene = observe(cast, {"inputs": x, "labels": y}, [s for term in terms for s in term.sources], learns=("student",))
+                scene = observe(
+                    cast, {"inputs": x, "labels": y}, [s for term in terms for s in term.sources], learns=("student",)
+                )
                 loss = sum(t.weight_at(now) * t.by(**{k: scene(s) for k, s in t.inputs.items()}).mean() for t in terms)
                 optimizer.zero_grad()
                 loss.backward()

@@ -79,7 +79,9 @@ def main() -> None:
         ratio = None if reached is None else reached / alone[-1][0]
         rows.append({"seed": seed, "goal": goal, "alone": alone, "kd": kd, "ratio": ratio})
         said = "not reached" if ratio is None else f"reached after {ratio:.2f} of the baseline's time"
-        print(f"seed {seed}: baseline ends at {goal:.3f} after {alone[-1][0]:.0f} s; kd ends at {kd[-1][1]:.3f}; {said}", flush=True)
+        print(
+            f"seed {seed}: baseline ends at {goal:.3f} after {alone[-1][0]:.0f} s; kd ends at {kd[-1][1]:.3f}; {said}", flush=True
+        )
     found = [row["ratio"] for row in rows if row["ratio"] is not None]
     median = statistics.median(found) if found else None
     facts = {"epochs": chosen.epochs, "threads": chosen.threads, "median_ratio": median, "rows": rows}

@@ -126,7 +126,9 @@ def one(name: str, module: nn.Module, calibration: Tensor, inputs: Tensor, label
             rows.append(row)
             path = Path(folder) / f"{'int8' if int8 else 'float'}{formats.NAMES[kind]}"
             try:
-                written.append((row, formats.write(kind, module, inputs[:2], path, metadata={}, calibration=calibration if int8 else None)))
+                written.append(
+                    (row, formats.write(kind, module, inputs[:2], path, metadata={}, calibration=calibration if int8 else None))
+                )
                 row["bytes"] = path.stat().st_size
             except UserError as error:
                 row["error"] = str(error)
@@ -161,7 +163,18 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
     teacher = out / "teacher"
     model = ["--set", "teacher.depth=2", "--set", "teacher.width=16"]
     if not (teacher / "card.json").exists():
-        alone = ["--student", "cnn", "--set", "student.depth=2", "--set", "student.width=16", "--method", "alone", "--epochs", "6"]
+        alone = [
+            "--student",
+            "cnn",
+            "--set",
+            "student.depth=2",
+            "--set",
+            "student.width=16",
+            "--method",
+            "alone",
+            "--epochs",
+            "6",
+        ]
         limbeck("distill", *common, *alone, "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(teacher))
     card = json.loads((teacher / "card.json").read_text())["models"]["student"]
     found["teacher"] = {key: card[key] for key in ("accuracy", "parameters", "train_seconds")}
@@ -175,7 +188,9 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
             "seconds": time.monotonic() - start,
             "candidates": len(state["candidates"]),
             "dropped before training": dropped,
-            "trainings": [{k: t[k] for k in ("candidate", "state", "validation", "latency_ms", "bytes")} for t in state["trials"]],
+            "trainings": [
+                {k: t[k] for k in ("candidate", "state", "validation", "latency_ms", "bytes")} for t in state["trials"]
+            ],
             "words": state["verdict"]["words"],
             "chosen": state.get("chosen"),
             "again": again(folder / state["verdict"]["chosen"]["folder"]) if state["verdict"].get("chosen") else None,
@@ -185,7 +200,10 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
 
 LIMITS = ["--max-latency", "40us", "--max-size", "60kB"]
 BUDGET = ["--trials", "6", "--epochs", "3"]
-CANDIDATES = ["--candidates", "cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16:size=14,resnet8:width=4|8|16,mobilenetv2:width=0.25,mlp:width=16"]
+CANDIDATES = [
+    "--candidates",
+    "cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16:size=14,resnet8:width=4|8|16,mobilenetv2:width=0.25,mlp:width=16",
+]
 
 
 def again(folder: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
     assert len(rows["kd:alpha=1e38"]["errors"]) == len(rows['fitnets:hint="nowhere"']["errors"]) == 2
     said = "\n".join(board["verdict"])
     assert "Both runs of kd:alpha=1e38 failed; seed 0: " in said and " is nan; it came from" in said
-    assert 'Both runs of fitnets:hint="nowhere" failed; seed 0: unknown layer of role \'teacher\' \'nowhere\'' in said
+    assert "Both runs of fitnets:hint=\"nowhere\" failed; seed 0: unknown layer of role 'teacher' 'nowhere'" in said
     assert "1 of the 2 runs of dkd failed; seed 1: ZeroDivisionError: a bug of ours." in said
     assert [row["name"] for row in board["rows"]][-2:] == ["kd:alpha=1e38", 'fitnets:hint="nowhere"']
 
@@ -123,7 +123,10 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
     made = comparison(tmp_path / "c", "kd,dkd:beta=4.0", [0, 1], search=3)
     board = made.go()
     assert not [error for row in board["rows"] for error in row["errors"]]
-    trials = {p.name: [json.loads((t / "trial.json").read_text()) for t in sorted(p.iterdir())] for p in (tmp_path / "c" / "trials").iterdir()}
+    trials = {
+        p.name: [json.loads((t / "trial.json").read_text()) for t in sorted(p.iterdir())]
+        for p in (tmp_path / "c" / "trials").iterdir()
+    }
     assert {name: len(found) for name, found in trials.items()} == {"baseline": 3, "kd": 3, "dkd_beta=4.0": 3}
     assert not [folder for folder in finished if "trials" in str(folder)]
     for name, entry in (("baseline", "baseline"), ("kd", "kd"), ("dkd_beta=4.0", "dkd:beta=4.0")):
@@ -132,7 +135,9 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
         settings = [load(run / "recipe.toml") for run in (tmp_path / "c" / "runs").glob(f"{name}-seed*")]
         assert len(settings) == 2 and all(s["train"]["lr"] == best["lr"] for s in settings)
         assert len({t["lr"] for t in trials[name]}) == 3 and trials[name][0]["lr"] == 0.05
-    assert trials["dkd_beta=4.0"][0]["arguments"] == {"beta": 4.0} and 4 / 3 <= trials["dkd_beta=4.0"][1]["arguments"]["beta"] <= 12
+    assert (
+        trials["dkd_beta=4.0"][0]["arguments"] == {"beta": 4.0} and 4 / 3 <= trials["dkd_beta=4.0"][1]["arguments"]["beta"] <= 12
+    )
     assert "among 3 trials for each" in board["hyperparameters"]
     monkeypatch.setattr(tuning, "_try", None)  # going on tries nothing again
     assert accuracies(made.go()) == accuracies(board)
@@ -218,7 +223,9 @@ def test_going_on_tries_a_crash_again_and_nothing_else(mixed):
     heard = []
     again = comparison(folder, words, listen=lambda kind, facts: heard.append((kind, facts))).go()
     assert [(f["entry"], f["seed"]) for kind, f in heard if kind == "run"] == [("dkd", 1)]
-    assert {k: v for k, v in accuracies(again).items() if k != "dkd"} == {k: v for k, v in accuracies(board).items() if k != "dkd"}
+    assert {k: v for k, v in accuracies(again).items() if k != "dkd"} == {
+        k: v for k, v in accuracies(board).items() if k != "dkd"
+    }
     assert len(json.loads((folder / "leaderboard.json").read_text())["rows"]) == 6
     assert (folder / "report.html").exists()
 
@@ -320,7 +327,9 @@ def test_threads_are_divided(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason='Ray is not installed; pip install "limbeck[ray]" to run this')
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason='Ray is not installed; pip install "limbeck[ray]" to run this'
+)
 @pytest.mark.filterwarnings("default")  # of Ray's own
 def test_on_ray_a_worker_is_killed_and_the_table_is_complete(tmp_path):
     board = comparison(tmp_path / "ray", seeds=(0,), settings=mortal(tmp_path), on="ray", jobs=2).go()
@@ -396,14 +405,21 @@ def test_the_recipe_that_a_comparison_leaves_asks_for_it_again(mixed):
     folder, words, _ = mixed
     settings = load(folder / "compare.toml")
     found = asked(from_recipe(settings), None, None, None, None)
-    assert [(e.method, dict(e.arguments)) for e in found.entries][:5] == [(e.method, dict(e.arguments)) for e in parse_entries(words)]
+    assert [(e.method, dict(e.arguments)) for e in found.entries][:5] == [
+        (e.method, dict(e.arguments)) for e in parse_entries(words)
+    ]
     assert make(settings) == make(TINY)
 
 
 def test_the_docstring_example_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = compare.Comparison.__doc__.split("is left, also with more entries or seeds.\n\n")[1]
-    code = textwrap.dedent(code).replace('{"data"', '{"onnx": False, "data"').replace('"epochs": 5', '"epochs": 1').replace("range(3)", "range(1)")
+    code = (
+        textwrap.dedent(code)
+        .replace('{"data"', '{"onnx": False, "data"')
+        .replace('"epochs": 5', '"epochs": 1')
+        .replace("range(3)", "range(1)")
+    )
     exec(code, {})  # noqa: S102
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
 

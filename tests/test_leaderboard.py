@@ -114,7 +114,10 @@ def test_one_seed_claims_nothing():
     found = board({"baseline": [70.0], "kd": [75.0], "dkd": [74.0]})
     gap = row(found, "kd")["to_baseline"]
     assert (gap["difference"], gap["p"], gap["low"], gap["differs"]) == (pytest.approx(5.0), None, None, False)
-    assert found["verdict"][0] == "kd comes first with 75.00 %, but from one seed: no difference can be tested; use at least 3 seeds."
+    assert (
+        found["verdict"][0]
+        == "kd comes first with 75.00 %, but from one seed: no difference can be tested; use at least 3 seeds."
+    )
     assert found["verdict"][1] == "kd is 5.00 points above the baseline with one seed; one seed shows no spread, use at least 3."
 
 

@@ -55,7 +55,13 @@ def test_the_surveys_example_and_its_best_ratio():
 
 
 def test_percentages_of_a_measured_row_by_hand():
-    found = {"teacher": {"mean": 80.0}, "baseline": {"mean": 60.0}, "student": {"mean": 72.0}, "teacher_size": 400, "student_size": 100}
+    found = {
+        "teacher": {"mean": 80.0},
+        "baseline": {"mean": 60.0},
+        "student": {"mean": 72.0},
+        "teacher_size": 400,
+        "student_size": 100,
+    }
     made = relations(found, 0.25)
     assert made["drop"] == pytest.approx(10) and made["gain"] == pytest.approx(20) and made["cut"] == pytest.approx(75)
     assert made["score"] == pytest.approx(0.25 * 0.25 + 0.75 * 0.1)

@@ -6,7 +6,11 @@ from typing import Any
 from bench.survey_rows.common import FASHION, MNIST, line, model, run
 
 LENET, HALF = (model("bench.survey_rows.nets:lenet", width=width) for width in (6, 3))
-GENTLE = {"optimizer": "adam", "lr": 0.002, "weight_decay": 0.0}  # T = 20 makes gradients 20 times as large: SGD ends with dead units
+GENTLE = {
+    "optimizer": "adam",
+    "lr": 0.002,
+    "weight_decay": 0.0,
+}  # T = 20 makes gradients 20 times as large: SGD ends with dead units
 
 
 def tree(seed: int) -> dict[str, Any]:

@@ -95,9 +95,7 @@ def test_no_network_says_where_to_put_what(tmp_path, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
-    refused(
-        f"could not be downloaded .no route to host.; put cifar-10-binary.tar.gz .* into {tmp_path}/cifar10", "cifar10"
-    )
+    refused(f"could not be downloaded .no route to host.; put cifar-10-binary.tar.gz .* into {tmp_path}/cifar10", "cifar10")
     refused("or allow the download", "kmnist", download=False)
     assert not list(tmp_path.rglob("*.part"))
 

@@ -68,9 +68,7 @@ def write_cifar10(folder, python, batches=(1, 2, 3, 4, 5), n=20):
     return torch.from_numpy(np.concatenate(kept)).view(-1, 3, 32, 32)
 
 
-@pytest.mark.parametrize(
-    ("python", "below"), [(True, "cifar-10-batches-py"), (False, "cifar-10-batches-bin"), (False, "x")]
-)
+@pytest.mark.parametrize(("python", "below"), [(True, "cifar-10-batches-py"), (False, "cifar-10-batches-bin"), (False, "x")])
 def test_cifar10(tmp_path, python, below):
     pixels = write_cifar10(tmp_path / below, python)
     path = tmp_path if below != "x" else tmp_path / "x"
@@ -96,9 +94,7 @@ def test_cifar100_both_layouts(tmp_path):
                 (folder / name).write_bytes(pickle.dumps(content))
             else:
                 (folder / f"{name}.bin").write_bytes(np.c_[fine * 0, fine, pixels].astype(np.uint8).tobytes())
-    (tmp_path / "cifar-100-python" / "meta").write_bytes(
-        pickle.dumps({"fine_label_names": [f"c{k}" for k in range(100)]})
-    )
+    (tmp_path / "cifar-100-python" / "meta").write_bytes(pickle.dumps({"fine_label_names": [f"c{k}" for k in range(100)]}))
     assert D.load("cifar100", path=tmp_path, validation=0).classes[7] == "c7"
     data = D.load("cifar100", path=tmp_path / "b", validation=0)
     assert len(data.classes) == 100 and data["train"].labels.tolist() == list(range(100)) * 2

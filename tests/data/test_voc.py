@@ -93,7 +93,11 @@ def test_bad_boxes_are_one_sentence(tmp_path):
     with pytest.raises(UserError, match="p0.xml is no XML"):
         data.load(str(root))
     inputs, good = torch.rand(4, 1, 8, 8), torch.tensor([[[0.0, 1.0, 1.0, 3.0, 3.0]]]).repeat(4, 1, 1)
-    for change, words in ((good[..., :4], "boxes of shape"), (good + torch.tensor([5.0, 0, 0, 0, 0]), "out of range"), (good - 100, "no box at all")):
+    for change, words in (
+        (good[..., :4], "boxes of shape"),
+        (good + torch.tensor([5.0, 0, 0, 0, 0]), "out of range"),
+        (good - 100, "no box at all"),
+    ):
         with pytest.raises(UserError, match=words):
             from_datasets((inputs, change), validation=0.25, classes=2, task=Detect((8, 8)))
     flat = good.clone()

@@ -26,7 +26,11 @@ def cast() -> Cast:
 class Draw:
     def __call__(self, partitions, position):
         g = torch.Generator().manual_seed(position)
-        return {"inputs": torch.randn(6, 4, generator=g), "labels": torch.randint(0, 3, (6,), generator=g), "index": torch.arange(6)}
+        return {
+            "inputs": torch.randn(6, 4, generator=g),
+            "labels": torch.randint(0, 3, (6,), generator=g),
+            "index": torch.arange(6),
+        }
 
 
 @pytest.mark.skipif(not COMPILER, reason="torch.compile needs a C++ compiler")

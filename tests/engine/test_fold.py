@@ -42,7 +42,12 @@ def test_folded_networks_answer_alike(batch, name, layers):
 def test_what_is_tapped_keeps_its_meaning(batch):
     torch.manual_seed(0)
     cast = Cast({"teacher": trained_norms(models.build("resnet8", classes=10, shape=(3, 16, 16)))})
-    taps = [Tap("teacher", "layer1.0.conv1"), Tap("teacher", "layer2.0.bn2", io="input"), Tap("teacher", "layer3.0.bn1"), Tap("teacher")]
+    taps = [
+        Tap("teacher", "layer1.0.conv1"),
+        Tap("teacher", "layer2.0.bn2", io="input"),
+        Tap("teacher", "layer3.0.bn1"),
+        Tap("teacher"),
+    ]
     found = fold(cast, "teacher", batch, taps)
     assert found is not None and found.layers == 5  # two pairs stay: their middle is asked for
     own = observe(cast, batch, taps)

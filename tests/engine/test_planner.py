@@ -44,7 +44,11 @@ def test_a_stored_answer_is_the_answer_to_the_very_view_the_student_sees(digits,
     first, second = (planned.draw(("train",), p) for p in (0, streams.steps_per_epoch))
     assert first["view"] == 0 and second["view"] == 1
     rows = {int(i): row for i, row in zip(first["index"], first[field_of(planned)], strict=True)}
-    moved = [(rows[int(i)] - row).abs().max() for i, row in zip(second["index"], second[field_of(planned)], strict=True) if int(i) in rows]
+    moved = [
+        (rows[int(i)] - row).abs().max()
+        for i, row in zip(second["index"], second[field_of(planned)], strict=True)
+        if int(i) in rows
+    ]
     assert moved and max(moved) > 1e-3  # another view has another answer
 
 

@@ -74,9 +74,7 @@ def test_a_missing_extra_gives_the_install_line(extra, monkeypatch):
 
 
 def test_nothing_heavy_is_imported():
-    code = (
-        "import sys, limbeck.models, limbeck.data\nprint(sorted({'transformers', 'sklearn', 'PIL'} & set(sys.modules)))"
-    )
+    code = "import sys, limbeck.models, limbeck.data\nprint(sorted({'transformers', 'sklearn', 'PIL'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
 

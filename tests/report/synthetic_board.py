@@ -11,7 +11,9 @@ from limbeck.recipe import dump, make
 NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")
 
 
-def make_board(folder: Path, seeds: int = 3, fail: tuple[str, ...] = ("dkd",), missing: int = 0, names: tuple[str, ...] = NAMES) -> Path:
+def make_board(
+    folder: Path, seeds: int = 3, fail: tuple[str, ...] = ("dkd",), missing: int = 0, names: tuple[str, ...] = NAMES
+) -> Path:
     """Method i has the accuracy 80 + 2 i + seed / 2 and a bit; the last `missing` runs are not there; seed 1 of `fail` failed."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = [{"name": n, "method": n.partition(":")[0], "arguments": {}} for n in names if n != "baseline"]
@@ -22,7 +24,9 @@ def make_board(folder: Path, seeds: int = 3, fail: tuple[str, ...] = ("dkd",), m
         at = run_folder(folder, name, seed)
         if name in fail and seed == 1:
             at.mkdir(parents=True)
-            (at / "failed.json").write_text(json.dumps({"entry": name, "seed": seed, "error": "term <b>soft</b> is nan", "again": False}))
+            (at / "failed.json").write_text(
+                json.dumps({"entry": name, "seed": seed, "error": "term <b>soft</b> is nan", "again": False})
+            )
         else:
             change_card(make_run(at, n=60, pictures=False), 0.80 + 0.02 * place + 0.005 * seed + 0.001 * (seed * place % 3), name)
     return folder

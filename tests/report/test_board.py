@@ -115,7 +115,10 @@ def test_a_damaged_comparison_is_one_sentence(tmp_path, damage):
 def test_curves_are_means_with_the_lowest_and_highest_seed(tmp_path):
     folder = make_board(tmp_path / "board", seeds=2, fail=())
     for seed, value in ((0, 0.5), (1, 0.7)):
-        records = [{"who": "student", "stage": "s", "step": 10 * k, "terms": {}, "validation": {"accuracy": value + k / 10}} for k in (1, 2)]
+        records = [
+            {"who": "student", "stage": "s", "step": 10 * k, "terms": {}, "validation": {"accuracy": value + k / 10}}
+            for k in (1, 2)
+        ]
         (folder / "runs" / f"kd-seed{seed}" / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
     line = mean_curves(read_board(folder))["kd"]
     assert [tuple(round(v, 6) for v in point) for point in line] == [(10, 70, 60, 80), (20, 80, 70, 90)]

@@ -50,7 +50,12 @@ def test_it_serves_the_page_and_writes_nothing(tmp_path, serve, kind):
     folder = kind(tmp_path / "watched")
     before = sorted(p.relative_to(folder) for p in folder.rglob("*"))
     status, text = get(serve(folder))
-    assert status == 200 and 'id="result"' in text and f'data-live="{state_of(folder)}"' in text and "connect-src &#39;self&#39;" in text
+    assert (
+        status == 200
+        and 'id="result"' in text
+        and f'data-live="{state_of(folder)}"' in text
+        and "connect-src &#39;self&#39;" in text
+    )
     assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
 
 

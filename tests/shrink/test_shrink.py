@@ -76,7 +76,9 @@ def test_what_cannot_fit_is_not_trained_and_the_answer_holds(teacher, tmp_path, 
 def test_a_limit_that_nobody_can_meet_ends_before_anything_is_built(tmp_path, capsys):
     assert run(["shrink", *SMALL, "--max-latency", "0.1us", "--out", "s"]) == 0
     assert "even a file that computes almost nothing takes" in capsys.readouterr().out
-    assert not list((tmp_path / "s").glob("teacher*")) and all("not measured" in r["dropped"] for r in state_of(tmp_path / "s")["candidates"])
+    assert not list((tmp_path / "s").glob("teacher*")) and all(
+        "not measured" in r["dropped"] for r in state_of(tmp_path / "s")["candidates"]
+    )
 
 
 def test_too_small_a_file_names_the_nearest_miss(tmp_path, capsys):
@@ -94,7 +96,19 @@ def test_too_high_an_accuracy_is_answered_with_what_was_reached(teacher, tmp_pat
 
 
 def test_the_time_is_kept_and_a_killed_search_goes_on(teacher, tmp_path):
-    words = [sys.executable, "-m", "limbeck", "shrink", *teacher, "--candidates", "cnn:width=4", "--epochs", "400", "--trials", "1"]
+    words = [
+        sys.executable,
+        "-m",
+        "limbeck",
+        "shrink",
+        *teacher,
+        "--candidates",
+        "cnn:width=4",
+        "--epochs",
+        "400",
+        "--trials",
+        "1",
+    ]
     words += ["--set", "checkpoint_seconds=0", "--out", "s", "--quiet"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

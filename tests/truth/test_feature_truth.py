@@ -176,10 +176,7 @@ def test_ctc_sums_all_alignments():
 def test_delayed_kl_takes_the_best_later_frame():
     s, t = draw(2, 4, 3, seed=13), draw(2, 4, 3, seed=14)
     naive = torch.stack(
-        [
-            torch.stack([min(L.kl(s[n, u], t[n, x]) for u in range(x, min(x + 2, 3) + 1)) for x in range(4)])
-            for n in range(2)
-        ]
+        [torch.stack([min(L.kl(s[n, u], t[n, x]) for u in range(x, min(x + 2, 3) + 1)) for x in range(4)]) for n in range(2)]
     )
     torch.testing.assert_close(L.delayed_kl(s, t, delay=2), naive, **TIGHT)
     torch.testing.assert_close(L.delayed_kl(s, t, delay=0), L.kl(s, t), **TIGHT)

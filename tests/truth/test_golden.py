@@ -63,9 +63,7 @@ def vid_full(fs, ft):
 def mgd_fixed_mask(fs, ft):
     """The code's generator on channel-masked features: two 3x3 convolutions with ReLU between; weight 7e-5."""
     keep = (wave((6, 8), 1.0, lambda n, c: 1.9 * n + 2.3 * c) > -0.5).to(fs.dtype)[..., None, None]
-    weights = [
-        wave((8, 8, 3, 3), 0.1, lambda o, i, a, b, s=0.1 * k: 0.7 * o + 1.3 * i + 0.5 * a + 0.3 * b + s) for k in range(2)
-    ]
+    weights = [wave((8, 8, 3, 3), 0.1, lambda o, i, a, b, s=0.1 * k: 0.7 * o + 1.3 * i + 0.5 * a + 0.3 * b + s) for k in range(2)]
     out = F.conv2d(F.conv2d(fs * keep, weights[0], padding=1).relu(), weights[1], padding=1)
     return 7e-5 * L.mgd(out, ft)
 

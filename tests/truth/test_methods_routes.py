@@ -150,7 +150,14 @@ def test_a_given_teacher_stays_and_a_fresh_twin_walks(name):
 @pytest.mark.parametrize("name", ["rco", "gradual"])
 def test_the_card_has_their_teacher_and_a_score(name, tmp_path):
     small = {"model": "cnn", "arguments": {"width": 2}}
-    settings = {"onnx": False, "baseline": False, "device": "cpu", "data": {"limit": 200}, "student": small, "method": {"name": name}}
+    settings = {
+        "onnx": False,
+        "baseline": False,
+        "device": "cpu",
+        "data": {"limit": 200},
+        "student": small,
+        "method": {"name": name},
+    }
     settings |= {"teacher": {"model": "cnn", "arguments": {"width": 4}}, "train": {"epochs": 1}, "store": {"use": False}}
     card = Run(make(settings), tmp_path).go()
     teacher, student = card["models"]["teacher"], card["models"]["student"]

@@ -29,7 +29,9 @@ def bert(seed, hidden=8, layers=2, **more):
 
 
 def cast_of(student):
-    return Cast({"teacher": bert(0, layers=4), "student": student}, dict.fromkeys(("teacher", "student"), Adapter(prepare=Words())))
+    return Cast(
+        {"teacher": bert(0, layers=4), "student": student}, dict.fromkeys(("teacher", "student"), Adapter(prepare=Words()))
+    )
 
 
 def test_the_student_starts_as_every_second_layer_of_its_teacher():

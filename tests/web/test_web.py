@@ -42,7 +42,9 @@ def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("web") / "run"
     os.environ.setdefault("LIMBECK_STORE", str(folder.parent / "store"))
     widths = ["--set", "teacher.width=16", "--set", "student.width=8"]
-    assert run(["distill", *widths, "--epochs", "6", "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(folder)]) == 0
+    assert (
+        run(["distill", *widths, "--epochs", "6", "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(folder)]) == 0
+    )
     return folder
 
 
