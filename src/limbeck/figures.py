@@ -10,6 +10,7 @@ from limbeck.survey.measured import measured
 RESULTS = Path(__file__).parents[2] / "bench" / "results"  # there in a checkout
 SETTINGS = {  # what a file's own lines do not say
     "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
+    "catalogue": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
 NONE = "not measured yet"

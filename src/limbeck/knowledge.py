@@ -198,18 +198,31 @@ class Store:
     def __init__(self, folder: Path | None = None, *, limit: int = 4 * 2**30):
         self.folder, self.limit = folder or default_folder(), limit
 
-    def shelf(self, key: Key, shape: tuple[int, ...], rows: int, views: int, form: str = "float32") -> Shelf | None:
-        """The shelf of a key, made if there is none; None if it would not fit under the limit."""
-        folder = self.folder / key.name
-        if not folder.exists():
-            size = needed(shape, rows, views, form)
-            if self.size() + size > self.limit:
-                return None
+    def shelf(
+        self, key: Key, shape: tuple[int, ...], rows: int, views: int, form: str = "float32", used: int | None = None
+    ) -> Shelf | None:
+        """The shelf of a key, made if there is none; None if it would not fit under the limit.
+
+        rows: sample numbers run below this. used: so many of them will be filled; None means all. Files are sparse.
+        """
+        folder, size = self.folder / key.name, needed(shape, rows if used is None else used, views, form)
+        grows = self.grows(key, size)
+        if grows and self.size() + grows > self.limit:
+            return None
+        if grows:
             facts = dict(key.facts) | {"shape": list(shape), "rows": rows, "form": form, "views": views, "bytes": size}
             with atomic_write(folder / "key.json", text=True) as file:
                 json.dump(facts, file, indent=1)
         os.utime(folder)
         return Shelf(folder, shape, rows, form)
+
+    def grows(self, key: Key, size: int) -> int:
+        """Bytes by which the store grows if the shelf of a key comes to hold `size`."""
+        try:
+            has = json.loads((self.folder / key.name / "key.json").read_text(encoding="utf-8"))["bytes"]
+        except (OSError, ValueError, KeyError):
+            has = 0
+        return max(0, size - int(has))
 
     def size(self) -> int:
         """Bytes that the shelves may come to hold."""

@@ -282,6 +282,33 @@ def test_prune_removes_the_longest_unused_first(tmp_path):
     assert [facts["source"] for _, facts in store.shelves()] == ["s2"] and "s0" in said[0] and "s1" in said[1]
 
 
+def test_what_does_not_fit_together_leaves_nothing_behind(digits, tmp_path):
+    cast, streams, method = cast_of(), streams_of(digits), methods.attention()
+    every = plan(method, cast, streams, Store(tmp_path / "roomy")).stored
+    assert len(every) > 1
+    store = Store(tmp_path / "tight", limit=sum(item.bytes for item in every) - 1)
+    planned = plan(method, cast, streams, store)
+    assert planned.stored == () and not planned.decisions[0].stored and list(store.shelves()) == []
+    (found,) = estimate(method, cast, streams, planned, engine.Fit(steps=10, steps_per_epoch=10))
+    assert found.fill == 0
+    assert len(plan(method, cast, streams, Store(tmp_path / "tight", limit=store.limit + 1)).stored) == len(every)
+
+
+def test_a_shelf_counts_the_samples_that_are_asked_for(digits, tmp_path):
+    streams = streams_of(digits)
+    stored = plan(methods.kd(), cast_of(), streams, Store(tmp_path)).stored[0]
+    assert stored.bytes == (streams.cycle or 1) * len(digits["train"]) * (10 * 4 + 4)
+    assert Store(tmp_path).size() == stored.bytes
+
+
+def test_a_shelf_may_come_to_hold_more(tmp_path):
+    key, store = Key({"source": "s", "data": "d", "view": "v"}), Store(tmp_path, limit=100)
+    assert store.shelf(key, (1,), 50, 1, used=5) is not None and store.size() == 40
+    assert store.shelf(key, (1,), 50, 1, used=10) is not None and store.size() == 80
+    assert store.shelf(key, (1,), 50, 1, used=3) is not None and store.size() == 80
+    assert store.shelf(key, (1,), 50, 1) is None and store.size() == 80
+
+
 def test_the_estimate_measures_without_a_trace(digits, tmp_path):
     cast, streams = cast_of(), streams_of(digits)
     before = {k: v.clone() for k, v in cast.state_dict().items()}

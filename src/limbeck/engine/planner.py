@@ -95,7 +95,7 @@ def plan(
         swap: dict[Source, Field] = {}
         for role in sorted(frozen & _asked(stage)):
             found, why = _storable(stage, role, frozen, streams)
-            made = _shelves(found, cast, streams, store, form, shelves) if found else None
+            made = _shelves(found, _read(stage), cast, streams, store, form, shelves) if found else None
             if found and made is None:
                 why = "its answers do not fit into the store's limit"
             decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
@@ -119,6 +119,10 @@ def _folded(method: Method, cast: Cast, streams: Streams, roles: set[str]) -> di
 def _asked(stage: Stage) -> set[str]:
     terms = (term for update in stage.updates for term in update.terms)
     return {leaf.role for term in terms for s in term.sources for leaf in leaves(s) if isinstance(leaf, Tap)}
+
+
+def _read(stage: Stage) -> set[str]:
+    return {name for update in stage.updates for name in update.partitions}
 
 
 def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tuple[list[Source], str]:
@@ -150,31 +154,38 @@ def _largest(source: Source, role: str) -> list[Source]:
 
 
 def _shelves(
-    sources: list[Source], cast: Cast, streams: Streams, store: Store, form: str, known: dict[Source, Stored]
+    sources: list[Source], read: set[str], cast: Cast, streams: Streams, store: Store, form: str, known: dict[Source, Stored]
 ) -> list[Stored] | None:
-    """A shelf for each source; None if one of them cannot be stored or does not fit."""
+    """A shelf for each source; None, and nothing made, if one of them cannot be stored or all together do not fit.
+
+    read: the partitions whose samples are asked for.
+    """
     rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
+    used = len(torch.cat([streams.data[name].index for name in sorted(read)]).unique())
     probe = streams(("train",), 0)
     with quiet(cast), torch.no_grad():
         scene = observe(cast, probe, sources)
         kept = [rawest(source, scene) for source in sources]
         values = [scene(source) for source in kept]
         whole = {raw for raw, source in zip(kept, sources, strict=True) if _integers(scene(source))}  # class numbers: exact
-    made = []
+    if any(not isinstance(value, Tensor) or len(value) != len(probe["index"]) for value in values):
+        return None
+    views, wanted = streams.cycle or 1, {}
     for source, value in zip(kept, values, strict=True):
-        if not isinstance(value, Tensor) or len(value) != len(probe["index"]):
+        role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
+        exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
+        wanted[source] = (_key(source, role, view, cast, streams, exact), tuple(value.shape[1:]), exact, view)
+    grows = sum(store.grows(key, needed(shape, used, views, exact)) for key, shape, exact, _ in wanted.values())
+    if grows and store.size() + grows > store.limit:
+        return None
+    made = {}
+    for source, (key, shape, exact, view) in wanted.items():
+        shelf = store.shelf(key, shape, rows, views, exact, used)
+        if shelf is None:  # another process took the room meanwhile
             return None
-        if source not in known:
-            shape = tuple(value.shape[1:])
-            role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
-            exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
-            key = _key(source, role, view, cast, streams, exact)
-            shelf = store.shelf(key, shape, rows, streams.cycle or 1, exact)
-            if shelf is None:
-                return None
-            known[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, rows, streams.cycle or 1, exact))
-        made.append(known[source])
-    return made
+        made[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, used, views, exact))
+    known.update(made)
+    return [made[source] for source in kept]
 
 
 def _holds_numbers_of_classes(source: Source) -> bool:
