@@ -1,4 +1,5 @@
-"""One of two processes of `test_ddp.py`, started by torchrun: trains KD and writes what it saw."""
+"""One of two processes of `test_ddp.py`, started by torchrun: trains an ordinary, an alternating and a multi-stage method
+and writes what it saw."""
 
 import json
 import sys
@@ -27,10 +28,23 @@ def in_double(batch, position):
     return {**batch, "inputs": batch["inputs"].double()}
 
 
+def spoiled_at_the_end(batch, position):
+    """From the third batch on the last sample is not a number: it is in the second process's half."""
+    batch = in_double(batch, position)
+    if position >= 2:
+        batch["inputs"][-1] = float("nan")
+    return batch
+
+
 def main(out):
     terms = {}
-    for name in ("kd", "mutual"):
-        cast = Cast({"student": mlp(8, 2)} | ({"teacher": mlp(16, 1)} if name == "kd" else {"peer": mlp(8, 3)}))
+    others = {
+        "kd": {"teacher": mlp(16, 1)},
+        "mutual": {"peer": mlp(8, 3)},
+        "assistant": {"teacher": mlp(16, 1), "assistant": mlp(12, 4)},
+    }
+    for name, more in others.items():
+        cast = Cast({"student": mlp(8, 2)} | more)
         told = go(getattr(methods, name)(), cast, draw=Toy(change=in_double), fit=fit_of(6))
         terms[name] = [record["terms"] for record in told.history]
         terms[name + " weights"] = [p.tolist() for p in cast["student"].parameters()]
@@ -39,6 +53,11 @@ def main(out):
         terms["dist"] = "not refused"
     except UserError as error:
         terms["dist"] = str(error)
+    try:
+        go(methods.kd(), Cast({"student": mlp(8, 2), "teacher": mlp(16, 1)}), draw=Toy(change=spoiled_at_the_end), fit=fit_of(6))
+        terms["nan"] = "not refused"
+    except UserError as error:
+        terms["nan"] = str(error)
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else -1
     Path(f"{out}.{rank}.json").write_text(json.dumps(terms))
 

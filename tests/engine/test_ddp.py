@@ -26,7 +26,7 @@ def seen(tmp_path_factory):
     return [json.loads((folder / name).read_text()) for name in ("one.-1.json", "two.0.json", "two.1.json")]
 
 
-@pytest.mark.parametrize("name", ["kd", "mutual"])
+@pytest.mark.parametrize("name", ["kd", "mutual", "assistant"])
 def test_losses_and_weights_are_those_of_one_process(name, seen):
     one, first, second = seen
     for terms in (first[name], second[name]):
@@ -43,3 +43,7 @@ def test_losses_and_weights_are_those_of_one_process(name, seen):
 def test_terms_over_the_batch_are_refused(seen):
     assert all("so several processes would change its value" in made["dist"] for made in seen[1:])
     assert seen[0]["dist"] == "not refused"
+
+
+def test_what_one_process_cannot_go_on_with_stops_all(seen):
+    assert all("step 2" in made["nan"] and "is nan" in made["nan"] for made in seen)
