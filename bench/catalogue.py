@@ -97,7 +97,7 @@ def main() -> None:
         board = Comparison(recipe, parse_entries(",".join(names)), range(chosen.seeds), chosen.out / group).go()
         print(*board["verdict"], sep="\n")
         for row in board["rows"]:
-            print(row["name"], row["failures"] or {seed: round(v, 2) for seed, v in row["accuracies"].items()})
+            print(row["name"], row["errors"] or {seed: round(v, 2) for seed, v in row["accuracies"].items()})
         found += lines(board, chosen.epochs, words)
     with atomic_write(RESULTS, text=True) as file:
         file.write("".join(json.dumps(line) + "\n" for line in found))

@@ -209,6 +209,23 @@ def test_taking_turns_the_teacher_answers_each_batch_once(tmp_path, monkeypatch)
     assert found["together"] == found["here"]
 
 
+def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
+    """Two views that repeat; logits, maps and a hint are three files, filled by one forward of each sample's view."""
+    found, passes = {}, {}
+    for on in ("together", "here"):
+        settings = TINY | {
+            "data": {"name": "digits", "limit": 200, "augment": "crop:1", "views": 2},
+            "store": {"path": str(tmp_path / f"store-{on}")},
+            "teacher": {"model": "cnn", "arguments": {"width": 4}, "epochs": 1},
+            "student": {"model": "cnn", "arguments": {"width": 2}},
+        }
+        made = comparison(tmp_path / on, "kd,attention,fitnets", [0], settings, on=on).go()
+        assert not [row["errors"] for row in made["rows"] if row["errors"]]
+        found[on], passes[on] = accuracies(made), sum(row["teacher_samples"] for row in made["rows"])
+    assert passes == {"together": 2 * 180, "here": 3 * 2 * 180}
+    assert found["together"] == found["here"]
+
+
 def test_the_same_method_with_two_settings_is_two_rows(mixed):
     folder, _, board = mixed
     found = accuracies(board)

@@ -195,6 +195,8 @@ class Run:
         if who == "student" and self.together is None and "WORLD_SIZE" not in os.environ:
             for stage in estimate(method, cast, streams, planned, fit):
                 self.listen("say", {"text": str(stage)})
+        if self.together is not None:
+            yield  # the others plan too, so that one forward of a teacher can fill the store for all
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(
             planned.method,
@@ -227,6 +229,7 @@ class Run:
             form=settings.form,
             top_k=settings.top_k,
             folds=self.together is None,
+            shared=self.together.fillings if self.together else None,
             say=lambda text: self.listen("say", {"text": text}),
         )
         for decision in planned.decisions:

@@ -9,6 +9,7 @@ from torch import nn
 from limbeck.data import Data
 from limbeck.data.batches import Batch
 from limbeck.data.streams import Streams
+from limbeck.engine.planner import Filling
 from limbeck.heard import Heard
 from limbeck.recipe import DataSettings, ModelSettings
 from limbeck.roles import Adapter
@@ -19,6 +20,7 @@ class Together:
 
     def __init__(self) -> None:
         self.heard = Heard()
+        self.fillings: list[Filling] = []
         self._data: dict[str, Data] = {}
         self._roles: dict[str, tuple[nn.Module, Adapter]] = {}
         self._streams: dict[str, SharedStreams] = {}

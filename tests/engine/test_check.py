@@ -14,6 +14,7 @@ from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, single_stage
 from limbeck.taps import Field, Tap
+from limbeck.transforms import attention_map
 
 
 def refused(method, words, cast=None, **fit):
@@ -91,6 +92,11 @@ def test_a_connector_that_does_not_fit_names_the_term():
     judged = Term("fool", losses.real, logit=Tap("student", "pool").via("judge"))
     made = single_stage(task(), judged, parts={"judge": Part(Judge, like=(Tap("teacher", "pool"),))})
     refused(made, r"fool: 1 x real.* do not fit together \(.*mat1 and mat2")
+
+
+def test_a_transform_of_maps_names_the_layer_that_is_none():
+    maps = Term("maps", losses.mse, student=Tap("student").via(attention_map), teacher=Tap("teacher").via(attention_map).detach())
+    refused(single_stage(task(), maps), r"maps.* do not fit together \(Dimension out of range.*student \(8, 4\)")
 
 
 @pytest.mark.parametrize("method", [methods.similarity, methods.rkd, methods.pkt, methods.dist])

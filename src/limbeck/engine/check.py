@@ -105,9 +105,11 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Any) -> None:
 def _value(term: Term, scene: Scene) -> Tensor:
     try:
         return evaluate_term(term, scene)[0]
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{term}: its parts do not fit together ({reason}); check taps and connectors") from error
+    except (RuntimeError, IndexError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        seen = {str(leaf): scene(leaf) for source in term.sources for leaf in leaves(source)}
+        shapes = ", ".join(f"{name} {tuple(v.shape)}" for name, v in seen.items() if isinstance(v, Tensor))
+        raise UserError(f"{term}: its parts do not fit together ({reason}; {shapes}); check taps and connectors") from error
 
 
 def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[str, ...]) -> set[int]:

@@ -74,6 +74,7 @@ def plan(
     form: str = "float32",
     top_k: int | None = None,
     folds: bool = True,
+    shared: "list[Filling] | None" = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
@@ -82,7 +83,7 @@ def plan(
     augmentation). Results stay the same up to the storage form; float32 rounds nothing. A frozen role that is
     still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
     nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. folds: False leaves
-    the roles that are run as they are.
+    the roles that are run as they are. shared: of runs that take turns; one forward then fills for all of them.
     """
     frozen = frozen_roles(method)
     if store is None:
@@ -104,7 +105,7 @@ def plan(
         stages.append(_rewritten(stage, swap))
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
-    draw = Filling(streams, cast, needed_now, say) if needed_now else streams
+    draw = Filling(streams, cast, needed_now, say, shared) if needed_now else streams
     live = {decision.role for decision in decisions if folds and not decision.stored}
     return Plan(rewritten, draw, tuple(decisions), needed_now, _folded(rewritten, cast, streams, live))
 
@@ -257,11 +258,23 @@ def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
 
 class Filling:
     """Batches that carry stored answers. What is missing of a view is computed once for the whole partition,
-    in a fixed order and fixed chunks, so that the stored bits do not depend on who asked first."""
+    in a fixed order and fixed chunks, so that the stored bits do not depend on who asked first.
 
-    def __init__(self, streams: Streams, cast: Cast, stored: tuple[Stored, ...], say: Callable[[str], None]):
+    shared: others who draw the same batches; what they will want of the same models is filled in the same forwards.
+    """
+
+    def __init__(
+        self,
+        streams: Streams,
+        cast: Cast,
+        stored: tuple[Stored, ...],
+        say: Callable[[str], None],
+        shared: "list[Filling] | None" = None,
+    ):
         self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
         self._known: set[tuple[str, str, int]] = set()
+        self._others = [] if shared is None else shared
+        self._others.append(self)
 
     def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]:
         batch = dict(self.streams(partitions, position))
@@ -287,8 +300,20 @@ class Filling:
                 self.say(f"{item.shelf.damaged} stored answers of {item.source} were damaged and are computed again")
                 item.shelf.damaged = 0
         if missing:
-            self._fill(partition, view, missing)
+            self._fill(partition, view, missing + self._wanted_by_others(partition, view, missing))
         self._known |= {(i.field, partition, self._number(i, view)) for i in wanted}
+
+    def _wanted_by_others(self, partition: str, view: int, missing: list[Stored]) -> list[Stored]:
+        """What others miss of the same modules, prepared in the same way, on the same batches."""
+        rows, found = self.streams.data[partition].index, {item.shelf.folder: item for item in missing}
+        for other in self._others:
+            for item in other.stored if other.streams is self.streams else ():
+                role = next(leaf.role for leaf in leaves(item.source) if isinstance(leaf, Tap))
+                same = role in self.cast and self.cast[role] is other.cast[role]
+                same = same and self.cast.adapter_of(role) == other.cast.adapter_of(role)
+                if same and item.shelf.folder not in found and not item.shelf.has(rows, self._number(item, view)).all():
+                    found[item.shelf.folder] = item
+        return list(found.values())[len(missing) :]
 
     def _fill(self, partition: str, view: int, missing: list[Stored]) -> None:
         device = next(self.cast.parameters()).device
