@@ -1,6 +1,7 @@
 """`limbeck export`: a student as files for other runtimes, each reloaded there and compared on real data."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +140,8 @@ def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, m
     keep(run if out is None else out.parent, rows, data)
     show_exports(rows, as_json)
     for sentence in advice if not repair else []:
-        print(f"{sentence}; add --repair to train it on as int8 with its teacher, or ship the float file")
+        words = f"{sentence}; add --repair to train it on as int8 with its teacher, or ship the float file"
+        print(words, file=sys.stderr if as_json else sys.stdout)
     if out is None:
         from limbeck.model_card import write_model_card
 

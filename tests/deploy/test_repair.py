@@ -63,6 +63,9 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     assert run(["distill", *widths, "--quiet", "--out", "run"]) == 0
     before = (tmp_path / "run/student.safetensors").read_bytes()
     capsys.readouterr()
+    assert run(["export", "run", "--int8", "--most-lost", "-1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["exports"] and "add --repair" in said.err, "advice does not get between the lines of JSON"
     assert run(["export", "run", "--int8", "--repair", "--most-lost", "-1", "--json"]) == 0  # whatever it loses is too much
     first, second = json.loads(capsys.readouterr().out)["exports"]
     assert "note" not in first and "steps of training on as int8 with the teacher" in second["note"]
