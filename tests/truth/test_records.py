@@ -174,3 +174,21 @@ def test_taught_through_inputs_counts_in_the_taxonomy():
     alone_distil = made.but(stages=(Stage("distil", (Update(("student",), made.stages[2].updates[0].terms),)),))
     assert taxonomy(alone_distil).knowledge == "soft labels"  # the same terms on given data
     assert taxonomy(find("zero_shot")()).knowledge == "soft labels"  # made of the teacher's answers alone
+
+
+def test_codes_are_drawn_once_until_the_record_changes():
+    record = UnitRecord(torch.zeros(1, 3), torch.zeros(1, 4))
+    values, labels = torch.randn(60, 4, generator=torch.Generator().manual_seed(1)), torch.arange(60) % 3
+    record.add(labels, values)
+    first = record.drawn(labels[:9], 5)
+    assert record.drawn(labels[:9], 5) is first
+    assert torch.equal(first, record.draw(labels[:9], torch.Generator().manual_seed(5)))
+    record.add(labels, values + 1)
+    assert not torch.equal(record.drawn(labels[:9], 5), first)
+    state = {k: v.clone() for k, v in record.state_dict().items()}
+    other = UnitRecord(torch.zeros(1, 3), torch.zeros(1, 4))
+    empty = other.drawn(labels[:9], 5)
+    other.load_state_dict(state)
+    assert torch.equal(other.drawn(labels[:9], 5), record.drawn(labels[:9], 5)) and not torch.equal(
+        empty, other.drawn(labels[:9], 5)
+    )

@@ -29,6 +29,15 @@ class Record(nn.Module):
     def __init__(self, classes: int):
         super().__init__()
         self.register_buffer("count", torch.zeros(classes, dtype=torch.float64))
+        self._drawn: dict[int, tuple[tuple[int, ...], Tensor]] = {}
+
+    def drawn(self, labels: Tensor, seed: int) -> Tensor:
+        """`draw` with a seed, made once and kept until the record changes."""
+        written = tuple(buffer._version for buffer in self.buffers())
+        known = self._drawn.get(seed)
+        if known is None or known[0] != written or len(known[1]) != len(labels) or known[1].device != labels.device:
+            known = self._drawn[seed] = (written, self.draw(labels, torch.Generator().manual_seed(seed)))
+        return known[1]
 
     @abstractmethod
     def add(self, labels: Tensor, *activations: Tensor) -> None:
@@ -187,5 +196,5 @@ class Replayed:
         for k, name in enumerate(self.records):
             record = cast[name]
             assert isinstance(record, Record)
-            batch[name] = record.draw(labels, torch.Generator().manual_seed(1000 * number + k))
+            batch[name] = record.drawn(labels, 1000 * number + k)
         return batch
