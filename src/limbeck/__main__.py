@@ -12,6 +12,7 @@ def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     import typer
 
+    from limbeck import processes
     from limbeck.cli import app
     from limbeck.errors import UserError
     from limbeck.memory import keep_freed
@@ -19,6 +20,8 @@ def run(arguments: list[str]) -> int:
     keep_freed()
     wrong: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
     try:
+        if arguments and arguments[0] != "distill":
+            processes.alone(f"limbeck {arguments[0]}", "start it once, without torchrun or accelerate launch")
         code = app(arguments, standalone_mode=False, prog_name="limbeck")
         if code == 130:  # typer turns control-C into this
             raise KeyboardInterrupt

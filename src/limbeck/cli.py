@@ -58,15 +58,18 @@ def distill(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
+    from limbeck.processes import agreed, first
     from limbeck.progress import Display
     from limbeck.run import Run
     from limbeck.run_folder import finished, open_folder
 
     checked = recipe_of(locals())
     folder = open_folder(out, checked, resume)
-    with Display(quiet=quiet) as display:
-        card = finished(folder) or Run(checked, folder, listen=display.hear).go()
-    display.show(card, folder)
+    with Display(quiet=quiet or not first()) as display:
+        done = agreed(lambda: finished(folder), cpu=checked.device == "cpu")
+        card = done or Run(checked, folder, listen=display.hear).go()
+    if first():
+        display.show(card, folder)
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """A run and its folder: teacher, baseline and student trained, measured once on test, exported, shown."""
 
 import json
-import os
 import shlex
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from limbeck import engine, methods, models
+from limbeck import engine, methods, models, processes
 from limbeck.casting import build_role, check_answer, learners, method_of, rebuild_facts, settings_for
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
@@ -53,7 +52,7 @@ class Run:
     together: Together | None = None
 
     def go(self) -> dict[str, Any]:
-        """Do the run, or what is left of it, and return its card."""
+        """Do the run, or what is left of it, and return its card ({} in a process that only helps to train)."""
         return last(self.steps())
 
     def steps(self) -> Generator[None, None, dict[str, Any]]:
@@ -72,6 +71,8 @@ class Run:
         baseline = (yield from self._baseline(method, data, phases)) if self.recipe.baseline else None
         phases["student"] = yield from self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
+        if not processes.first():
+            return {}
         entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
         facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))
@@ -147,6 +148,9 @@ class Run:
             return self.together.role(role, settings, partial(build_role, role, settings, data, self.recipe.seed))
         return build_role(role, settings, data, self.recipe.seed)
 
+    def agreed(self, ask: Callable[[], bool]) -> bool:
+        return processes.agreed(ask, cpu=self._device == "cpu")
+
     @property
     def _device(self) -> str | None:
         return None if self.recipe.device == "auto" else self.recipe.device
@@ -184,7 +188,7 @@ class Run:
         weights, facts = self.folder / "weights" / f"{who}.safetensors", self.folder / "weights" / f"{who}.json"
         streams = self.streams(data, method)
         fit = self.fit(streams, who, method)
-        if facts.exists():
+        if self.agreed(facts.exists):
             trained = Trained(**json.loads(facts.read_text(encoding="utf-8")))
             load_phase(method, cast, streams, weights, self.recipe.seed)
             self.listen("say", {"text": f"{who}: already trained"})
@@ -192,7 +196,7 @@ class Run:
         self.listen("phase", {"who": who, "steps": sum(fit.stage_steps(method.stages))})
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         planned = self._plan(method, cast, streams)
-        if who == "student" and self.together is None and "WORLD_SIZE" not in os.environ:
+        if who == "student" and self.together is None and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):
                 self.listen("say", {"text": str(stage)})
         if self.together is not None:
@@ -211,10 +215,11 @@ class Run:
             heard=self.together.heard if self.together else None,
         )
         cast.stand_ins.clear()
-        models.save_weights(cast, weights)
-        write_json(facts, vars(trained))
-        for old in (self.folder / "checkpoints" / who).glob("*"):
-            old.unlink()
+        if processes.first():
+            models.save_weights(cast, weights)
+            write_json(facts, vars(trained))
+            for old in (self.folder / "checkpoints" / who).glob("*"):
+                old.unlink()
         return trained
 
     def _plan(self, method: Method, cast: Cast, streams: Streams) -> Plan:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import limbeck
+from limbeck import processes
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, cannot_write, write_json
 from limbeck.plan import Method
@@ -20,8 +21,13 @@ CURVES = "metrics.jsonl"
 def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     """The run's folder: a fresh one, or an unfinished one to go on with. Nothing is ever overwritten.
 
-    Raises `UserError` if the folder exists and is not to be resumed, or holds another recipe.
+    Of several processes the first one chooses. Raises `UserError` if the folder exists and is not to be resumed, or holds
+    another recipe.
     """
+    return processes.agreed(lambda: _open_folder(path, recipe, resume), cpu=recipe.device == "cpu")
+
+
+def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     if path is None:
         stem = f"{Path(recipe.data.name).stem}-{recipe.method.name}"
         path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
@@ -61,7 +67,7 @@ def environment() -> dict[str, Any]:
 
 def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
     """Recipe, environment and the method's drawing, unless an earlier go has written them."""
-    if (folder / "recipe.toml").exists():
+    if (folder / "recipe.toml").exists() or not processes.first():
         return
     with atomic_write(folder / "recipe.toml", text=True) as file:
         file.write(dump(recipe))
@@ -74,6 +80,8 @@ def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
 
 def add_to_curve(folder: Path, who: str, record: Mapping[str, Any]) -> None:
     path = folder / CURVES
+    if not processes.first():
+        return
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"who": who, **record}) + "\n")
@@ -87,7 +95,7 @@ def keep_curve(folder: Path, who: str, history: list[dict[str, Any]]) -> None:
     old = lines_of(path)
     kept = [line for line in old if line.endswith("}") and not line.startswith(mine)]
     kept += [json.dumps({"who": who, **record}) for record in history]
-    if kept != old:
+    if kept != old and processes.first():
         with atomic_write(path, text=True) as file:
             file.write("".join(line + "\n" for line in kept))
 
