@@ -39,6 +39,7 @@ NOT_HERE = {
     **dict.fromkeys(("detection", "detection_gan", "detector_alone", "fine_grained"), "boxes"),
     **dict.fromkeys(("dense_hints", "knowledge_adaptation", "structured", "structured_code"), "masks"),
     **dict.fromkeys(("cross_modal", "generalised_distillation", "lupi", "streams"), "two views of a sample"),
+    "fsp": "maps of equal width",
     **dict.fromkeys(("clean_labels", "cross_task", "specialists"), "other labels than the teacher's"),
 }
 

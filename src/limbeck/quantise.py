@@ -182,7 +182,8 @@ class Interval(Quantiser):
     """Evenly spaced values around 0 whose step is learned with the weights, one step per layer.
 
     w_q = step round(clip(w / step, -2^(b-1), 2^(b-1) - 1)); the rounding is passed by the gradient, so that the step's is
-    that of Esser et al. 2020 (LSQ, arXiv 1902.08153), without its scaling. The step starts at 2 mean |w| / sqrt(2^(b-1) - 1).
+    that of Esser et al. 2020 (LSQ, arXiv 1902.08153), scaled as there by 1 / sqrt(n (2^(b-1) - 1)) for n weights: it sums
+    over all of them, and unscaled the steps run away. The step starts at 2 mean |w| / sqrt(2^(b-1) - 1).
     Trainable quantisers of this kind are what QKD (Kim et al. 2019) builds on.
 
     >>> interval = Interval(torch.tensor([0.5, -1.0]), bits=2)
@@ -198,8 +199,10 @@ class Interval(Quantiser):
         self.step = nn.Parameter((2 * weight.detach().abs().mean() / self.high**0.5).clamp_min(1e-8))
 
     def forward(self, weight: Tensor) -> Tensor:
-        place = (weight / self.step).clamp(self.low, self.high)
-        return self.step * (place + (place.round() - place).detach())
+        share = (weight.numel() * self.high) ** -0.5
+        step = share * self.step + (1 - share) * self.step.detach()
+        place = (weight / step).clamp(self.low, self.high)
+        return step * (place + (place.round() - place).detach())
 
     def quantised(self, weight: Tensor) -> Tensor:
         return self(weight).detach()

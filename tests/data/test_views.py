@@ -117,6 +117,13 @@ def test_crop_is_slicing(dtype):
         assert torch.equal(out[k], padded[k, :, top : top + 11, left : left + 13])
 
 
+@pytest.mark.parametrize(("side", "padding"), [(8, 1), (28, 4), (32, 4), (96, 12)])
+def test_crop_moves_by_an_eighth_unless_told(side, padding):
+    x = torch.arange(side * side).view(1, 1, side, side).float().expand(64, -1, -1, -1)
+    draw = Draw.of(0, torch.arange(64), 0)
+    assert torch.equal(Crop()(x, draw), Crop(padding)(x, draw))
+
+
 def test_crop_places_are_equally_likely():
     corner = Draw.of(0, MANY, 0).integers("corner", 9, 2)
     assert abs(chi2(corner[:, 0] * 9 + corner[:, 1], 81)) < 5

@@ -79,7 +79,7 @@ def test_lupi_by_hand():
 
 
 def test_a_learned_step_has_the_gradient_of_lsq():
-    """dw_q/dstep by the published case formula: round(x) - x inside, the bound outside (without its scale)."""
+    """dw_q/dstep by the published case formula: round(x) - x inside, the bound outside, all of it times 1 / sqrt(5 x 3)."""
     w = torch.tensor([0.03, -0.4, 0.26, 1.9, -2.5], requires_grad=True)
     interval = Interval(torch.ones(5), bits=3)
     with torch.no_grad():
@@ -88,7 +88,7 @@ def test_a_learned_step_has_the_gradient_of_lsq():
     torch.testing.assert_close(out.detach(), 0.2 * torch.tensor([0.0, -2.0, 1.0, 3.0, -4.0]))
     for k, expected in enumerate((0 - 0.15, 0.0, 1 - 1.3, 3.0, -4.0)):
         (step,) = torch.autograd.grad(out[k], interval.step, retain_graph=True)
-        assert step.item() == pytest.approx(expected, abs=1e-5)
+        assert step.item() == pytest.approx(expected / 15**0.5, abs=1e-5)
     (through,) = torch.autograd.grad(out.sum(), w)
     assert through.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
     packed = interval.stored(w.detach())

@@ -67,9 +67,12 @@ class Identity(Op):
 
 @dataclass(frozen=True)
 class Crop(Op):
-    """Pads `padding` black pixels on each side and cuts the old size out anywhere, all places equally likely."""
+    """Pads `padding` black pixels on each side and cuts the old size out anywhere, all places equally likely.
 
-    padding: int = 4
+    padding: 0 stands for an eighth of the shorter side, as the usual 4 of 32 pixels.
+    """
+
+    padding: int = 0
     needs = "image"
     raw = True
 
@@ -79,10 +82,14 @@ class Crop(Op):
     def __call__(self, images: Tensor, draw: Draw) -> Tensor:
         return self._cut(images, draw, outside=0)
 
+    def _padding(self, height: int, width: int) -> int:
+        return self.padding or max(1, round(min(height, width) / 8))
+
     def _cut(self, images: Tensor, draw: Draw, outside: int) -> Tensor:
         h, w = images.shape[-2:]
-        corner = draw.integers("corner", 2 * self.padding + 1, 2)
-        padded = F.pad(images, (self.padding,) * 4, value=outside)
+        padding = self._padding(h, w)
+        corner = draw.integers("corner", 2 * padding + 1, 2)
+        padded = F.pad(images, (padding,) * 4, value=outside)
         places = padded.unfold(2, h, 1).unfold(3, w, 1)
         rows = torch.arange(len(images))
         return places[rows, :, corner[:, 0], corner[:, 1]]
@@ -92,8 +99,9 @@ class Crop(Op):
 
     def move_boxes(self, boxes: Tensor, draw: Draw, size: tuple[int, int]) -> Tensor:
         """Shifted and cut off at the edges; a box whose middle is outside has left."""
-        corner = draw.integers("corner", 2 * self.padding + 1, 2)
-        shift = (self.padding - corner.flip(1)).to(boxes.dtype)[:, None]  # along x, along y
+        padding = self._padding(*size)
+        corner = draw.integers("corner", 2 * padding + 1, 2)
+        shift = (padding - corner.flip(1)).to(boxes.dtype)[:, None]  # along x, along y
         moved = boxes[..., 1:] + torch.cat([shift, shift], -1)
         limit = torch.tensor([size[1], size[0]], dtype=boxes.dtype)
         middle = (moved[..., :2] + moved[..., 2:]) / 2

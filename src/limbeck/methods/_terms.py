@@ -1,6 +1,9 @@
 """Terms that many declarations share."""
 
 from functools import partial
+from typing import Any
+
+import torch
 
 from limbeck import boxes, losses
 from limbeck.masks import known
@@ -38,3 +41,9 @@ def box_task(role: str = "student", *, box_weight: Weight = 1.0) -> tuple[Term, 
         teacher=labels.via(boxes.box_targets, answers, inputs),
     )
     return classes, place
+
+
+def of_judges(rate: float) -> Any:
+    """The optimiser of a judge: Adam with its first moment at 0.5, as usual since Radford et al. 2016 (arXiv 1511.06434).
+    At the run's own rate, by SGD, its logits grow without bound and the game ends."""
+    return partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.999))

@@ -2,7 +2,7 @@
 
 from limbeck import losses
 from limbeck.connectors import Connector, MapJudge
-from limbeck.methods._terms import box_task
+from limbeck.methods._terms import box_task, of_judges
 from limbeck.plan import Method, Part, Stage, Term, Update, method
 from limbeck.taps import Tap
 
@@ -10,7 +10,9 @@ PAPER = "Hong & Yu 2019, GAN-Knowledge Distillation for one-stage Object Detecti
 
 
 @method(paper=PAPER, year=2019)
-def detection_gan(at: str = "layer3", teacher_at: str = "", weight: float = 0.1, box_weight: float = 1.0) -> Method:
+def detection_gan(
+    at: str = "layer3", teacher_at: str = "", weight: float = 0.1, box_weight: float = 1.0, judge_rate: float = 2e-4
+) -> Method:
     """A judge learns to tell the teacher's map from the student's; the student learns to detect and to fool it.
 
     judge: -log D(F_teacher) - log(1 - D(a(F_student))); student: L_detector - weight log D(a(F_student)); they alternate
@@ -23,12 +25,13 @@ def detection_gan(at: str = "layer3", teacher_at: str = "", weight: float = 0.1,
 
     Args:
         at: the student's map. teacher_at: the teacher's, if it is called otherwise; of equal height and width.
-        weight: of the adversarial term. box_weight: of the detector's boxes.
+        weight: of the adversarial term. box_weight: of the detector's boxes. judge_rate: of Adam for the judge.
     """
     student, teacher = Tap("student", at).via("connector"), Tap("teacher", teacher_at or at).detach()
     judge = Update(
         ("judge",),
         (Term("real", losses.real, logit=teacher.via("judge")), Term("fake", losses.fake, logit=student.detach().via("judge"))),
+        optimizer=of_judges(judge_rate),
     )
     fool = Term("fool", losses.real, weight=weight, logit=student.via("judge"))
     learner = Update(("student", "connector"), (*box_task(box_weight=box_weight), fool))

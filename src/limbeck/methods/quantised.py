@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import torch
+
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Update, method
 from limbeck.quantise import Levels, Quantise, Uniform
@@ -31,7 +33,12 @@ def quantised_distillation(bits: int = 4, bucket: int = 256, temperature: float 
 
 @method(paper=PAPER, year=2018)
 def differentiable_quantisation(
-    bits: int = 4, bucket: int = 256, temperature: float = 2.0, alpha: float = 0.7, share: float = 0.5
+    bits: int = 4,
+    bucket: int = 256,
+    temperature: float = 2.0,
+    alpha: float = 0.7,
+    share: float = 0.5,
+    rate: float = 1e-5,
 ) -> Method:
     """Stage 1 distils in full precision; stage 2 keeps the weights and learns which values they may take.
 
@@ -45,8 +52,10 @@ def differentiable_quantisation(
     Args:
         bits: 2^bits levels per layer, from the quantiles of its weights. bucket: weights that share one scale.
         temperature, alpha: 2 and 0.7 as in the code's training loop. share: part of the budget given to stage 1.
+        rate: of stage 2, SGD with momentum 0.9; a level's gradient is a sum over all its weights. The code has 1e-4 to 1e-6.
     """
     terms = (task(weight=1 - alpha), soft(temperature=temperature, weight=alpha))
     learn = Update(("student",), terms)
+    settle = Update(("student",), terms, optimizer=partial(torch.optim.SGD, lr=rate, momentum=0.9))
     levels = Quantise("student", partial(Levels, bits=bits, bucket=bucket))
-    return Method((Stage("distil", (learn,), share=share), Stage("levels", (learn,), share=1 - share, before=(levels,))))
+    return Method((Stage("distil", (learn,), share=share), Stage("levels", (settle,), share=1 - share, before=(levels,))))
