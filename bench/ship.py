@@ -201,7 +201,7 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
 
 
 LIMITS = ["--max-latency", "40us", "--max-size", "60kB"]
-BUDGET = ["--trials", "6", "--epochs", "3"]
+BUDGET = ["--trials", "8", "--epochs", "6"]
 CANDIDATES = [
     "--candidates",
     "cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16:size=14,resnet8:width=4|8|16,mobilenetv2:width=0.25,mlp:width=16",
