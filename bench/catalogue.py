@@ -7,7 +7,7 @@ each method, with its defaults and the same student, initial weights, order and 
 pictures and the students see 300, so that it knows something they cannot learn from their own labels. Methods that need
 unlabelled pictures run in a comparison of their own, where teacher-less training has 60 labels of the 300.
 What the test part says is read once, after the last epoch, and nothing was chosen by it.
-Results: bench/results/catalogue.jsonl, which `make docs` shows with each method.
+Results: bench/results/catalogue.jsonl and catalogue_few_labels.jsonl, which `make docs` shows with each method.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from limbeck.files import atomic_write
 from limbeck.recipe import make
 from limbeck.run import Run
 
-RESULTS = Path(__file__).parent / "results" / "catalogue.jsonl"
+RESULTS = Path(__file__).parent / "results"
 FEW_LABELS = (
     "data_distillation",
     "logit_regression",
@@ -69,14 +69,13 @@ def taught(out: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def lines(board: dict[str, Any], epochs: float, words: str) -> list[dict[str, Any]]:
+def lines(board: dict[str, Any], epochs: float) -> str:
     found = []
     for row in board["rows"]:
         name = "alone" if row["name"] == "baseline" else row["name"]
         for seed, accuracy in row["accuracies"].items():
-            record = {"method": name, "arguments": {}, "seed": int(seed), "epochs": epochs, "accuracy": accuracy / 100}
-            found.append(record | ({"data": words} if words else {}))
-    return found
+            found.append({"method": name, "arguments": {}, "seed": int(seed), "epochs": epochs, "accuracy": accuracy / 100})
+    return "".join(json.dumps(line) + "\n" for line in found)
 
 
 def main() -> None:
@@ -87,10 +86,9 @@ def main() -> None:
     chosen = parser.parse_args()
     teachers = taught(chosen.out / "teachers")
     usual = [n for n in methods.CATALOGUE if n not in NOT_HERE and n not in FEW_LABELS and n != "alone"]
-    found: list[dict[str, Any]] = []
-    for group, names, data, words in (
-        ("all", usual, {"limit": 300}, ""),
-        ("few", FEW_LABELS, {"limit": 300, "labelled": 60}, "60 of them labelled"),
+    for group, file, names, data in (
+        ("all", "catalogue", usual, {"limit": 300}),
+        ("few", "catalogue_few_labels", FEW_LABELS, {"limit": 300, "labelled": 60}),
     ):
         cast = {"teacher": teachers["teacher"], "roles": {k: v for k, v in teachers.items() if k != "teacher"}}
         cast["roles"]["assistant"] = network(8)
@@ -99,9 +97,8 @@ def main() -> None:
         print(*board["verdict"], sep="\n")
         for row in board["rows"]:
             print(row["name"], row["errors"] or {seed: round(v, 2) for seed, v in row["accuracies"].items()})
-        found += lines(board, chosen.epochs, words)
-    with atomic_write(RESULTS, text=True) as file:
-        file.write("".join(json.dumps(line) + "\n" for line in found))
+        with atomic_write(RESULTS / f"{file}.jsonl", text=True) as out:
+            out.write(lines(board, chosen.epochs))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ RESULTS = Path(__file__).parents[2] / "bench" / "results"  # there in a checkout
 SETTINGS = {  # what a file's own lines do not say
     "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
     "catalogue": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
+    "catalogue_few_labels": "60 labels of 300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
 NONE = "not measured yet"
@@ -39,8 +40,12 @@ def _of_table(method: str, path: Path) -> list[str]:
         same = [alone[key] for row in group if (key := (row["seed"], epochs)) in alone]
         against = f" against {_mean(same)} alone" if len(same) == len(group) and method != "alone" else ""
         what = ", ".join(filter(None, (SETTINGS.get(path.stem, path.stem), chosen, f"{epochs:g} epochs", _seeds(len(group)))))
-        found.append(f"{what}: {_mean([100 * row['accuracy'] for row in group])}{against} (bench/{path.stem}.py)")
+        found.append(f"{what}: {_mean([100 * row['accuracy'] for row in group])}{against} ({_script(path)})")
     return found
+
+
+def _script(path: Path) -> str:
+    return f"bench/{path.stem.removesuffix('_few_labels')}.py"
 
 
 def _of_demo(rows: list[dict[str, Any]]) -> str:
