@@ -11,17 +11,15 @@ Results: bench/results/catalogue.jsonl and catalogue_few_labels.jsonl, which `ma
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from bench.lines import show, write
 from limbeck import methods
 from limbeck.compare import Comparison, parse_entries
-from limbeck.files import atomic_write
 from limbeck.recipe import make
 from limbeck.run import Run
 
-RESULTS = Path(__file__).parent / "results"
 FEW_LABELS = (
     "data_distillation",
     "logit_regression",
@@ -69,15 +67,6 @@ def taught(out: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def lines(board: dict[str, Any], epochs: float) -> str:
-    found = []
-    for row in board["rows"]:
-        name = "alone" if row["name"] == "baseline" else row["name"]
-        for seed, accuracy in row["accuracies"].items():
-            found.append({"method": name, "arguments": {}, "seed": int(seed), "epochs": epochs, "accuracy": accuracy / 100})
-    return "".join(json.dumps(line) + "\n" for line in found)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
@@ -94,11 +83,8 @@ def main() -> None:
         cast["roles"]["assistant"] = network(8)
         recipe = make(settings(network(4), chosen.epochs, **data) | cast)
         board = Comparison(recipe, parse_entries(",".join(names)), range(chosen.seeds), chosen.out / group).go()
-        print(*board["verdict"], sep="\n")
-        for row in board["rows"]:
-            print(row["name"], row["errors"] or {seed: round(v, 2) for seed, v in row["accuracies"].items()})
-        with atomic_write(RESULTS / f"{file}.jsonl", text=True) as out:
-            out.write(lines(board, chosen.epochs))
+        show(board)
+        write(file, board, chosen.epochs)
 
 
 if __name__ == "__main__":

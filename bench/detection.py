@@ -10,6 +10,7 @@ and each method with the same student, order, views and budget. The settings wer
 import argparse
 from pathlib import Path
 
+from bench.lines import show, write
 from limbeck.compare import Comparison, parse_entries
 from limbeck.recipe import make
 
@@ -31,12 +32,9 @@ def main() -> None:
         "device": "cpu",
     }
     board = Comparison(make(settings), parse_entries(METHODS), range(chosen.seeds), chosen.out).go()
-    teacher = board["teacher"]
-    print(f"teacher: {100 * teacher['accuracy']:.2f} mAP@0.5, {teacher['parameters']:,} parameters")
-    for row in board["rows"]:
-        values = " ".join(f"{v:.2f}" for v in row["accuracies"].values())
-        print(f"{row['name']}: {values}, mean {row['accuracy']['mean']:.2f}, {row['parameters']:,.0f} parameters")
-    print(*board["verdict"], sep="\n")
+    write("detection", board, settings["train"]["epochs"])  # type: ignore[index]
+    print(f"teacher: {100 * board['teacher']['accuracy']:.2f} mAP@0.5, {board['teacher']['parameters']:,} parameters")
+    show(board)
 
 
 if __name__ == "__main__":

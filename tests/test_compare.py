@@ -209,6 +209,14 @@ def test_taking_turns_the_teacher_answers_each_batch_once(tmp_path, monkeypatch)
     assert found["together"] == found["here"]
 
 
+def test_marks_inside_quotes_and_brackets_belong_to_the_value():
+    said = 'lupi:privileged="columns:0-5,7":imitation=0.3, fitnets:guided=["stem","layer1"]'
+    assert [(e.method, e.arguments) for e in parse_entries(said)] == [
+        ("lupi", {"privileged": "columns:0-5,7", "imitation": 0.3}),
+        ("fitnets", {"guided": ["stem", "layer1"]}),
+    ]
+
+
 def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
     """Two views that repeat; logits, maps and a hint are three files, filled by one forward of each sample's view."""
     found, passes = {}, {}

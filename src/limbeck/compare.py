@@ -36,15 +36,15 @@ class Entry:
 def parse_entries(words: str | Sequence[str]) -> list[Entry]:
     """`kd,dkd,kd:temperature=2:alpha=0.5` -> entries; the same method may come with several settings.
 
-    A comma inside brackets belongs to the value: `fitnets:guided=["stem","layer1"]`.
+    A comma or colon inside brackets or quotes belongs to the value: `fitnets:guided=["stem","layer1"]`.
 
     >>> [e.name for e in parse_entries("kd, kd:temperature=2")]
     ['kd', 'kd:temperature=2']
     """
-    split = re.split(r",(?![^\[]*\])", words) if isinstance(words, str) else [str(word) for word in words]
+    split = _apart(words, ",") if isinstance(words, str) else [str(word) for word in words]
     entries = []
     for word in filter(None, (w.strip() for w in split)):
-        name, *settings = word.split(":")
+        name, *settings = _apart(word, ":")
         pairs = [s.partition("=") for s in settings]
         if any(not equals or not key for key, equals, _ in pairs):
             raise UserError(f"method {word!r}: write NAME:SETTING=VALUE, for example kd:temperature=2")
@@ -55,6 +55,12 @@ def parse_entries(words: str | Sequence[str]) -> list[Entry]:
     if not entries or len(set(folders)) < len(names):
         raise UserError(f"name at least one method, each once; got {', '.join(names) or repr(words)}")
     return entries
+
+
+def _apart(words: str, mark: str) -> list[str]:
+    """`words` split at every mark that is not inside quotes or brackets."""
+    pattern = rf"""((?:"[^"]*"|'[^']*'|\[[^\]]*\]|[^{mark}])*)(?:{mark}|$)"""
+    return re.findall(pattern, words)[:-1] or [words]
 
 
 def fresh_folder(recipe: Recipe) -> Path:

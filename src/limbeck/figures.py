@@ -12,6 +12,10 @@ SETTINGS = {  # what a file's own lines do not say
     "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
     "catalogue": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
     "catalogue_few_labels": "60 labels of 300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
+    "detection": "blood cells (BCCD) at 160 x 120, detector(width=24, blocks=2) -> detector_mobile(width=0.5), mAP@0.5",
+    "privileged": "sonar, mlp(width=32) with 60 columns -> mlp(width=16) with 8",
+    "text_distilbert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers",
+    "text_tinybert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers of 32",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
 NONE = "not measured yet"
@@ -45,7 +49,7 @@ def _of_table(method: str, path: Path) -> list[str]:
 
 
 def _script(path: Path) -> str:
-    return f"bench/{path.stem.removesuffix('_few_labels')}.py"
+    return f"bench/{path.stem.partition('_')[0]}.py"
 
 
 def _of_demo(rows: list[dict[str, Any]]) -> str:
