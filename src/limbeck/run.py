@@ -66,7 +66,7 @@ class Run:
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         write_settings(self.folder, self.recipe, method)
         phases: dict[str, Trained] = {}
-        for role in [r for r in cast if r not in learners(method) and not self._has_weights(r, method)]:
+        for role in [r for r in cast if r not in learners(method) and not self.has_weights(r, method)]:
             phases[role] = yield from self._phase(role, _plain(cast[role], data, role), cast, data)
         baseline = (yield from self._baseline(method, data, phases)) if self.recipe.baseline else None
         phases["student"] = yield from self._phase("student", method, cast, data)
@@ -121,7 +121,7 @@ class Run:
     def make_cast(self, method: Method, data: Data) -> Cast:
         cast = Cast({})
         names = list(method.roles())
-        if "teacher" not in names and self._has_weights("teacher", method):
+        if "teacher" not in names and self.has_weights("teacher", method):
             names.append("teacher")
         for role in names:
             module, adapter = self._role(role, method, data)
@@ -155,7 +155,7 @@ class Run:
     def _device(self) -> str | None:
         return None if self.recipe.device == "auto" else self.recipe.device
 
-    def _has_weights(self, role: str, method: Method) -> bool:
+    def has_weights(self, role: str, method: Method) -> bool:
         return role in self.given or settings_for(role, method, self.recipe).weights is not None
 
     def streams(self, data: Data, method: Method) -> Streams:

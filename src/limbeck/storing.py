@@ -9,8 +9,9 @@ from rich.table import Table
 
 from limbeck.casting import method_of
 from limbeck.data import Data
+from limbeck.engine.balance import balance
 from limbeck.engine.estimate import estimate
-from limbeck.engine.planner import plan
+from limbeck.engine.planner import frozen_roles, plan
 from limbeck.knowledge import Store
 from limbeck.plan import Method
 from limbeck.recipe import Recipe
@@ -60,6 +61,9 @@ def foresee(recipe: Recipe) -> None:
             print(decision)
         for stage in estimate(method, cast, streams, planned, run.fit(streams, "student", method)):
             print(stage)
+        if all(run.has_weights(role, method) for role in frozen_roles(method)):  # an untrained mentor says nothing of it
+            for line in balance(method, cast, streams, run.fit(streams, "student", method)):
+                print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
             print(_layouts(run, method, data))
 

@@ -83,20 +83,11 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Any) -> None:
     wanted = [p for parameters in trained.values() for p in parameters]
     if not wanted:
         raise UserError(f"{where}: nothing to train, {', '.join(update.trains)} has no parameters")
-    flags = [(p, p.requires_grad) for p in cast.parameters()]
-    for parameter, _ in flags:
-        parameter.requires_grad_(False)
-    for parameter in wanted:
-        parameter.requires_grad_(True)
     reached: set[int] = set()
-    try:
-        with quiet(cast), torch.enable_grad():
-            scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains)
-            for term in update.terms:
-                reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+    with only(cast, wanted), quiet(cast), torch.enable_grad():
+        scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains)
+        for term in update.terms:
+            reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
     for path, parameters in trained.items():
         if parameters and not any(id(p) in reached for p in parameters):
             raise UserError(f"{where} trains {path!r}, but no term of its update reaches it; add one or drop it from trains")
@@ -121,6 +112,21 @@ def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[st
             "zero; tap the learner where a path leads to it, and detach only the mentor"
         )
     return hit
+
+
+@contextmanager
+def only(cast: Cast, wanted: list[nn.Parameter]) -> Iterator[None]:
+    """These parameters, and no others, collect gradients."""
+    flags = [(p, p.requires_grad) for p in cast.parameters()]
+    for parameter, _ in flags:
+        parameter.requires_grad_(False)
+    for parameter in wanted:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
 
 
 @contextmanager

@@ -1,0 +1,73 @@
+"""How hard each term pulls at the networks before the first step, beside what the labels do."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from limbeck.engine.check import only, quiet, trained_parameters
+from limbeck.engine.fit import Fit
+from limbeck.engine.loop import Draw, Loop
+from limbeck.engine.step import active_terms, evaluate_term, sources_of
+from limbeck.plan import Method, Stage, Update
+from limbeck.roles import Cast, role_of
+from limbeck.schedules import Progress
+from limbeck.taps import Field, leaves, observe
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Of one update: the norm of each weighted term's gradient over that of the terms that read labels."""
+
+    stage: str
+    pulls: Mapping[str, float]
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{name} x {f'{value:,.0f}' if value >= 10 else f'{value:.2g}'}" for name, value in self.pulls.items())
+        return f"stage {self.stage}: on one batch before training, beside the labels' gradient: {words}"
+
+
+def balance(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> list[Balance]:
+    """Measure every update that has both terms with labels and others; on a copy, nothing of the caller's is changed.
+
+    Gradients are taken with respect to the networks that the update trains, without its learned parts, in evaluation mode.
+    Weights that follow a schedule are taken from the middle of the stage.
+    """
+    twin = copy.deepcopy(cast)
+    loop = Loop(method, twin, draw, fit, 0, None, lambda kind, facts: None, None, device, None)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        loop.prepare(resuming=True)  # its parts are built; what could be wrong with it has been checked
+        found = []
+        for index, (stage, steps) in enumerate(zip(method.stages, loop.lengths, strict=True)):
+            for action in stage.before:
+                action(twin, seed=index)
+            for update in stage.updates:
+                norms = _norms(method, stage, update, steps, loop) if update.apply is None else {}
+                labels = sum(norm for name, norm in norms.items() if _reads_labels(update, name))
+                others = {name: norm / labels for name, norm in norms.items() if labels and not _reads_labels(update, name)}
+                if others:
+                    found.append(Balance(stage.name, others))
+    return found
+
+
+def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop) -> dict[str, float]:
+    cast, found = loop.cast, {}
+    networks = tuple(path for path in update.trains if role_of(path) not in method.parts)
+    wanted = trained_parameters(cast, networks)
+    with only(cast, wanted), quiet(cast), torch.enable_grad():
+        terms = active_terms(update, Progress(stage.name, steps // 2, steps))
+        scene: Any = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks)
+        for term, weight in terms:
+            total, count = evaluate_term(term, scene)
+            value = weight * total / count
+            if value.requires_grad and wanted:
+                gradients = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True)
+                found[term.name] = sum(float(g.square().sum()) for g in gradients if g is not None) ** 0.5
+    return found
+
+
+def _reads_labels(update: Update, name: str) -> bool:
+    term = next(term for term in update.terms if term.name == name)
+    return any(leaf == Field("labels") for source in term.inputs.values() for leaf in leaves(source))
