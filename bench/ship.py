@@ -6,7 +6,7 @@
 
 Results are in bench/results/ship.json. Networks are trained for a moment by a plain loop, for what is compared is the
 file with the PyTorch network it was made of, on the same 2,000 test samples (TREC: 500). A failure is a row. `repair`:
-three distilled students whose int8 files are asked to lose nothing on validation, before and after `--repair`.
+three distilled students in int8 before and after `--repair`, which is asked of them whatever they lose.
 """
 
 import argparse
@@ -227,7 +227,7 @@ def repairs(fashion: Path, out: Path) -> list[dict[str, Any]]:
                 "distill", *data, *teacher, *known, *student, "--epochs", "6", "--no-baseline", "--quiet", "--out", str(folder)
             )
         export = ["export", str(folder), "--format", "onnx,executorch", "--int8", "--json"]
-        before, after = (json.loads(limbeck(*export, *more))["exports"] for more in ([], ["--repair", "--most-lost", "0"]))
+        before, after = (json.loads(limbeck(*export, *more))["exports"] for more in ([], ["--repair", "--most-lost", "-1"]))
         for old, new in zip(before, after, strict=True):
             if old["precision"] == "int8":
                 accuracy = {"float": old["test"]["student"], "int8": old["test"]["accuracy"], "repaired": new["test"]["accuracy"]}

@@ -128,6 +128,29 @@ class Bessel(nn.Module):
         return torch.special.bessel_j0(x)
 
 
+class Rows(nn.Module):
+    """A GRU that reads an image row by row: its lowering settles the batch that was traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru, self.linear = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.linear(self.gru(x.squeeze(1))[0][:, -1])
+
+
+@pytest.mark.skipif(not MOBILE, reason=NO_MOBILE)
+def test_a_layer_that_settles_the_batch_answers_one_at_a_time_in_executorch(tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module, inputs = Rows().eval(), torch.randn(5, 1, 3, 4)
+    written = formats.write("executorch", module, inputs[:2], tmp_path / "g.pte", metadata={})
+    assert written.most == 1
+    (said,) = formats.file_answers([written], inputs)
+    assert not isinstance(said, str), said
+    assert formats.largest_difference(formats.module_answers(module, inputs), said) < 1e-5
+
+
 @pytest.mark.parametrize("name", ["onnx", "torch", "executorch"])
 @pytest.mark.parametrize(("module", "words"), [(Branches(), "depend on shapes only"), (Bessel(), "the operation .*bessel_j0")])
 def test_what_cannot_be_exported_says_which_operation(name, module, words, tmp_path):

@@ -4,6 +4,7 @@ int8 is symmetric, one scale per output channel of a weight and one per activati
 XNNPACK quantiser of ExecuTorch with torchao's post-training flow.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -50,8 +51,12 @@ def write_pte(
     methods = {"limbeck": json.dumps(dict(metadata), default=str)}
     with answering(whole), quiet(), torch.no_grad():
         try:
-            program, most = _program(whole, rows_of(module, example, most), calibration, most)
-            lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=methods)
+            rows = rows_of(module, example, most)
+            for largest in (most, 1):
+                program, most = _program(whole, rows, calibration, largest)
+                lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()], constant_methods=methods)
+                if most == 1 or _any_batch(lowered.exported_program()):
+                    break
             content = bytes(lowered.to_executorch().buffer)
         except Exception as error:  # the tracers and lowerings raise many kinds
             raise cannot_export(error, "ExecuTorch") from error
@@ -66,9 +71,11 @@ def _program(whole: nn.Module, rows: Tensor, calibration: Tensor | None, most: i
     It is traced with a batch of `most`: a convolution asks on the way whether there are 16 samples or more, and from a
     smaller batch 15 would follow as the largest.
     """
-    try:
-        program = traced(whole, rows, most)
-    except Exception:  # some code only works for one size of batch
+    program = None
+    if most > 1:
+        with contextlib.suppress(Exception):  # some code only works for one size of batch
+            program = traced(whole, rows, most)
+    if program is None:
         rows, most = rows[:1], 1
         program = torch.export.export(whole, (rows,), strict=False)
     if calibration is None:
@@ -84,3 +91,12 @@ def _program(whole: nn.Module, rows: Tensor, calibration: Tensor | None, most: i
     quantised = convert_pt2e(prepared)
     shapes = ({0: torch.export.Dim("batch", max=most)},) if most > 1 else None
     return torch.export.export(quantised, (rows,), dynamic_shapes=shapes, strict=False), most
+
+
+def _any_batch(lowered: torch.export.ExportedProgram) -> bool:
+    """Whether the size of the batch is still open: layers that are written out step by step, as a GRU is, may settle it."""
+    from torch.fx.experimental.symbolic_shapes import is_concrete_int
+
+    (answers,) = (node.args[0] for node in lowered.graph.nodes if node.op == "output")
+    sizes = [node.meta["val"].shape[0] for node in answers if isinstance(node, torch.fx.Node) and node.meta["val"].dim()]
+    return not any(isinstance(size, int) or is_concrete_int(size) for size in sizes)
