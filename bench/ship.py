@@ -163,24 +163,14 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"limits": LIMITS, "budget": BUDGET}
     common = ["--data", "fashion_mnist", "--data-path", str(fashion), "--set", "data.limit=4000", "--lr", "0.05"]
     teacher = out / "teacher"
-    model = ["--set", "teacher.depth=2", "--set", "teacher.width=16"]
+    model = ["--set", "teacher.width=16"]
     if not (teacher / "card.json").exists():
-        alone = [
-            "--student",
-            "cnn",
-            "--set",
-            "student.depth=2",
-            "--set",
-            "student.width=16",
-            "--method",
-            "alone",
-            "--epochs",
-            "6",
-        ]
+        alone = ["--student", "resnet8", "--set", "student.width=16", "--method", "alone", "--epochs", "6"]
+        alone += ["--set", "data.limit=12000"]  # a model that knows more than the candidates can learn from their labels
         limbeck("distill", *common, *alone, "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(teacher))
     card = json.loads((teacher / "card.json").read_text())["models"]["student"]
     found["teacher"] = {key: card[key] for key in ("accuracy", "parameters", "train_seconds")}
-    weights = ["--teacher", "cnn", *model, "--teacher-weights", str(teacher / "weights" / "student.safetensors")]
+    weights = ["--teacher", "resnet8", *model, "--teacher-weights", str(teacher / "weights" / "student.safetensors")]
     for name, extra in (("with a teacher", ["--guided"]), ("without", ["--no-guided"])):
         folder, start = out / name.replace(" ", "-"), time.monotonic()
         limbeck("shrink", *common, *weights, *LIMITS, *BUDGET, *CANDIDATES, *extra, "--quiet", "--out", str(folder))
@@ -201,7 +191,7 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
 
 
 LIMITS = ["--max-latency", "40us", "--max-size", "60kB"]
-BUDGET = ["--trials", "8", "--epochs", "6"]
+BUDGET = ["--trials", "16", "--epochs", "20"]
 CANDIDATES = [
     "--candidates",
     "cnn:width=2|4|8|16|32:depth=1|2,cnn:width=8|16:size=14,resnet8:width=4|8|16,mobilenetv2:width=0.25,mlp:width=16",

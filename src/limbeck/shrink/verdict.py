@@ -104,9 +104,11 @@ def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: f
     seen = ask([fitting.job(path, example)] * 3, fitting.place)
     latency = median(s.figures["latency_ms"]["1"]["median"] for s in seen)
     write_model_card(folder)
-    accuracy = (row.get("test") or row["validation"])["accuracy"]
+    part = "test" if "test" in row else "validation"
+    accuracy, count, whole = row[part]["accuracy"], row[part]["samples"], len(fitting.data[part])
+    of = "" if count == whole else f" ({count:,} of {whole:,} samples)"
     broken = fitting.limits.broken_by(latency, row["bytes"])
-    figures = f"test accuracy {percent(accuracy, 2)}, {number(latency)} ms, {bytes_words(row['bytes'])}"
+    figures = f"{part} accuracy {percent(accuracy, 2)}{of}, {number(latency)} ms, {bytes_words(row['bytes'])}"
     words = [f"Its file {row['file']}: {figures}, in {folder}."]
     words += [f"Measured again, {' and '.join(broken)}: the limit lies within the noise of this machine."] if broken else []
     if fitting.limits.accuracy is not None and accuracy < fitting.limits.accuracy:
