@@ -69,7 +69,27 @@ def test_the_seeds_needed_count_at_the_corrected_level():
     gap = row(board(table), "kd")["to_baseline"]
     pair = Paired(*(gap[k] for k in ("difference", "low", "high", "p", "seeds", "spread", "p_corrected")))
     assert gap["p_corrected"] > gap["p"]
-    assert gap["seeds_needed"] == seeds_needed(pair, level=0.05 * gap["p"] / gap["p_corrected"])
+    assert gap["seeds_needed"] == seeds_needed(pair, level=0.05 / 2)
+
+
+def test_a_corrected_p_of_one_still_counts_at_the_level_of_the_test():
+    """Eight methods with the same gaps: each p is 0.2, times eight more than 1, but the next test is made at 0.05 / 8."""
+    base, gaps = [70.0, 72.0, 74.0], (0.5, 1.0, 2.5)
+    table = {"baseline": base} | {f"kd:temperature={k}": [b + g for b, g in zip(base, gaps, strict=True)] for k in range(8)}
+    facts = [r["to_baseline"] for r in board(table)["rows"] if r["name"] != "baseline"]
+    assert all(f["p_corrected"] == 1.0 for f in facts)
+    assert max(f["seeds_needed"] for f in facts) == seeds_needed(Paired(4 / 3, 0, 0, 0.2, 3, facts[0]["spread"]), level=0.05 / 8)
+
+
+def test_the_verdict_on_many_methods_stays_short():
+    base = [70.0, 72.0, 74.0]
+    near = {f"kd:temperature={k}": [b + g for b, g in zip(base, (0.5, k / 9, -0.4), strict=True)] for k in range(20)}
+    good = {"dkd": [b + 5 + g for b, g in zip(base, (0.0, 0.001, 0.002), strict=True)]}
+    said = board({"baseline": base} | near | good)["verdict"]
+    assert len(said) == 3 and max(map(len, said)) < 300
+    assert said[0].startswith("dkd comes first with 77.00 %")
+    assert said[1].startswith("dkd beats the baseline by 5.00 ± 0.00 points")
+    assert said[2].startswith("20 methods cannot be told apart from the baseline with 3 seeds")
 
 
 def test_worse_equal_and_constant():

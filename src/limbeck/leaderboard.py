@@ -143,10 +143,8 @@ def _to_best(rows: Sequence[dict[str, Any]], by: Cards, best: str | None) -> Non
 
 def _facts(pair: Paired, other: str) -> dict[str, Any]:
     """A comparison as JSON. `seeds_needed` counts at the level that the correction leaves to this comparison."""
-    level = 0.05 * pair.p / pair.p_corrected if pair.p and pair.p_corrected else 0.05
     numbers = {key: _finite(value) for key, value in vars(pair).items()}
-    needed = seeds_needed(pair, level=level if isfinite(level) else 0.05)
-    return {**numbers, "to": other, "differs": pair.differs, "seeds_needed": _finite(needed)}
+    return {**numbers, "to": other, "differs": pair.differs, "seeds_needed": _finite(seeds_needed(pair, level=pair.level))}
 
 
 # ------------------------------------------------------------------------------------------- alpha

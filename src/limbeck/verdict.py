@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 BASELINE = "baseline"
+MANY = 10  # methods that are spoken of one by one
 Row = Mapping[str, Any]
 
 
@@ -12,13 +13,36 @@ def verdict(rows: Sequence[Row]) -> list[str]:
     known = [row for row in rows if row["seeds"]]
     best = next((row for row in known if row["name"] != BASELINE), None)
     said = _first(best, known) if best is not None else []
-    said += [_against_baseline(row) for row in known if "to_baseline" in row]
+    tested = [row for row in known if "to_baseline" in row]
+    unsettled = [row for row in tested if _unsettled(row["to_baseline"])]
+    brief = unsettled if len(unsettled) > MANY else []
+    said += [_against_baseline(row) for row in tested if row not in brief]
+    said += [_together(brief)] if brief else []
     said += _budgets(known)
     said += [_failures(row) for row in rows if row["errors"]]
     missing = [f"{row['missing']} of {row['name']}" for row in rows if row["missing"] > 0]
     if missing:
         said.append(f"Runs still missing: {listed(missing)}; what is said here may change with them.")
     return said
+
+
+def _unsettled(gap: Mapping[str, Any]) -> bool:
+    return gap["seeds"] > 1 and not gap["differs"]
+
+
+def _together(rows: Sequence[Row]) -> str:
+    """Many methods in one sentence, with the two that differ most."""
+    ends = sorted(rows, key=lambda r: r["to_baseline"]["difference"])
+    counts = sorted({row["to_baseline"]["seeds"] for row in rows})
+    seeds = seeds_words(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    shown = listed([f"{row['name']} by {_points(row['to_baseline'])}" for row in (ends[-1], ends[0])])
+    words = f"{len(rows)} methods cannot be told apart from the baseline with {seeds}"
+    return f"{words}; those that differ most: {shown}. The table has all."
+
+
+def _points(gap: Mapping[str, Any]) -> str:
+    half = f" ± {(gap['high'] - gap['low']) / 2:.2f}" if gap["high"] is not None and gap["high"] > gap["low"] else ""
+    return f"{gap['difference']:+.2f}{half} points"
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
@@ -45,7 +69,9 @@ def _first(best: Row, rows: Sequence[Row]) -> list[str]:
     near = [r for r in others if not (r.get("to_best") or {}).get("differs")]
     if not near:
         return [f"{best['name']} comes first with {mean} and is better than every other method here."]
-    words = f"{best['name']} comes first with {mean}, but cannot be told apart from {listed([r['name'] for r in near], 'or')}"
+    names = [r["name"] for r in near]
+    names = names if len(names) <= MANY else [*names[:3], f"{len(names) - 3} others"]
+    words = f"{best['name']} comes first with {mean}, but cannot be told apart from {listed(names, 'or')}"
     return [f"{words} with these {seeds_words(len(best['seeds']))}{_more(near)}."]
 
 

@@ -5,7 +5,7 @@ Letters: s seeds, m comparisons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, nan, sqrt
 
 import numpy as np
@@ -33,7 +33,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
 @dataclass(frozen=True)
 class Paired:
     """One paired comparison, first minus second: mean difference with its interval, p of a two-sided paired
-    t-test, how many seeds; `p_corrected` after Holm's correction over all comparisons asked for together."""
+    t-test, how many seeds; `p_corrected` after Holm's correction over all comparisons asked for together, which leaves
+    `level` of the 5 % to this one."""
 
     difference: float
     low: float
@@ -42,6 +43,7 @@ class Paired:
     seeds: int
     spread: float
     p_corrected: float = nan
+    level: float = 0.05
 
     @property
     def differs(self) -> bool:
@@ -80,9 +82,9 @@ def corrected(found: Sequence[Paired]) -> list[Paired]:
     order = sorted((i for i in range(len(found)) if found[i].p == found[i].p), key=lambda i: found[i].p)
     out, highest = list(found), 0.0
     for place, i in enumerate(order):
-        highest = max(highest, min(1.0, found[i].p * (len(order) - place)))
-        c = found[i]
-        out[i] = Paired(c.difference, c.low, c.high, c.p, c.seeds, c.spread, highest)
+        left = len(order) - place
+        highest = max(highest, min(1.0, found[i].p * left))
+        out[i] = replace(found[i], p_corrected=highest, level=0.05 / left)
     return out
 
 
