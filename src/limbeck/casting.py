@@ -47,7 +47,7 @@ def learners(method: Method) -> set[str]:
 
 def build_role(role: str, settings: ModelSettings, data: Data, seed: int) -> tuple[nn.Module, Adapter]:
     """Build a role's module from its own seed, load its weights if it has some, and make its adapter."""
-    classes, shape = len(data.classes), shape_seen(settings.sees, tuple(data.shape))
+    classes, shape = settings.classes or len(data.classes), shape_seen(settings.sees, tuple(data.shape))
     make = partial(models.build, settings.model, classes=classes, shape=shape, arguments=settings.arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
@@ -67,6 +67,7 @@ def rebuild_role(
             "load student.safetensors into your own module, or name a factory as package.module:factory"
         )
     sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
+    classes = spec.get("classes", classes)
     module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
     prepare: nn.Module | None = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
     prepare = Words() if spec.get("words") else prepare
@@ -99,14 +100,34 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             "arguments": settings.arguments,
             "mean": list(normalise.mean_values) if normalise else [],
             "std": list(normalise.std_values) if normalise else [],
+            **({"classes": settings.classes} if settings.classes else {}),
             **({"sees": prepare.spelling} if isinstance(prepare, Seen) else {}),
             **({"words": True} if isinstance(prepare, Words) else {}),
         }
     return facts
 
 
-def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data) -> None:
-    """One forward: the role must answer as the data's task wants, with as many classes as the data has."""
+def has_other_classes(role: str, settings: ModelSettings, method: Method, data: Data) -> bool:
+    """Whether a role was made for another number of classes than the data has.
+
+    Raises `UserError` if it would have to be trained on the data nevertheless, or the method reads its answers.
+    """
+    if settings.classes in (None, len(data.classes)):
+        return False
+    who = f"role {role!r} has {settings.classes} classes where {data.name} has {len(data.classes)}"
+    if settings.weights is None or role in learners(method):
+        raise UserError(f"{who}, so it cannot be trained on them; give it weights and let it teach, or leave its classes out")
+    if answers_read(role, method):
+        raise UserError(f"{who}, and method {method.name!r} reads its answers; take one that reads layers, as cross_task does")
+    return True
+
+
+def answers_read(role: str, method: Method) -> bool:
+    return any(tap.role == role and not tap.path for tap in method.taps())
+
+
+def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data, classes: int | None = None) -> None:
+    """One forward: the role must answer as the data's task wants, with as many classes as the data has, or as said."""
     with torch.no_grad():
         was = cast[role].training
         cast[role].eval()
@@ -117,4 +138,4 @@ def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data) ->
             raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None
         finally:
             cast[role].train(was)
-    data.task.check_answer(role, logits, batch["labels"], data.name, len(data.classes))
+    data.task.check_answer(role, logits, batch["labels"], data.name, classes or len(data.classes))

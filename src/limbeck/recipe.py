@@ -42,6 +42,7 @@ class ModelSettings(_Settings):
     mean: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
     sees: str = Field("", description="part of a sample that this role is given: bands:0:20, differences; default: all of it")
+    classes: int | None = Field(None, ge=1, description="of a teacher made for other classes, of which methods read layers only")
     epochs: float | None = Field(None, gt=0, description="epochs if it is trained first; default: the run's")
     lr: float | None = Field(None, gt=0, description="learning rate if it is trained first; default: the run's")
 

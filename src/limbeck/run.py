@@ -11,7 +11,16 @@ from typing import Any
 from torch import nn
 
 from limbeck import engine, methods, models, processes
-from limbeck.casting import build_role, check_answer, learners, method_of, rebuild_facts, settings_for
+from limbeck.casting import (
+    answers_read,
+    build_role,
+    check_answer,
+    has_other_classes,
+    learners,
+    method_of,
+    rebuild_facts,
+    settings_for,
+)
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
@@ -19,6 +28,7 @@ from limbeck.engine import Fit, Trained
 from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
+from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.knowledge import Store
 from limbeck.plan import Method
@@ -50,6 +60,7 @@ class Run:
     deployed: Deployed | None = None
     cast: Cast | None = None  # everyone as they were left, once the run is done
     together: Together | None = None
+    foreign: set[str] = field(default_factory=set)  # given roles whose answers are of another task
 
     def go(self) -> dict[str, Any]:
         """Do the run, or what is left of it, and return its card ({} in a process that only helps to train)."""
@@ -61,7 +72,7 @@ class Run:
         self.data = data = self.data or self.load_data()
         self.say_all(data.notes)
         self.cast = cast = self.make_cast(method, data)
-        judged = "teacher" in cast  # one that the method makes itself comes later
+        judged = "teacher" in cast and not self._other_classes("teacher", method, data)  # one that the method makes comes later
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         write_settings(self.folder, self.recipe, method)
@@ -129,8 +140,19 @@ class Run:
         batch = next(Batches(data["train"], data, size=2, seed=0).ordered())
         self._lay_out(cast, data)
         for role in cast:
-            check_answer(cast, role, batch, data)
+            own = settings_for(role, method, self.recipe).classes if self._other_classes(role, method, data) else None
+            try:
+                check_answer(cast, role, batch, data, own)
+            except UserError:
+                if role not in self.given or role in learners(method) or answers_read(role, method):
+                    raise
+                self.foreign.add(role)  # made for another task: only its layers count
         return cast
+
+    def _other_classes(self, role: str, method: Method, data: Data) -> bool:
+        if role in self.given:
+            return role in self.foreign
+        return has_other_classes(role, settings_for(role, method, self.recipe), method, data)
 
     def _lay_out(self, cast: Cast, data: Data) -> None:
         layout = self.recipe.train.layout
