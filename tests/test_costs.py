@@ -101,6 +101,15 @@ def test_figures_come_from_files(tmp_path):
     assert figures.lines("simkd", tmp_path) == []
 
 
+def test_the_gain_of_the_sweep_is_paired_by_seed(tmp_path):
+    lines = [("alone", 0, 0.90), ("alone", 1, 0.80), ("kd", 0, 0.91), ("kd", 1, 0.83), ("dkd", 1, 0.70)]
+    rows = [{"method": m, "arguments": {}, "seed": s, "epochs": 20, "accuracy": a} for m, s, a in lines]
+    (tmp_path / "catalogue.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert figures.gain("kd", tmp_path) == "+2.0 +- 12.7"  # t(1) 12.706, spread sqrt 2, over sqrt 2
+    assert figures.gain("dkd", tmp_path) == "-10.0"
+    assert figures.gain("alone", tmp_path) == figures.gain("fsp", tmp_path) == ""
+
+
 def test_figures_of_the_survey_name_their_row(monkeypatch, tmp_path):
     row = {"method": "simkd", "arguments": {"at": "x"}, "data": "D", "networks": "a -> b", "budget": "1 epoch", "metric": "error"}
     row |= {"seeds": 2, "student": {"mean": 3, "low": 2, "high": 4}, "baseline": {"mean": 5, "low": None, "high": None}}

@@ -29,6 +29,20 @@ def lines(method: str, results: Path = RESULTS) -> list[str]:
     return found + [_of_survey(number, row) for number, row in measured().items() if row["method"] == method]
 
 
+def gain(method: str, results: Path = RESULTS) -> str:
+    """Points that a method gained over no teacher in the sweep over the catalogue, with the 95 % interval over its seeds;
+    "" if it was not in it."""
+    for name in ("catalogue", "catalogue_few_labels"):
+        path = results / f"{name}.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        by = {(row["method"], row["seed"]): 100 * row["accuracy"] for row in rows}
+        gaps = [value - by["alone", seed] for (who, seed), value in by.items() if who == method != "alone"]
+        if gaps:
+            mean, low, high = mean_interval(gaps)
+            return f"{mean:+.1f} +- {(high - low) / 2:.1f}" if len(gaps) > 1 else f"{mean:+.1f}"
+    return ""
+
+
 def _of_table(method: str, path: Path) -> list[str]:
     """A file with one line for each method and seed, `alone` among them."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
