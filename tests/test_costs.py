@@ -1,6 +1,7 @@
 """What methods cost and need, against counts by hand."""
 
 import inspect
+import json
 
 import pytest
 
