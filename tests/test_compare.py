@@ -234,6 +234,27 @@ def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
     assert found["together"] == found["here"]
 
 
+@pytest.mark.parametrize("on", ["together", "here"])
+def test_the_teacher_answers_the_test_part_once_for_all_runs(tmp_path, monkeypatch, on):
+    from limbeck import card
+
+    real, asked = card.predict, []
+
+    def count(entry, batches, task):
+        asked.append(entry.source)
+        return real(entry, batches, task)
+
+    made = comparison(tmp_path / "c", "kd,dkd", [0, 1], on=on)
+    made._open()
+    made._teacher()
+    monkeypatch.setattr(card, "predict", count)
+    rows = made.go()["rows"]
+    assert not [row["errors"] for row in rows if row["errors"]]
+    assert sum(str(source) == "teacher" for source in asked) == 1 and len(asked) == 1 + 2 * 3
+    agreed = [row["agreement"] for row in rows]
+    assert all(value is not None and 0 < value <= 100 for value in agreed)
+
+
 def test_the_same_method_with_two_settings_is_two_rows(mixed):
     folder, _, board = mixed
     found = accuracies(board)

@@ -29,6 +29,7 @@ from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.evaluate import Predictions
 from limbeck.files import write_json
 from limbeck.knowledge import Store
 from limbeck.plan import Method
@@ -60,6 +61,7 @@ class Run:
     deployed: Deployed | None = None
     cast: Cast | None = None  # everyone as they were left, once the run is done
     together: Together | None = None
+    said: dict[Any, Predictions] = field(default_factory=dict)  # a teacher's answers on test, of earlier runs
     foreign: set[str] = field(default_factory=set)  # given roles whose answers are of another task
 
     def go(self) -> dict[str, Any]:

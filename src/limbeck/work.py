@@ -53,14 +53,14 @@ class Job:
 Listener = Callable[[str, Mapping[str, Any]], None]
 
 
-def do(job: Job, listen: Listener = lambda kind, facts: None) -> None:
+def do(job: Job, listen: Listener = lambda kind, facts: None, said: dict[Any, Any] | None = None) -> None:
     """Do one run, unless it is done. A run that fails leaves the reason; a disk that is full stops everything."""
-    for _ in doing(job, listen, None):
+    for _ in doing(job, listen, None, {} if said is None else said):
         pass
 
 
-def doing(job: Job, listen: Listener, pool: Any) -> Generator[None, None, None]:
-    """`do`, stopping after every training step; pool: the `Together` of runs that take turns."""
+def doing(job: Job, listen: Listener, pool: Any, said: dict[Any, Any]) -> Generator[None, None, None]:
+    """`do`, stopping after every training step; pool: the `Together` of runs that take turns; said: see `Run`."""
     from limbeck.recipe import make
     from limbeck.run import Run
 
@@ -68,7 +68,7 @@ def doing(job: Job, listen: Listener, pool: Any) -> Generator[None, None, None]:
         return
     try:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        yield from Run(make(job.settings), Path(job.folder), listen=listen, together=pool).steps()
+        yield from Run(make(job.settings), Path(job.folder), listen=listen, together=pool, said=said).steps()
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise
@@ -82,9 +82,10 @@ def doing(job: Job, listen: Listener, pool: Any) -> Generator[None, None, None]:
 
 def here(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
     """One after another in this process."""
+    said: dict[Any, Any] = {}
     for job in jobs:
         listen("started", {"entry": job.entry, "seed": job.seed})
-        do(job, listen)
+        do(job, listen, said)
         yield job
 
 
@@ -93,11 +94,12 @@ def together(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
     from limbeck.engine.turns import take_turns
     from limbeck.together import Together
 
+    said: dict[Any, Any] = {}
     for seed in dict.fromkeys(job.seed for job in jobs):
         group, pool = [job for job in jobs if job.seed == seed], Together()
         for job in group:
             listen("started", {"entry": job.entry, "seed": job.seed})
-        for number, _ in take_turns([doing(job, listen, pool) for job in group]):
+        for number, _ in take_turns([doing(job, listen, pool, said) for job in group]):
             yield group[number]
 
 
