@@ -63,6 +63,11 @@ def page(kept: dict[str, Any]) -> str:
     for name, (title, words, data) in TITLES.items():
         if name in kept:
             parts += section(title, words, data, kept[name])
+    shown = DOCS.with_name("comparison.png")
+    if shown.exists():
+        parts.append(
+            "The page that `limbeck compare` leaves, of the last of these:\n\n![the page of a comparison](comparison.png)"
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,8 +76,8 @@ def section(title: str, words: str, data: str, found: dict[str, Any]) -> list[st
     shown = words.format(cifar10="FOLDER", resnet56="resnet56.th", fashion="FOLDER")
     teacher = f"Teacher {board['teacher']['accuracy'] * 100:.2f} %, {board['teacher']['parameters']:,} parameters."
     parts = [f"## {title}", f"{data} {teacher} The whole took {minutes:.0f} minutes on two shared cores."]
-    parts += ["<!-- not run: over an hour -->\n```bash\nlimbeck compare " + shown + "\n```", table(board["rows"])]
-    return [*parts, "The verdict, as printed:", "\n".join(f"> {line}" for line in board["verdict"])]
+    parts += ["<!-- not run: long, and needs the data -->\n```bash\nlimbeck compare " + shown + "\n```", table(board["rows"])]
+    return [*parts, "The verdict:", "\n".join(f"- {line}" for line in board["verdict"])]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -82,7 +87,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [head, "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         gap = row.get("to_baseline")
-        p = "" if not gap or gap["p_corrected"] is None else f"{gap['p_corrected']:.3f}"
+        p = "" if not gap or gap["p_corrected"] is None else f"{gap['p_corrected']:.3f}".replace("0.000", "< 0.001")
         cells = [
             row["name"],
             spread(row["accuracy"]["mean"], row["accuracy"]),
