@@ -17,7 +17,7 @@ from limbeck.options import recipe_of
 
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md")
-PAGES = (*RUN, "CHANGELOG.md", "CONTRIBUTING.md", "docs/methods.md", "docs/losses.md")
+PAGES = (*RUN, "CHANGELOG.md", "CONTRIBUTING.md", "docs/methods.md", "docs/losses.md", "docs/comparisons.md", "docs/runtimes.md")
 NOT_RUN = 7  # blocks of README and guide that need a download, an environment of their own, two processes or minutes
 BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 
