@@ -11,7 +11,7 @@ from limbeck import engine, losses
 from limbeck.again import trained_cast
 from limbeck.data import Data
 from limbeck.deploy.formats import INT8
-from limbeck.deploy.student import Deployed, save_student
+from limbeck.deploy.student import Deployed, load_student, save_student
 from limbeck.engine import Fit
 from limbeck.errors import UserError
 from limbeck.int8_training import AsInt8, as_float
@@ -42,9 +42,10 @@ def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable
     student, info, steps = trained_on(folder)
     aside = folder / "repaired"
     save_student(aside, student, info)
+    student, _ = load_student(aside)  # as anybody would: not in the memory layout that it was trained in
     names = tuple(dict.fromkeys(row["format"] for row in rows if row["precision"] == "int8" and row["format"] in INT8))
     again = Shipment(student, data, aside, "student", travelling(info, data), say).go(names, int8=True)
-    better = {row["format"]: row for row in again if row["precision"] == "int8" and "error" not in row}
+    better = {row["format"]: row for row in again if row["precision"] == "int8"}
     return [_better(folder, aside, row, better.get(row["format"]), steps) if row["precision"] == "int8" else row for row in rows]
 
 
@@ -74,6 +75,8 @@ def _better(folder: Path, aside: Path, old: dict[str, Any], new: dict[str, Any] 
     part = "validation" if "validation" in old else "test"
     if new is None or "error" in old or part not in old:
         return old
+    if "error" in new:
+        return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new['error']}"}
     before, after = old[part]["accuracy"], new[part]["accuracy"]
     said = f"{steps} steps of training on as int8 with the teacher: {100 * before:.2f} % to {100 * after:.2f} % on {part}"
     if after <= before:

@@ -1,5 +1,6 @@
 """Training on as int8: the rounding is that of the file, it can be undone, and the better file is kept."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -75,3 +76,16 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "run/repaired/student.safetensors").exists()
     assert (tmp_path / "run/student.safetensors").read_bytes() == before, "the float student stays what it was"
     assert "as int8" not in (tmp_path / "run/student.json").read_text()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason='pip install "limbeck[mobile]"')
+def test_a_student_trained_in_another_memory_layout_is_exported_again(tmp_path, capsys, monkeypatch):
+    """Channels-last weights, which ExecuTorch does not lower, are not left behind by the training on."""
+    monkeypatch.chdir(tmp_path)
+    widths = ["--set", "teacher.width=4", "--set", "student.width=2", "--epochs", "1", "--no-baseline", "--set", "onnx=false"]
+    layout = ["--set", "train.layout=channels_last", "--set", "data.limit=200"]
+    assert run(["distill", *widths, *layout, "--quiet", "--out", "run"]) == 0
+    capsys.readouterr()
+    assert run(["export", "run", "--format", "executorch", "--int8", "--repair", "--most-lost", "-1", "--json"]) == 0
+    note = json.loads(capsys.readouterr().out)["exports"][1]["note"]
+    assert "steps of training on as int8 with the teacher" in note
