@@ -74,7 +74,7 @@ def _of_demo(rows: list[dict[str, Any]]) -> str:
 def _of_survey(number: int, row: dict[str, Any]) -> str:
     sides = {who: _spread(row[who]) for who in ("student", "baseline") if row[who]}
     against = f" against {sides['baseline']} without it" if "baseline" in sides else ""
-    parts = (row["data"], row["networks"], _arguments(row["arguments"]), row["budget"], _seeds(row["seeds"]))
+    parts = (row["data"], row["networks"], _arguments(row["arguments"] or {}), row["budget"], _seeds(row["seeds"]))
     result = f"{row['metric']} {sides.get('student', 'not known')}{against}"
     return f"{', '.join(filter(None, parts))}: {result} (row {number} of `limbeck survey`)"
 
