@@ -251,7 +251,10 @@ def main() -> None:
     elif options.what == "repair":
         keep("repair", repairs(options.fashion, options.out))
     else:
-        keep("shrink", search(options.fashion, options.out))
+        found = json.dumps(search(options.fashion, options.out)).replace(
+            str(options.out), "OUT"
+        )  # where it lay is nobody's business
+        keep("shrink", json.loads(found))
     print(f"{time.process_time() - start:.0f} s of this process")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from functools import partial
 
 import pytest
 from synthetic_board import change_card, make_board
@@ -104,11 +105,15 @@ def test_control_c_ends_it(tmp_path):
     folder = make_run(tmp_path / "run")
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
     words = [sys.executable, "-m", "limbeck", "watch", str(folder), "--port", "0"]
-    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        line = process.stdout.readline()
-        address = line.split()[0]
-        assert address.startswith("http://127.0.0.1:") and str(folder) in line
-        assert urllib.request.urlopen(address, timeout=10).status == 200
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # where the tests run in the background, children ignore it
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeds) as process:
+        try:
+            line = process.stdout.readline()
+            address = line.split()[0]
+            assert address.startswith("http://127.0.0.1:") and str(folder) in line
+            assert urllib.request.urlopen(address, timeout=10).status == 200
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "stopped\n", "")
