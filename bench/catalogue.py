@@ -16,9 +16,9 @@ from typing import Any
 
 from bench.lines import show, write
 from limbeck import methods
-from limbeck.compare import Comparison, parse_entries
-from limbeck.recipe import make
-from limbeck.run import Run
+from limbeck.compare.comparison import Comparison, parse_entries
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 
 FEW_LABELS = (
     "data_distillation",

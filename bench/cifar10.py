@@ -33,15 +33,15 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
 
     torch.set_num_threads(threads)
     from limbeck import engine, methods
-    from limbeck.casting import build_role
     from limbeck.data import Batches, load
     from limbeck.data.streams import Streams
     from limbeck.deploy.student import Deployed
     from limbeck.engine.planner import plan
     from limbeck.evaluate import predict, summary
     from limbeck.knowledge import Store
-    from limbeck.recipe import ModelSettings
     from limbeck.roles import Cast
+    from limbeck.runs.casting import build_role
+    from limbeck.runs.recipe import ModelSettings
 
     data = load("cifar10", path=path, validation=0.005)
     settings = {

@@ -172,12 +172,12 @@ def ten_by_hand(teacher: str, student: str) -> Loop:
 def ten_together(teacher: str, student: str, stored: bool) -> Loop:
     """The same ten in limbeck's shared pass: each batch made once, the teacher asked once."""
     from limbeck import engine, methods
+    from limbeck.compare.together import SharedStreams
     from limbeck.engine.planner import plan
     from limbeck.heard import Heard
     from limbeck.knowledge import Store
     from limbeck.memory import keep_freed
     from limbeck.roles import Cast
-    from limbeck.together import SharedStreams
 
     keep_freed()
     t, streams, heard = network(teacher), SharedStreams(made_data(), size=BATCH, seed=0), Heard()

@@ -9,8 +9,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from limbeck.recipe import make
-from limbeck.run import Run
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "demo.json"
 

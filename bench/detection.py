@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 
 from bench.lines import show, write
-from limbeck.compare import Comparison, parse_entries
-from limbeck.recipe import make
+from limbeck.compare.comparison import Comparison, parse_entries
+from limbeck.runs.recipe import make
 
 METHODS = "detection,fine_grained,detection_gan"
 

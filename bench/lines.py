@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from limbeck.compare import parse_entries
+from limbeck.compare.comparison import parse_entries
 from limbeck.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,15 +22,15 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def curve(name: str, seed: int, chosen: argparse.Namespace) -> list[tuple[float, float]]:
     """(training seconds, accuracy on the held-out part), four times an epoch."""
     from limbeck import engine, methods
-    from limbeck.casting import build_role
     from limbeck.data import Batches, load
     from limbeck.data.streams import Streams
     from limbeck.deploy.student import Deployed
     from limbeck.engine.planner import plan
     from limbeck.evaluate import accuracy, predict
     from limbeck.knowledge import Store
-    from limbeck.recipe import ModelSettings
     from limbeck.roles import Cast
+    from limbeck.runs.casting import build_role
+    from limbeck.runs.recipe import ModelSettings
 
     data = load("cifar10", path=chosen.data, limit=11_000, validation=1000 / 11_000)
     method, cast = methods.find(name)(), Cast({})

@@ -13,7 +13,7 @@ from torch import nn
 from limbeck import docs
 from limbeck.__main__ import run
 from limbeck.cli import app
-from limbeck.options import recipe_of
+from limbeck.commands.options import recipe_of
 
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md")

@@ -45,7 +45,7 @@ MAY = {
 LATE = {
     ("actions", "models"): "Load reads weights",
     ("plan", "describe"): "Method.describe() is a convenience",
-    ("deploy", "casting"): "a student is rebuilt from its recipe",
+    ("deploy", "runs"): "a student is rebuilt from its recipe",
     ("deploy", "engine"): "a student's parts are rebuilt as the engine builds them",
 }
 
@@ -87,38 +87,25 @@ def test_the_engine_and_what_it_stands_on_import_no_method():
 
 def test_every_part_is_in_the_table_or_stands_above_it():
     above = {
-        "api",
-        "run",
-        "card",
-        "casting",
-        "cli",
-        "after",
-        "storing",
-        "listing",
-        "unexplored",
-        "progress",
-        "recipe",
-        "report",
-        "explain",
-        "compare",
-        "docs",
-        "costs",
-        "purposes",
-        "figures",
-        "survey",
-        "shipping",
-        "shrink",
-        "again",
-        "web",
-        "measuring",
-        "showing",
-        "model_card",
-        "repair",
         "__init__",
         "__main__",
+        "api",
+        "catalogue",
+        "cli",
+        "commands",
+        "compare",
+        "docs",
+        "explain",
+        "memory",
+        "processes",
+        "report",
+        "runs",
+        "shrink",
+        "survey",
+        "web",
     }
     parts = {p.stem if p.is_file() else p.name for p in HERE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
-    assert not (set(MAY) & above) and set(MAY) <= parts
+    assert not (set(MAY) & above) and set(MAY) | above == parts
     for part in parts - set(MAY):  # what is above may import anything; nothing below may import it
         for below in MAY:
             late = (below, part) in LATE

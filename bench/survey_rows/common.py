@@ -1,4 +1,4 @@
-"""What the rows share: a run through `limbeck.run.Run`, with teachers and baselines of equal settings trained once.
+"""What the rows share: a run through `limbeck.runs.run.Run`, with teachers and baselines of equal settings trained once.
 
 A trained phase lies in a run folder under `weights/`, and a run that finds one there goes on after it. So a teacher or a
 baseline that another row has trained with the same data, network, budget and seed is copied there: the same bits.
@@ -16,8 +16,8 @@ from limbeck.data import Batches
 from limbeck.deploy.student import Deployed
 from limbeck.evaluate import accuracy, predict
 from limbeck.plan import Method
-from limbeck.recipe import Recipe, make
-from limbeck.run import Run
+from limbeck.runs.recipe import Recipe, make
+from limbeck.runs.run import Run
 from limbeck.taps import Source, Tap
 
 Model = tuple[str, dict[str, Any]]

@@ -10,8 +10,8 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.evaluate import accuracy, predict
-from limbeck.recipe import make
-from limbeck.run import Run
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 from limbeck.taps import Tap
 
 TRAIN = {"epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}

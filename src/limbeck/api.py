@@ -11,10 +11,10 @@ from limbeck.data import Data, from_datasets
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.plan import Method
-from limbeck.recipe import make
 from limbeck.roles import Adapter
-from limbeck.run import Run
-from limbeck.run_folder import open_folder
+from limbeck.runs.folder import open_folder
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from limbeck.options import (
+from limbeck.commands.options import (
     SHRINK,
     Augment,
     DataName,
@@ -58,10 +58,10 @@ def distill(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
+    from limbeck.commands.progress import Display
     from limbeck.processes import agreed, first
-    from limbeck.progress import Display
-    from limbeck.run import Run
-    from limbeck.run_folder import finished, open_folder
+    from limbeck.runs.folder import finished, open_folder
+    from limbeck.runs.run import Run
 
     checked = recipe_of(locals())
     folder = open_folder(out, checked, resume)
@@ -91,7 +91,7 @@ def plan(
     set_: Settings = None,
 ) -> None:
     """Say what a run would store, run live and cost in time and memory; train nothing."""
-    from limbeck.storing import foresee
+    from limbeck.commands.storing import foresee
 
     foresee(recipe_of(locals()))
 
@@ -122,9 +122,9 @@ def compare(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table")] = False,
 ) -> None:
     """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
-    from limbeck import compare as comparing
-    from limbeck import recipe as recipes
-    from limbeck.progress import Display
+    from limbeck.commands.progress import Display
+    from limbeck.compare import comparison as comparing
+    from limbeck.runs import recipe as recipes
 
     asked = comparing.asked(comparing.from_recipe(recipes.load(recipe)) if recipe else {}, methods, seeds, jobs, on, search)
     checked = recipe_of(locals() | {"method": None})
@@ -144,7 +144,7 @@ def methods(
     set_: Annotated[list[str] | None, typer.Option("--set", help="a setting of the method: temperature=2")] = None,
 ) -> None:
     """List the catalogue, or show one method: who learns what from whom, when, by which loss."""
-    from limbeck import listing
+    from limbeck.commands import listing
 
     if unexplored:
         listing.unexplored(json_)
@@ -184,7 +184,7 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Accuracy, worst class, calibration and size of a student, or of any model with weights."""
-    from limbeck import after
+    from limbeck.runs import after
 
     after.evaluate(run, model, weights, data, data_path, mean, std, part, json_)
 
@@ -200,7 +200,7 @@ def export(
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Write a student for other runtimes, reload each file there and compare it on real data."""
-    from limbeck import shipping
+    from limbeck.commands import shipping
 
     shipping.export(run, out, format_, int8, repair, most_lost, json_)
 
@@ -255,8 +255,8 @@ def measure(
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
-    from limbeck import measuring
-    from limbeck.showing import show_measured
+    from limbeck.commands import measuring
+    from limbeck.commands.showing import show_measured
 
     sizes = measuring.parse_batches(batch)
     show_measured(measuring.measure(target, sizes, threads, repeats, warm_up, seconds, on, python), json_)
@@ -296,8 +296,8 @@ def explain(
     """Why the student gained: where the models differ, which part of the teacher's labels did it, what the layers hold."""
     import json
 
+    from limbeck.commands.progress import Display
     from limbeck.explain import explain as explained
-    from limbeck.progress import Display
 
     with Display(quiet=quiet or json_) as display:
         found = explained(run, seeds=seeds, listen=display.hear)
@@ -331,7 +331,7 @@ StorePath = Annotated[Path | None, typer.Option(help="folder; default: $LIMBECK_
 @store.command("list")
 def store_list(path: StorePath = None) -> None:
     """What is stored: source, data, view, how full, how large, when last used."""
-    from limbeck import storing
+    from limbeck.commands import storing
 
     storing.show(storing.Store(path))
 
@@ -339,7 +339,7 @@ def store_list(path: StorePath = None) -> None:
 @store.command("verify")
 def store_verify(path: StorePath = None) -> None:
     """Check every stored answer; damaged ones are emptied and computed again by the next run."""
-    from limbeck import storing
+    from limbeck.commands import storing
 
     storing.verify(storing.Store(path))
 
@@ -350,7 +350,7 @@ def store_prune(
     path: StorePath = None,
 ) -> None:
     """Remove stored answers, longest unused first, until the limit is kept."""
-    from limbeck import storing
+    from limbeck.commands import storing
 
     removed = storing.Store(path).prune(int(limit_gb * 2**30), print)
     typer.echo(f"{removed / 2**20:.1f} MiB removed")

@@ -209,7 +209,7 @@ def test_a_disk_that_fills_up(fills_at, refuse, limbeck, tmp_path, monkeypatch):
 
 
 def test_a_stop_by_the_user_says_how_to_go_on(limbeck, tmp_path, monkeypatch):
-    from limbeck.run import Run
+    from limbeck.runs.run import Run
 
     def stopped(self):
         raise KeyboardInterrupt

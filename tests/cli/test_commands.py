@@ -7,11 +7,11 @@ import torch
 from nets import TINY
 from safetensors.torch import load_file
 
-from limbeck import recipe
 from limbeck.data import Batches, load
 from limbeck.deploy.student import load_student
 from limbeck.evaluate import predict
 from limbeck.methods import CATALOGUE
+from limbeck.runs import recipe
 
 
 @pytest.fixture(scope="module")

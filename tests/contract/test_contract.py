@@ -7,10 +7,11 @@ import torch
 from settings import DESCRIPTIONS, ROWS, cast_for, draw_for, fit_for, method_of, place_of
 from toy import CLASSES, Stop, as_boxes, differing, go, state, stopping
 
-from limbeck import casting, methods
+from limbeck import methods
 from limbeck.deploy.student import Deployed
 from limbeck.describe import taxonomy
 from limbeck.roles import role_of
+from limbeck.runs import casting
 
 NAMES = sorted(ROWS)
 

@@ -4,7 +4,7 @@ import pytest
 from settings import cast_for, draw_for, fit_for, method_of
 from toy import go
 
-from limbeck.costs import costs
+from limbeck.catalogue.costs import costs
 
 NAMES = (
     "alone",

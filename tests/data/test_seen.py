@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.casting import build_role
 from limbeck.data.seen import Seen, seen_in, shape_seen
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.knowledge import identity
-from limbeck.recipe import ModelSettings, make
 from limbeck.roles import Adapter, Cast
-from limbeck.run import Run
+from limbeck.runs.casting import build_role
+from limbeck.runs.recipe import ModelSettings, make
+from limbeck.runs.run import Run
 
 
 def waves(n=60, channels=6, frames=12):

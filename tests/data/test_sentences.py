@@ -9,8 +9,8 @@ from limbeck import data as D
 from limbeck.data.sentences import LONGEST, SPECIAL, Words, numbered
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.recipe import make
-from limbeck.run import Run
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sst2"
 TRAIN = "sentence\tlabel\nA fine film.\t1\nA film\t0\n" + "good good\t1\nbad\t0\n" * 6

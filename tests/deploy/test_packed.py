@@ -9,8 +9,8 @@ from limbeck import models, quantise
 from limbeck.deploy.packed import load_packed
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.recipe import make
-from limbeck.run import Run
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 
 METHODS = [
     ("quantised_distillation", {"bits": 3, "bucket": 32}),

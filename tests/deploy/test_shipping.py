@@ -14,12 +14,12 @@ from torch import nn
 
 import limbeck
 from limbeck.__main__ import run
+from limbeck.commands.shipping import some, spread
 from limbeck.data import load
 from limbeck.deploy import formats
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.int8 import quantise_onnx
 from limbeck.errors import UserError
-from limbeck.shipping import some, spread
 
 MOBILE = importlib.util.find_spec("executorch") is not None
 NO_MOBILE = 'ExecuTorch is not installed; pip install "limbeck[mobile]"'

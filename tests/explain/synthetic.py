@@ -6,8 +6,8 @@ from torch import nn
 from limbeck.data import Data, Partition
 from limbeck.deploy.student import Deployed
 from limbeck.explain.gain import Taught, mean_doubt
-from limbeck.recipe import make
 from limbeck.roles import Cast
+from limbeck.runs.recipe import make
 from limbeck.taps import Tap
 
 KINDS, TRAIN, TEST = 4, 256, 120

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from synthetic_run import make_run
 
-from limbeck.compare import run_folder
-from limbeck.recipe import dump, make
+from limbeck.compare.comparison import run_folder
+from limbeck.runs.recipe import dump, make
 
 NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")
 

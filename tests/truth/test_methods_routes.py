@@ -9,9 +9,9 @@ from digits import DIGITS, make_cast, states, train
 from limbeck.actions import Snapshot
 from limbeck.connectors.route import farthest
 from limbeck.methods import find
-from limbeck.recipe import make
 from limbeck.roles import Cast
-from limbeck.run import Run
+from limbeck.runs.recipe import make
+from limbeck.runs.run import Run
 from limbeck.schedules import Progress, each_epoch, each_part
 
 

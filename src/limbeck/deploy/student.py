@@ -83,7 +83,7 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
 
 def rebuild(info: Mapping[str, Any]) -> Deployed:
     """What `student.json` describes, with weights still to come."""
-    from limbeck.casting import method_of, rebuild_role
+    from limbeck.runs.casting import method_of, rebuild_role
 
     cast = Cast({})
     for name, spec in info["roles"].items():

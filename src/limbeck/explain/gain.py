@@ -26,10 +26,10 @@ from limbeck.explain import removed
 from limbeck.explain.subject import Subject
 from limbeck.files import write_json
 from limbeck.plan import Method
-from limbeck.recipe import Recipe, make
 from limbeck.roles import Cast
-from limbeck.run import Run
-from limbeck.run_folder import open_folder
+from limbeck.runs.folder import open_folder
+from limbeck.runs.recipe import Recipe, make
+from limbeck.runs.run import Run
 from limbeck.taps import Tap
 
 TEMPERATURE, ALPHA = 4.0, 0.9  # of `kd`, for methods that have none of their own

@@ -9,17 +9,17 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limbeck.after import load_data
-from limbeck.casting import build_role
 from limbeck.data import Batches, Data
 from limbeck.data.draws import order
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Predictions, predict
 from limbeck.models import load_weights
-from limbeck.recipe import Recipe, load, make
 from limbeck.report.read import read_run
 from limbeck.roles import Adapter, Cast
+from limbeck.runs.after import load_data
+from limbeck.runs.casting import build_role
+from limbeck.runs.recipe import Recipe, load, make
 from limbeck.taps import Tap
 
 MOST = 2000  # judged samples that are asked under every corruption

@@ -7,12 +7,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from limbeck.compare.verdict import listed
 from limbeck.files import atomic_write
 from limbeck.report import board_charts as charts
 from limbeck.report.board_read import BoardView, read_board
 from limbeck.report.frame import figure, fill
 from limbeck.report.words import bytes_words, capital, count, known, metric_of, number, seconds_words
-from limbeck.verdict import listed
 
 COLUMNS = (
     *("mean {metric} [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),

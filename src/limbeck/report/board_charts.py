@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from limbeck.leaderboard import score_at
+from limbeck.compare.leaderboard import score_at
 from limbeck.report.board_read import BoardView
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.curves import accuracy_points, thinned

@@ -52,9 +52,9 @@ def read_board(folder: Path) -> BoardView:
     Raises:
         UserError: its comparison.json cannot be used.
     """
-    from limbeck.compare import BASELINE, run_folder
-    from limbeck.leaderboard import leaderboard
-    from limbeck.recipe import make
+    from limbeck.compare.comparison import BASELINE, run_folder
+    from limbeck.compare.leaderboard import leaderboard
+    from limbeck.runs.recipe import make
 
     try:
         facts = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from limbeck.commands.progress import Display
 from limbeck.data import Data
 from limbeck.deploy.device import Place
 from limbeck.deploy.formats import NAMES, parse_formats
 from limbeck.errors import UserError
-from limbeck.progress import Display
-from limbeck.recipe import Recipe
+from limbeck.runs.recipe import Recipe
 from limbeck.shrink.candidates import Candidate, parse_candidates, usual
 from limbeck.shrink.limits import Limits, parse_seconds, parse_share, parse_size
 from limbeck.shrink.search import Search

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 import limbeck
-from limbeck.card import input_words
-from limbeck.casting import preparation
+from limbeck.commands.shipping import CALIBRATE, some, travelling
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.recipe import ModelSettings
 from limbeck.roles import Adapter, Cast
-from limbeck.run_folder import lines_of
-from limbeck.shipping import CALIBRATE, some, travelling
+from limbeck.runs.card import input_words
+from limbeck.runs.casting import preparation
+from limbeck.runs.folder import lines_of
+from limbeck.runs.recipe import ModelSettings
 from limbeck.shrink.candidates import Candidate, key
 from limbeck.shrink.limits import Limits
 from limbeck.taps import Tap

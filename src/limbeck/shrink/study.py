@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.casting import build_role
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.evaluate import predict
 from limbeck.evaluate.score import distillation_score
-from limbeck.recipe import ModelSettings, Recipe
 from limbeck.roles import Cast
+from limbeck.runs.casting import build_role
+from limbeck.runs.recipe import ModelSettings, Recipe
 from limbeck.taps import Tap
 
 SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {

@@ -13,14 +13,14 @@ import platformdirs
 import torch
 from torch import nn
 
-from limbeck.again import trained_cast
+from limbeck.commands.shipping import some, some_labels
 from limbeck.data import Data
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.measure import sizes
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, write_json
-from limbeck.shipping import some, some_labels
+from limbeck.runs.again import trained_cast
 from limbeck.taps import Tap
 
 HERE = Path(__file__).parent

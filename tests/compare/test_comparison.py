@@ -15,13 +15,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from limbeck import compare, models, work
-from limbeck.casting import method_of
-from limbeck.compare import Comparison, Entry, asked, from_recipe, parse_entries
+from limbeck import models
+from limbeck.compare import comparison as compare
+from limbeck.compare import work
+from limbeck.compare.comparison import Comparison, Entry, asked, from_recipe, parse_entries
 from limbeck.errors import UserError
-from limbeck.recipe import load, make
 from limbeck.roles import Cast
-from limbeck.run import Run
+from limbeck.runs.casting import method_of
+from limbeck.runs.recipe import load, make
+from limbeck.runs.run import Run
 
 TINY = {
     "onnx": False,
@@ -115,7 +117,8 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
 
 
 def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_part(tmp_path, monkeypatch):
-    from limbeck import card, tuning
+    from limbeck.compare import tuning
+    from limbeck.runs import card
 
     finished = []
     real = card.finish
@@ -144,7 +147,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
 
 
 def test_drawn_settings_stay_where_they_have_a_meaning():
-    from limbeck.tuning import drawn
+    from limbeck.compare.tuning import drawn
 
     for number in range(1, 60):
         made = drawn("kd", {}, 0.1, number, "kd")
@@ -236,7 +239,7 @@ def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
 
 @pytest.mark.parametrize("on", ["together", "here"])
 def test_the_teacher_answers_the_test_part_once_for_all_runs(tmp_path, monkeypatch, on):
-    from limbeck import card
+    from limbeck.runs import card
 
     real, asked = card.predict, []
 

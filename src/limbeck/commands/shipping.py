@@ -113,8 +113,8 @@ def spread(length: int, count: int) -> Tensor:
 
 def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, most_lost: float, as_json: bool) -> None:
     """`limbeck export`."""
-    from limbeck.after import load_data
-    from limbeck.showing import show_exports
+    from limbeck.commands.showing import show_exports
+    from limbeck.runs.after import load_data
 
     names = formats.parse_formats(wanted)
     if out is not None and len(names) > 1:
@@ -134,7 +134,7 @@ def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, m
         if value > most_lost
     ]
     if advice and repair:
-        from limbeck.repair import repaired
+        from limbeck.commands.repair import repaired
 
         rows = repaired(run, rows, data)
     keep(run if out is None else out.parent, rows, data)
@@ -143,7 +143,7 @@ def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, m
         words = f"{sentence}; add --repair to train it on as int8 with its teacher, or ship the float file"
         print(words, file=sys.stderr if as_json else sys.stdout)
     if out is None:
-        from limbeck.model_card import write_model_card
+        from limbeck.runs.model_card import write_model_card
 
         write_model_card(run)
     failed = [row["error"] for row in rows if "error" in row]

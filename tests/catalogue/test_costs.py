@@ -5,11 +5,13 @@ import json
 
 import pytest
 
-from limbeck import figures, listing, methods
-from limbeck.catalogue import use_of
-from limbeck.costs import costs
+from limbeck import methods
+from limbeck.catalogue import figures
+from limbeck.catalogue.costs import costs
+from limbeck.catalogue.facts import use_of
+from limbeck.catalogue.purposes import by_need
+from limbeck.commands import listing
 from limbeck.methods import CATALOGUE
-from limbeck.purposes import by_need
 
 
 def test_a_frozen_teacher():

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 FILE = HERE / "methods" / "catalogue.json"
 
 
@@ -28,7 +28,7 @@ def facts() -> list[dict[str, Any]]:
 def sources() -> str:
     """A hash of the declarations and of what reads them."""
     total = hashlib.sha256()
-    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py", HERE / "costs.py"):
+    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py", HERE / "catalogue" / "costs.py"):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
 
@@ -36,7 +36,7 @@ def sources() -> str:
 def computed() -> list[dict[str, Any]]:
     """The facts, from the declarations."""
     from limbeck import describe
-    from limbeck.costs import costs
+    from limbeck.catalogue.costs import costs
     from limbeck.methods import CATALOGUE
 
     found = []

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.catalogue import facts
+from limbeck.catalogue.facts import facts
 from limbeck.errors import UserError
 
 
@@ -31,7 +31,7 @@ def catalogue(wide: bool) -> None:
 
 def unexplored(as_json: bool, shown: int = 24) -> None:
     """Combinations of the general model's fields that no method has, the least unusual first, each with a line that makes it."""
-    from limbeck.unexplored import strategies
+    from limbeck.catalogue.unexplored import strategies
 
     found = strategies()
     if as_json:
@@ -50,11 +50,11 @@ def unexplored(as_json: bool, shown: int = 24) -> None:
 def one(name: str, svg: Path | None, settings: list[str]) -> None:
     """One method, with settings of its own, as text, with its costs and when to use it; into `svg` as a drawing."""
     from limbeck import describe
-    from limbeck.casting import method_of
-    from limbeck.catalogue import use_of
-    from limbeck.costs import costs
+    from limbeck.catalogue.costs import costs
+    from limbeck.catalogue.facts import use_of
     from limbeck.methods import find
-    from limbeck.recipe import parse_value
+    from limbeck.runs.casting import method_of
+    from limbeck.runs.recipe import parse_value
 
     arguments = {}
     for word in settings:

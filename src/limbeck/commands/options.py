@@ -45,7 +45,7 @@ SHRINK |= {"storage", "guided", "out", "quiet"}  # what is the search's own
 
 def recipe_of(given: dict[str, Any]) -> Any:
     """The checked recipe of a command's options: the file first, then models and method, then single settings."""
-    from limbeck import recipe as recipes
+    from limbeck.runs import recipe as recipes
 
     path = given["recipe"]
     settings: dict[str, Any] = recipes.load(path) if path is not None else {}
@@ -69,8 +69,8 @@ def _choose_model(settings: dict[str, Any], role: str, name: str | None) -> None
 
 
 def _set(settings: dict[str, Any], word: str) -> None:
-    from limbeck import recipe as recipes
     from limbeck.errors import UserError
+    from limbeck.runs import recipe as recipes
 
     key, equals, value = word.partition("=")
     if not equals:

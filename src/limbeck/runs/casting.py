@@ -17,7 +17,7 @@ from limbeck.data.sentences import Words
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
-from limbeck.recipe import ModelSettings, Recipe
+from limbeck.runs.recipe import ModelSettings, Recipe
 from limbeck.roles import Adapter, Cast, Normalise, role_of
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "report"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
 import json
 
@@ -11,7 +11,7 @@ import pytest
 from synthetic_run import make_run
 
 from limbeck.errors import UserError
-from limbeck.model_card import write_model_card
+from limbeck.runs.model_card import write_model_card
 
 
 def student_json(folder, classes):

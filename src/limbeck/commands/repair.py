@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from limbeck import engine, losses
-from limbeck.again import trained_cast
 from limbeck.data import Data
 from limbeck.deploy.formats import INT8
 from limbeck.deploy.student import Deployed, load_student, save_student
@@ -18,6 +17,7 @@ from limbeck.int8_training import AsInt8, as_float
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.quantise import quantisers
 from limbeck.roles import Cast
+from limbeck.runs.again import trained_cast
 from limbeck.taps import Field, Tap
 
 PART, SLOWER = 0.2, 0.1  # of the run's epochs, and of its learning rate
@@ -37,7 +37,7 @@ def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable
 
     Raises `UserError` if its student is not a role of its own, or is quantised already.
     """
-    from limbeck.shipping import Shipment, travelling
+    from limbeck.commands.shipping import Shipment, travelling
 
     student, info, steps = trained_on(folder)
     aside = folder / "repaired"

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from limbeck import engine, methods, models, processes
-from limbeck.casting import (
+from limbeck.runs.casting import (
     answers_read,
     build_role,
     check_answer,
@@ -33,11 +33,11 @@ from limbeck.evaluate import Predictions
 from limbeck.files import write_json
 from limbeck.knowledge import Store
 from limbeck.plan import Method
-from limbeck.recipe import Recipe
+from limbeck.runs.recipe import Recipe
 from limbeck.roles import Adapter, Cast
-from limbeck.run_folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.taps import Tap
-from limbeck.together import Together
+from limbeck.compare.together import Together
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -89,7 +89,7 @@ class Run:
         entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
         facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))
-        from limbeck.card import finish  # evaluation, export and report: only once training is done
+        from limbeck.runs.card import finish  # evaluation, export and report: only once training is done
 
         return finish(self, method, data, {k: v for k, v in entries.items() if v is not None}, phases, facts)
 

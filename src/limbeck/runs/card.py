@@ -24,7 +24,7 @@ from limbeck.knowledge import identity
 from limbeck.plan import Method
 
 if TYPE_CHECKING:
-    from limbeck.run import Run
+    from limbeck.runs.run import Run
 
 
 def finish(
@@ -32,7 +32,7 @@ def finish(
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
     from limbeck.files import write_json
-    from limbeck.model_card import write_model_card
+    from limbeck.runs.model_card import write_model_card
     from limbeck.report.page import write_report
 
     for entry in entries.values():
@@ -212,7 +212,7 @@ def write_tensorboard(run: "Run") -> None:
         raise UserError('TensorBoard is not installed; run: pip install "limbeck[tensorboard]"') from None
     import json
 
-    from limbeck.run_folder import lines_of
+    from limbeck.runs.folder import lines_of
 
     with SummaryWriter(str(run.folder / "tensorboard")) as writer:
         for line in lines_of(run.folder / "metrics.jsonl"):

@@ -11,8 +11,8 @@ from limbeck.data.batches import Batch
 from limbeck.data.streams import Streams
 from limbeck.engine.planner import Filling
 from limbeck.heard import Heard
-from limbeck.recipe import DataSettings, ModelSettings
 from limbeck.roles import Adapter
+from limbeck.runs.recipe import DataSettings, ModelSettings
 
 
 class Together:

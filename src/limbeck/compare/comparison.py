@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from limbeck import tuning, work
-from limbeck.casting import method_of
+from limbeck.compare import tuning, work
+from limbeck.compare.leaderboard import BASELINE, leaderboard
+from limbeck.compare.work import Job
 from limbeck.errors import UserError, unknown
 from limbeck.files import LOCK, alone_in, atomic_write, write_json
-from limbeck.leaderboard import BASELINE, leaderboard
 from limbeck.models import save_weights
-from limbeck.recipe import Recipe, dump, make, parse_value
-from limbeck.run import Run
-from limbeck.work import Job
+from limbeck.runs.casting import method_of
+from limbeck.runs.recipe import Recipe, dump, make, parse_value
+from limbeck.runs.run import Run
 
 WAYS = ("here", "together", "processes", "ray")
 
@@ -80,8 +80,8 @@ class Comparison:
     Calling `go` again in the same folder does what is left, also with more entries or seeds.
 
         from pathlib import Path
-        from limbeck.compare import Comparison, parse_entries
-        from limbeck.recipe import make
+        from limbeck.compare.comparison import Comparison, parse_entries
+        from limbeck.runs.recipe import make
 
         recipe = make({"data": {"name": "digits"}, "train": {"epochs": 5}})
         board = Comparison(recipe, parse_entries("kd,dkd,kd:temperature=2"), range(3), Path("runs/mine")).go()

@@ -9,10 +9,10 @@ from math import isfinite
 from statistics import fmean
 from typing import Any
 
+from limbeck.compare.verdict import BASELINE, verdict
 from limbeck.evaluate.score import distillation_score
 from limbeck.evaluate.significance import Paired, corrected, mean_interval, paired, seeds_needed
-from limbeck.recipe import Recipe
-from limbeck.verdict import BASELINE, verdict
+from limbeck.runs.recipe import Recipe
 
 Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.casting import method_of
 from limbeck.data import Data
 from limbeck.engine.balance import balance
 from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import frozen_roles, plan
 from limbeck.knowledge import Store
 from limbeck.plan import Method
-from limbeck.recipe import Recipe
-from limbeck.run import Run
+from limbeck.runs.casting import method_of
+from limbeck.runs.recipe import Recipe
+from limbeck.runs.run import Run
 
 
 def show(store: Store) -> None:

@@ -8,16 +8,17 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).parent / "truth"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "truth"))
 
 from digits import DIGITS, make_cast  # noqa: E402
 
-from limbeck import casting, data, describe, engine, methods  # noqa: E402
+from limbeck import data, describe, engine, methods
+from limbeck.catalogue.unexplored import FIELDS, explored, points, strategies  # noqa: E402
 from limbeck.cli import app  # noqa: E402
 from limbeck.data.streams import Streams  # noqa: E402
 from limbeck.errors import UserError  # noqa: E402
 from limbeck.methods.compose import assignments  # noqa: E402
-from limbeck.unexplored import FIELDS, explored, points, strategies  # noqa: E402
+from limbeck.runs import casting  # noqa: E402
 
 ALL = list(assignments())
 

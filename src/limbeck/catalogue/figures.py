@@ -7,7 +7,7 @@ from typing import Any
 from limbeck.evaluate.significance import mean_interval
 from limbeck.survey.measured import measured
 
-RESULTS = Path(__file__).parents[2] / "bench" / "results"  # there in a checkout
+RESULTS = Path(__file__).parents[3] / "bench" / "results"  # there in a checkout
 SETTINGS = {  # what a file's own lines do not say
     "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
     "catalogue": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from limbeck.commands.shipping import checksums, exports
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
 from limbeck.errors import UserError
 from limbeck.files import write_json
-from limbeck.shipping import checksums, exports
 
 MEASURED = "measured.json"
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}

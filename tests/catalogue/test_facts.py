@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from limbeck import catalogue
+from limbeck.catalogue import facts as catalogue
 from limbeck.methods import CATALOGUE
 
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from limbeck.casting import method_of
+from limbeck.runs.casting import method_of
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.plan import Method
-from limbeck.recipe import load, make
+from limbeck.runs.recipe import load, make
 from limbeck.roles import Cast
-from limbeck.run import Run, load_phase
+from limbeck.runs.run import Run, load_phase
 
 
 def trained_cast(folder: Path) -> tuple[Run, Method, Data, Cast]:

@@ -5,9 +5,9 @@ from math import nan, sqrt
 import numpy as np
 import pytest
 
+from limbeck.compare.leaderboard import leaderboard, ranking_by_alpha
 from limbeck.evaluate.significance import Paired, seeds_needed
-from limbeck.leaderboard import leaderboard, ranking_by_alpha
-from limbeck.recipe import make
+from limbeck.runs.recipe import make
 
 RECIPE = make({})
 
@@ -155,7 +155,9 @@ def test_more_steps_than_the_baseline_are_said():
 def test_the_chance_of_a_false_best_stays_under_5_percent(monkeypatch):
     """Equal methods: which one is best is read off the same numbers, so Holm over the m - 1 pairs with it would
     reject about twice as often as it says (9.8 % for 8 methods and 5 seeds); over all pairs it keeps its word."""
-    monkeypatch.setattr("limbeck.leaderboard.seeds_needed", lambda *_, **__: 0.0)  # costs most of the time and is not asked for
+    monkeypatch.setattr(
+        "limbeck.compare.leaderboard.seeds_needed", lambda *_, **__: 0.0
+    )  # costs most of the time and is not asked for
     rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 800
     names = ["baseline", *(f"m{i}" for i in range(7))]
     for _ in range(repeats):

@@ -16,7 +16,7 @@ from typing import Any
 from limbeck import methods
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
-from limbeck.recipe import make
+from limbeck.runs.recipe import make
 
 SPREAD = 3.0  # settings are drawn between a third and three times what they are by default
 
@@ -85,7 +85,7 @@ def tuned(
 
 def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
     from limbeck.files import write_json
-    from limbeck.run import Run
+    from limbeck.runs.run import Run
 
     changed = json.loads(json.dumps(settings))
     changed["method"]["arguments"], changed["train"]["lr"] = dict(trial.arguments), trial.lr

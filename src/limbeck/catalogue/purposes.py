@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from limbeck import describe
-from limbeck.catalogue import use_of
-from limbeck.costs import Costs, costs, reads_boxes
+from limbeck.catalogue.costs import Costs, costs, reads_boxes
+from limbeck.catalogue.facts import use_of
 from limbeck.kinds import plain
 from limbeck.methods import find
 from limbeck.models.fitted import fit_role

@@ -1,0 +1,1 @@
+"""What the command line's commands do and print; `cli.py` only turns words into calls."""
