@@ -7,14 +7,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.runs.casting import build_role
 from limbeck.data import Batches, Data, load
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.evaluate import predict, summary
+from limbeck.roles import Cast
+from limbeck.runs.casting import build_role
 from limbeck.runs.recipe import DataSettings, ModelSettings, make
 from limbeck.runs.recipe import load as load_recipe
-from limbeck.roles import Cast
 from limbeck.taps import Tap
 
 

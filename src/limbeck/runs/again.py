@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from limbeck.runs.casting import method_of
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.plan import Method
-from limbeck.runs.recipe import load, make
 from limbeck.roles import Cast
+from limbeck.runs.casting import method_of
+from limbeck.runs.recipe import load, make
 from limbeck.runs.run import Run, load_phase
 
 

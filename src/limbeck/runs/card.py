@@ -32,8 +32,8 @@ def finish(
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
     from limbeck.files import write_json
-    from limbeck.runs.model_card import write_model_card
     from limbeck.report.page import write_report
+    from limbeck.runs.model_card import write_model_card
 
     for entry in entries.values():
         entry.eval().cpu()

@@ -17,8 +17,8 @@ from limbeck.data.sentences import Words
 from limbeck.errors import UserError
 from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
-from limbeck.runs.recipe import ModelSettings, Recipe
 from limbeck.roles import Adapter, Cast, Normalise, role_of
+from limbeck.runs.recipe import ModelSettings, Recipe
 
 
 def method_of(settings: Mapping[str, Any]) -> Method:

@@ -11,16 +11,7 @@ from typing import Any
 from torch import nn
 
 from limbeck import engine, methods, models, processes
-from limbeck.runs.casting import (
-    answers_read,
-    build_role,
-    check_answer,
-    has_other_classes,
-    learners,
-    method_of,
-    rebuild_facts,
-    settings_for,
-)
+from limbeck.compare.together import Together
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
@@ -33,11 +24,20 @@ from limbeck.evaluate import Predictions
 from limbeck.files import write_json
 from limbeck.knowledge import Store
 from limbeck.plan import Method
-from limbeck.runs.recipe import Recipe
 from limbeck.roles import Adapter, Cast
+from limbeck.runs.casting import (
+    answers_read,
+    build_role,
+    check_answer,
+    has_other_classes,
+    learners,
+    method_of,
+    rebuild_facts,
+    settings_for,
+)
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.recipe import Recipe
 from limbeck.taps import Tap
-from limbeck.compare.together import Together
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
