@@ -151,6 +151,11 @@ def leaves(source: Source) -> Iterable[Source]:
         yield source
 
 
+def reads_labels(source: Source) -> bool:
+    """Whether the batch's labels are anywhere below a source."""
+    return any(isinstance(leaf, Field) and leaf.key == "labels" for leaf in leaves(source))
+
+
 def modules_of(source: Source) -> Iterable[str]:
     """Every module of the cast that a source passes through by name."""
     if isinstance(source, Via):

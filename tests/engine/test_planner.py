@@ -6,7 +6,8 @@ import torch
 from limbeck import data, engine, methods, models
 from limbeck.data.streams import Streams
 from limbeck.engine.estimate import estimate
-from limbeck.engine.planner import CHUNK, plan
+from limbeck.engine.filling import CHUNK
+from limbeck.engine.planner import plan
 from limbeck.errors import UserError
 from limbeck.knowledge import Key, Shelf, Store, identity
 from limbeck.roles import Adapter, Cast, Normalise

@@ -13,7 +13,7 @@ from limbeck.kinds import plain
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.roles import role_of
 from limbeck.schedules import Progress
-from limbeck.taps import Field, Source, State, Tap, functions_of, leaves, modules_of
+from limbeck.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
 
 STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on the way
 
@@ -91,7 +91,7 @@ def costs(method: Method) -> Costs:
         fitted=not terms,
         batchwise=batchwise,
         whole_batch=batchwise or masked,
-        labels=any(isinstance(leaf, Field) and leaf.key == "labels" for source in method.sources() for leaf in leaves(source)),
+        labels=any(reads_labels(source) for source in method.sources()),
         needs=tuple(dict.fromkeys(_needs(method))),
     )
 

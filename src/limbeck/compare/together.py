@@ -9,7 +9,7 @@ from torch import nn
 from limbeck.data import Data
 from limbeck.data.batches import Batch
 from limbeck.data.streams import Streams
-from limbeck.engine.planner import Filling
+from limbeck.engine.filling import Filling
 from limbeck.heard import Heard
 from limbeck.roles import Adapter
 from limbeck.runs.recipe import DataSettings, ModelSettings

@@ -14,7 +14,7 @@ from limbeck.engine.step import active_terms, evaluate_term, sources_of
 from limbeck.plan import Method, Stage, Update
 from limbeck.roles import Cast, role_of
 from limbeck.schedules import Progress
-from limbeck.taps import Field, leaves, observe
+from limbeck.taps import observe, reads_labels
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ def balance(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | N
             for action in stage.before:
                 action(twin, seed=index)
             for update in stage.updates:
+                told = {term.name for term in update.terms if any(reads_labels(s) for s in term.inputs.values())}
                 norms = _norms(method, stage, update, steps, loop) if update.apply is None else {}
-                labels = sum(norm for name, norm in norms.items() if _reads_labels(update, name))
-                others = {name: norm / labels for name, norm in norms.items() if labels and not _reads_labels(update, name)}
+                labels = sum(norms.get(name, 0.0) for name in told)
+                others = {name: norm / labels for name, norm in norms.items() if labels and name not in told}
                 if others:
                     found.append(Balance(stage.name, others))
     return found
@@ -66,8 +67,3 @@ def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop)
                 gradients = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True)
                 found[term.name] = sum(float(g.square().sum()) for g in gradients if g is not None) ** 0.5
     return found
-
-
-def _reads_labels(update: Update, name: str) -> bool:
-    term = next(term for term in update.terms if term.name == name)
-    return any(leaf == Field("labels") for source in term.inputs.values() for leaf in leaves(source))

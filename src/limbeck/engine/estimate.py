@@ -11,8 +11,9 @@ from torch import Tensor
 
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts, quiet
+from limbeck.engine.filling import CHUNK
 from limbeck.engine.fit import Fit
-from limbeck.engine.planner import CHUNK, Plan
+from limbeck.engine.planner import Plan
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
 from limbeck.roles import Cast, role_of

@@ -19,7 +19,7 @@ from limbeck.engine import Trained
 from limbeck.errors import UserError
 from limbeck.evaluate import Predictions, predict, summary
 from limbeck.evaluate.score import distillation_score, relative_drop, relative_gain, size_cut
-from limbeck.files import atomic_write
+from limbeck.files import atomic_write, write_json
 from limbeck.knowledge import identity
 from limbeck.plan import Method
 
@@ -31,7 +31,6 @@ def finish(
     run: "Run", method: Method, data: Data, entries: dict[str, Deployed], phases: Mapping[str, Trained], facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Measure, export, and write student, card and report into the run's folder; returns the card."""
-    from limbeck.files import write_json
     from limbeck.report.page import write_report
     from limbeck.runs.model_card import write_model_card
 
@@ -80,17 +79,14 @@ def finish(
 def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictions]) -> dict[str, Predictions]:
     """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`."""
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
-    seen = {}
-    for who, entry in entries.items():
-        key = (
-            (identity(entry.cast, who), entry.cast.adapter_of(who).channels_last, data.fingerprint) if who == "teacher" else None
-        )
-        if key is None or key not in said:
-            found = predict(entry, batches.ordered(), data.task)
-            if key is not None:
-                said[key] = found
-        seen[who] = found if key is None else said[key]
-    return seen
+    seen = {who: predict(entry, batches.ordered(), data.task) for who, entry in entries.items() if who != "teacher"}
+    if "teacher" not in entries:
+        return seen
+    teacher = entries["teacher"]
+    key = identity(teacher.cast, "teacher"), teacher.cast.adapter_of("teacher").channels_last, data.fingerprint
+    if key not in said:
+        said[key] = predict(teacher, batches.ordered(), data.task)
+    return {"teacher": said[key], **seen}
 
 
 def _entry(
