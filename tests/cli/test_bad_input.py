@@ -53,7 +53,7 @@ def refused(refuse, tmp_path):
         (["--teacher", "nets:five"], r"role 'teacher' answers with shape \(2, 5\), but digits has 10 classes"),
         (["--student", "nets:narrow"], "role 'student' cannot take inputs of shape"),
         (["--student-weights", "nowhere.pt"], "the weights file nowhere.pt does not exist"),
-        (["--method", "mean_teacher"], "unknown partition of digits 'unlabelled'"),
+        (["--method", "mean_teacher"], "digits has no unlabelled part, which this method reads: put"),
         (["--method", "similarity", "--set", "train.accumulate=2"], "gradient accumulation would change"),
         (["--recipe", "nowhere.toml"], "cannot read the recipe nowhere.toml"),
         (["--set", "data.limit=0"], "data.limit = 0"),

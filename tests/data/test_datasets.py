@@ -148,6 +148,16 @@ def test_from_datasets_takes_what_there_is():
     assert three.describe()["partitions"]["train"]["samples"] == 4
 
 
+def test_from_datasets_with_parts_of_your_own():
+    x, y, more = torch.rand(12, 3), torch.arange(12) % 2, torch.rand(5, 3)
+    for given in (more, more.numpy(), TensorDataset(more)):
+        data = D.from_datasets((x, y), validation=2, further={"clean": (x[:3], y[:3]), "unlabelled": given})
+        assert list(data.partitions) == ["train", "validation", "unlabelled", "clean"]
+        assert torch.equal(data["unlabelled"].inputs, more) and data["unlabelled"].labels is None
+        assert data["clean"].labels.tolist() == [0, 1, 0]
+        assert sorted(torch.cat([p.index for p in data.partitions.values()]).tolist()) == list(range(20))
+
+
 @pytest.mark.parametrize(
     ("train", "arguments", "words"),
     [
@@ -157,6 +167,11 @@ def test_from_datasets_takes_what_there_is():
         (TensorDataset(torch.full((2, 2), torch.inf), torch.arange(2)), {}, "not finite"),
         (TensorDataset(torch.rand(4, 2), torch.zeros(4).long()), {}, "at least 2 classes"),
         (TensorDataset(torch.rand(4, 2), torch.rand(4)), {}, "whole-number labels"),
+        (
+            (torch.rand(4, 2), torch.arange(4)),
+            {"further": {"unlabelled": torch.full((2, 2), torch.nan)}},
+            "unlabelled.*not finite",
+        ),
     ],
 )
 def test_bad_datasets(train, arguments, words):

@@ -148,6 +148,22 @@ def test_folder_split_by_the_source_scaled_and_grey(tmp_path):
     assert "13 x 13" in data.notes[0] and data["validation"].index.tolist() == [4, 5, 6, 7]
 
 
+@pytest.mark.parametrize("split", ["", "train"])
+def test_images_that_nobody_labelled(tmp_path, split):
+    write_images(tmp_path / "pets" / split)
+    for place in ("unlabelled", "unlabelled/more"):
+        (tmp_path / "pets" / place).mkdir()
+        Image.fromarray(np.full((8, 9, 3), len(place), np.uint8)).save(tmp_path / "pets" / place / "7.png")
+    data = D.load(str(tmp_path / "pets"), test=None)
+    found = data["unlabelled"]
+    assert data.classes == ("cat", "dog") and found.labels is None and list(data.partitions)[-1] == "unlabelled"
+    assert [int(x[0, 0, 0]) for x in found.inputs] == [10, 15]
+    numbers = torch.cat([p.index for p in data.partitions.values()])
+    assert found.index.tolist() == [len(numbers) - 2, len(numbers) - 1] and len(numbers.unique()) == len(numbers)
+    assert data.describe()["partitions"]["unlabelled"] == {"samples": 2, "per_class": None}
+    refused("unlabelled part of its own", str(tmp_path / "pets"), labelled=4)
+
+
 def test_zipped_folder_is_read_in_place(tmp_path):
     write_images(tmp_path / "pets")
     with zipfile.ZipFile(tmp_path / "pets.zip", "w") as z:
@@ -193,6 +209,20 @@ def test_npz(tmp_path):
     train = table["train"].inputs.double()
     assert table.kind == "table" and np.allclose(table.mean, train.mean(0), atol=1e-6)
     assert np.allclose(table.std, train.std(0, correction=0), atol=1e-6)
+
+
+def test_npz_with_parts_of_your_own(tmp_path):
+    x, y = RANDOM.integers(0, 256, (30, 8, 9), np.uint8), np.arange(30) % 3
+    arrays = {"x": x[:20], "y": y[:20], "x_clean": x[20:24], "y_clean": y[20:24], "images_unlabeled": x[24:]}
+    data = D.load(save(tmp_path / "a.npz", **arrays), validation=0)
+    assert {k: len(v) for k, v in data.partitions.items()} == {"train": 16, "test": 4, "unlabelled": 6, "clean": 4}
+    assert data["clean"].labels.tolist() == [2, 0, 1, 2] and data["unlabelled"].labels is None
+    assert torch.equal(data["unlabelled"].inputs[:, 0], torch.from_numpy(x[24:]))
+    bare = D.load(save(tmp_path / "b.npz", x=x[:20], y=y[:20]), validation=0)
+    assert all(
+        torch.equal(data[k].inputs, bare[k].inputs) and torch.equal(data[k].index, bare[k].index) for k in ("train", "test")
+    )
+    refused("inputs are \\(1, 8, 4\\) but train", save(tmp_path / "c.npz", x=x, y=y, x_unlabelled=x[..., :4]))
 
 
 @pytest.mark.parametrize(
@@ -241,6 +271,23 @@ def test_csv_without_header_and_in_two_files(tmp_path):
     data = D.load(str(tmp_path), validation=0)
     assert data.classes == ("1", "2") and data["test"].inputs.tolist() == [[0, 0], [1, 1], [2, 4], [3, 9]]
     assert data["test"].labels.tolist() == [0, 1, 0, 1] and len(data["train"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("header", "more"),
+    [
+        ("age,sex,class\n", "age,sex,class\n8,f,?\n9,m,\n"),
+        ("age,sex,class\n", "age,sex\n8,f\n9,m\n"),
+        ("", "8,f,?\n9,m,?\n"),
+        ("", "8,f\n9,m\n"),
+    ],
+)
+def test_csv_without_labels(tmp_path, header, more):
+    (tmp_path / "train.csv").write_text(header + "".join(f"{k},{'mf'[k % 2]},{'yn'[k % 2]}\n" for k in range(20)))
+    (tmp_path / "unlabelled.csv").write_text(more)
+    data = D.load(str(tmp_path), validation=0)
+    assert data["unlabelled"].inputs.tolist() == [[8, 0], [9, 1]] and data["unlabelled"].labels is None
+    assert data.classes == ("n", "y") and len(data["train"]) + len(data["test"]) == 20
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """From what a reader found to partitions: numbered, limited, split, checked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,16 @@ from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
 from limbeck.evaluate.tasks import CLASSIFY, Task
 
+ORDER = ("train", "validation", "test", "unlabelled")
+
 
 @dataclass
 class Raw:
     """What a reader found.
 
     Attributes:
-        parts: "train", and "validation" and "test" where the source has them: (inputs, labels).
+        parts: "train", "validation" and "test" where the source has them, and parts of the user's own: (inputs, labels),
+            labels None where there are none.
         classes: names of the classes.
         kind: "image", "table" or "other".
         mean, std: as published, else empty.
@@ -27,7 +31,7 @@ class Raw:
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
     """
 
-    parts: dict[str, tuple[Tensor, Tensor]]
+    parts: Mapping[str, tuple[Tensor, Tensor | None]]
     classes: tuple[str, ...]
     kind: str
     mean: tuple[float, ...] = ()
@@ -60,8 +64,10 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
     if not mean and raw.kind != "text" and isinstance(parts["train"].inputs, Tensor):
         mean, std = statistics(parts["train"].inputs, raw.kind)
     if labelled is not None:
+        if "unlabelled" in parts:
+            raise UserError(f"{name} has an unlabelled part of its own, so no labels are hidden; leave out data.labelled")
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)
-    ordered: dict[str, Partition] = {n: parts[n] for n in ("train", "validation", "test", "unlabelled") if n in parts}
+    ordered = {n: parts[n] for n in sorted(parts, key=rank)}
     shape = tuple(raw.parts["train"][0].shape[1:])
     return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, raw.task, raw.words)
 
@@ -72,18 +78,21 @@ def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     parts: dict[str, Partition] = {}
     start = 0
     shape = raw.parts["train"][0].shape[1:]
-    for part in ("train", "validation", "test"):
-        if part not in raw.parts:
-            continue
+    for part in sorted(raw.parts, key=rank):
         inputs, labels = raw.parts[part]
         checked(f"{name} {part}", inputs, labels, len(raw.classes), raw.task)
         if inputs.shape[1:] != shape:
             raise UserError(
                 f"{name}: {part} inputs are {tuple(inputs.shape[1:])} but train inputs {tuple(shape)}; make them equal"
             )
-        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(labels)))
-        start += len(labels)
+        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(inputs)))
+        start += len(inputs)
     return parts
+
+
+def rank(part: str) -> int:
+    """The order of parts, in which samples are numbered too; a user's own come last, as they were given."""
+    return ORDER.index(part) if part in ORDER else len(ORDER)
 
 
 def _split(part: Partition, count: int, name: str, seed: int, task: Task) -> tuple[Partition, Partition]:

@@ -1,7 +1,7 @@
 """Data by name or path, and from Python."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from limbeck.data import find, folder, masks, npz, published, recordings, sentences, table, voc
-from limbeck.data.assemble import Raw, assemble
+from limbeck.data.assemble import Raw, assemble, rank
 from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError, unknown
@@ -166,6 +166,7 @@ def from_datasets(
     name: str = "custom",
     split_seed: int = 0,
     task: Task | None = None,
+    further: Mapping[str, Any] | None = None,
 ) -> Data:
     """Make `Data` of map-style Datasets that yield (input, label), or of pairs (inputs, labels) of arrays.
 
@@ -179,6 +180,8 @@ def from_datasets(
         classes: their names or number; else `train.classes`, else as many as the labels say.
         task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
             boxes (n, m, 5) as floats, else `Classify()`.
+        further: parts of your own by name: samples, or inputs alone (a tensor or an array (n, ...)), which have no labels:
+            `further={"unlabelled": x}` for what methods with few labels read.
 
     Raises:
         UserError: empty, labels out of range, items that are no (input, label), ...
@@ -189,9 +192,10 @@ def from_datasets(
     """
     share = validation if isinstance(validation, (int, float)) else None
     given = {"train": train, "validation": None if share is not None else validation, "test": test}
-    found = {k: _samples(f"{name} {k}", v) for k, v in given.items() if v is not None}
-    names = _class_names(classes, train, [labels for _, labels in found.values()])
-    task = task or _guessed(*found["train"])
+    given |= further or {}
+    found = {k: _samples(f"{name} {k}", v, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
+    names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None])
+    task = task or _guessed(found["train"][0], found["train"][1])
     parts = _partitions(name, found, len(names), task)
     if share:
         count = size_of(share, len(parts["train"]), "validation")
@@ -199,13 +203,13 @@ def from_datasets(
         drawn, rest = stratified(task.strata(parts["train"].labels), count, split_seed, "validation")
         parts["train"], parts["validation"] = parts["train"].select(rest), parts["train"].select(drawn, "validation")
     kind, shape = _kind(name, parts["train"])
-    parts = {k: parts[k] for k in ("train", "validation", "test") if k in parts}
+    parts = {k: parts[k] for k in sorted(parts, key=rank)}
     return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
 
 
-def _guessed(inputs: Any, labels: Tensor) -> Task:
+def _guessed(inputs: Any, labels: Tensor | None) -> Task:
     """Whole numbers for every pixel are masks, five floats are boxes."""
-    if labels.dim() != 3:
+    if labels is None or labels.dim() != 3:
         return CLASSIFY
     return Detect((inputs.shape[-2], inputs.shape[-1])) if labels.is_floating_point() else Segment()
 
@@ -217,14 +221,21 @@ def _partitions(name: str, found: dict[str, Any], classes: int, task: Task) -> d
             checked(f"{name} {part}", inputs, labels, classes, task)
         else:
             task.check_labels(f"{name} {part}", labels, len(labels), classes)
-        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(labels)))
-        start += len(labels)
+        count = len(inputs if labels is None else labels)
+        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + count))
+        start += count
     return parts
 
 
-def _samples(who: str, given: Any) -> tuple[Tensor | Dataset[Any], Tensor]:
+def _samples(who: str, given: Any, *, labelled: bool = True) -> tuple[Tensor | Dataset[Any], Tensor | None]:
+    """Inputs and labels; of a part of the user's own also inputs alone."""
     if isinstance(given, TensorDataset):
         given = given.tensors
+    if not labelled and isinstance(given, (tuple, list)) and len(given) == 1:
+        given = given[0]
+    if not labelled and hasattr(given, "shape"):
+        inputs, _ = _samples(who, (given, np.zeros(len(given), np.int64)))
+        return inputs, None
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
         inputs, labels = (torch.as_tensor(np.asarray(g) if not isinstance(g, Tensor) else g) for g in given)
         if inputs.dim() < 2 or (labels.is_floating_point() and labels.dim() != 3):
@@ -241,7 +252,7 @@ def _samples(who: str, given: Any) -> tuple[Tensor | Dataset[Any], Tensor]:
         raise UserError(f"{who} is empty: expected at least one sample")
     if isinstance(given, Subset) and isinstance(given.dataset, TensorDataset):
         rows = torch.as_tensor(list(given.indices))
-        return _samples(who, tuple(t[rows] for t in given.dataset.tensors))
+        return _samples(who, tuple(t[rows] for t in given.dataset.tensors), labelled=labelled)
     return given, _labels(who, given)
 
 

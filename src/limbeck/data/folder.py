@@ -2,6 +2,7 @@
 
 ROOT/cat/1.png ROOT/dog/2.jpg ...            split by us
 ROOT/train/cat/1.png ... ROOT/test/dog/9.png (and val, valid or validation)  split by the source
+ROOT/unlabelled/1.png ...                    beside either: images that nobody labelled
 """
 
 import io
@@ -18,6 +19,7 @@ from limbeck.errors import UserError
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
+UNLABELLED = ("unlabelled", "unlabeled")
 _LARGEST = 224
 
 
@@ -67,31 +69,35 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     files = Files(path)
     files_by_class = _grouped(files)
     parts = sorted({part for part, _, _ in files_by_class})
-    classes = tuple(sorted({label for _, label, _ in files_by_class}))
+    classes = tuple(sorted({label for _, label, _ in files_by_class if label is not None}))
     if "train" not in parts:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
     size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
     if files.skipped:
         notes.append(f"{files.skipped} files that are no images were left out")
-    out = {}
+    out: dict[str, tuple[Tensor, Tensor | None]] = {}
     for part in parts:
         members = [(label, file) for p, label, file in files_by_class if p == part]
         pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
-        out[part] = (pixels, torch.tensor([classes.index(label) for label, _ in members]))
+        labels = [classes.index(label) for label, _ in members if label is not None]
+        out[part] = (pixels, torch.tensor(labels) if labels else None)
     return Raw(out, classes, "image", notes=notes)
 
 
-def _grouped(files: Files) -> list[tuple[str, str, tuple[str, ...]]]:
+def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
     """Return (part, class, file) of every image; a single folder around everything is looked through."""
     depth = 0
     while len({f[: depth + 1] for f in files.all}) == 1 and min(map(len, files.all)) > depth + 2:
         if files.all[0][depth].lower() in PARTS:
             break
         depth += 1
-    split = bool(files.all) and {f[depth].lower() for f in files.all} <= set(PARTS)
-    out = []
+    split = bool(files.all) and {f[depth].lower() for f in files.all} <= {*PARTS, *UNLABELLED}
+    out: list[tuple[str, str | None, tuple[str, ...]]] = []
     for file in files.all:
         rest = file[depth:]
+        if rest[0].lower() in UNLABELLED and len(rest) > 1:
+            out.append(("unlabelled", None, file))
+            continue
         part = PARTS[rest[0].lower()] if split else "train"
         rest = rest[1:] if split else rest
         if len(rest) < 2:

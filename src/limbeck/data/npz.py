@@ -1,7 +1,8 @@
 """Arrays in a .npz file, never unpickled.
 
 Keys: `x` and `y`; or `x_train`, `y_train` with `x_test`, `y_test` and `x_val`, `y_val` where there are such
-(`inputs` and `images` mean x, `labels` means y). `classes`, if there, names the classes.
+(`inputs` and `images` mean x, `labels` means y). Any other ending is a part of your own: `x_clean` with `y_clean`, and
+`x_unlabelled` without labels. `classes`, if there, names the classes.
 x: uint8 images (n, h, w), (n, h, w, c) or (n, c, h, w); float images; a table (n, features); other numbers.
 y: whole numbers from 0, or words.
 """
@@ -18,26 +19,28 @@ from limbeck.errors import UserError
 
 _INPUTS, _LABELS = ("x", "inputs", "images"), ("y", "labels")
 _PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
+_PARTS |= {"_unlabeled": "unlabelled"}
 
 
 def read(path: Path) -> Raw:
     """Read a .npz file; see the module for its keys."""
     arrays = _arrays(path)
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for ending, part in _PARTS.items():
+    found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
+    own = {f"_{k.partition('_')[2]}": k.partition("_")[2] for k in arrays if k.partition("_")[0] in _INPUTS and "_" in k}
+    for ending, part in (own | _PARTS).items():
         x = next((arrays[k + ending] for k in _INPUTS if k + ending in arrays), None)
         y = next((arrays[k + ending] for k in _LABELS if k + ending in arrays), None)
-        if x is not None and y is not None and part not in found:
+        if x is not None and part not in found and (y is not None or part not in ("train", "validation", "test")):
             found[part] = (x, y)
     if "train" not in found:
         keys = ", ".join(map(repr, arrays)) or "nothing"
         raise UserError(f"{path} holds {keys}; expected the keys x and y, or x_train and y_train (x_test, y_test)")
     classes = tuple(str(c) for c in arrays["classes"].tolist()) if "classes" in arrays else ()
-    labels = {part: _labels(path, part, y) for part, (_, y) in found.items()}
+    labels = {part: _labels(path, part, y) for part, (_, y) in found.items() if y is not None}
     classes = classes or _classes(labels)
     inputs = {part: tensor(f"{path} {part}", x) for part, (x, _) in found.items()}
     kind = kind_of(*inputs.values())
-    parts = {part: (inputs[part], _numbers(path, labels[part], classes)) for part in found}
+    parts = {part: (inputs[part], _numbers(path, labels[part], classes) if part in labels else None) for part in found}
     return Raw(parts, classes, kind)
 
 

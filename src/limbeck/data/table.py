@@ -1,6 +1,7 @@
 """CSV tables: a row for each sample, one column the label.
 
-A file, or a folder with train.csv and test.csv (and validation.csv). The separator is a comma, semicolon or tab.
+A file, or a folder with train.csv and test.csv (and validation.csv, and unlabelled.csv, whose column of labels is not read
+and may be missing). The separator is a comma, semicolon or tab.
 The label is the column called label, target, class or y, else the last. A column of numbers is one feature; a
 column of words is one feature 0/1 for 2 values, one for each of up to 32 values, else its rank in the alphabet.
 Features stay as they are; `Data.mean` and `Data.std` hold the train statistics to standardise with.
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limbeck.data.assemble import Raw
+from limbeck.data.assemble import ORDER, Raw
 from limbeck.errors import UserError
 
 _LABEL = ("label", "target", "class", "y")
@@ -26,17 +27,20 @@ def read(path: Path) -> Raw:
     """Read a table or a folder of tables; see the module for what is understood."""
     files = {"train": path}
     if path.is_dir():
-        files = {p: path / f"{p}.csv" for p in ("train", "validation", "test") if (path / f"{p}.csv").is_file()}
+        files = {p: path / f"{p}.csv" for p in ORDER if (path / f"{p}.csv").is_file()}
     tables = {part: _rows(file) for part, file in files.items()}
     header = _header(tables["train"])
     names = tables["train"][0] if header else [str(k + 1) for k in range(len(tables["train"][0]))]
     if header:
         tables = {part: rows[1:] if rows[:1] == [names] else rows for part, rows in tables.items()}
+    label = next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1
+    if "unlabelled" in tables:
+        tables["unlabelled"] = _without_labels(tables["unlabelled"], names, label, header)
     for part, rows in tables.items():
         _whole(files[part], rows, len(names), header)
-    label = next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1
     together = [row for rows in tables.values() for row in rows]
-    classes = _classes(path, [row[label] for row in together], names[label])
+    known = [row[label] for part, rows in tables.items() if part != "unlabelled" for row in rows]
+    classes = _classes(path, known, names[label])
     columns: list[Any] = []
     notes: list[str] = []
     for k, name in enumerate(names):
@@ -44,9 +48,10 @@ def read(path: Path) -> Raw:
             columns.append(_features(path, name, [row[k] for row in together], notes, 1 + header))
     inputs = torch.from_numpy(np.concatenate(columns, axis=1))
     numbers = {c: k for k, c in enumerate(classes)}
-    labels = torch.tensor([numbers[row[label]] for row in together])
-    sizes = [len(rows) for rows in tables.values()]
-    parts = dict(zip(tables, zip(inputs.split(sizes), labels.split(sizes), strict=True), strict=True))
+    parts: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}
+    for (part, rows), features in zip(tables.items(), inputs.split([len(rows) for rows in tables.values()]), strict=True):
+        told = None if part == "unlabelled" else torch.tensor([numbers[row[label]] for row in rows])
+        parts[part] = features, told
     return Raw(parts, classes, "table", notes=notes)
 
 
@@ -71,6 +76,13 @@ def _rows(file: Path) -> list[list[str]]:
     if not rows:
         raise UserError(f"{file} is empty; expected a row for each sample with its label in the last column")
     return rows
+
+
+def _without_labels(rows: list[list[str]], names: list[str], label: int, header: bool) -> list[list[str]]:
+    """Rows with an empty cell where the label would be, whether or not the file has that column."""
+    if header and rows[0] == names[:label] + names[label + 1 :]:
+        rows = rows[1:]
+    return [row[:label] + [""] + row[label + (len(row) == len(names)) :] for row in rows]
 
 
 def _number(cell: str) -> bool:
