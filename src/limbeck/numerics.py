@@ -1,6 +1,7 @@
 """Arithmetic that losses and transforms share: precision kept, gradients finite at zero."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -20,6 +21,17 @@ def across_samples(fn: Fn) -> Fn:
     """
     fn.batchwise = True  # type: ignore[attr-defined]
     return fn
+
+
+def compares_samples(fn: Any) -> bool:
+    """Whether a function was marked so, by itself or with arguments already given.
+
+    >>> compares_samples(partial(across_samples(lambda x, shift: x - x.mean(0) + shift), shift=1))
+    True
+    """
+    while isinstance(fn, partial):
+        fn = fn.func
+    return bool(getattr(fn, "batchwise", False))
 
 
 def upcast(tensor: Tensor) -> Tensor:

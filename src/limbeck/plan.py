@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.numerics import compares_samples
 from limbeck.roles import role_of
 from limbeck.schedules import Progress, Weight, weight_text
 from limbeck.taps import Source, State, Tap, call_text, functions_of, leaves, modules_of
@@ -57,7 +58,7 @@ class Term:
         """Whether a sample's value depends on its batch-mates: by the loss, or by what a source goes through."""
         through = (fn for source in self.sources for fn in functions_of(source))
         by_loss = getattr(getattr(_unwrapped(self.by), "traits", None), "batchwise", False)
-        return bool(by_loss) or any(getattr(_unwrapped(fn), "batchwise", False) for fn in through)
+        return bool(by_loss) or any(compares_samples(fn) for fn in through)
 
     def weight_at(self, progress: Progress) -> float:
         return float(self.weight(progress)) if callable(self.weight) else float(self.weight)

@@ -77,6 +77,7 @@ def attention_map(features: Float[Tensor, "n c h w"], *, power: float = 2.0) -> 
     return unit(energy.flatten(1))
 
 
+@across_samples
 def gram(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:
     """Inner products between samples: G_ij = ⟨x_i, x_j⟩ of the flattened rows.
 
@@ -137,6 +138,7 @@ def pairwise_distances(features: Float[Tensor, "n *d"], *, squared: bool = False
     return distances.square() if squared else distances
 
 
+@across_samples
 def angles(features: Float[Tensor, "n *d"], at: Int[Tensor, "m"] | None = None) -> Float[Tensor, "m n n"]:
     """cos of the angle at sample i between samples j and k: A_ijk = ⟨e_ij, e_ik⟩, e_ij = (x_j − x_i)/‖x_j − x_i‖.
 
@@ -246,6 +248,7 @@ def lowest_loss_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classe
     return stacked[hard.argmax()]
 
 
+@across_samples
 def covariance_weights(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "k"]:
     """KDCL-General: w = C⁻¹1 / (1ᵀC⁻¹1) with C_ab = mean_n ⟨p_a − 1_y, p_b − 1_y⟩, which minimises wᵀCw.
 
@@ -290,6 +293,7 @@ def attended_target(
     return (attention.unsqueeze(-1) * probabilities(logits, temperature=temperature)).sum(0)
 
 
+@across_samples
 def voted_order(*features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n n"]:
     """How teachers order distances, by majority: O_ijk = sign Σ_m sign(D^m_ik − D^m_ij), +1 if j is nearer to i than k.
 

@@ -401,6 +401,8 @@ def test_entries_and_their_settings():
     assert [(e.method, dict(e.arguments)) for e in found] == [
         ("kd", {}), ("dkd", {"beta": 2}), ("fitnets", {"guided": ["stem", "layer1"], "hint": "layer1"})
     ]  # fmt: skip
+    (experts, _) = parse_entries("specialists:subsets=[[0,2],[3,4]]:alpha=0.5,kd")
+    assert experts.arguments == {"subsets": [[0, 2], [3, 4]], "alpha": 0.5}
     assert [e.name for e in parse_entries(["kd", "kd:temperature=2"])] == ["kd", "kd:temperature=2"]
 
 

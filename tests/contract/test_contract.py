@@ -8,10 +8,16 @@ from settings import DESCRIPTIONS, ROWS, cast_for, draw_for, fit_for, method_of,
 from toy import CLASSES, Stop, as_boxes, differing, go, state, stopping
 
 from limbeck import methods
+from limbeck.data import from_datasets
+from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed
 from limbeck.describe import taxonomy
+from limbeck.engine.check import quiet
+from limbeck.engine.planner import plan
+from limbeck.knowledge import Store
 from limbeck.roles import role_of
 from limbeck.runs import casting
+from limbeck.taps import observe
 
 NAMES = sorted(ROWS)
 
@@ -84,6 +90,28 @@ def test_it_survives_a_teacher_with_relus_that_work_in_place(name):
     plain, _ = run(name)
     cast, _ = run(name, cast_for(name, relu_in_place=True))
     assert differing(state(plain), state(cast)) == []
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if ROWS[n].change in (None, as_boxes)])
+def test_what_is_stored_of_a_frozen_model_is_what_it_would_say(name, tmp_path):
+    """The store is filled in chunks that are not the batches of training."""
+    toy = draw_for(name)
+    train, more, hidden = (toy.change(toy.one(part, 0, size), 0) for part, size in (("train", 48), ("test", 16), ("more", 8)))
+    found = from_datasets(
+        (train["inputs"].clamp(0, 1), train["labels"]),
+        validation=(more["inputs"], more["labels"]),
+        classes=CLASSES,
+        further={"unlabelled": hidden["inputs"]},
+    )
+    cast, method = cast_for(name), method_of(name)
+    streams = Streams(found, size=12, seed=0, augment="flip", views=method.views, cycle=2)
+    planned = plan(method, cast, streams, Store(tmp_path), folds=False)
+    batches = [planned.draw(("train",), position) for position in (0, 4)] if planned.stored else []
+    for batch in batches:
+        with torch.no_grad(), quiet(cast):
+            scene = observe(cast, batch, [item.source for item in planned.stored])
+        for item in planned.stored:
+            assert torch.allclose(batch[item.field].float(), scene(item.source).float(), atol=1e-4), str(item.source)
 
 
 @pytest.mark.parametrize("name", NAMES)

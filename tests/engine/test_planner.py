@@ -3,15 +3,17 @@
 import pytest
 import torch
 
-from limbeck import data, engine, methods, models
+from limbeck import data, engine, losses, methods, models
 from limbeck.data.streams import Streams
 from limbeck.engine.estimate import estimate
 from limbeck.engine.filling import CHUNK
 from limbeck.engine.planner import plan
 from limbeck.errors import UserError
 from limbeck.knowledge import Key, Shelf, Store, identity
+from limbeck.plan import Term, single_stage
 from limbeck.roles import Adapter, Cast, Normalise
 from limbeck.taps import Field, Tap, observe
+from limbeck.transforms import pairwise_distances
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,19 @@ def test_what_cannot_be_stored_runs_live_and_says_why(digits, tmp_path):
     cast.add("peer", cast_of(3)["student"])
     assert why(methods.mutual(), streams_of(digits), cast=cast) == []  # nobody is frozen
     assert "while training" in why(methods.soft_tree(), streams_of(digits))[0]
+
+
+def test_what_depends_on_batch_mates_or_on_chance_is_not_stored_by_sample(digits, tmp_path):
+    """A relation within the batch of 32 is smaller than the logits' rows are long, and yet no value of one sample."""
+    teacher, student = Tap("teacher").detach(), Tap("student")
+    noisy = lambda x: x + 0.1 * torch.randn_like(x)  # noqa: E731
+    for unmarked in (lambda x: torch.cdist(x, x), lambda x: x - x.mean(0), noisy):
+        own = Term("own", losses.mse, student=student.via(unmarked), teacher=teacher.via(unmarked))
+        planned = plan(single_stage(own), cast_of(), streams_of(digits), Store(tmp_path))
+        assert not planned.stored and "other samples of the batch, or on chance" in planned.decisions[0].why
+    marked = Term("own", losses.mse, student=student.via(pairwise_distances), teacher=teacher.via(pairwise_distances))
+    planned = plan(single_stage(marked), cast_of(), streams_of(digits), Store(tmp_path))
+    assert [str(item.source) for item in planned.stored] == [str(teacher)]  # what it is computed from can be
 
 
 def test_without_augmentation_one_answer_per_sample_serves_all_epochs(digits, tmp_path):

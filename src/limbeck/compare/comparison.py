@@ -5,7 +5,6 @@ student, order of samples and views. Nothing is chosen by its result here.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +57,22 @@ def parse_entries(words: str | Sequence[str]) -> list[Entry]:
 
 
 def _apart(words: str, mark: str) -> list[str]:
-    """`words` split at every mark that is not inside quotes or brackets."""
-    pattern = rf"""((?:"[^"]*"|'[^']*'|\[[^\]]*\]|[^{mark}])*)(?:{mark}|$)"""
-    return re.findall(pattern, words)[:-1] or [words]
+    """`words` split at every mark that is not inside quotes or brackets.
+
+    >>> _apart("a:b=[[1,2],[3]],c", ",")
+    ['a:b=[[1,2],[3]]', 'c']
+    """
+    pieces, depth, quote = [""], 0, ""
+    for letter in words:
+        if quote or letter in "\"'":
+            quote = "" if letter == quote else quote or letter
+        else:
+            depth = max(0, depth + (letter in "[{") - (letter in "]}"))
+        if letter == mark and not depth and not quote:
+            pieces.append("")
+        else:
+            pieces[-1] += letter
+    return pieces
 
 
 def fresh_folder(recipe: Recipe) -> Path:

@@ -14,9 +14,10 @@ from limbeck.engine.filling import Filling, Stored
 from limbeck.engine.fold import fold
 from limbeck.engine.thin import thin, top_of
 from limbeck.knowledge import Key, Store, code_of, identity, needed
+from limbeck.numerics import compares_samples
 from limbeck.plan import Method, Stage
 from limbeck.roles import Cast, role_of
-from limbeck.taps import Field, Scene, Source, Tap, Via, leaves, modules_of, observe
+from limbeck.taps import Field, Scene, Source, Tap, Via, functions_of, leaves, modules_of, observe
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ def plan(
         swap: dict[Source, Field] = {}
         for role in sorted(frozen & _asked(stage)):
             found, why = _storable(stage, role, frozen, streams)
+            if found and not _each_alone(found, cast, streams):
+                found, why = [], "what is read of it depends on the other samples of the batch, or on chance"
             made = _shelves(found, _read(stage), cast, streams, store, form, shelves) if found else None
             if found and made is None:
                 why = "its answers do not fit into the store's limit"
@@ -135,10 +138,40 @@ def _largest(source: Source, role: str) -> list[Source]:
     if not any(isinstance(leaf, Tap) and leaf.role == role for leaf in inside):
         return []
     pure = all(isinstance(leaf, Tap) and leaf.role == role for leaf in inside) and not list(modules_of(source))
+    pure = pure and not any(compares_samples(fn) for fn in functions_of(source))
     if pure:
         return [source]
     assert isinstance(source, Via)
     return [part for inner in source.sources for part in _largest(inner, role)]
+
+
+def _each_alone(sources: list[Source], cast: Cast, streams: Streams) -> bool:
+    """Whether a sample's values are the same in half of a batch, to rounding; only then can they be stored by sample."""
+    whole = streams(("train",), 0)
+    count = len(whole["index"])
+    half = count // 2
+    if not half:
+        return True
+    first = {key: _first(value, half, count) for key, value in whole.items()}
+    asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
+    with quiet(cast), torch.no_grad():
+        many, few = observe(cast, whole, asked), observe(cast, first, asked)
+        return all(_close(many(source), few(source), half) for source in asked)
+
+
+def _first(value: Any, half: int, count: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _first(inner, half, count) for key, inner in value.items()}
+    return value[:half] if isinstance(value, Tensor) and len(value) == count else value
+
+
+def _close(many: Any, few: Any, count: int) -> bool:
+    if not isinstance(many, Tensor) or not isinstance(few, Tensor):
+        return True  # nothing that is stored; said elsewhere
+    if many.shape[1:] != few.shape[1:] or len(few) != count:
+        return False
+    same = many[:count].float()
+    return torch.allclose(same, few.float(), rtol=1e-3, atol=1e-3 * max(float(same.abs().max()), 1e-6), equal_nan=True)
 
 
 def _shelves(
