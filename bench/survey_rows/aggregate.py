@@ -29,7 +29,8 @@ def summed(records: list[dict[str, Any]]) -> dict[str, Any]:
     kept = {key: first.get(key) for key in ("method", "arguments", "data", "budget", "metric", "networks", "note")}
     kept |= {"seeds": len(records), "teacher_size": first["teacher_size"], "student_size": first["student_size"]}
     kept |= {who: _spread([r[who] for r in records if r[who] is not None]) for who in ("teacher", "baseline", "student")}
-    return kept | {"gap": _spread([s - b for s, b in pairs])}
+    others = {name: _spread([r["others"][name] for r in records if "others" in r]) for name in first.get("others", {})}
+    return kept | {"gap": _spread([s - b for s, b in pairs])} | ({"others": others} if others else {})
 
 
 def _spread(values: list[float]) -> dict[str, float | None] | None:

@@ -58,11 +58,11 @@ def records(seed: int) -> dict[str, Any]:
     size = {"size": 2000, "share": 2.0}
     made, card = run(15, seed, method="records_all", arguments=size, **pair)
     others = {}
-    for kind in ("top", "spectral"):
-        _, other = run(15, seed, method=f"records_{kind}", arguments=size, baseline=False, tag=f"-{kind}", **pair)
-        others[kind] = 100 * other["models"]["student"]["accuracy"]
+    for name in ("records_top", "records_spectral"):
+        _, other = run(15, seed, method=name, arguments=size, baseline=False, tag=f"-{name}", **pair)
+        others[name] = 100 * other["models"]["student"]["accuracy"]
     note = "the student sees inputs made from records, the baseline 3,600 labels"
-    return line(made, card, words="twice that for the inputs", other_records=others, note=note)
+    return line(made, card, words="twice that for the inputs", others=others, note=note)
 
 
 ROWS: dict[int, Callable[[int], dict[str, Any]]] = {2: tree, 8: zero_shot, 11: ternary, 15: records}

@@ -261,7 +261,7 @@ def _fill(folder, start):
 def test_two_processes_fill_one_store_at_once(digits, tmp_path):
     import multiprocessing
 
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork after PyTorch has started its threads may never end
     start = context.Barrier(2)
     both = [context.Process(target=_fill, args=(tmp_path, start)) for _ in range(2)]
     [process.start() for process in both]

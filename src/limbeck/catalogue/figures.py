@@ -23,6 +23,7 @@ SETTINGS = {  # what a file's own lines do not say
     "text_tinybert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers of 32",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
+BASELINES = {2: "alone_tree", 5: "alone_ctc", 6: "alone_forced", "tasks_detection": "detector_alone"}  # not `alone` there
 NONE = "not measured yet"
 
 
@@ -31,7 +32,11 @@ def lines(method: str, results: Path = RESULTS) -> list[str]:
     found = [line for path in sorted(results.glob("*.jsonl")) for line in _of_table(method, path)]
     if method == "kd" and (results / "demo.json").exists():
         found.append(_of_demo(json.loads((results / "demo.json").read_text(encoding="utf-8"))))
-    return found + [_of_survey(number, row) for number, row in measured().items() if row["method"] == method]
+    for number, row in measured().items():
+        sides = {row["method"]: row["student"], BASELINES.get(number, ""): row["baseline"]} | row.get("others", {})
+        if method in sides:
+            found.append(_of_survey(number, row, sides[method], row["baseline"] if sides[method] != row["baseline"] else None))
+    return found
 
 
 def gain(method: str, results: Path = RESULTS) -> str:
@@ -55,13 +60,13 @@ def _of_table(method: str, path: Path) -> list[str]:
     alone = {(row["seed"], row["epochs"]): 100 * row["accuracy"] for row in rows if row["method"] == "alone"}
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row["method"] == method:
+        if method == (BASELINES.get(path.stem, "alone") if row["method"] == "alone" else row["method"]):
             groups.setdefault(json.dumps([row["arguments"], row["epochs"]], sort_keys=True), []).append(row)
     found = []
     for group in groups.values():
         epochs, chosen = group[0]["epochs"], _arguments(group[0]["arguments"])
         same = [alone[key] for row in group if (key := (row["seed"], epochs)) in alone]
-        against = f" against {_mean(same)} alone" if len(same) == len(group) and method != "alone" else ""
+        against = f" against {_mean(same)} alone" if len(same) == len(group) and group[0]["method"] != "alone" else ""
         what = ", ".join(filter(None, (SETTINGS.get(path.stem, path.stem), chosen, f"{epochs:g} epochs", _seeds(len(group)))))
         found.append(f"{what}: {_mean([100 * row['accuracy'] for row in group])}{against} ({_script(path)})")
     return found
@@ -76,11 +81,11 @@ def _of_demo(rows: list[dict[str, Any]]) -> str:
     return f"{SETTINGS['demo']}, {_seeds(len(rows))}: {student} against {alone} alone (bench/demo.py)"
 
 
-def _of_survey(number: int, row: dict[str, Any]) -> str:
-    sides = {who: _spread(row[who]) for who in ("student", "baseline") if row[who]}
-    against = f" against {sides['baseline']} without it" if "baseline" in sides else ""
-    parts = (row["data"], row["networks"], _arguments(row["arguments"] or {}), row["budget"], _seeds(row["seeds"]))
-    result = f"{row['metric']} {sides.get('student', 'not known')}{against}"
+def _of_survey(number: int, row: dict[str, Any], own: dict[str, Any], baseline: dict[str, Any] | None) -> str:
+    against = f" against {_spread(baseline)} without it" if baseline else ""
+    chosen = _arguments(row["arguments"] or {}) if own != row["baseline"] else ""
+    parts = (row["data"], row["networks"], chosen, row["budget"], _seeds(row["seeds"]))
+    result = f"{row['metric']} {_spread(own)}{against}"
     return f"{', '.join(filter(None, parts))}: {result} (row {number} of `limbeck survey`)"
 
 
