@@ -76,8 +76,8 @@ def questions(folder: Path, part: str) -> tuple[Tensor, Tensor]:
 
 
 def images(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
-    from limbeck.commands.shipping import some, some_labels
     from limbeck.data import load
+    from limbeck.deploy.shipment import some, some_labels
 
     data = load("fashion_mnist", path=folder, limit=6000)
     return {part: (some(data[part], data, 6000), some_labels(data[part], 6000)) for part in ("train", "test")}

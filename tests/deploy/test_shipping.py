@@ -9,16 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import write_student
+from students import write_student
 from torch import nn
 
 import limbeck
 from limbeck.__main__ import run
-from limbeck.commands.shipping import some, spread
 from limbeck.data import load
 from limbeck.deploy import formats
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.int8 import quantise_onnx
+from limbeck.deploy.shipment import some, spread
 from limbeck.errors import UserError
 
 MOBILE = importlib.util.find_spec("executorch") is not None

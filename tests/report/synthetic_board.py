@@ -5,7 +5,7 @@ from pathlib import Path
 
 from synthetic_run import make_run
 
-from limbeck.compare.comparison import run_folder
+from limbeck.compare.leaderboard import run_folder
 from limbeck.runs.recipe import dump, make
 
 NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.commands.shipping import checksums, exports
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
+from limbeck.deploy.shipment import checksums, exports
 from limbeck.errors import UserError
 from limbeck.files import write_json
 

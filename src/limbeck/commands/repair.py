@@ -10,6 +10,7 @@ from typing import Any
 from limbeck import engine, losses
 from limbeck.data import Data
 from limbeck.deploy.formats import INT8
+from limbeck.deploy.shipment import Shipment, travelling
 from limbeck.deploy.student import Deployed, load_student, save_student
 from limbeck.engine import Fit
 from limbeck.errors import UserError
@@ -37,8 +38,6 @@ def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable
 
     Raises `UserError` if its student is not a role of its own, or is quantised already.
     """
-    from limbeck.commands.shipping import Shipment, travelling
-
     student, info, steps = trained_on(folder)
     aside = folder / "repaired"
     save_student(aside, student, info)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.compare import tuning, work
-from limbeck.compare.leaderboard import BASELINE, leaderboard
+from limbeck.compare.leaderboard import BASELINE, leaderboard, run_folder, safe_name
 from limbeck.compare.work import Job
 from limbeck.errors import UserError, unknown
 from limbeck.files import LOCK, alone_in, atomic_write, write_json
@@ -50,7 +50,7 @@ def parse_entries(words: str | Sequence[str]) -> list[Entry]:
         entries.append(Entry(word, name, {k: parse_value(v) for k, _, v in pairs}))
         method_of({"name": name, "arguments": entries[-1].arguments})
     names = [e.name for e in entries]
-    folders = [_safe(name) for name in names]
+    folders = [safe_name(name) for name in names]
     if not entries or len(set(folders)) < len(names):
         raise UserError(f"name at least one method, each once; got {', '.join(names) or repr(words)}")
     return entries
@@ -166,7 +166,7 @@ class Comparison:
         """The settings found for every entry by a search of the same size; nothing without a search."""
         found = {}
         for entry in self._every() if self.search else ():
-            settings, place = self._settings(entry, self.seeds[0], teacher), self.folder / "trials" / _safe(entry.name)
+            settings, place = self._settings(entry, self.seeds[0], teacher), self.folder / "trials" / safe_name(entry.name)
             try:
                 found[entry.name] = tuning.tuned(settings, entry.name, self.search, place, self._say)[0]
             except UserError as error:
@@ -239,11 +239,6 @@ class Comparison:
                 failed.unlink()
 
 
-def run_folder(folder: Path, entry: str, seed: int) -> Path:
-    """Where a run of a comparison lies."""
-    return folder / "runs" / f"{_safe(entry)}-seed{seed}"
-
-
 def _plain(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=list)
 
@@ -313,8 +308,4 @@ def to_toml(recipe: Recipe, entries: Sequence[Entry], seeds: int, search: int = 
     return tomli_w.dumps({"compare": table, **recipe.model_dump(mode="json", exclude_none=True)})
 
 
-def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "=_.-" else "_" for c in name)
-
-
-__all__ = ["Asked", "Comparison", "Entry", "asked", "fresh_folder", "from_recipe", "parse_entries", "run_folder"]
+__all__ = ["Asked", "Comparison", "Entry", "asked", "fresh_folder", "from_recipe", "parse_entries"]

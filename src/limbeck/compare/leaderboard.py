@@ -6,6 +6,7 @@ Letters: s seeds, m methods (the baseline is one of them).
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import isfinite
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -183,3 +184,13 @@ def _crossing(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
     if at_0 * at_1 >= 0:
         return None
     return at_0 / (at_0 - at_1)
+
+
+def run_folder(folder: Path, entry: str, seed: int) -> Path:
+    """Where a run of a comparison lies."""
+    return folder / "runs" / f"{safe_name(entry)}-seed{seed}"
+
+
+def safe_name(name: str) -> str:
+    """An entry as part of a file name."""
+    return "".join(c if c.isalnum() or c in "=_.-" else "_" for c in name)

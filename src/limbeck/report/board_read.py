@@ -52,8 +52,7 @@ def read_board(folder: Path) -> BoardView:
     Raises:
         UserError: its comparison.json cannot be used.
     """
-    from limbeck.compare.comparison import BASELINE, run_folder
-    from limbeck.compare.leaderboard import leaderboard
+    from limbeck.compare.leaderboard import BASELINE, leaderboard, run_folder
     from limbeck.runs.recipe import make
 
     try:

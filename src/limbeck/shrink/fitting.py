@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import limbeck
-from limbeck.commands.shipping import CALIBRATE, some, travelling
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
+from limbeck.deploy.shipment import CALIBRATE, some, travelling
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.roles import Adapter, Cast

@@ -90,7 +90,7 @@ def _described(trial: Row, count: int) -> str:
 
 def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: float) -> dict[str, Any]:
     """The chosen student as the file that is shipped: exported, reloaded, compared, and measured again three times."""
-    from limbeck.commands.shipping import Shipment, keep, some, travelling
+    from limbeck.deploy.shipment import Shipment, keep, some, travelling
     from limbeck.runs.model_card import write_model_card
 
     student, info = load_student(folder)

@@ -13,10 +13,10 @@ import platformdirs
 import torch
 from torch import nn
 
-from limbeck.commands.shipping import some, some_labels
 from limbeck.data import Data
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.measure import sizes
+from limbeck.deploy.shipment import some, some_labels
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, write_json

@@ -1,0 +1,158 @@
+"""A student as files for other runtimes, each reloaded there and compared on real data; what a folder has of them."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from limbeck.data import Batches, Data, Partition
+from limbeck.deploy import formats
+from limbeck.deploy.formats import NAMES, Written
+from limbeck.errors import UserError
+from limbeck.evaluate import Predictions, Task
+from limbeck.files import write_json
+
+CALIBRATE, COMPARE = 256, 2000  # samples, at most
+MANIFEST = "exports.json"
+Say = Callable[[str], None]
+
+
+@dataclass
+class Shipment:
+    """What is exported, from where to where, and the rows that came of it.
+
+    student: the module from inputs to logits. stem: the files' name without ending. facts: travel inside every file.
+    """
+
+    student: nn.Module
+    data: Data
+    folder: Path
+    stem: str
+    facts: Mapping[str, Any]
+    say: Say = print
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def go(self, wanted: tuple[str, ...], int8: bool, out: Path | None = None) -> list[dict[str, Any]]:
+        """Write every wanted format, and its int8 form where it has one; then ask and compare all. A failure is a row."""
+        self.rows = []
+        calibration = some(self.data["train"], self.data, CALIBRATE) if int8 else None
+        written = [self._write(name, None, out) for name in wanted]
+        written += [self._write(name, calibration, None) for name in wanted if int8 and name in formats.INT8]
+        self._compare([w for w in written if w is not None])
+        return self.rows
+
+    def _write(self, name: str, calibration: Tensor | None, out: Path | None) -> Written | None:
+        precision = "float32" if calibration is None else "int8"
+        path = out or self.folder / f"{self.stem}{'' if calibration is None else '.int8'}{NAMES[name]}"
+        row: dict[str, Any] = {"format": name, "precision": precision, "file": path.name}
+        self.rows.append(row)
+        try:
+            example = some(self.data["train"], self.data, 2)
+            written = formats.write(name, self.student, example, path, metadata=self.facts, calibration=calibration)
+        except UserError as error:
+            row["error"] = str(error)
+            return None
+        row |= {"bytes": path.stat().st_size, "sha256": formats.sha256(path), "largest_batch": written.most}
+        return written
+
+    def _compare(self, written: list[Written]) -> None:
+        task, count = self.data.task, min(COMPARE, 8 * self.data.task.at_once(self.data.shape))
+        parts = [p for p in ("validation", "test") if p in self.data.partitions]
+        samples = {p: some(self.data[p], self.data, count) for p in parts}
+        ours = formats.module_answers(self.student, torch.cat(list(samples.values())))
+        rows = {row["file"]: row for row in self.rows}
+        theirs: list[np.ndarray | str] = formats.file_answers(written, torch.cat(list(samples.values()))) if written else []
+        for file, said in zip(written, theirs, strict=True):
+            row = rows[file.path.name]
+            if isinstance(said, str) or said.shape != ours.shape:
+                why = said if isinstance(said, str) else f"answers {said.shape} where PyTorch answers {ours.shape}"
+                row["error"] = f"{file.path.name} was written, but {why}"
+                continue
+            row["largest_difference"] = formats.largest_difference(ours, said)
+            at = 0
+            for part in parts:
+                cut = slice(at, at := at + len(samples[part]))
+                labels = some_labels(self.data[part], count)
+                own, its = (seen(task, logits[cut], labels) for logits in (ours, said))
+                row["same_answers"] = min(row.get("same_answers", 1.0), task.agreement(own, its))
+                row[part] = {"samples": len(labels), "accuracy": task.score(its), "student": task.score(own)}
+
+
+def seen(task: Task, logits: np.ndarray, labels: Tensor) -> Predictions:
+    """Logits as what the task scores."""
+    kept, goals = task.keep(torch.from_numpy(logits), labels)
+    return Predictions(kept, goals, torch.arange(len(labels)))
+
+
+def some(part: Partition, data: Data, count: int) -> Tensor:
+    """Up to `count` inputs of a part, spread over all of it, as models are fed with them (images on 0..1)."""
+    rows = spread(len(part), count)
+    inputs = [batch["inputs"] for batch in Batches(part.select(rows), data, size=256, seed=0).ordered()]
+    if not isinstance(inputs[0], Tensor):
+        raise UserError(f"{data.name} has inputs of several parts; only students that take one tensor can be exported")
+    return torch.cat(inputs)
+
+
+def some_labels(part: Partition, count: int) -> Tensor:
+    """The labels of the samples that `some` gives."""
+    assert part.labels is not None
+    return part.labels[spread(len(part), count)]
+
+
+def spread(length: int, count: int) -> Tensor:
+    """`count` row numbers at equal distances, or all where there are no more."""
+    return torch.linspace(0, length - 1, min(length, count)).long() if length > count else torch.arange(length)
+
+
+def judge(data: Data) -> str:
+    """The part on which int8 is accepted or not: validation, so that the test part decides nothing."""
+    return "validation" if "validation" in data.partitions else "test"
+
+
+def loss(row: Mapping[str, Any]) -> float:
+    """The accuracy that a file loses against its PyTorch student, where that is judged."""
+    part = row.get("validation") or row["test"]
+    return float(part["student"] - part["accuracy"])
+
+
+def travelling(info: Mapping[str, Any], data: Data) -> dict[str, Any]:
+    """What goes into every file, so that nobody feeds it wrongly."""
+    first: Mapping[str, Any] = next(iter(info["roles"].values()), {})
+    return {
+        "classes": list(info["classes"]),
+        "shape": list(info["shape"]),
+        "kind": info["kind"],
+        "inputs": info["inputs"],
+        "scale": "pixel / 255" if info["kind"] == "image" else "as in the data",
+        "normalisation": {"where": "inside the file", "mean": first.get("mean", []), "std": first.get("std", [])},
+        "data": data.name,
+        "made_by": f"limbeck {info.get('limbeck', '')}",
+    }
+
+
+def keep(folder: Path, rows: list[dict[str, Any]], data: Data) -> None:
+    """Add the rows to the folder's `exports.json`, in place of older ones of the same files."""
+    old = exports(folder)
+    names = {row["file"] for row in rows}
+    write_json(folder / MANIFEST, {"data": data.name, "rows": [r for r in old if r["file"] not in names] + rows})
+
+
+def exports(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a folder's `exports.json`; none where there is no such file."""
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
+        return [row for row in found if isinstance(row, dict) and isinstance(row.get("file"), str)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"cannot read {folder / MANIFEST}: {error}; remove it and export again") from None
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 by file name of what was exported into a folder."""
+    return {row["file"]: row["sha256"] for row in exports(folder) if row.get("sha256")}
