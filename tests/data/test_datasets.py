@@ -126,6 +126,39 @@ def test_an_archive_in_the_cache_is_read_as_it_is(tmp_path):
     assert packed.fingerprint == D.load("cifar10", path=tmp_path).fingerprint
 
 
+def test_videos_and_strings_of_other_data_by_name(tmp_path):
+    videos = D.load("moving", arguments={"of": "digits", "frames": 3, "size": 8, "canvas": 12}, limit=50, validation=10)
+    assert videos.shape == (3, 12, 12) and len(videos.classes) == 40 and len(videos["train"]) == 40
+    with pytest.raises(UserError, match="strings need sequences .* digits has"):
+        D.load("strings", arguments={"of": "digits"})
+
+
+def test_translation_by_name(tmp_path):
+    for part, lines in {"train": "a b\nb a\na\n", "val": "b\n"}.items():
+        for language in ("de", "en"):
+            (tmp_path / f"{part}.{language}").write_text(lines)
+    data = D.load("translation", path=tmp_path, arguments={"source": "de", "target": "en", "longest": 2}, limit=2)
+    assert {k: len(v) for k, v in data.partitions.items()} == {"train": 2, "validation": 1} and data.task.name == "translate"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        ("translation", {"arguments": {"source": "de"}}, "needs a path"),
+        ("translation", {"path": "x", "arguments": {"source": "de"}}, "needs target; set data.arguments.target"),
+        ("translation", {"path": "x", "labelled": 3}, "no labels that could be hidden"),
+        ("moving", {"arguments": {"frmes": 3}}, "unknown argument of data 'moving' 'frmes'; did you mean 'frames'"),
+        ("moving", {"arguments": {"frames": "many"}}, "cannot be made with frames = 'many'"),
+        ("moving", {"arguments": {"of": "digts"}}, "unknown data 'digts'"),
+        ("digits", {"arguments": {"frames": 3}}, "takes no arguments, got frames; those are for translation, strings, moving"),
+    ],
+)
+def test_arguments_that_do_not_fit(name, given, words):
+    with pytest.raises(UserError, match=words) as caught:
+        D.load(name, **given)
+    assert "\n" not in str(caught.value)
+
+
 def test_from_datasets_takes_what_there_is():
     x, y = torch.rand(20, 3), torch.arange(20) % 4
     one = D.from_datasets(TensorDataset(x, y), validation=4, test=(x[:5].numpy(), y[:5].numpy()))

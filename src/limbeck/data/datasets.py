@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import find, folder, masks, npz, published, recordings, sentences, table, voc
+from limbeck.data import find, folder, made, masks, npz, published, recordings, sentences, table, voc
 from limbeck.data.assemble import Raw, assemble, rank
 from limbeck.data.core import Data, Partition, checked
 from limbeck.data.splits import size_of, stratified
@@ -25,7 +25,7 @@ _AT_A_PATH |= {"recordings": recordings.read, "sentences": sentences.read}
 
 def names() -> list[str]:
     """Return the names that `load` knows, sorted."""
-    return sorted((*published.NAMES, *_AT_A_PATH, "fsdd", "sst2"))
+    return sorted((*published.NAMES, *_AT_A_PATH, *made.NAMES, "fsdd", "sst2"))
 
 
 def load(
@@ -42,14 +42,15 @@ def load(
     tile: int | None = None,
     void: int | None = None,
     download: bool = True,
+    arguments: Mapping[str, Any] | None = None,
     on_progress: find.OnProgress | None = None,
 ) -> Data:
     """Load data by name, or by the path where it lies.
 
     Args:
-        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits,
-            sentences about films; not downloaded); folder, npz, csv, recordings or sentences with a `path`; or a path,
-            whose reader is chosen by what lies there.
+        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits, sentences about films; not
+            downloaded); translation, strings, moving (see `arguments`); folder, npz, csv, recordings or sentences with a `path`;
+            or a path, whose reader is chosen by what lies there.
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where
@@ -63,6 +64,9 @@ def load(
         tile: side of the squares that images with masks are cut into, after the splits; None for whole images.
         void: the value of masks that is not counted, besides 255.
         download: False forbids the network.
+        arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
+            `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
+            pictures that become videos). `of` is the data that they are made of, loaded with the other arguments here.
         on_progress: called with (file name, bytes so far, bytes in all or None) while downloading.
 
     Raises:
@@ -72,6 +76,15 @@ def load(
     {'train': 1132, 'validation': 126, 'test': 539}
     """
     place = Path(path).expanduser() if path is not None else None
+    if name in made.NAMES:
+        if labelled is not None and name == "translation":
+            raise UserError("data 'translation' has no labels that could be hidden; leave out data.labelled")
+        split = {"validation": validation, "test": test, "labelled": labelled, "limit": limit, "split_seed": split_seed}
+        rest = {"path": path, "cache": cache, "size": size, "download": download, "on_progress": on_progress}
+        return made.make(name, place, arguments or {}, limit, split_seed, lambda other: load(other, **split, **rest))  # type: ignore[arg-type]
+    if arguments:
+        known = f"those are for {', '.join(made.NAMES)}"
+        raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
     layout = masks.Layout(None if size is None else (int(size[0]), int(size[1])), void)
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout)
     if test is not None and "test" not in raw.parts:

@@ -206,7 +206,7 @@ def _shelves(
             return None
         made[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, used, views, exact))
     known.update(made)
-    return [made[source] for source in kept]
+    return list(made.values())
 
 
 def _holds_numbers_of_classes(source: Source) -> bool:

@@ -128,6 +128,7 @@ class Run:
             tile=d.tile,
             void=d.void,
             download=d.download,
+            arguments=d.arguments,
             on_progress=lambda *facts: self.listen("download", {"facts": facts}),
         )
 
