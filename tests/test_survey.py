@@ -164,3 +164,21 @@ def test_the_bench_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
 
 def test_every_row_of_the_survey_has_a_function():
     assert list(driver.rows()) == list(range(1, 28))
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_measured_figures_fit_into_a_narrow_terminal(width):
+    import importlib
+    import io
+
+    from rich.console import Console
+
+    module = importlib.import_module("limbeck.survey.show")
+    said = io.StringIO()
+    found = [r for r in module.rows(0.5) if r["measured"]]
+    Console(file=said, width=width, color_system=None).print(module._measured(found, wide=width > 100))
+    lines = said.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for row in found:  # a figure is never broken
+        assert any(line.startswith(str(row["row"])) and module._interval(row["measured"]["student"]) in line for line in lines)
+    assert ("score" in lines[0] + lines[1]) == (width > 100)

@@ -15,6 +15,7 @@ from limbeck.plan import Method
 from limbeck.survey.measured import measured, relations, verdict
 from limbeck.survey.systems import EXAMPLE, EXAMPLE_TEACHER, SYSTEMS, System, score_of_paper
 
+WIDE = 130  # columns that the widest table takes without breaking words
 TITLES = {"soft labels": "Soft labels only", "other parts": "Other parts than, or in addition to, soft labels"}
 
 
@@ -60,6 +61,8 @@ def as_json(alpha: float) -> str:
 def show(alpha: float) -> None:
     """Print the tables."""
     console, every = Console(), list(rows(alpha))
+    if not console.is_terminal and console.width < WIDE:
+        console.width = WIDE  # a pipe has no width of its own
     for knowledge, title in TITLES.items():
         console.print(Text(title, "bold"))
         table = _table_of_papers()
@@ -71,7 +74,11 @@ def show(alpha: float) -> None:
         console.print(table)
         console.print()
     console.print(Text("Measured here: test score in percent, mean over the seeds +- half of its 95 % interval", "bold"))
-    console.print(_measured([r for r in every if r["measured"]]))
+    console.print(_measured([r for r in every if r["measured"]], wide=console.width >= WIDE))
+    if console.width < WIDE:
+        console.print(
+            f"A terminal of {WIDE} columns also shows data, budget, size cut and score; --json has all.", highlight=False
+        )
     for row in every:
         if row["measured"] and row["measured"].get("cause"):
             console.print(f"{row['row']}: {row['measured']['cause']}", soft_wrap=True, highlight=False)
@@ -101,20 +108,20 @@ def _add_paper(table: Table, r: dict[str, Any]) -> None:
     table.add_row(str(r["row"]), r["reference"], r["architecture"], r["data"], *figures, score, name, words)
 
 
-def _measured(found: list[dict[str, Any]]) -> Table:
+def _measured(found: list[dict[str, Any]], *, wide: bool) -> Table:
+    """wide: with data, budget, size cut and score."""
     table = Table(box=None, pad_edge=False)
-    for name in ("", "method", "data and budget"):
-        table.add_column(name, overflow="fold", no_wrap=name == "")
-    for name in ("seeds", "teacher", "baseline", "student", "size cut %", "score"):
+    for name in ("", "method", *(("data and budget",) if wide else ())):
+        table.add_column(name, overflow="fold", no_wrap=name == "", min_width=10 if name else None)
+    for name in ("seeds", "teacher", "baseline", "student", *(("size cut %", "score") if wide else ())):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("student against baseline", overflow="fold")
+    table.add_column("student against baseline", min_width=16)
     for r in found:
         m = r["measured"]
-        scores = [_interval(m[who]) for who in ("teacher", "baseline", "student")]
-        table.add_row(
-            str(r["row"]), m["method"], f"{m['data']}; {m['budget']}", str(m["seeds"]), *scores,
-            _number(m["cut"], 3), _number(m["score"], 4), m["verdict"],
-        )  # fmt: skip
+        cells = [str(r["row"]), m["method"], *([f"{m['data']}; {m['budget']}"] if wide else []), str(m["seeds"])]
+        cells += [_interval(m[who]) for who in ("teacher", "baseline", "student")]
+        cells += [_number(m["cut"], 3), _number(m["score"], 4)] if wide else []
+        table.add_row(*cells, m["verdict"])
     return table
 
 
