@@ -1,20 +1,21 @@
 """A comparison's figures as lines of a results file, which `make docs` shows with each method."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.compare.comparison import parse_entries
+from limbeck.compare.comparison import Entry, parse_entries
 from limbeck.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def write(name: str, board: dict[str, Any], epochs: float) -> None:
-    """bench/results/NAME.jsonl: a line for each method and seed, `alone` for the baseline."""
+def write(name: str, board: dict[str, Any], epochs: float, known: Mapping[str, Entry] | None = None) -> None:
+    """bench/results/NAME.jsonl: a line for each method and seed, `alone` for the baseline; known: entries by a name of their own."""
     with atomic_write(RESULTS / f"{name}.jsonl", text=True) as file:
         for row in board["rows"]:
-            entry = None if row["name"] == "baseline" else parse_entries(row["name"])[0]
+            entry = None if row["name"] == "baseline" else (known or {}).get(row["name"]) or parse_entries(row["name"])[0]
             named = {"method": entry.method, "arguments": entry.arguments} if entry else {"method": "alone", "arguments": {}}
             for seed, accuracy in row["accuracies"].items():
                 file.write(json.dumps(named | {"seed": int(seed), "epochs": epochs, "accuracy": accuracy / 100}) + "\n")

@@ -22,6 +22,7 @@ SETTINGS = {  # what a file's own lines do not say
     "text_distilbert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers",
     "text_tinybert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers of 32",
     "text_translation": "multi30k de-en, 5,000 training pairs of at most 10 words, seq2seq 96 -> seq2seq 24, BLEU",
+    "unexplored": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
 BASELINES = {  # of rows of the survey and of files, where it is another method than `alone`
