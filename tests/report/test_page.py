@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 from synthetic_run import make_run
 
 from limbeck.errors import UserError
@@ -16,6 +17,7 @@ from limbeck.report.curves import stages, thinned
 from limbeck.report.differ import differing
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
+from limbeck.report.texts import written
 
 
 class Page(HTMLParser):
@@ -218,3 +220,34 @@ def test_terminal_table_holds_the_same_figures(run_folder):
         "student.onnx",
     ):
         assert expected in shown
+
+
+def strings(folder, **changes):
+    tensors = {
+        "index": torch.tensor([40, 41, 42]),
+        "strings": torch.tensor([[1, 2], [2, -100], [0, 1]]),
+        "strings_teacher": torch.tensor([[1, 2], [2, -100], [0, 1]]),
+        "strings_student": torch.tensor([[1, 2], [-100, -100], [0, 0]]),
+    }
+    save_file(tensors | changes, folder / "predictions.safetensors")
+    return read_run(folder)
+
+
+def test_where_answers_are_strings_the_page_shows_what_was_written(run_folder):
+    view = strings(run_folder)
+    view.card["data"]["classes"] = ["a", "b", "c"]
+    found = written(view)
+    assert found["note"].startswith("Teacher and student write something else for 66.7 % of the samples.")
+    assert found["texts"]["head"] == ["sample", "label", "teacher", "student"]
+    assert found["texts"]["rows"] == [
+        [41, "c", "c", "(nothing)"],  # one edit of one
+        [42, "a b", "a b", "a a"],  # one of two
+        [40, "b c", "b c", "b c"],
+    ]
+    text = page(run_folder).text
+    assert "(nothing)" in text and "What is taken for what" not in text
+
+
+def test_strings_of_other_counts_are_left_out(run_folder):
+    view = strings(run_folder, strings_student=torch.zeros(2, 2, dtype=torch.int64))
+    assert not view.strings and "predictions.safetensors cannot be read: what is drawn from it is left out." in view.missing

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from limbeck.report.pictures import boxed, masked, png
 from limbeck.report.read import RunView
+from limbeck.report.texts import written
 from limbeck.report.words import percent
 
 SHOWN = 12
@@ -20,6 +21,8 @@ def differing(view: RunView) -> dict[str, Any]:
         return masked(view)
     if view.boxes:
         return boxed(view)
+    if view.strings:
+        return written(view)
     other = next((who for who in ("teacher", "baseline") if who in view.logits), "")
     if not other or "student" not in view.logits or view.labels is None:
         return {"note": "Predictions of two models would be needed and were not kept.", "samples": []}

@@ -81,17 +81,22 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
     costs = [figure(cost_chart(view, what), f"{capital(metric_of(view.card))} against {what}") for what in ("size", "latency")]
     said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
-    many, pairs = (
-        len(view.class_names()),
-        [figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")],
-    )
-    none = "" if view.logits or view.confusions else "No predictions were kept."
-    unsure = "" if view.logits else "Confidences were not kept."
     return [
         _curves_section(view),
         {"id": "cost", "title": f"{capital(metric_of(view.card))} against cost", "figures": costs, "note": said},
         *_exits_section(view.card),
         _class_section(view),
+        *([] if view.strings or view.boxes else _class_answers(view)),
+        {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
+    ]
+
+
+def _class_answers(view: RunView) -> list[dict[str, Any]]:
+    """What is taken for what, and how sure the models are; not where answers are strings or boxes."""
+    pairs = [figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")]
+    none = "" if view.logits or view.confusions else "No predictions were kept."
+    many, unsure = len(view.class_names()), "" if view.logits else "Confidences were not kept."
+    return [
         {
             "id": "confusion",
             "title": "What is taken for what",
@@ -105,7 +110,6 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
             "note": unsure or RELIABILITY,
             "values": _confidence_values(view),
         },
-        {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
     ]
 
 

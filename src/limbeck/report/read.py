@@ -24,7 +24,7 @@ class RunView:
     Attributes:
         card, environment: as written. metrics: the records. recipe: TOML text. svg: the abstract view, checked.
         labels, index: (n,) of the test part. logits: who -> (n, C). samples: (k, c, h, w) uint8 at rows `samples_index`.
-        boxes: "label" and who -> (k, m, 5) of the samples.
+        boxes: "label" and who -> (k, m, 5) of the samples. strings: "label" and who -> (n, l), -100 behind their end.
         confusions: who -> (C, C), where answers are masks; masks: "label" and who -> (k, h, w) of the samples.
         missing: a sentence for each piece that is not there.
     """
@@ -43,6 +43,7 @@ class RunView:
     confusions: dict[str, Tensor] = field(default_factory=dict)
     masks: dict[str, Tensor] = field(default_factory=dict)
     boxes: dict[str, Tensor] = field(default_factory=dict)
+    strings: dict[str, Tensor] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
     @property
@@ -133,6 +134,9 @@ def _read_predictions(view: RunView) -> None:
         if "labels" not in tensors and "boxes" in tensors:
             _read_boxes(view, tensors)
             return
+        if "labels" not in tensors and "strings" in tensors:
+            _read_strings(view, tensors)
+            return
         labels = tensors["labels"].long()
         logits = {who: tensors[who].float() for who in WHO if who in tensors}
         if (
@@ -179,6 +183,14 @@ def _read_boxes(view: RunView, tensors: dict[str, Tensor]) -> None:
     if any(b.dim() != 3 or len(b) != len(at) or b.shape[2] != 5 for b in found.values()):
         raise ValueError("shapes differ")
     view.samples, view.samples_index, view.boxes = samples, at.long(), found
+
+
+def _read_strings(view: RunView, tensors: dict[str, Tensor]) -> None:
+    """What is kept where answers are strings: all of them, as class numbers."""
+    found = {"label": tensors["strings"].long()} | {w: tensors[f"strings_{w}"].long() for w in WHO if f"strings_{w}" in tensors}
+    if any(s.dim() != 2 or len(s) != len(found["label"]) for s in found.values()):
+        raise ValueError("shapes differ")
+    view.strings, view.index = found, tensors["index"].long()
 
 
 def _read_svg(view: RunView) -> None:
