@@ -19,18 +19,18 @@ from limbeck.errors import UserError
 
 _INPUTS, _LABELS = ("x", "inputs", "images"), ("y", "labels")
 _PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
-_PARTS |= {"_unlabeled": "unlabelled"}
+_PARTS |= dict.fromkeys(("_unlabelled", "_unlabeled"), "unlabelled")
 
 
 def read(path: Path) -> Raw:
     """Read a .npz file; see the module for its keys."""
     arrays = _arrays(path)
     found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
-    own = {f"_{k.partition('_')[2]}": k.partition("_")[2] for k in arrays if k.partition("_")[0] in _INPUTS and "_" in k}
+    own = {f"_{name}": name for kind, _, name in (key.partition("_") for key in arrays) if kind in _LABELS and name}
     for ending, part in (own | _PARTS).items():
         x = next((arrays[k + ending] for k in _INPUTS if k + ending in arrays), None)
         y = next((arrays[k + ending] for k in _LABELS if k + ending in arrays), None)
-        if x is not None and part not in found and (y is not None or part not in ("train", "validation", "test")):
+        if x is not None and part not in found and (y is not None or part == "unlabelled"):
             found[part] = (x, y)
     if "train" not in found:
         keys = ", ".join(map(repr, arrays)) or "nothing"
