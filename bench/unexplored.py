@@ -19,6 +19,7 @@ from bench.catalogue import network, settings, taught
 from bench.lines import show, write
 from limbeck.catalogue.unexplored import strategies
 from limbeck.compare.comparison import Comparison, Entry, parse_entries
+from limbeck.engine.step import NonFinite
 from limbeck.engine.turns import last
 from limbeck.files import write_json
 from limbeck.runs.recipe import make
@@ -33,8 +34,11 @@ def validated(recipe: dict[str, Any], folder: Path) -> float:
     kept = folder / "validated.json"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        trained = last(Run(make(recipe), folder).learning(lambda cast: None))
-        write_json(kept, {"accuracy": 100 * trained.history[-1]["validation"]["accuracy"]})
+        try:
+            trained = last(Run(make(recipe), folder).learning(lambda cast: None))
+            write_json(kept, {"accuracy": 100 * trained.history[-1]["validation"]["accuracy"]})
+        except NonFinite:  # with a weight that is too large for it: a combination that answers nothing
+            write_json(kept, {"accuracy": 0.0})
     return json.loads(kept.read_text(encoding="utf-8"))["accuracy"]
 
 
