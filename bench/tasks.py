@@ -136,7 +136,7 @@ TASKS = {
     "privileged": Task(
         'generalised_distillation,lupi:privileged="columns:0-59",compose:mask="right"', privileged, 10, ("tabular",)
     ),
-    "membranes": Task("structured,structured_code", membranes, 2, ("membrane",)),
+    "membranes": Task("structured,structured_code", membranes, needs=("membrane",)),
     "human_noise": Task('clean_labels:clean="clean"', human_noise, needs=("cifar10", "cifar_n")),
     "other_classes": Task("cross_task", other_classes, needs=("mnist", "fashion_mnist")),
     "experts": Task("kd,specialists:subsets=[[0,2,6],[3,4],[5,7,9]]", experts, needs=("fashion_mnist",)),
