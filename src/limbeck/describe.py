@@ -96,8 +96,10 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
                     learners[leaf.role] = None
                 elif leaf.role not in method.parts:
                     mentors[leaf] = None
-        if key not in KNOBS:  # a learner that is called on other sources, as `inputs.via("student", ...)`
-            learners |= dict.fromkeys(role_of(name) for name in modules_of(source) if role_of(name) in trained)
+        if key not in KNOBS:  # a learner or a mentor that is called on other sources, as `inputs.via("student", ...)`
+            called = list(modules_of(source))
+            learners |= dict.fromkeys(role_of(name) for name in called if role_of(name) in trained)
+            mentors |= {Tap(name): None for name in called if "." not in name and name not in trained | set(method.parts)}
     return tuple(learners), tuple(mentors)
 
 

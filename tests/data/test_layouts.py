@@ -213,7 +213,14 @@ def test_npz(tmp_path):
 
 def test_npz_with_parts_of_your_own(tmp_path):
     x, y = RANDOM.integers(0, 256, (30, 8, 9), np.uint8), np.arange(30) % 3
-    arrays = {"x": x[:20], "y": y[:20], "x_clean": x[20:24], "y_clean": y[20:24], "images_unlabeled": x[24:], "x_mean": np.zeros(3)}
+    arrays = {
+        "x": x[:20],
+        "y": y[:20],
+        "x_clean": x[20:24],
+        "y_clean": y[20:24],
+        "images_unlabeled": x[24:],
+        "x_mean": np.zeros(3),
+    }
     data = D.load(save(tmp_path / "a.npz", **arrays), validation=0)
     assert {k: len(v) for k, v in data.partitions.items()} == {"train": 16, "test": 4, "unlabelled": 6, "clean": 4}
     assert data["clean"].labels.tolist() == [2, 0, 1, 2] and data["unlabelled"].labels is None

@@ -121,6 +121,7 @@ class Translate(Strings):
     metric = "BLEU"
     share = "share of words"
     alone = "alone_forced"
+    searched = True
 
     def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         _need_frames(said, labels)

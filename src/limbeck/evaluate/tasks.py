@@ -25,12 +25,14 @@ class Task(ABC):
 
     name: as files spell it. metric: the score's name. share: the name of the score within one class.
     alone: the catalogue's method that trains on the labels alone. located: labels move with the pixels of a view.
+    searched: models answer with what they have written by themselves, which no other answer or label stands beside.
     """
 
     name: ClassVar[str]
     metric: ClassVar[str]
     share: ClassVar[str]
     alone: ClassVar[str] = "alone"
+    searched: ClassVar[bool] = False
     located: ClassVar[bool] = False
 
     @abstractmethod

@@ -26,6 +26,17 @@ def soft(learner: str = "student", mentor: str = "teacher", *, temperature: floa
     return Term(name, by, weight=weight, student=Tap(learner), teacher=Tap(mentor).detach())
 
 
+def answers(role: str, forced: bool = False) -> Source:
+    """A role's logits; forced: those of an encoder-decoder for the labels, each word knowing the right ones before it."""
+    return Field("inputs").via(role, Field("labels")) if forced else Tap(role)
+
+
+def words(role: str = "student", *, weight: Weight = 1.0, per_token: bool = False) -> Term:
+    """What an encoder-decoder learns from labels alone: -log of the probability of the label's words."""
+    by, labels = partial(losses.sequence_nll, per_token=per_token), Field("labels")
+    return Term("words", by if per_token else losses.sequence_nll, weight=weight, student=answers(role, True), labels=labels)
+
+
 def box_task(role: str = "student", *, box_weight: Weight = 1.0) -> tuple[Term, Term]:
     """What a detector learns from labels alone: the class of every cell, and the box of those that answer for one."""
     answers, labels, inputs = Tap(role), Field("labels"), Field("inputs")

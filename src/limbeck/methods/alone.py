@@ -1,7 +1,7 @@
 """No teacher: what every method is compared with."""
 
 from limbeck import losses
-from limbeck.methods._terms import task
+from limbeck.methods._terms import task, words
 from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Term, Update, method, single_stage
 from limbeck.taps import Field, Tap
@@ -61,6 +61,4 @@ def alone_forced(role: str = "student") -> Method:
     Args:
         role: who learns; called on inputs and labels it gives the labels' logits (teacher forcing), as `seq2seq` does.
     """
-    labels = Field("labels")
-    write = Term("words", losses.sequence_nll, student=Field("inputs").via(role, labels), labels=labels)
-    return single_stage(write, trains=(role,), name="train", deploys=role)
+    return single_stage(words(role), trains=(role,), name="train", deploys=role)

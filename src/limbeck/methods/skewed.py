@@ -5,13 +5,23 @@ from typing import Any
 
 from limbeck import losses
 from limbeck.masks import known
-from limbeck.methods._terms import task
+from limbeck.methods._terms import answers, task, words
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.taps import Field
+
+
+def _sides(forced: bool) -> dict[str, Any]:
+    return {"student": answers("student", forced), "teacher": answers("teacher", forced).detach()}
+
+
+def _labels(weight: float, forced: bool) -> tuple[Term, ...]:
+    if not weight:
+        return ()
+    return (words(weight=weight, per_token=True) if forced else task(weight=weight),)
 
 
 @method(paper="Ko et al. 2024, DistiLLM: Towards Streamlined Distillation for Large Language Models, arXiv 2402.03898", year=2024)
-def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, labels: float = 0.0) -> Method:
+def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, labels: float = 0.0, forced: bool = False) -> Method:
     """The student is compared with a mixture of itself and the teacher, which keeps gradients bounded where one of them is sure.
 
     L = forward KL(p || a p + (1 - a) q) + reverse KL(q || a q + (1 - a) p) + labels CE(y, q), over known tokens; p the teacher's
@@ -25,17 +35,18 @@ def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, label
 
     Args:
         alpha: skew, 0.1. forward, reverse: weights of both directions (SKL and SRKL); the paper prefers the reverse.
-        labels: weight of the plain task.
+        labels: weight of the plain task. forced: both are encoder-decoders, and asked for the label's words, each with the right
+            ones before it; what they write by themselves does not stand place by place beside a label.
     """
-    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    sides = _sides(forced)
     count = Field("labels").via(known)
     both = (("skew", losses.skew_kl, forward), ("skew reverse", losses.skew_reverse_kl, reverse))
     terms = [Term(name, partial(by, alpha=alpha), weight=w, mask=count, **sides) for name, by, w in both if w]
-    return single_stage(*terms, *((task(weight=labels),) if labels else ()))
+    return single_stage(*terms, *_labels(labels, forced))
 
 
 @method(paper="Wu et al. 2025, Rethinking KL Divergence in Knowledge Distillation for LLMs (AKL), arXiv 2404.02657", year=2025)
-def adaptive(head: float = 0.5, labels: float = 0.0) -> Method:
+def adaptive(head: float = 0.5, labels: float = 0.0, forced: bool = False) -> Method:
     """Forward and reverse divergence, mixed per token by whether student and teacher differ at the likely or the unlikely words.
 
     L = g KL(p || q) + (1 - g) KL(q || p) + labels CE(y, q), g = share of sum |p - q| within the teacher's head
@@ -46,16 +57,18 @@ def adaptive(head: float = 0.5, labels: float = 0.0) -> Method:
     is chosen per token. With few classes the two hardly differ, and plain `kd` is simpler.
 
     Args:
-        head: probability mass that makes the head, 0.5. labels: weight of the plain task.
+        head: probability mass that makes the head, 0.5. labels: weight of the plain task. forced: see `skewed`.
     """
     by = partial(losses.adaptive_kl, head=head)
-    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    sides = _sides(forced)
     mixed = Term("adaptive", by, mask=Field("labels").via(known), **sides)
-    return single_stage(mixed, *((task(weight=labels),) if labels else ()))
+    return single_stage(mixed, *_labels(labels, forced))
 
 
 @method(paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (the divergence), arXiv 2306.13649", year=2024)
-def between(beta: float = 0.5, temperature: float = 1.0, normalised: bool = True, labels: float = 0.0) -> Method:
+def between(
+    beta: float = 0.5, temperature: float = 1.0, normalised: bool = True, labels: float = 0.0, forced: bool = False
+) -> Method:
     """The generalised Jensen-Shannon divergence: anything between covering all of the teacher and seeking its peaks.
 
     L = D_b(p, q) + labels CE(y, q), D_b = b KL(p || m) + (1 - b) KL(q || m), m = b p + (1 - b) q
@@ -67,9 +80,9 @@ def between(beta: float = 0.5, temperature: float = 1.0, normalised: bool = True
 
     Args:
         beta: 0 .. 1; 0 is forward, 1 reverse KL. temperature: T. normalised: D_b / (b (1 - b)), which is continuous at both ends;
-            False for the paper's D_b, which goes to 0 there. labels: weight of the plain task.
+            False for the paper's D_b, which goes to 0 there. labels: weight of the plain task. forced: see `skewed`.
     """
     by = partial(losses.jsd, beta=beta, temperature=temperature, normalised=normalised)
-    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach()}
+    sides = _sides(forced)
     term = Term("between", by, mask=Field("labels").via(known), **sides)
-    return single_stage(term, *((task(weight=labels),) if labels else ()))
+    return single_stage(term, *_labels(labels, forced))

@@ -19,6 +19,7 @@ from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
 from limbeck.roles import Adapter, Cast, Normalise, role_of
 from limbeck.runs.recipe import ModelSettings, Recipe
+from limbeck.taps import Tap, leaves
 
 
 def method_of(settings: Mapping[str, Any]) -> Method:
@@ -105,6 +106,21 @@ def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) 
             **({"words": True} if isinstance(prepare, Words) else {}),
         }
     return facts
+
+
+def check_places(method: Method, data: Data) -> None:
+    """Refuse a method that compares answers place by place where models search for what they write.
+
+    Raises:
+        UserError: the method and what to take instead.
+    """
+    asked = (leaf for _, _, term in method.terms() for source in term.sources for leaf in leaves(source))
+    whole = (isinstance(leaf, Tap) and not leaf.path and leaf.role not in method.parts for leaf in asked)
+    if data.task.searched and any(whole):
+        raise UserError(
+            f"method {method.name!r} compares answers place by place, but here a model answers with what its own search wrote; "
+            "take sequence_level, or skewed, adaptive or between with forced = true"
+        )
 
 
 def has_other_classes(role: str, settings: ModelSettings, method: Method, data: Data) -> bool:

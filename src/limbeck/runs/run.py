@@ -29,6 +29,7 @@ from limbeck.runs.casting import (
     answers_read,
     build_role,
     check_answer,
+    check_places,
     has_other_classes,
     learners,
     method_of,
@@ -133,6 +134,7 @@ class Run:
         )
 
     def make_cast(self, method: Method, data: Data) -> Cast:
+        check_places(method, data)
         cast = Cast({})
         names = list(method.roles())
         if "teacher" not in names and self.has_weights("teacher", method):
