@@ -4,8 +4,9 @@
 
 On the digits of scikit-learn, as in `bench.catalogue`: the teacher has seen all training pictures, the students see 300.
 Screening: every combination of `limbeck methods --unexplored` that differs in one field, with the pictures as they are (no
-unlabelled ones; without augmentation two views are one), with two weights and two seeds, on 300 validation pictures; the test part is not read. The four best then meet the baseline,
-`kd` and `attention` in a comparison with seeds that screening has not seen, and there the test part is read.
+unlabelled ones; without augmentation two views are one), with two weights and two seeds, on 300 validation pictures; the test
+part is not read. The four best then meet the baseline, `kd` and `attention` in a comparison with seeds that screening has not
+seen, and there the test part is read.
 Results: bench/results/unexplored.jsonl, which `make docs` shows with `compose`.
 """
 
