@@ -12,6 +12,7 @@ from limbeck.data import from_datasets
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed
 from limbeck.describe import taxonomy
+from limbeck.engine.balance import balance
 from limbeck.engine.check import quiet
 from limbeck.engine.planner import plan
 from limbeck.knowledge import Store
@@ -112,6 +113,15 @@ def test_what_is_stored_of_a_frozen_model_is_what_it_would_say(name, tmp_path):
             scene = observe(cast, batch, [item.source for item in planned.stored])
         for item in planned.stored:
             assert torch.allclose(batch[item.field].float(), scene(item.source).float(), atol=1e-4), str(item.source)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_how_hard_its_terms_pull_is_measured_without_a_trace(name):
+    cast, random = cast_for(name), torch.random.get_rng_state()
+    before = state(cast)
+    found = balance(method_of(name), cast, draw_for(name), fit_for(name), device="cpu")
+    assert all(0 <= pull < float("inf") for each in found for pull in each.pulls.values())
+    assert differing(before, state(cast)) == [] and torch.equal(random, torch.random.get_rng_state())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -29,6 +29,20 @@ class Balance:
         return f"stage {self.stage}: on one batch before training, beside the labels' gradient: {words}"
 
 
+LOUD = 200  # times the labels' gradient: methods that work here begin below 100, one that drowns the labels at 1,200
+
+
+def too_loud(found: list[Balance]) -> list[str]:
+    """A sentence for each term that drowns the labels at the start."""
+    return [
+        f"{name} pulls {value:,.0f} times as hard as the labels at the first step of stage {each.stage}: lower its weight if the "
+        "student learns little"
+        for each in found
+        for name, value in each.pulls.items()
+        if value > LOUD
+    ]
+
+
 def balance(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> list[Balance]:
     """Measure every update that has both terms with labels and others; on a copy, nothing of the caller's is changed.
 

@@ -16,6 +16,7 @@ from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
+from limbeck.engine.balance import balance, too_loud
 from limbeck.engine.estimate import estimate
 from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
@@ -226,6 +227,7 @@ class Run:
         if who == "student" and self.together is None and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):
                 self.listen("say", {"text": str(stage)})
+            self.say_all(too_loud(balance(method, cast, streams, fit, device=self._device)))
         if self.together is not None:
             yield  # the others plan too, so that one forward of a teacher can fill the store for all
         cast.stand_ins = dict(planned.stand_ins)
