@@ -41,9 +41,11 @@ def lines(method: str, results: Path = RESULTS) -> list[str]:
     if method == "kd" and (results / "demo.json").exists():
         found.append(_of_demo(json.loads((results / "demo.json").read_text(encoding="utf-8"))))
     for number, row in measured().items():
-        sides = {row["method"]: row["student"], BASELINES.get(number, ""): row["baseline"]} | row.get("others", {})
-        if method in sides:
-            found.append(_of_survey(number, row, sides[method], row["baseline"] if sides[method] != row["baseline"] else None))
+        taught = {row["method"]: row["student"]} | row.get("others", {})
+        if method in taught:
+            found.append(_of_survey(number, row, taught[method], taught=True))
+        elif method == BASELINES.get(number):
+            found.append(_of_survey(number, row, row["baseline"], taught=False))
     return found
 
 
@@ -89,9 +91,9 @@ def _of_demo(rows: list[dict[str, Any]]) -> str:
     return f"{SETTINGS['demo']}, {_seeds(len(rows))}: {student} against {alone} alone (bench/demo.py)"
 
 
-def _of_survey(number: int, row: dict[str, Any], own: dict[str, Any], baseline: dict[str, Any] | None) -> str:
-    against = f" against {_spread(baseline)} without it" if baseline else ""
-    chosen = _arguments(row["arguments"] or {}) if own != row["baseline"] else ""
+def _of_survey(number: int, row: dict[str, Any], own: dict[str, Any], *, taught: bool) -> str:
+    against = f" against {_spread(row['baseline'])} without it" if taught and row["baseline"] else ""
+    chosen = _arguments(row["arguments"] or {}) if taught else ""
     parts = (row["data"], row["networks"], chosen, row["budget"], _seeds(row["seeds"]))
     result = f"{row['metric']} {_spread(own)}{against}"
     return f"{', '.join(filter(None, parts))}: {result} (row {number} of `limbeck survey`)"

@@ -2,7 +2,8 @@
 
 from limbeck.data.batches import Batch, Batches, Mixture
 from limbeck.data.core import Data, Partition
-from limbeck.data.datasets import from_datasets, load, names
+from limbeck.data.datasets import load, names
+from limbeck.data.given import from_datasets
 from limbeck.data.streams import Streams
 from limbeck.data.views import View, parse, to_float
 

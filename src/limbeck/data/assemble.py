@@ -75,18 +75,30 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     if len(raw.classes) < 2:
         raise UserError(f"{name} has {len(raw.classes)} class; at least 2 are needed to train a classifier")
-    parts: dict[str, Partition] = {}
-    start = 0
+    parts = numbered(name, {part: raw.parts[part] for part in sorted(raw.parts, key=rank)}, len(raw.classes), raw.task)
     shape = raw.parts["train"][0].shape[1:]
-    for part in sorted(raw.parts, key=rank):
-        inputs, labels = raw.parts[part]
-        checked(f"{name} {part}", inputs, labels, len(raw.classes), raw.task)
+    for part, (inputs, _) in raw.parts.items():
         if inputs.shape[1:] != shape:
             raise UserError(
                 f"{name}: {part} inputs are {tuple(inputs.shape[1:])} but train inputs {tuple(shape)}; make them equal"
             )
-        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + len(inputs)))
-        start += len(inputs)
+    return parts
+
+
+def numbered(name: str, found: Mapping[str, tuple[Any, Tensor | None]], classes: int, task: Task) -> dict[str, Partition]:
+    """Checked partitions whose samples are numbered on from part to part, in the order given.
+
+    found: inputs (a tensor or a Dataset) and labels by name; the labels of a Dataset are always known.
+    """
+    parts, start = {}, 0
+    for part, (inputs, labels) in found.items():
+        if isinstance(inputs, Tensor):
+            checked(f"{name} {part}", inputs, labels, classes, task)
+        elif labels is not None:
+            task.check_labels(f"{name} {part}", labels, len(labels), classes)
+        count = len(inputs if labels is None else labels)
+        parts[part] = Partition(part, inputs, labels, torch.arange(start, start + count))
+        start += count
     return parts
 
 

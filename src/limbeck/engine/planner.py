@@ -84,11 +84,14 @@ def plan(
         swap: dict[Source, Field] = {}
         for role in sorted(frozen & _asked(stage)):
             found, why = _storable(stage, role, frozen, streams)
-            if found and not _each_alone(found, cast, streams):
-                found, why = [], "what is read of it depends on the other samples of the batch, or on chance"
-            made = _shelves(found, _read(stage), cast, streams, store, form, shelves) if found else None
-            if found and made is None:
-                why = "its answers do not fit into the store's limit"
+            made = None
+            if found:
+                scene = _heard(found, cast, streams(("train",), 0))
+                if not _each_alone(found, scene):
+                    why = "what is read of it depends on the other samples of the batch, or on chance"
+                else:
+                    made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
+                    why = "its answers do not fit into the store's limit" if made is None else why
             decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
             for item in made or ():
                 swap[item.source] = Field(item.field)
@@ -145,17 +148,21 @@ def _largest(source: Source, role: str) -> list[Source]:
     return [part for inner in source.sources for part in _largest(inner, role)]
 
 
-def _each_alone(sources: list[Source], cast: Cast, streams: Streams) -> bool:
+def _heard(sources: list[Source], cast: Cast, batch: Mapping[str, Any]) -> Scene:
+    with quiet(cast), torch.no_grad():
+        return observe(cast, batch, sources)
+
+
+def _each_alone(sources: list[Source], many: Scene) -> bool:
     """Whether a sample's values are the same in half of a batch, to rounding; only then can they be stored by sample."""
-    whole = streams(("train",), 0)
-    count = len(whole["index"])
+    count = len(many.batch["index"])
     half = count // 2
     if not half:
         return True
-    first = {key: _first(value, half, count) for key, value in whole.items()}
+    first = {key: _first(value, half, count) for key, value in many.batch.items()}
     asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
-    with quiet(cast), torch.no_grad():
-        many, few = observe(cast, whole, asked), observe(cast, first, asked)
+    few = _heard(asked, many.cast, first)
+    with torch.no_grad():
         return all(_close(many(source), few(source), half) for source in asked)
 
 
@@ -175,27 +182,31 @@ def _close(many: Any, few: Any, count: int) -> bool:
 
 
 def _shelves(
-    sources: list[Source], read: set[str], cast: Cast, streams: Streams, store: Store, form: str, known: dict[Source, Stored]
+    sources: list[Source],
+    scene: Scene,
+    read: set[str],
+    streams: Streams,
+    store: Store,
+    form: str,
+    known: dict[Source, Stored],
 ) -> list[Stored] | None:
     """A shelf for each source; None, and nothing made, if one of them cannot be stored or all together do not fit.
 
-    read: the partitions whose samples are asked for.
+    scene: what was heard of the sources on one batch. read: the partitions whose samples are asked for.
     """
     rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
     used = len(torch.cat([streams.data[name].index for name in sorted(read)]).unique())
-    probe = streams(("train",), 0)
-    with quiet(cast), torch.no_grad():
-        scene = observe(cast, probe, sources)
+    with torch.no_grad():
         kept = [rawest(source, scene) for source in sources]
         values = [scene(source) for source in kept]
         whole = {raw for raw, source in zip(kept, sources, strict=True) if _integers(scene(source))}  # class numbers: exact
-    if any(not isinstance(value, Tensor) or len(value) != len(probe["index"]) for value in values):
+    if any(not isinstance(value, Tensor) or len(value) != len(scene.batch["index"]) for value in values):
         return None
     views, wanted = streams.cycle or 1, {}
     for source, value in zip(kept, values, strict=True):
         role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
         exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
-        wanted[source] = (_key(source, role, view, cast, streams, exact), tuple(value.shape[1:]), exact, view)
+        wanted[source] = (_key(source, role, view, scene.cast, streams, exact), tuple(value.shape[1:]), exact, view)
     grows = sum(store.grows(key, needed(shape, used, views, exact)) for key, shape, exact, _ in wanted.values())
     if grows and store.size() + grows > store.limit:
         return None

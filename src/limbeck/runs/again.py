@@ -7,8 +7,9 @@ from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.roles import Cast
 from limbeck.runs.casting import method_of
+from limbeck.runs.phase import load_phase
 from limbeck.runs.recipe import load, make
-from limbeck.runs.run import Run, load_phase
+from limbeck.runs.run import Run
 
 
 def trained_cast(folder: Path) -> tuple[Run, Method, Data, Cast]:

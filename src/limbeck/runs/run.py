@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from limbeck import engine, methods, models, processes
+from limbeck import engine, models, processes
 from limbeck.compare.together import Together
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
@@ -38,6 +38,7 @@ from limbeck.runs.casting import (
     settings_for,
 )
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.phase import load_phase, plain_method, validator
 from limbeck.runs.recipe import Recipe
 from limbeck.taps import Tap
 
@@ -82,7 +83,7 @@ class Run:
         write_settings(self.folder, self.recipe, method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self.has_weights(r, method)]:
-            phases[role] = yield from self._phase(role, _plain(cast[role], data, role), cast, data)
+            phases[role] = yield from self._phase(role, plain_method(cast[role], data, role), cast, data)
         baseline = (yield from self._baseline(method, data, phases)) if self.recipe.baseline else None
         phases["student"] = yield from self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
@@ -239,7 +240,7 @@ class Run:
             seed=self.recipe.seed,
             folder=self.folder / "checkpoints" / who,
             listen=lambda kind, event: self._hear(who, kind, event),
-            validate=self._validator(method, data),
+            validate=validator(method, data),
             device=self._device,
             heard=self.together.heard if self.together else None,
         )
@@ -279,25 +280,9 @@ class Run:
             module = copy.deepcopy(module)
         cast = Cast({"student": module}, {"student": adapter})
         self._lay_out(cast, data)
-        plain = _plain(module, data)
+        plain = plain_method(module, data)
         phases["baseline"] = yield from self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)
-
-    def _validator(self, method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:
-        if "validation" not in data.partitions:
-            return None
-        from limbeck.evaluate import predict
-
-        batches = list(Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0).ordered())
-
-        def validate(cast: Cast) -> Mapping[str, float]:
-            if not all(name in cast for name in used(method.deployed)):
-                return {}
-            device = next(iter(cast.state_dict().values())).device
-            seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches, data.task)
-            return {"accuracy": data.task.score(seen)}
-
-        return validate
 
     # ---------------------------------------------------------------- what is said of it
 
@@ -316,18 +301,3 @@ class Run:
     @property
     def command(self) -> str:
         return f"limbeck distill --recipe {shlex.quote(str(self.folder / 'recipe.toml'))}"
-
-
-def _plain(module: nn.Module, data: Data, role: str = "student") -> Method:
-    """How a role learns from the labels alone: by gradient, or fitted at once if it has nothing to move."""
-    moves = any(True for _ in module.parameters())
-    return methods.find(data.task.alone)(role=role) if moves else methods.alone_tree(role=role)
-
-
-def load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:
-    """Make what the method adds to the cast, then load the weights of all."""
-    engine.check.build_parts(method, cast, streams(("train",), 0) if method.parts else {})
-    for index, stage in enumerate(method.stages):
-        for action in stage.before:
-            action(cast, seed=seed + index)
-    models.load_weights(cast, weights, who="run")

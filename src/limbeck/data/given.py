@@ -1,0 +1,155 @@
+"""Data from Python: map-style Datasets, and pairs of arrays."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset, TensorDataset
+
+from limbeck.data import npz
+from limbeck.data.assemble import numbered, rank
+from limbeck.data.core import Data, Partition
+from limbeck.data.splits import size_of, stratified
+from limbeck.errors import UserError
+from limbeck.evaluate.detect import Detect
+from limbeck.evaluate.segment import Segment
+from limbeck.evaluate.tasks import CLASSIFY, Task
+
+
+def from_datasets(
+    train: Any,
+    *,
+    validation: Any = None,
+    test: Any = None,
+    classes: Sequence[str] | int | None = None,
+    name: str = "custom",
+    split_seed: int = 0,
+    task: Task | None = None,
+    further: Mapping[str, Any] | None = None,
+) -> Data:
+    """Make `Data` of map-style Datasets that yield (input, label), or of pairs (inputs, labels) of arrays.
+
+    A TensorDataset or a pair becomes tensors; any other Dataset is read item by item when it is needed. Inputs are
+    taken as the models shall get them (uint8 becomes 0 .. 1): `mean` and `std` stay empty.
+
+    Args:
+        train: the training samples.
+        validation: None, a share or number of the training samples to hold out (stratified), or samples.
+        test: None or samples.
+        classes: their names or number; else `train.classes`, else as many as the labels say.
+        task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
+            boxes (n, m, 5) as floats, else `Classify()`.
+        further: parts of your own by name: samples, or inputs alone (a tensor or an array (n, ...)), which have no labels:
+            `further={"unlabelled": x}` for what methods with few labels read.
+
+    Raises:
+        UserError: empty, labels out of range, items that are no (input, label), ...
+
+    >>> data = from_datasets((torch.rand(8, 3), torch.arange(8) % 2), validation=0.25)
+    >>> data.kind, data.shape, len(data["train"]), len(data["validation"])
+    ('table', (3,), 6, 2)
+    """
+    share = validation if isinstance(validation, (int, float)) else None
+    given = {"train": train, "validation": None if share is not None else validation, "test": test}
+    given |= further or {}
+    found = {k: _samples(f"{name} {k}", v, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
+    names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None])
+    task = task or _guessed(found["train"][0], found["train"][1])
+    parts = numbered(name, found, len(names), task)
+    if share:
+        count = size_of(share, len(parts["train"]), "validation")
+        assert parts["train"].labels is not None
+        drawn, rest = stratified(task.strata(parts["train"].labels), count, split_seed, "validation")
+        parts["train"], parts["validation"] = parts["train"].select(rest), parts["train"].select(drawn, "validation")
+    kind, shape = _kind(name, parts["train"])
+    parts = {k: parts[k] for k in sorted(parts, key=rank)}
+    return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
+
+
+def _guessed(inputs: Any, labels: Tensor | None) -> Task:
+    """Whole numbers for every pixel are masks, five floats are boxes."""
+    if labels is None or labels.dim() != 3:
+        return CLASSIFY
+    return Detect((inputs.shape[-2], inputs.shape[-1])) if labels.is_floating_point() else Segment()
+
+
+def _samples(who: str, given: Any, *, labelled: bool = True) -> tuple[Tensor | Dataset[Any], Tensor | None]:
+    """Inputs and labels; of a part of the user's own also inputs alone."""
+    if isinstance(given, TensorDataset):
+        given = given.tensors
+    if not labelled and isinstance(given, (tuple, list)) and len(given) == 1:
+        given = given[0]
+    if not labelled and hasattr(given, "shape"):
+        inputs, _ = _samples(who, (given, np.zeros(len(given), np.int64)))
+        return inputs, None
+    if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
+        inputs, labels = (torch.as_tensor(np.asarray(g) if not isinstance(g, Tensor) else g) for g in given)
+        if inputs.dim() < 2 or (labels.is_floating_point() and labels.dim() != 3):
+            raise UserError(
+                f"{who}: expected inputs (n, ...) and whole-number labels (n,), got {tuple(inputs.shape)} and "
+                f"{labels.dtype}; convert them first"
+            )
+        return inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32), (
+            labels.float() if labels.is_floating_point() else labels.long()
+        )
+    if not hasattr(given, "__getitem__") or not hasattr(given, "__len__") or isinstance(given, (tuple, list, str)):
+        raise UserError(f"{who}: expected a map-style Dataset or a pair (inputs, labels), got a {type(given).__name__}")
+    if len(given) == 0:
+        raise UserError(f"{who} is empty: expected at least one sample")
+    if isinstance(given, Subset) and isinstance(given.dataset, TensorDataset):
+        rows = torch.as_tensor(list(given.indices))
+        return _samples(who, tuple(t[rows] for t in given.dataset.tensors), labelled=labelled)
+    return given, _labels(who, given)
+
+
+def _labels(who: str, dataset: Any) -> Tensor:
+    """Return all labels; from `.targets` or `.labels` where those agree with the items, else by reading every item."""
+    first = dataset[0]
+    if isinstance(first, (tuple, list)) and len(first) == 2 and len(getattr(first[1], "shape", ())) == 2:
+        return torch.stack([torch.as_tensor(dataset[k][1]).long() for k in range(len(dataset))])  # masks
+    rows = [0, len(dataset) // 2, len(dataset) - 1]
+    few = [_label(who, dataset[k], k) for k in rows]
+    known = getattr(dataset, "targets", getattr(dataset, "labels", None))
+    if known is not None and hasattr(known, "__len__") and len(known) == len(dataset):
+        try:
+            labels = torch.as_tensor(known).long()
+        except (TypeError, ValueError, RuntimeError):
+            labels = torch.empty(0)
+        if labels.shape == (len(dataset),) and labels[rows].tolist() == few:
+            return labels
+    return torch.tensor([_label(who, dataset[k], k) for k in range(len(dataset))])
+
+
+def _label(who: str, item: Any, row: int) -> int:
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise UserError(f"{who}: item {row} is a {type(item).__name__}; expected a pair (input, label)")
+    try:
+        label = float(item[1])
+        if label == int(label):
+            return int(label)
+    except (TypeError, ValueError):
+        pass
+    raise UserError(f"{who}: the label of item {row} must be a whole number, got {item[1]!r}")
+
+
+def _class_names(classes: Sequence[str] | int | None, train: Any, labels: list[Tensor]) -> tuple[str, ...]:
+    if classes is None:
+        classes = getattr(train, "classes", None)
+    if classes is None:
+        classes = max((int(y.max()) + 1 for y in labels if len(y)), default=0)
+    names = tuple(str(k) for k in range(classes)) if isinstance(classes, int) else tuple(map(str, classes))
+    if len(names) < 2:
+        raise UserError(f"a classifier needs at least 2 classes, got {len(names)}; name them with classes=")
+    return names
+
+
+def _kind(name: str, train: Partition) -> tuple[str, tuple[int, ...]]:
+    from limbeck.data.batches import gather
+
+    rows = torch.arange(len(train)) if isinstance(train.inputs, Tensor) else torch.arange(min(16, len(train)))
+    inputs = gather(train, rows)
+    if not isinstance(inputs, Tensor):
+        return "other", ()
+    return npz.kind_of(inputs), tuple(inputs.shape[1:])
