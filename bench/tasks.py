@@ -9,7 +9,6 @@ Results: bench/results/tasks_NAME.jsonl, which `make docs` shows with each metho
 """
 
 import argparse
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,11 +121,10 @@ def experts(data: Path, _: Path) -> dict[str, Any]:
 
 def one_colour(data: Path, _: Path) -> dict[str, Any]:
     """A published CIFAR-10 ResNet-20 that sees colours; the student sees the red channel of 4,000 pictures."""
-    os.environ["LIMBECK_DATA"] = str(data)
     return {
         "data": {"name": "cifar10", "path": str(data / "cifar10"), "limit": 4000},
         "train": {"epochs": 12, "batch": 64, "lr": 0.05},
-        "teacher": resnet(20),
+        "teacher": resnet(20, data),
         "student": {"model": "resnet8", "sees": "bands:0:1"},
     }
 

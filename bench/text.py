@@ -11,6 +11,8 @@ student is compared with the teacher on every word of the reference, and the lab
 """
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from bench.lines import keep
 from bench.survey_rows import translation
@@ -30,16 +32,14 @@ def words(seed: int) -> None:
     data = pairs(folder("multi30k"), "de", "en", longest=10, vocabulary=1500, limit=5000)
     fixed = {"words": len(data.words), "beams": 5, "longest": 11}
     both = {"teacher": model("seq2seq", width=96, **fixed), "student": model("seq2seq", width=24, **fixed)}
-    before = None
-    for name, arguments in dict.fromkeys(("skewed", "adaptive", "between"), {"labels": 1.0, "forced": True}).items():
-        first = before is None
-        made, card = run(seed, data, name, after=before, arguments=arguments, baseline=first, train=translation.TRAIN, **both)
+    arguments, before = {"labels": 1.0, "forced": True}, None
+    for name in ("skewed", "adaptive", "between"):
+        made, card = run(
+            seed, data, name, after=before, arguments=arguments, baseline=before is None, train=translation.TRAIN, **both
+        )
         before = before or made
-        said = {"baseline": ("alone", {})} if first else {}
-        for who, (method, chosen) in (said | {"student": (name, arguments)}).items():
-            line = {"method": method, "arguments": chosen, "seed": seed, "epochs": translation.TRAIN["epochs"]}
-            keep("text_translation", line | {"accuracy": card["models"][who]["accuracy"]})
         print(seed, name, {who: round(100 * m["accuracy"], 2) for who, m in card["models"].items()}, flush=True)
+        record("text_translation", name, arguments, seed, translation.TRAIN["epochs"], card["models"])
 
 
 def measure(seed: int) -> None:
@@ -51,11 +51,15 @@ def measure(seed: int) -> None:
         before, card = run(seed, data, name, after=before, train=TRAIN, **settings)
         models = card["models"]
         print(seed, name, {who: (round(100 * m["accuracy"], 2), m["parameters"]) for who, m in models.items()}, flush=True)
-        for method, who in (("alone", "baseline"), (name, "student")):
-            keep(
-                f"text_{name}",
-                {"method": method, "arguments": {}, "seed": seed, "epochs": 4, "accuracy": models[who]["accuracy"]},
-            )
+        record(f"text_{name}", name, {}, seed, TRAIN["epochs"], models)
+
+
+def record(file: str, name: str, arguments: dict[str, Any], seed: int, epochs: float, models: Mapping[str, Any]) -> None:
+    """Lines for the student and, where this run had one, its baseline."""
+    for who, method, chosen in (("baseline", "alone", {}), ("student", name, arguments)):
+        if who in models:
+            line = {"method": method, "arguments": chosen, "seed": seed, "epochs": epochs, "accuracy": models[who]["accuracy"]}
+            keep(file, line)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,12 @@ CIFAR = {"name": "cifar10", "limit": 4000, "validation": 0.1, "download": False,
 WORDS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
-def resnet(depth: int) -> dict[str, Any]:
-    """A published CIFAR-10 ResNet with its weights and preprocessing; it was trained on all 50,000 images."""
-    folder = Path(os.environ["LIMBECK_DATA"]) / "pretrained_cifar10_resnet"
+def resnet(depth: int, data: Path | None = None) -> dict[str, Any]:
+    """A published CIFAR-10 ResNet with its weights and preprocessing; it was trained on all 50,000 images.
+
+    data: the folder of all data, else $LIMBECK_DATA.
+    """
+    folder = (data or Path(os.environ["LIMBECK_DATA"])) / "pretrained_cifar10_resnet"
     (weights,) = folder.glob(f"resnet{depth}-*.th")
     return {"model": f"resnet{depth}", "weights": str(weights), "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
