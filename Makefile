@@ -38,7 +38,7 @@ bench: setup
 	$(BIN)/python -m bench.kernels
 
 docs: setup
-	$(BIN)/python -m limbeck.docs
+	$(BIN)/python -m limbeck.catalogue.pages
 
 clean:
 	rm -rf $(VENV) runs build src/*.egg-info

@@ -17,8 +17,8 @@ from typing import Any
 from bench.lines import show, write
 from limbeck import methods
 from limbeck.compare.comparison import Comparison, parse_entries
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 FEW_LABELS = (
     "data_distillation",

@@ -36,12 +36,12 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     from limbeck.data import Batches, load
     from limbeck.data.streams import Streams
     from limbeck.deploy.student import Deployed
-    from limbeck.engine.planner import plan
-    from limbeck.evaluate import predict, summary
-    from limbeck.knowledge import Store
-    from limbeck.roles import Cast
+    from limbeck.plan.roles import Cast
     from limbeck.runs.casting import build_role
-    from limbeck.runs.recipe import ModelSettings
+    from limbeck.runs.settings import ModelSettings
+    from limbeck.store.planner import plan
+    from limbeck.store.shelves import Store
+    from limbeck.tasks.predictions import predict, summary
 
     data = load("cifar10", path=path, validation=0.005)
     settings = {
@@ -83,7 +83,7 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
 
 
 def _tap(role: str) -> Any:
-    from limbeck.taps import Tap
+    from limbeck.plan.taps import Tap
 
     return Tap(role)
 

@@ -103,10 +103,10 @@ def ours(teacher: str, student: str, method: Any, stored: bool, compiled: bool =
     """limbeck's engine with its defaults for images; with `stored`, the teacher's answers from the store."""
     from limbeck import engine
     from limbeck.data.streams import Streams
-    from limbeck.engine.planner import plan
-    from limbeck.knowledge import Store
-    from limbeck.memory import keep_freed
-    from limbeck.roles import Cast
+    from limbeck.plan.roles import Cast
+    from limbeck.processes import keep_freed
+    from limbeck.store.planner import plan
+    from limbeck.store.shelves import Store
 
     keep_freed()  # as its commands do
     cast = Cast({"teacher": network(teacher), "student": network(student)})
@@ -136,9 +136,9 @@ TEN = ("kd", "kd_standardised", "dkd", "dist", "nkd", "logit_regression", "atten
 def ten_by_hand(teacher: str, student: str) -> Loop:
     """Ten methods in ten separate plain loops, one after another; a step is a step of each."""
     from limbeck import methods
-    from limbeck.roles import Cast
-    from limbeck.schedules import Progress
-    from limbeck.taps import observe
+    from limbeck.plan.roles import Cast
+    from limbeck.plan.schedules import Progress
+    from limbeck.plan.taps import observe
 
     loops = []
     t = network(teacher).eval().requires_grad_(False)
@@ -172,12 +172,12 @@ def ten_by_hand(teacher: str, student: str) -> Loop:
 def ten_together(teacher: str, student: str, stored: bool) -> Loop:
     """The same ten in limbeck's shared pass: each batch made once, the teacher asked once."""
     from limbeck import engine, methods
-    from limbeck.compare.together import SharedStreams
-    from limbeck.engine.planner import plan
-    from limbeck.heard import Heard
-    from limbeck.knowledge import Store
-    from limbeck.memory import keep_freed
-    from limbeck.roles import Cast
+    from limbeck.plan.roles import Cast
+    from limbeck.plan.shared import Heard
+    from limbeck.processes import keep_freed
+    from limbeck.runs.together import SharedStreams
+    from limbeck.store.planner import plan
+    from limbeck.store.shelves import Store
 
     keep_freed()
     t, streams, heard = network(teacher), SharedStreams(made_data(), size=BATCH, seed=0), Heard()
@@ -208,8 +208,8 @@ def input_only(constant: bool) -> Loop:
     """The student alone in limbeck, on real batches (crop and flip) or on one batch again and again."""
     from limbeck import engine, methods
     from limbeck.data.streams import Streams
-    from limbeck.memory import keep_freed
-    from limbeck.roles import Cast
+    from limbeck.plan.roles import Cast
+    from limbeck.processes import keep_freed
 
     keep_freed()
     cast = Cast({"student": network("resnet8")})

@@ -9,8 +9,8 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 RESULTS = Path(__file__).parent / "results" / "demo.json"
 

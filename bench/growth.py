@@ -42,9 +42,9 @@ def samples(count: int) -> Callable[[], None]:
     from limbeck import engine, methods, models
     from limbeck.data import from_datasets
     from limbeck.data.streams import Streams
-    from limbeck.engine.planner import plan
-    from limbeck.knowledge import Store
-    from limbeck.roles import Cast
+    from limbeck.plan.roles import Cast
+    from limbeck.store.planner import plan
+    from limbeck.store.shelves import Store
 
     images = torch.randint(0, 256, (count, 1, 12, 12), dtype=torch.uint8)
     data = from_datasets((images, torch.arange(count) % 10), classes=10)
@@ -97,8 +97,8 @@ def taps(count: int) -> Callable[[], None]:
 
     from limbeck import losses
     from limbeck.plan import Term
-    from limbeck.roles import Cast
-    from limbeck.taps import Tap, observe
+    from limbeck.plan.roles import Cast
+    from limbeck.plan.taps import Tap, observe
 
     def network() -> nn.Module:
         layers = [nn.Sequential(nn.Conv2d(8 if k else 3, 8, 3, padding=1), nn.ReLU()) for k in range(16)]

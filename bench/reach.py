@@ -25,12 +25,13 @@ def curve(name: str, seed: int, chosen: argparse.Namespace) -> list[tuple[float,
     from limbeck.data import Batches, load
     from limbeck.data.streams import Streams
     from limbeck.deploy.student import Deployed
-    from limbeck.engine.planner import plan
-    from limbeck.evaluate import accuracy, predict
-    from limbeck.knowledge import Store
-    from limbeck.roles import Cast
+    from limbeck.metrics.classification import accuracy
+    from limbeck.plan.roles import Cast
     from limbeck.runs.casting import build_role
-    from limbeck.runs.recipe import ModelSettings
+    from limbeck.runs.settings import ModelSettings
+    from limbeck.store.planner import plan
+    from limbeck.store.shelves import Store
+    from limbeck.tasks.predictions import predict
 
     data = load("cifar10", path=chosen.data, limit=11_000, validation=1000 / 11_000)
     method, cast = methods.find(name)(), Cast({})

@@ -21,8 +21,8 @@ from bench.survey_rows.common import resnet
 from bench.survey_rows.segmentation import MEMBRANE
 from limbeck.compare.comparison import Comparison, parse_entries
 from limbeck.files import atomic_write
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 
 @dataclass(frozen=True)

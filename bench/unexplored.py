@@ -23,8 +23,8 @@ from limbeck.compare.comparison import Comparison, Entry, parse_entries
 from limbeck.engine.step import NonFinite
 from limbeck.engine.turns import last
 from limbeck.files import write_json
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 EPOCHS, WEIGHTS, SCREENING, CHOSEN = 20, (1.0, 10.0), (0, 1), 4
 DATA = {"limit": 600, "validation": 0.5}  # 300 to learn from, 300 to choose on

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck import docs
 from limbeck.__main__ import run
-from limbeck.cli import app
-from limbeck.commands.options import recipe_of
+from limbeck.catalogue import pages as docs
+from limbeck.cli.app import app
+from limbeck.cli.options import recipe_of
 
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md")

@@ -11,12 +11,12 @@ from scipy import stats
 
 from bench import survey as driver
 from bench.survey_rows.aggregate import summed
-from limbeck import describe
 from limbeck.__main__ import run
+from limbeck.catalogue import describe
+from limbeck.catalogue.survey import EXAMPLE, SYSTEMS, as_json, score_of_paper, svg
+from limbeck.catalogue.survey.measured import relations, verdict
+from limbeck.catalogue.survey.show import declared, example
 from limbeck.errors import UserError
-from limbeck.survey import EXAMPLE, SYSTEMS, as_json, score_of_paper, svg
-from limbeck.survey.measured import relations, verdict
-from limbeck.survey.show import declared, example
 
 # surveys.md, section 1: rows 1-9 and 10-14 are soft labels alone, 15-22 and 23-27 other parts; each offline, then online
 PLACES = dict.fromkeys(range(1, 10), ("soft labels", "offline")) | dict.fromkeys(range(10, 15), ("soft labels", "online"))
@@ -101,7 +101,7 @@ def test_verdicts(gap, expected):
 
 def test_rows_that_miss_stay_and_say_why(monkeypatch, capsys):
     missed = summed([record(0, 60.0, 61.0, data="some data", budget="some time", method="irg")]) | {"cause": "because of that"}
-    module = importlib.import_module("limbeck.survey.show")  # the package has a function of that name
+    module = importlib.import_module("limbeck.catalogue.survey.show")  # the package has a function of that name
     monkeypatch.setattr(module, "measured", lambda: {22: missed})
     monkeypatch.setenv("COLUMNS", "200")
     assert run(["survey"]) == 0
@@ -173,7 +173,7 @@ def test_measured_figures_fit_into_a_narrow_terminal(width):
 
     from rich.console import Console
 
-    module = importlib.import_module("limbeck.survey.show")
+    module = importlib.import_module("limbeck.catalogue.survey.show")
     said = io.StringIO()
     found = [r for r in module.rows(0.5) if r["measured"]]
     Console(file=said, width=width, color_system=None).print(module._measured(found, wide=width > 100))

@@ -8,7 +8,7 @@ from torch import nn
 
 from limbeck import models
 from limbeck.engine import Fit, train
-from limbeck.roles import Adapter, Cast
+from limbeck.plan.roles import Adapter, Cast
 
 CLASSES, SHAPE, BATCH = 4, (1, 8, 8), 8
 

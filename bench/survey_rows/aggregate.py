@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from limbeck.evaluate.significance import mean_interval
-from limbeck.survey.measured import TABLE
+from limbeck.catalogue.survey.measured import TABLE
+from limbeck.metrics.significance import mean_interval
 
 # Rows that do not beat their baseline: what was looked at. Kept beside the figures, never instead of them.
 CAUSES: dict[str, str] = json.loads((Path(__file__).parent / "causes.json").read_text(encoding="utf-8"))

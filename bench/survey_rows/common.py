@@ -14,11 +14,12 @@ from typing import Any
 
 from limbeck.data import Batches
 from limbeck.deploy.student import Deployed
-from limbeck.evaluate import accuracy, predict
+from limbeck.metrics.classification import accuracy
 from limbeck.plan import Method
-from limbeck.runs.recipe import Recipe, make
+from limbeck.plan.taps import Source, Tap
 from limbeck.runs.run import Run
-from limbeck.taps import Source, Tap
+from limbeck.runs.settings import Recipe, make
+from limbeck.tasks.predictions import predict
 
 Model = tuple[str, dict[str, Any]]
 TRAIN = {"epochs": 15, "batch": 32, "lr": 0.05}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.survey_rows.common import FASHION, LARGE, SMALL, also, line, run
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 def one(seed: int) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.evaluate import accuracy, predict
-from limbeck.runs.recipe import make
+from limbeck.metrics.classification import accuracy
+from limbeck.plan.taps import Tap
 from limbeck.runs.run import Run
-from limbeck.taps import Tap
+from limbeck.runs.settings import make
+from limbeck.tasks.predictions import predict
 
 TRAIN = {"epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
 

@@ -6,16 +6,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api": ("distill", "Result"),
+    "distil": ("distill", "Result"),
     "errors": ("UserError",),
-    "actions": ("Adopt", "Follow", "Load", "Promote", "Reinit", "Snapshot"),
-    "plan": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
-    "roles": ("Adapter", "Cast", "Normalise"),
-    "schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),
-    "taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
+    "plan.actions": ("Adopt", "Follow", "Load", "Promote", "Reinit", "Snapshot"),
+    "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
+    "plan.roles": ("Adapter", "Cast", "Normalise"),
+    "plan.schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),
+    "plan.taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names}
-_MODULES = ("connectors", "data", "deploy", "engine", "evaluate", "losses", "methods", "models", "transforms")
+_MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = ["__version__", *_WHERE, *_MODULES]
 

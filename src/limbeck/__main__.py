@@ -13,9 +13,9 @@ def run(arguments: list[str]) -> int:
     import typer
 
     from limbeck import processes
-    from limbeck.cli import app
+    from limbeck.cli.app import app
     from limbeck.errors import UserError
-    from limbeck.memory import keep_freed
+    from limbeck.processes import keep_freed
 
     keep_freed()
     wrong: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

@@ -12,9 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "truth"))
 
 from digits import DIGITS, make_cast  # noqa: E402
 
-from limbeck import data, describe, engine, methods
+from limbeck import data, engine, methods
+from limbeck.catalogue import describe
 from limbeck.catalogue.unexplored import FIELDS, explored, points, strategies  # noqa: E402
-from limbeck.cli import app  # noqa: E402
+from limbeck.cli.app import app  # noqa: E402
 from limbeck.data.streams import Streams  # noqa: E402
 from limbeck.errors import UserError  # noqa: E402
 from limbeck.methods.compose import assignments  # noqa: E402

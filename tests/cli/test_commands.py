@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 
 from limbeck.data import Batches, load
 from limbeck.deploy.student import load_student
-from limbeck.evaluate import predict
 from limbeck.methods import CATALOGUE
-from limbeck.runs import recipe
+from limbeck.runs import settings as recipe
+from limbeck.tasks.predictions import predict
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from limbeck import data
-from limbeck.cli import app
+from limbeck.cli.app import app
 from limbeck.deploy.student import load_student
-from limbeck.evaluate import predict, summary
+from limbeck.tasks.predictions import predict, summary
 
 
 def pictures(root, count=40):
@@ -67,7 +67,7 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
 
 def test_a_comparison_has_the_detectors_own_baseline(tmp_path):
     from limbeck.compare.comparison import Comparison, parse_entries
-    from limbeck.runs.recipe import make
+    from limbeck.runs.settings import make
 
     nets = {who: {"model": "detector", "arguments": {"width": w, "stride": 4}} for who, w in (("teacher", 4), ("student", 2))}
     settings = {"data": {"name": str(pictures(tmp_path / "squares"))}, "train": {"epochs": 1, "batch": 8}, "onnx": False, **nets}

@@ -10,12 +10,13 @@ from typer.testing import CliRunner
 
 import limbeck
 from limbeck import data, methods, models
-from limbeck.cli import app
+from limbeck.cli.app import app
 from limbeck.deploy.student import load_student
-from limbeck.evaluate import Segment, predict, summary
 from limbeck.methods._terms import task
-from limbeck.roles import Cast
-from limbeck.taps import observe
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import observe
+from limbeck.tasks.predictions import predict, summary
+from limbeck.tasks.segment import Segment
 
 
 def squares(root, count=24, side=16):

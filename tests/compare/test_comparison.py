@@ -20,10 +20,10 @@ from limbeck.compare import comparison as compare
 from limbeck.compare import work
 from limbeck.compare.comparison import Comparison, Entry, asked, from_recipe, parse_entries
 from limbeck.errors import UserError
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 from limbeck.runs.casting import method_of
-from limbeck.runs.recipe import load, make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import load, make
 
 TINY = {
     "onnx": False,
@@ -117,8 +117,8 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
 
 
 def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_part(tmp_path, monkeypatch):
+    from limbeck.cards import build as card
     from limbeck.compare import tuning
-    from limbeck.runs import card
 
     finished = []
     real = card.finish
@@ -239,7 +239,7 @@ def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
 
 @pytest.mark.parametrize("on", ["together", "here"])
 def test_the_teacher_answers_the_test_part_once_for_all_runs(tmp_path, monkeypatch, on):
-    from limbeck.runs import card
+    from limbeck.cards import build as card
 
     real, asked = card.predict, []
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from limbeck.compare.leaderboard import leaderboard, ranking_by_alpha
-from limbeck.evaluate.significance import Paired, seeds_needed
-from limbeck.runs.recipe import make
+from limbeck.metrics.significance import Paired, seeds_needed
+from limbeck.runs.settings import make
 
 RECIPE = make({})
 

@@ -16,9 +16,9 @@ if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pyt
 from toy import SHAPE, Toy, as_boxes, as_frames, as_text, as_words, build, fit_of
 
 from limbeck import methods
-from limbeck.data.sentences import Words
-from limbeck.describe import Taxonomy
-from limbeck.roles import Adapter, Cast
+from limbeck.catalogue.describe import Taxonomy
+from limbeck.data.readers.sentences import Words
+from limbeck.plan.roles import Adapter, Cast
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions"
 

@@ -8,17 +8,17 @@ from settings import DESCRIPTIONS, ROWS, cast_for, draw_for, fit_for, method_of,
 from toy import CLASSES, Stop, as_boxes, differing, go, state, stopping
 
 from limbeck import methods
+from limbeck.catalogue.describe import taxonomy
 from limbeck.data import from_datasets
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed
-from limbeck.describe import taxonomy
 from limbeck.engine.balance import balance
 from limbeck.engine.check import quiet
-from limbeck.engine.planner import plan
-from limbeck.knowledge import Store
-from limbeck.roles import role_of
+from limbeck.plan.roles import role_of
+from limbeck.plan.taps import observe
 from limbeck.runs import casting
-from limbeck.taps import observe
+from limbeck.store.planner import plan
+from limbeck.store.shelves import Store
 
 NAMES = sorted(ROWS)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import Subset, TensorDataset
 
 from limbeck import data as D
-from limbeck.data import find
+from limbeck.data.readers import find
 from limbeck.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.moving import MOTIONS, moving
-from limbeck.data.seen import Seen
+from limbeck.data.readers.moving import MOTIONS, moving
+from limbeck.data.views.seen import Seen
 from limbeck.errors import UserError
 
 DIGITS = D.load("digits", validation=0)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from limbeck.data.pairs import SPECIAL, translation
+from limbeck.data.readers.pairs import SPECIAL, translation
 from limbeck.errors import UserError
-from limbeck.evaluate import Translate
+from limbeck.tasks.sequences import Translate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
 GERMAN = ["Ein Hund.", "Ein Hund läuft.", "Die Katze schläft sehr lange und tief.", "Ein Hund"]

@@ -11,7 +11,7 @@ from scipy.io import wavfile
 pytest.importorskip("transformers", reason="the mel bands are those of transformers")
 
 from limbeck import data as D
-from limbeck.data import recordings
+from limbeck.data.readers import recordings
 from limbeck.errors import UserError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "fsdd"

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.seen import Seen, seen_in, shape_seen
+from limbeck.data.views.seen import Seen, seen_in, shape_seen
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.knowledge import identity
-from limbeck.roles import Adapter, Cast
+from limbeck.plan.roles import Adapter, Cast
 from limbeck.runs.casting import build_role
-from limbeck.runs.recipe import ModelSettings, make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import ModelSettings, make
+from limbeck.store.shelves import identity
 
 
 def waves(n=60, channels=6, frames=12):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.sentences import LONGEST, SPECIAL, Words, numbered
+from limbeck.data.readers.sentences import LONGEST, SPECIAL, Words, numbered
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sst2"
 TRAIN = "sentence\tlabel\nA fine film.\t1\nA film\t0\n" + "good good\t1\nbad\t0\n" * 6

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.strings import BLANK, strung
+from limbeck.data.readers.strings import BLANK, strung
 from limbeck.errors import UserError
-from limbeck.evaluate import Transcribe
+from limbeck.tasks.sequences import Transcribe
 
 
 def recordings(n, seed):

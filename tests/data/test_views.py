@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from limbeck.data import draws, randaugment, views
-from limbeck.data.draws import Draw
-from limbeck.data.ops import Crop, Cutout, FeatureDropout, Flip, Mixup, Noise
+from limbeck.data.views import randaugment
+from limbeck.data.views import view as views
+from limbeck.data.views.ops import Crop, Cutout, FeatureDropout, Flip, Mixup, Noise
 from limbeck.errors import UserError
+from limbeck.transforms import draws
+from limbeck.transforms.draws import Draw
 
 MANY = torch.arange(20_000)
 
@@ -180,7 +182,7 @@ def test_randaugment_ops_stay_in_range_and_vanish_at_zero(name):
 
 
 def test_translate_by_hand():
-    from limbeck.data.randaugment import _translate_x
+    from limbeck.data.views.randaugment import _translate_x
 
     x = images(2, 1, 10, 10, torch.float32)
     out = _translate_x(x, torch.full((2,), 1 / 3))  # 0.2 of the half width 5: one pixel

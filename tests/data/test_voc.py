@@ -11,7 +11,7 @@ from limbeck import data
 from limbeck.data import Batches, from_datasets
 from limbeck.data.views import parse
 from limbeck.errors import UserError
-from limbeck.evaluate import Detect
+from limbeck.tasks.detect import Detect
 
 
 def note(objects):

@@ -5,8 +5,8 @@ import torch
 from limbeck.data import Batches, load
 from limbeck.deploy.student import Deployed, save_student
 from limbeck.models import build
-from limbeck.roles import Adapter, Cast, Normalise
-from limbeck.taps import Tap
+from limbeck.plan.roles import Adapter, Cast, Normalise
+from limbeck.plan.taps import Tap
 
 
 def write_student(folder, model="cnn", arguments=None, train=None):

@@ -7,8 +7,8 @@ from limbeck import methods
 from limbeck.deploy.exits import _time, leave
 from limbeck.errors import UserError
 from limbeck.report.page import page_of
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.35, 0.5, 0.8, 1.0])

@@ -11,7 +11,7 @@ from limbeck.deploy import compare_onnx, export_onnx, onnx_latency
 from limbeck.errors import UserError
 from limbeck.models import build
 from limbeck.models.tree import Tree
-from limbeck.roles import Adapter, Normalise
+from limbeck.plan.roles import Adapter, Normalise
 
 # ReLU networks of up to 20 layers in float32, logits of the order of 1: sums in another order differ by some 1e-6
 TOLERANCE = 1e-4

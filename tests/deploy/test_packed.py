@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 
-from limbeck import models, quantise
+from limbeck import models
+from limbeck.connectors import quantise
 from limbeck.deploy.packed import load_packed
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 METHODS = [
     ("quantised_distillation", {"bits": 3, "bucket": 32}),

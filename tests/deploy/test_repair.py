@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from limbeck.__main__ import run
+from limbeck.connectors.int8 import AsInt8, PerChannel, Range, as_float
 from limbeck.deploy import formats
-from limbeck.int8_training import AsInt8, PerChannel, Range, as_float
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 
 
 def test_weights_are_whole_multiples_of_each_channel_s_step():

@@ -8,7 +8,7 @@ from toy import Cast, Toy, fit_of, go
 from limbeck import losses, methods
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Term, Update, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 def mlp(width, seed):

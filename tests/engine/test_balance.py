@@ -10,9 +10,9 @@ from limbeck.engine.balance import balance
 from limbeck.methods import find
 from limbeck.methods._terms import task
 from limbeck.plan import Term, single_stage
-from limbeck.roles import Cast
-from limbeck.schedules import linear
-from limbeck.taps import Tap
+from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Tap
 
 FIT = fit_of(6)
 

@@ -6,15 +6,15 @@ from torch import nn
 from toy import Toy, build, cast_of, copy, differing, fit_of, go, state
 
 from limbeck import losses, methods
-from limbeck.actions import Promote, Reinit
-from limbeck.combine import sample_relations
 from limbeck.connectors import Judge
 from limbeck.engine.check import build_parts, check
 from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.actions import Promote, Reinit
+from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import attention_map
+from limbeck.transforms.combine import sample_relations
 
 
 def refused(method, words, cast=None, **fit):

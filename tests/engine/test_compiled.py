@@ -11,8 +11,8 @@ from limbeck.engine.compiled import Compiled
 from limbeck.errors import UserError
 from limbeck.losses import cross_entropy, mse
 from limbeck.plan import Term, single_stage
-from limbeck.roles import Cast
-from limbeck.taps import Field, Tap
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Field, Tap
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 

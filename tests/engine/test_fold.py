@@ -7,9 +7,9 @@ from torch import nn
 from limbeck import data, engine, methods, models
 from limbeck.data.streams import Streams
 from limbeck.engine.fold import fold
-from limbeck.engine.planner import plan
-from limbeck.roles import Cast
-from limbeck.taps import Tap, observe
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap, observe
+from limbeck.store.planner import plan
 
 
 def trained_norms(module):

@@ -8,8 +8,8 @@ from limbeck import losses, methods
 from limbeck.engine import NonFinite, checkpoint
 from limbeck.methods._terms import task
 from limbeck.plan import Term, single_stage
-from limbeck.schedules import Progress
-from limbeck.taps import State, Tap
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import State, Tap
 
 AT = 4
 

@@ -8,8 +8,8 @@ from torch import nn
 from toy import build
 
 from limbeck.errors import UserError
-from limbeck.roles import Adapter, Cast
-from limbeck.taps import Field, State, Tap, Via, observe
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.taps import Field, State, Tap, Via, observe
 
 
 class Net(nn.Module):

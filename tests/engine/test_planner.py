@@ -5,14 +5,14 @@ import torch
 
 from limbeck import data, engine, losses, methods, models
 from limbeck.data.streams import Streams
-from limbeck.engine.estimate import estimate
-from limbeck.engine.filling import CHUNK
-from limbeck.engine.planner import plan
 from limbeck.errors import UserError
-from limbeck.knowledge import Key, Shelf, Store, identity
 from limbeck.plan import Term, single_stage
-from limbeck.roles import Adapter, Cast, Normalise
-from limbeck.taps import Field, Tap, observe
+from limbeck.plan.roles import Adapter, Cast, Normalise
+from limbeck.plan.taps import Field, Tap, observe
+from limbeck.store.estimate import estimate
+from limbeck.store.filling import CHUNK
+from limbeck.store.planner import plan
+from limbeck.store.shelves import Key, Shelf, Store, identity
 from limbeck.transforms import pairwise_distances
 
 
@@ -340,8 +340,8 @@ def test_the_estimate_measures_without_a_trace(digits, tmp_path):
 def test_strings_that_a_teacher_writes_are_kept_whole_in_any_form(tmp_path, form):
     from dataclasses import replace
 
-    from limbeck.combine import n_best_labels
-    from limbeck.evaluate import Translate
+    from limbeck.tasks.sequences import Translate
+    from limbeck.transforms.combine import n_best_labels
 
     torch.manual_seed(0)
     sources, targets = torch.randint(1, 9, (40, 5)), torch.randint(4, 5000, (40, 4))

@@ -8,15 +8,15 @@ from torch import nn
 from toy import CLASSES, Cast, Toy, build, cast_of, copy, differing, fit_of, go, state
 
 from limbeck import losses, methods
-from limbeck.actions import Follow, Load, Promote, Reinit
 from limbeck.engine import Fit
 from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.models import save_weights
 from limbeck.plan import Method, Stage, Term, Update
-from limbeck.roles import Adapter
-from limbeck.schedules import Progress, choose, cosine, linear, ramp_up
-from limbeck.taps import Field, Tap
+from limbeck.plan.actions import Follow, Load, Promote, Reinit
+from limbeck.plan.roles import Adapter
+from limbeck.plan.schedules import Progress, choose, cosine, linear, ramp_up
+from limbeck.plan.taps import Field, Tap
 
 # ---------------------------------------------------------------------------------------- actions
 

@@ -73,7 +73,7 @@ def shallow():
     """Trains the whole student by its first layer alone, so that forwards are cut short."""
     from limbeck import losses
     from limbeck.plan import Method
-    from limbeck.taps import Tap
+    from limbeck.plan.taps import Tap
 
     term = Term("hint", losses.mse, student=Tap("student", "layer1"), teacher=Tap("teacher", "layer1").detach())
     return Method((Stage("hint", (Update(("student",), (term,)),)),))

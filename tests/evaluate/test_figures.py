@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from limbeck.errors import UserError
-from limbeck.evaluate import (
-    Predictions,
+from limbeck.metrics.classification import (
     accuracy,
     agreement,
     calibration_error,
@@ -17,11 +16,10 @@ from limbeck.evaluate import (
     mean_kl,
     paired,
     per_class,
-    predict,
     reliability,
-    summary,
     worst_class,
 )
+from limbeck.tasks.predictions import Predictions, predict, summary
 
 # four samples of three classes; answers 0, 1, 1, 0
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5]])

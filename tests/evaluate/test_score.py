@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck.errors import UserError
-from limbeck.evaluate import distillation_score, relative_drop, relative_gain, size_cut
+from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 
 # the four worked values as published; the last one's published inputs give 0.21832
 WORKED = [(0.6284, 69.12, 0.3326), (0.3536, 67.04, 0.2097), (0.1525, 62.87, 0.1382), (0.0374, 43.11, 0.2183)]

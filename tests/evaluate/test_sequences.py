@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from limbeck.errors import UserError
-from limbeck.evaluate import Predictions, Transcribe, Translate, predict, strings, summary, task_of
+from limbeck.metrics import strings
+from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.registry import task_of
+from limbeck.tasks.sequences import Transcribe, Translate
 
 SEEDED = torch.Generator().manual_seed(0)
 

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from limbeck.errors import UserError
-from limbeck.evaluate.significance import Paired, corrected, mean_interval, paired, seeds_needed
+from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
 
 REPEATS = 3000
 

@@ -6,9 +6,9 @@ from torch import nn
 from limbeck.data import Data, Partition
 from limbeck.deploy.student import Deployed
 from limbeck.explain.gain import Taught, mean_doubt
-from limbeck.roles import Cast
-from limbeck.runs.recipe import make
-from limbeck.taps import Tap
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
+from limbeck.runs.settings import make
 
 KINDS, TRAIN, TEST = 4, 256, 120
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from limbeck.evaluate import Predictions
 from limbeck.explain.agree import agreement, took_over
+from limbeck.tasks.predictions import Predictions
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1])
 

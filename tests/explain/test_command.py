@@ -14,8 +14,8 @@ from limbeck.deploy.student import Deployed
 from limbeck.explain import explain
 from limbeck.explain.corrupt import under_corruption
 from limbeck.explain.subject import Subject, open_run
-from limbeck.roles import Cast
-from limbeck.taps import Tap
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
 
 TINY = ("--epochs", "2", "--set", "teacher.width=4", "--set", "student.width=2", "--student", "cnn", "--set", "data.limit=400")
 TINY = ("--teacher", "cnn", *TINY)

@@ -6,12 +6,12 @@ import shutil
 import pytest
 from synthetic import all_in_the_relations
 
-from limbeck.evaluate import Predictions
 from limbeck.explain.agree import agreement
 from limbeck.explain.gain import take_apart
 from limbeck.explain.inside import gram, similarity
 from limbeck.explain.page import page
 from limbeck.explain.words import verdict
+from limbeck.tasks.predictions import Predictions
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

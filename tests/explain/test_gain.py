@@ -11,8 +11,8 @@ from limbeck.explain import removed
 from limbeck.explain.gain import ARMS, PARTS, parts, take_apart
 from limbeck.explain.words import gain_words
 from limbeck.methods import kd
-from limbeck.roles import Cast
-from limbeck.taps import observe
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import observe
 
 SEEDS = range(3)
 

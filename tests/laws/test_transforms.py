@@ -174,7 +174,7 @@ def test_lowest_loss_logits_needs_peers():
 
 
 def test_the_quick_mean_of_squares_has_the_gradients_of_the_plain_one():
-    from limbeck.numerics import mean_square
+    from limbeck.transforms.numerics import mean_square
 
     x = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     assert torch.equal(mean_square(x), x.square().mean(1))

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from limbeck import models
-from limbeck.combine import n_best_labels, n_best_shares
 from limbeck.errors import UserError
 from limbeck.models.seq2seq import BEGIN, END, PAD
+from limbeck.transforms.combine import n_best_labels, n_best_shares
 
 CLASSES, LONGEST = 6, 3
 

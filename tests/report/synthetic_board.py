@@ -6,7 +6,7 @@ from pathlib import Path
 from synthetic_run import make_run
 
 from limbeck.compare.leaderboard import run_folder
-from limbeck.runs.recipe import dump, make
+from limbeck.runs.settings import dump, make
 
 NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")
 

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from limbeck.evaluate import Predictions, distillation_score, relative_drop, relative_gain, size_cut, summary
+from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Field, Tap
 from limbeck.report import svg
-from limbeck.schedules import linear
-from limbeck.taps import Field, Tap
+from limbeck.tasks.predictions import Predictions, summary
 
 SIZES = {"teacher": 300_000, "baseline": 12_000, "student": 12_000}
 

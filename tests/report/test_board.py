@@ -7,10 +7,10 @@ import pytest
 from synthetic_board import NAMES, make_board
 from test_page import Page
 
+from limbeck.compare.board_charts import mean_curves, side_by_side
+from limbeck.compare.board_read import read_board
 from limbeck.errors import UserError
 from limbeck.report import write_report
-from limbeck.report.board_charts import mean_curves, side_by_side
-from limbeck.report.board_read import read_board
 
 SECTIONS = ["result", "seeds", "curves", "cost", "alpha", "failures", "method", "again"]
 

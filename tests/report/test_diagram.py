@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from limbeck.describe import text
+from limbeck.catalogue.describe import text
 from limbeck.methods import CATALOGUE
 from limbeck.plan import Method
 from limbeck.report import svg

@@ -1,8 +1,8 @@
 """A run says which term drowns the labels, and nothing where none does."""
 
 from limbeck.engine.balance import Balance, too_loud
-from limbeck.runs.recipe import make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import make
 
 
 def test_only_what_is_far_above_the_labels_is_said():

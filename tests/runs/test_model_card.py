@@ -10,8 +10,8 @@ import json
 import pytest
 from synthetic_run import make_run
 
+from limbeck.cards.model_card import write_model_card
 from limbeck.errors import UserError
-from limbeck.runs.model_card import write_model_card
 
 
 def student_json(folder, classes):

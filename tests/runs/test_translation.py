@@ -7,10 +7,10 @@ from limbeck import data, models
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.methods import find
-from limbeck.roles import Cast
-from limbeck.runs.recipe import make
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import observe
 from limbeck.runs.run import Run
-from limbeck.taps import observe
+from limbeck.runs.settings import make
 
 WORDS = ["a", "b", "c", "d", "e"]
 

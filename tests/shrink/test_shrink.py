@@ -14,7 +14,7 @@ from limbeck.__main__ import run
 from limbeck.data import load
 from limbeck.errors import UserError
 from limbeck.models import build
-from limbeck.runs.recipe import ModelSettings
+from limbeck.runs.settings import ModelSettings
 from limbeck.shrink import Limits, parse_candidates, parse_seconds, parse_size
 from limbeck.shrink.candidates import pieces, take_from, usual
 from limbeck.shrink.limits import parse_share

@@ -4,14 +4,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from limbeck import boxes, losses, models
+from limbeck import losses, models
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
-from limbeck.evaluate import Detect, Predictions, precision
-from limbeck.masks import near_objects
 from limbeck.methods import find
-from limbeck.roles import Cast
-from limbeck.taps import observe
+from limbeck.metrics import precision
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import observe
+from limbeck.tasks.detect import Detect
+from limbeck.tasks.predictions import Predictions
+from limbeck.transforms import boxes
+from limbeck.transforms.masks import near_objects
 
 SIZE, CLASSES = (24, 32), 3
 LABELS = torch.tensor(

@@ -18,8 +18,8 @@ from limbeck.data.streams import Streams
 from limbeck.engine.state import seed_of
 from limbeck.errors import UserError
 from limbeck.methods import alone_tree, find
-from limbeck.roles import Cast
-from limbeck.taps import Tap, observe
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap, observe
 
 X = DIGITS["train"].inputs[:60].float().flatten(1) / 255
 Y = DIGITS["train"].labels[:60]

@@ -3,8 +3,8 @@ same data preparation, teachers : students, knowledge @ location and transfer as
 
 import pytest
 
-from limbeck import describe
-from limbeck.kinds import transfer_of
+from limbeck.catalogue import describe
+from limbeck.catalogue.kinds import transfer_of
 from limbeck.methods import find
 
 SOFT = "soft labels @ output"

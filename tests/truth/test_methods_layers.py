@@ -4,10 +4,10 @@ import pytest
 import torch
 from digits import values
 
-from limbeck.combine import aligned, layer_scores, pooled
 from limbeck.connectors import Connector
 from limbeck.errors import UserError
 from limbeck.methods import find
+from limbeck.transforms.combine import aligned, layer_scores, pooled
 
 
 def maps(cast, role, batch, *, before=False):

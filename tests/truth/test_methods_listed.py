@@ -9,14 +9,15 @@ from byhand import CLOSE, agree, draw, net, soft, weights
 from digits import DIGITS, make_cast, streams, train, values
 from torch.nn import functional as F  # noqa: N812
 
-from limbeck import connectors, engine, labelling, losses
+from limbeck import connectors, engine, losses
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.methods import find
-from limbeck.schedules import Progress
-from limbeck.taps import observe
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import observe
+from limbeck.transforms import labelling
 
 
 def sides(cast, batch, view="inputs"):

@@ -8,12 +8,13 @@ import torch
 from digits import make_cast, streams, train, values
 from torch.nn import functional as F  # noqa: N812
 
-from limbeck import combine, connectors, engine, models
+from limbeck import connectors, engine, models
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.methods import find
-from limbeck.roles import Cast
-from limbeck.taps import observe
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import observe
+from limbeck.transforms import combine
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}  # float32 sums in another order
 

@@ -7,10 +7,10 @@ from digits import make_cast, states, train
 from torch import nn
 from torch.nn.utils import parametrize
 
-from limbeck import quantise as Q  # noqa: N812
+from limbeck.connectors import quantise as Q  # noqa: N812
 from limbeck.errors import UserError
 from limbeck.methods import find
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 
 KINDS = [(Q.Uniform, {"bits": 2, "bucket": 8}), (Q.Uniform, {"bits": 8, "bucket": 5}), (Q.Levels, {"bits": 3, "bucket": 8})]
 KINDS += [(Q.Ternary, {}), (Q.Ternary, {"scale": True}), (Q.Uniform, {"bits": 1, "bucket": 256})]

@@ -6,13 +6,13 @@ import pytest
 import torch
 from digits import DIGITS, make_cast, states, train
 
-from limbeck.actions import Snapshot
 from limbeck.connectors.route import farthest
 from limbeck.methods import find
-from limbeck.roles import Cast
-from limbeck.runs.recipe import make
+from limbeck.plan.actions import Snapshot
+from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress, each_epoch, each_part
 from limbeck.runs.run import Run
-from limbeck.schedules import Progress, each_epoch, each_part
+from limbeck.runs.settings import make
 
 
 def watched(method, steps=12):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from digits import DIGITS, WIDTH, make_cast, states, train
 
-from limbeck import describe
+from limbeck.catalogue import describe
 from limbeck.deploy.student import Deployed, load_student, save_student, used
 from limbeck.methods import find
 

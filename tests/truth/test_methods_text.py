@@ -8,14 +8,14 @@ import torch
 pytest.importorskip("transformers", reason="the text models are those of transformers")
 
 from limbeck import methods, models
-from limbeck.combine import attention_scores
-from limbeck.data.sentences import Words
+from limbeck.data.readers.sentences import Words
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.models.inherit import Inherit
-from limbeck.roles import Adapter, Cast
-from limbeck.taps import observe
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.taps import observe
+from limbeck.transforms.combine import attention_scores
 
 INPUTS = torch.tensor([[2.0, 5.0, 3.0, 0.0], [2.0, 4.0, 6.0, 3.0]])
 BATCH = {"inputs": INPUTS, "labels": torch.tensor([0, 1])}

@@ -8,15 +8,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from limbeck import connectors, data, engine, losses
-from limbeck.data.seen import Seen
+from limbeck.connectors.quantise import Interval, quantisers, stored, true_bits
 from limbeck.data.streams import Streams
+from limbeck.data.views.seen import Seen
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
-from limbeck.quantise import Interval, quantisers, stored, true_bits
-from limbeck.roles import Adapter, Cast
-from limbeck.schedules import Progress, sometimes
-from limbeck.taps import observe
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.schedules import Progress, sometimes
+from limbeck.plan.taps import observe
 
 
 def sides(cast, batch, view="inputs"):

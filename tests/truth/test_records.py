@@ -15,7 +15,7 @@ from limbeck.connectors.records import graph_basis
 from limbeck.data.streams import Streams
 from limbeck.methods import alone, find
 from limbeck.plan import Stage, Update
-from limbeck.roles import Adapter, Cast, Normalise
+from limbeck.plan.roles import Adapter, Cast, Normalise
 
 
 def batches(shape, count=4, size=50, seed=0):
@@ -167,7 +167,7 @@ def test_every_group_has_targets_of_its_own_that_stay():
 
 
 def test_taught_through_inputs_counts_in_the_taxonomy():
-    from limbeck.describe import taxonomy
+    from limbeck.catalogue.describe import taxonomy
 
     made = find("records_all")()
     assert taxonomy(made).knowledge == "other parts"

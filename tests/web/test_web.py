@@ -14,8 +14,8 @@ import torch
 from limbeck.__main__ import run
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.plan.taps import Tap
 from limbeck.runs.again import trained_cast
-from limbeck.taps import Tap
 from limbeck.web import build, server
 from limbeck.web.build import RUNTIME, runtime_files
 

@@ -6,14 +6,14 @@ Nothing here is measured or typed in; `limbeck plan` measures time and memory fo
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limbeck import boxes
-from limbeck.engine.planner import frozen_roles
+from limbeck.catalogue.kinds import plain
 from limbeck.engine.step import active_terms
-from limbeck.kinds import plain
 from limbeck.plan import Method, Stage, Term, Update
-from limbeck.roles import role_of
-from limbeck.schedules import Progress
-from limbeck.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
+from limbeck.plan.roles import role_of
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
+from limbeck.store.planner import frozen_roles
+from limbeck.transforms import boxes
 
 STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on the way
 

@@ -1,6 +1,6 @@
 """The catalogue as facts, read from a generated file so that listing it needs no PyTorch.
 
-`python -m limbeck.docs` writes the file. It names the sources it was made from by their hash; where those have
+`python -m limbeck.catalogue.pages` writes the file. It names the sources it was made from by their hash; where those have
 changed since, the facts are computed from the declarations instead: they are never out of date.
 """
 
@@ -28,14 +28,14 @@ def facts() -> list[dict[str, Any]]:
 def sources() -> str:
     """A hash of the declarations and of what reads them."""
     total = hashlib.sha256()
-    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "describe.py", HERE / "catalogue" / "costs.py"):
+    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "catalogue" / "describe.py", HERE / "catalogue" / "costs.py"):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
 
 
 def computed() -> list[dict[str, Any]]:
     """The facts, from the declarations."""
-    from limbeck import describe
+    from limbeck.catalogue import describe
     from limbeck.catalogue.costs import costs
     from limbeck.methods import CATALOGUE
 

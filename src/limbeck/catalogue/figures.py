@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from limbeck.evaluate.significance import mean_interval
-from limbeck.survey.measured import measured
+from limbeck.catalogue.survey.measured import measured
+from limbeck.metrics.significance import mean_interval
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results"  # there in a checkout
 SETTINGS = {  # what a file's own lines do not say

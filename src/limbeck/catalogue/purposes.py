@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from limbeck import describe
+from limbeck.catalogue import describe
 from limbeck.catalogue.costs import Costs, costs, reads_boxes
 from limbeck.catalogue.facts import use_of
-from limbeck.kinds import plain
+from limbeck.catalogue.kinds import plain
+from limbeck.connectors.quantise import Quantise
 from limbeck.methods import find
 from limbeck.models.fitted import fit_role
 from limbeck.plan import Method
-from limbeck.quantise import Quantise
-from limbeck.roles import role_of
+from limbeck.plan.roles import role_of
 
 FEATURES = {"features", "attention maps", "activation boundaries", "factors"}
 

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from limbeck import describe
-from limbeck.kinds import plain, transfer_of
-from limbeck.labelling import is_right
+from limbeck.catalogue import describe
+from limbeck.catalogue.kinds import plain, transfer_of
 from limbeck.methods import CATALOGUE
 from limbeck.methods.compose import KNOWLEDGE, assignments, compose
 from limbeck.plan import Method, Term
-from limbeck.taps import Tap, Via, call_text, detach, functions_of, leaves
+from limbeck.plan.taps import Tap, Via, call_text, detach, functions_of, leaves
+from limbeck.transforms.labelling import is_right
 
 FIELDS = ("knowledge", "location", "transfer", "mask", "scheme", "data")
 Point = tuple[str, ...]  # one value per field

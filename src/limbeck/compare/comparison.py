@@ -17,8 +17,8 @@ from limbeck.errors import UserError, unknown
 from limbeck.files import LOCK, alone_in, atomic_write, write_json
 from limbeck.models import save_weights
 from limbeck.runs.casting import method_of
-from limbeck.runs.recipe import Recipe, dump, make, parse_value
 from limbeck.runs.run import Run
+from limbeck.runs.settings import Recipe, dump, make, parse_value
 
 WAYS = ("here", "together", "processes", "ray")
 
@@ -117,7 +117,7 @@ class Comparison:
             return self._go()
 
     def _go(self) -> dict[str, Any]:
-        from limbeck.report.board import write_board
+        from limbeck.compare.board import write_board
 
         self._open()
         teacher = self._teacher()

@@ -11,9 +11,9 @@ from statistics import fmean
 from typing import Any
 
 from limbeck.compare.verdict import BASELINE, verdict
-from limbeck.evaluate.score import distillation_score
-from limbeck.evaluate.significance import Paired, corrected, mean_interval, paired, seeds_needed
-from limbeck.runs.recipe import Recipe
+from limbeck.metrics.score import distillation_score
+from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
+from limbeck.runs.settings import Recipe
 
 Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
 

@@ -16,7 +16,7 @@ from typing import Any
 from limbeck import methods
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
-from limbeck.runs.recipe import make
+from limbeck.runs.settings import make
 
 SPREAD = 3.0  # settings are drawn between a third and three times what they are by default
 

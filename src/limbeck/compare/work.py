@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.errors import UserError
-from limbeck.memory import keep_freed
+from limbeck.processes import keep_freed
 
 TRIES = 3  # of a run whose process was killed
 
@@ -61,8 +61,8 @@ def do(job: Job, listen: Listener = lambda kind, facts: None, said: dict[Any, An
 
 def doing(job: Job, listen: Listener, pool: Any, said: dict[Any, Any]) -> Generator[None, None, None]:
     """`do`, stopping after every training step; pool: the `Together` of runs that take turns; said: see `Run`."""
-    from limbeck.runs.recipe import make
     from limbeck.runs.run import Run
+    from limbeck.runs.settings import make
 
     if job.result is not None:
         return
@@ -91,8 +91,8 @@ def here(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
 
 def together(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
     """The runs of one seed at once in this process, step by step in turn: batches and teacher are shared."""
-    from limbeck.compare.together import Together
     from limbeck.engine.turns import take_turns
+    from limbeck.runs.together import Together
 
     said: dict[Any, Any] = {}
     for seed in dict.fromkeys(job.seed for job in jobs):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 from limbeck.transforms import class_similarity
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.roles import Cast
-from limbeck.taps import Scene
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Scene
 
 
 class Pool(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
-from limbeck.evaluate.tasks import CLASSIFY, Task
+from limbeck.tasks.task import CLASSIFY, Task
 
 ORDER = ("train", "validation", "test", "unlabelled")
 

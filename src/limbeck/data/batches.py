@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limbeck.data.core import Data, Partition
-from limbeck.data.draws import Draw, key, order, signed
-from limbeck.data.folder import hwc
-from limbeck.data.views import View, probabilities, to_float
+from limbeck.data.readers.folder import hwc
+from limbeck.data.views import View, to_float
+from limbeck.data.views.view import probabilities
 from limbeck.errors import UserError
+from limbeck.transforms.draws import Draw, key, order, signed
 
 Batch = dict[str, Any]
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
-from limbeck.evaluate.tasks import CLASSIFY, Task
+from limbeck.tasks.task import CLASSIFY, Task
 
 
 @dataclass(frozen=True, eq=False)

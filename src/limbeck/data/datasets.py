@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limbeck.data import find, folder, made, masks, npz, published, recordings, sentences, table, voc
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
+from limbeck.data.readers import find, folder, made, masks, npz, published, recordings, sentences, table, voc
 from limbeck.errors import UserError, unknown
 
 _AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from limbeck.data import npz
 from limbeck.data.assemble import numbered, rank
 from limbeck.data.core import Data, Partition
+from limbeck.data.readers import npz
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
-from limbeck.evaluate.detect import Detect
-from limbeck.evaluate.segment import Segment
-from limbeck.evaluate.tasks import CLASSIFY, Task
+from limbeck.tasks.detect import Detect
+from limbeck.tasks.segment import Segment
+from limbeck.tasks.task import CLASSIFY, Task
 
 
 def from_datasets(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from limbeck.data.draws import order
 from limbeck.errors import UserError
+from limbeck.transforms.draws import order
 
 if TYPE_CHECKING:
     from limbeck.data.core import Data, Partition

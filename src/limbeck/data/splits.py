@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from limbeck.data.draws import order
 from limbeck.errors import UserError
+from limbeck.transforms.draws import order
 
 
 def stratified(labels: Tensor, count: int, seed: int, use: str) -> tuple[Tensor, Tensor]:

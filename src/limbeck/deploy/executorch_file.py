@@ -17,7 +17,7 @@ from limbeck.deploy.export import Answers, cannot_export, quiet, rows_of, traced
 from limbeck.deploy.measure import answering
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
-from limbeck.roles import Adapter
+from limbeck.plan.roles import Adapter
 
 MOST = 32  # largest batch: ExecuTorch plans its memory for it
 

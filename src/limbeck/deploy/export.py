@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from limbeck.deploy.measure import answering, open_session
 from limbeck.errors import UserError
-from limbeck.evaluate import CLASSIFY, Predictions, Task
 from limbeck.files import atomic_write
-from limbeck.roles import Adapter
+from limbeck.plan.roles import Adapter
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.task import CLASSIFY, Task
 
 MISSING = (  # how the exporters name an operation that they do not have
     r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'",

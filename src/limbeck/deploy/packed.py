@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from limbeck.connectors.quantise import quantisers, stored
 from limbeck.deploy.student import Deployed, load_student, rebuild
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
-from limbeck.quantise import quantisers, stored
 
 NAME = "student.packed"
 

@@ -11,7 +11,7 @@ from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.models.tree import Tree
-from limbeck.roles import Adapter, Normalise
+from limbeck.plan.roles import Adapter, Normalise
 
 
 def write_rules(module: nn.Module, path: str | os.PathLike[str], *, metadata: Mapping[str, Any]) -> None:

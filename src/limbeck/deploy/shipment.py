@@ -14,8 +14,9 @@ from limbeck.data import Batches, Data, Partition
 from limbeck.deploy import formats
 from limbeck.deploy.formats import NAMES, Written
 from limbeck.errors import UserError
-from limbeck.evaluate import Predictions, Task
 from limbeck.files import write_json
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.task import Task
 
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
 MANIFEST = "exports.json"

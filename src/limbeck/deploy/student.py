@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.evaluate import CLASSIFY, task_of
 from limbeck.files import atomic_write
 from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
-from limbeck.roles import Cast, role_of
-from limbeck.taps import Source, State, Tap, leaves, modules_of, observe
+from limbeck.plan.roles import Cast, role_of
+from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, observe
+from limbeck.tasks.registry import task_of
+from limbeck.tasks.task import CLASSIFY
 
 
 class Deployed(nn.Module):

@@ -21,7 +21,7 @@ from limbeck.deploy.export import Answers, cannot_export, quiet, rows_of, traced
 from limbeck.deploy.measure import answering
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
-from limbeck.roles import Adapter
+from limbeck.plan.roles import Adapter
 
 OPERATOR = re.compile(
     r"torch\.ops\.(aten|prims)\.[a-z]\w*(\.\w+)?|_operator\.(add|sub|mul|floordiv|mod|neg|getitem|eq|ne|lt|le|gt|ge)|math\.(ceil|floor|trunc)"

@@ -5,4 +5,11 @@ from limbeck.engine.state import Trained
 from limbeck.engine.step import NonFinite
 from limbeck.engine.training import rehearse, train, training
 
-__all__ = ["Fit", "NonFinite", "Trained", "rehearse", "train", "training"]
+__all__ = [
+    "Fit",
+    "NonFinite",
+    "Trained",
+    "rehearse",
+    "train",
+    "training",
+]

@@ -12,9 +12,9 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Draw, Loop
 from limbeck.engine.step import active_terms, evaluate_term, sources_of
 from limbeck.plan import Method, Stage, Update
-from limbeck.roles import Cast, role_of
-from limbeck.schedules import Progress
-from limbeck.taps import observe, reads_labels
+from limbeck.plan.roles import Cast, role_of
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import observe, reads_labels
 
 
 @dataclass(frozen=True)

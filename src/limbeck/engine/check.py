@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from limbeck.engine.step import evaluate_term, sources_of
 from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
-from limbeck.roles import Cast, in_evaluation
-from limbeck.taps import Field, Scene, leaves, observe
+from limbeck.plan.roles import Cast, in_evaluation
+from limbeck.plan.taps import Field, Scene, leaves, observe
 
 
 def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:

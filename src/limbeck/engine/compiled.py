@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.roles import submodule
-from limbeck.taps import Tap
+from limbeck.plan.roles import submodule
+from limbeck.plan.taps import Tap
 
 
 class Compiled(nn.Module):

@@ -7,7 +7,7 @@ import torch
 
 from limbeck.engine.state import Draw, State, seed_of
 from limbeck.plan import Method, Update
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 
 
 class Feed:

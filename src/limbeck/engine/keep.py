@@ -13,7 +13,7 @@ from limbeck.engine.state import State
 from limbeck.engine.step import Learner, NonFinite
 from limbeck.errors import UserError
 from limbeck.plan import Method
-from limbeck.roles import Cast, role_of
+from limbeck.plan.roles import Cast, role_of
 
 
 def newest(folder: Path | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from limbeck.actions import Follow, Snapshot
 from limbeck.engine import checkpoint, keep
 from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
 from limbeck.engine.compiled import Compiled
@@ -17,11 +16,12 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
 from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, active_terms, take
-from limbeck.heard import Heard
 from limbeck.plan import Method, Stage
-from limbeck.roles import Cast, in_evaluation, role_of
-from limbeck.schedules import Progress
-from limbeck.taps import Tap, leaves
+from limbeck.plan.actions import Follow, Snapshot
+from limbeck.plan.roles import Cast, in_evaluation, role_of
+from limbeck.plan.schedules import Progress
+from limbeck.plan.shared import Heard
+from limbeck.plan.taps import Tap, leaves
 
 
 def accelerator_of(precision: str, cpu: bool) -> Any:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Term, Update
-from limbeck.roles import Cast, in_evaluation
-from limbeck.schedules import Progress
-from limbeck.taps import Field, Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
+from limbeck.plan.roles import Cast, in_evaluation
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import Field, Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
 
 
 class NonFinite(UserError):

@@ -10,9 +10,9 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Loop
 from limbeck.engine.state import Draw, Listener, Trained
 from limbeck.engine.turns import last
-from limbeck.heard import Heard
 from limbeck.plan import Method
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
+from limbeck.plan.shared import Heard
 
 
 def train(

@@ -1,5 +1,7 @@
 """Why the student gained: what a finished run's models share, and which part of the teacher's labels was worth what."""
 
-from limbeck.explain.command import explain
+from limbeck.explain.run import explain
 
-__all__ = ["explain"]
+__all__ = [
+    "explain",
+]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from limbeck.evaluate import Predictions
+from limbeck.tasks.predictions import Predictions
 
 EDGES = (0.0, 0.5, 0.7, 0.9, 0.99, 1.0)  # of the teacher's confidence
 SMALLEST = 10  # samples in a group that is named

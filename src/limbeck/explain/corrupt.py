@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.data import Data
-from limbeck.data.draws import key
-from limbeck.evaluate import Predictions, predict
 from limbeck.explain.subject import MOST, Subject
+from limbeck.tasks.predictions import Predictions, predict
+from limbeck.transforms.draws import key
 
 
 @dataclass(frozen=True)

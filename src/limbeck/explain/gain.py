@@ -20,17 +20,17 @@ from limbeck.data import Batches, Data
 from limbeck.data.views import parse
 from limbeck.deploy.student import Deployed
 from limbeck.engine.turns import last
-from limbeck.evaluate import predict
-from limbeck.evaluate.significance import corrected, mean_interval, paired
 from limbeck.explain import removed
 from limbeck.explain.subject import Subject
 from limbeck.files import write_json
+from limbeck.metrics.significance import corrected, mean_interval, paired
 from limbeck.plan import Method
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
 from limbeck.runs.folder import open_folder
-from limbeck.runs.recipe import Recipe, make
 from limbeck.runs.run import Run
-from limbeck.taps import Tap
+from limbeck.runs.settings import Recipe, make
+from limbeck.tasks.predictions import predict
 
 TEMPERATURE, ALPHA = 4.0, 0.9  # of `kd`, for methods that have none of their own
 ARMS = ("labels", "smoothing", "confidence", "shuffled", "full")

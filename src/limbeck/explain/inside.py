@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limbeck.data import Batches
-from limbeck.data.draws import order
 from limbeck.deploy.student import Deployed, used
 from limbeck.explain.subject import Subject
+from limbeck.transforms.draws import order
 
 SAMPLES, FEW, MANY = 480, 4, 14  # samples asked; layers at least (else one level deeper) and at most
 STRENGTHS = tuple(10.0**power for power in range(-6, 3))  # of the ridge, for features of mean square 1

@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck import losses
-from limbeck.data.draws import Draw
-from limbeck.masks import known
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.taps import Field, Source, Tap
 from limbeck.transforms import probabilities, tempered
+from limbeck.transforms.draws import Draw
+from limbeck.transforms.masks import known
 
 
 def spread(confidence: Float[Tensor, "n"], labels: Int[Tensor, "n"], classes: int) -> Float[Tensor, "n classes"]:

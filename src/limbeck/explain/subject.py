@@ -9,18 +9,19 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from limbeck.cli.evaluate import load_data
 from limbeck.data import Batches, Data
-from limbeck.data.draws import order
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
-from limbeck.evaluate import CLASSIFY, Predictions, predict
 from limbeck.models import load_weights
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.taps import Tap
 from limbeck.report.read import read_run
-from limbeck.roles import Adapter, Cast
-from limbeck.runs.after import load_data
 from limbeck.runs.casting import build_role
-from limbeck.runs.recipe import Recipe, load, make
-from limbeck.taps import Tap
+from limbeck.runs.settings import Recipe, load, make
+from limbeck.tasks.predictions import Predictions, predict
+from limbeck.tasks.task import CLASSIFY
+from limbeck.transforms.draws import order
 
 MOST = 2000  # judged samples that are asked under every corruption
 

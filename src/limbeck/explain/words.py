@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from limbeck.evaluate.significance import Paired, seeds_needed
+from limbeck.metrics.significance import Paired, seeds_needed
 from limbeck.report.words import known, number, percent
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from limbeck.losses.traits import loss
-from limbeck.numerics import upcast
+from limbeck.transforms.numerics import upcast
 
 GAN = "Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661"
 CRITIC = "Gulrajani et al. 2017 (WGAN-GP), https://arxiv.org/abs/1704.00028"

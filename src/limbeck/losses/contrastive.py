@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, product, rows, unit, upcast
+from limbeck.transforms.numerics import pair, product, rows, unit, upcast
 
 
 @loss(batchwise=True, minimum=None, source="van den Oord et al. 2018 (CPC), https://arxiv.org/abs/1807.03748")

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.losses.traits import loss
-from limbeck.numerics import norm, pair, unit, upcast
+from limbeck.transforms.numerics import norm, pair, unit, upcast
 
 
 @loss(symmetric=True, source="He et al. 2019 (knowledge adaptation), https://arxiv.org/abs/1903.04688")

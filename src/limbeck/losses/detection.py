@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import need_same_shape
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, upcast
+from limbeck.transforms.numerics import pair, upcast
 
 CHEN = "Chen et al. 2017, Learning Efficient Object Detection Models with Knowledge Distillation, NeurIPS"
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from limbeck.errors import UserError, need_same_shape
 from limbeck.losses.response import kl_of_logs, log_pair
 from limbeck.losses.traits import loss
-from limbeck.numerics import upcast
+from limbeck.transforms.numerics import upcast
 
 DISTILLM = "Ko et al. 2024 (DistiLLM), https://arxiv.org/abs/2402.03898; code jongwooko/distillm losses.py"
 

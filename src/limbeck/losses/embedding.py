@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import need_same_shape
 from limbeck.losses.traits import loss
-from limbeck.numerics import norm, pair, pearson, root, rows, unit, upcast
+from limbeck.transforms.numerics import norm, pair, pearson, root, rows, unit, upcast
 
 PKD = "Cao et al. 2022 (PKD), https://arxiv.org/abs/2207.02039"
 

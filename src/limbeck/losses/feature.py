@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.losses.traits import loss
-from limbeck.numerics import norm, pair, rows, same_samples, unit, upcast
 from limbeck.transforms import attention_map, flow_matrix, pool_to
+from limbeck.transforms.numerics import norm, pair, rows, same_samples, unit, upcast
 
 ATTENTION = "Zagoruyko & Komodakis 2017, https://arxiv.org/abs/1612.03928"
 FSP = "Yim et al. 2017 (FSP), CVPR"

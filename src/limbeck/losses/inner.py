@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, product, root, same_samples, unit, upcast
+from limbeck.transforms.numerics import pair, product, root, same_samples, unit, upcast
 
 
 @loss(symmetric=True, source="Liu et al. 2021 (ICKD), ICCV; code torchdistill ChSimLoss")

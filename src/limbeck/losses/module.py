@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.numerics import upcast
+from limbeck.transforms.numerics import upcast
 
 
 def masked_sum(values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from limbeck.errors import need_same_shape
 from limbeck.losses.labelled import split_target
 from limbeck.losses.response import kl_of_logs, log_pair, one_hot
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, upcast
+from limbeck.transforms.numerics import pair, upcast
 
 RLD = "Sun et al. 2024 (RLD), https://arxiv.org/abs/2408.07703; authors' rld_loss"
 WKD = "Lv, Yang & Li 2024 (WKD-L), https://arxiv.org/abs/2412.08139; authors' wkd_logit_loss_with_speration"

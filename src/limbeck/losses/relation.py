@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from limbeck.losses.traits import loss
-from limbeck.numerics import norm, pair, product, row_pair, rows, unit
 from limbeck.transforms import angles, gram, pairwise_distances, probabilities, voted_order
+from limbeck.transforms.numerics import norm, pair, product, row_pair, rows, unit
 
 RKD = "Park et al. 2019 (RKD), https://arxiv.org/abs/1904.05068; code HobbitLong/RepDistiller RKD.py"
 CORRELATION = "Peng et al. 2019 (CC), https://arxiv.org/abs/1904.01802"

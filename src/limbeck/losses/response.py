@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
-from limbeck.numerics import pair, pearson, upcast
+from limbeck.transforms.numerics import pair, pearson, upcast
 
 HINTON = "Hinton, Vinyals & Dean 2015, https://arxiv.org/abs/1503.02531"
 DIST = "Huang et al. 2022, https://arxiv.org/abs/2205.10536; code hunto/image_classification_sota dist_kd.py"

@@ -12,7 +12,7 @@ from torch import Tensor
 from limbeck.errors import UserError, need_same_shape
 from limbeck.losses.response import cross_entropy, log_pair
 from limbeck.losses.traits import loss
-from limbeck.numerics import upcast
+from limbeck.transforms.numerics import upcast
 
 
 @loss(minimum=None, source="Graves et al. 2006 (CTC), ICML")

@@ -106,4 +106,8 @@ def find(name: str) -> Callable[..., Method]:
     return CATALOGUE[name]
 
 
-__all__ = [*CATALOGUE, "CATALOGUE", "find"]
+__all__ = [
+    *CATALOGUE,
+    "CATALOGUE",
+    "find",
+]

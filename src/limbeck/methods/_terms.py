@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from limbeck import boxes, losses
-from limbeck.masks import known
+from limbeck import losses
 from limbeck.plan import Term
-from limbeck.schedules import Weight
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.schedules import Weight
+from limbeck.plan.taps import Field, Source, Tap
+from limbeck.transforms import boxes
+from limbeck.transforms.masks import known
 
 
 def task(role: str = "student", *, weight: Weight = 1.0, mask: Source | None = None) -> Term:

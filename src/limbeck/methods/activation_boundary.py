@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Heo et al. 2019, Knowledge Transfer via Distillation of Activation Boundaries, arXiv 1811.03233", year=2019)

@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Judge, Linear
 from limbeck.methods._terms import of_judges, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Wang et al. 2018, Adversarial Learning of Portable Student Networks, AAAI 2018", year=2018)

@@ -8,7 +8,7 @@ from limbeck import losses
 from limbeck.connectors import ConvRegressor, MapJudge
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Source, Tap
+from limbeck.plan.taps import Source, Tap
 
 
 @method(paper="Chung et al. 2020, Feature-map-level Online Adversarial Knowledge Distillation, arXiv 2002.01775", year=2020)

@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.methods._terms import task, words
 from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Term, Update, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Cross-entropy training without a teacher (the baseline)", year=0)

@@ -3,10 +3,10 @@
 from functools import partial
 
 from limbeck import losses
+from limbeck.connectors.quantise import Quantise, Uniform
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.quantise import Quantise, Uniform
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "Mishra & Marr 2018, Apprentice: Using Knowledge Distillation to Improve Low-Precision Network Accuracy, arXiv 1711.05852"
 

@@ -3,7 +3,7 @@
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 from limbeck.transforms import attention_map
 
 PAPER = "Zagoruyko & Komodakis 2017, Paying More Attention to Attention, arXiv 1612.03928"

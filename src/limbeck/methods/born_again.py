@@ -1,10 +1,10 @@
 """A chain of equals."""
 
 from limbeck import losses
-from limbeck.actions import Promote, Reinit
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Source, Tap, Via
+from limbeck.plan.actions import Promote, Reinit
+from limbeck.plan.taps import Source, Tap, Via
 from limbeck.transforms import mean_of
 
 

@@ -3,10 +3,10 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.labelling import mixed_labels
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.labelling import mixed_labels
 
 
 @method(paper="Li et al. 2017, Learning from Noisy Labels with Distillation, arXiv 1703.02391", year=2017)

@@ -6,15 +6,15 @@ from itertools import product
 from typing import Any
 
 from limbeck import losses
-from limbeck.actions import Follow, Promote
-from limbeck.combine import channel_relations, sample_relations
 from limbeck.connectors import ConvRegressor
 from limbeck.errors import UserError, unknown
-from limbeck.labelling import is_right
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.actions import Follow, Promote
+from limbeck.plan.taps import Field, Source, Tap
 from limbeck.transforms import attention_map
+from limbeck.transforms.combine import channel_relations, sample_relations
+from limbeck.transforms.labelling import is_right
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import ContrastMemory
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Tian, Krishnan & Isola 2020, Contrastive Representation Distillation (CRD), arXiv 1910.10699", year=2020)

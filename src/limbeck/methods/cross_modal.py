@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import ConvRegressor
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Gupta, Hoffman & Malik 2016, Cross Modal Distillation for Supervision Transfer, arXiv 1507.00448", year=2016)

@@ -5,12 +5,12 @@ from functools import partial
 import torch
 
 from limbeck import losses
-from limbeck.combine import similarities
 from limbeck.connectors import ClassMeans
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import pairwise_distances
+from limbeck.transforms.combine import similarities
 
 
 @method(paper="Ye, Lu & Zhan 2020, Distilling Cross-Task Knowledge via Relationship Matching (ReFilled), CVPR 2020", year=2020)

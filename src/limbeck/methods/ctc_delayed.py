@@ -3,9 +3,9 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.masks import says_something
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.masks import says_something
 
 
 @method(

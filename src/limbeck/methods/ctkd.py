@@ -6,8 +6,8 @@ from limbeck import losses
 from limbeck.connectors import SampleTemperature, Temperature
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.schedules import cosine
-from limbeck.taps import Tap
+from limbeck.plan.schedules import cosine
+from limbeck.plan.taps import Tap
 
 PAPER = "Li et al. 2023, Curriculum Temperature for Knowledge Distillation, arXiv 2211.16231"
 

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Shu et al. 2021, Channel-wise Knowledge Distillation for Dense Prediction, arXiv 2011.13256", year=2021)

@@ -1,12 +1,12 @@
 """One model, many looks at data that nobody labelled."""
 
 from limbeck import losses
-from limbeck.combine import mean_probabilities
-from limbeck.labelling import where_not
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap, Via
+from limbeck.plan.taps import Field, Tap, Via
 from limbeck.transforms import hard_labels
+from limbeck.transforms.combine import mean_probabilities
+from limbeck.transforms.labelling import where_not
 
 
 @method(paper="Radosavovic et al. 2018, Data Distillation: Towards Omni-Supervised Learning, arXiv 1712.04440", year=2018)

@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = (
     "Wang et al. 2019, Segmenting Neuronal Structure in 3D Optical Microscope Images via Knowledge Distillation with "

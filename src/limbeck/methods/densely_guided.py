@@ -2,7 +2,7 @@
 
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Update, method
-from limbeck.schedules import sometimes
+from limbeck.plan.schedules import sometimes
 
 
 @method(paper="Son et al. 2021, Densely Guided KD using Multiple Teacher Assistants, arXiv 2009.08825", year=2021)

@@ -2,11 +2,12 @@
 
 from functools import partial
 
-from limbeck import boxes, losses
+from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import box_task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms import boxes
 
 CHEN = "Chen et al. 2017, Learning Efficient Object Detection Models with Knowledge Distillation, NeurIPS 2017"
 

@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Connector, MapJudge
 from limbeck.methods._terms import box_task, of_judges
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "Hong & Yu 2019, GAN-Knowledge Distillation for one-stage Object Detection, arXiv 1906.08467"
 

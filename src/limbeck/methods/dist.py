@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Huang et al. 2022, Knowledge Distillation from A Stronger Teacher (DIST), arXiv 2205.10536", year=2022)

@@ -1,12 +1,12 @@
 """A text model of half the layers that starts as every second layer of its teacher."""
 
 from limbeck import losses
-from limbeck.combine import token_rows
-from limbeck.masks import tokens
 from limbeck.methods._terms import soft, task
 from limbeck.models.inherit import Inherit
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.combine import token_rows
+from limbeck.transforms.masks import tokens
 
 
 @method(

@@ -5,8 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.schedules import linear
-from limbeck.taps import Field, Tap
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Zhao et al. 2022, Decoupled Knowledge Distillation, arXiv 2203.08679", year=2022)

@@ -7,7 +7,7 @@ from limbeck import losses
 from limbeck.connectors import Paraphraser, Translator
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "Kim, Park & Kwak 2018, Paraphrasing Complex Network: Network Compression via Factor Transfer, arXiv 1802.04977"
 

@@ -9,7 +9,7 @@ from limbeck.connectors import Beside, Copy, PseudoInputs, chosen, interpolate
 from limbeck.methods._terms import task
 from limbeck.models.fitted import whole_train
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 PAPER = "Kimura et al. 2018, Few-shot learning of neural networks from scratch by pseudo example optimization, arXiv 1802.03039"
 

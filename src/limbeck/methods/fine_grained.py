@@ -3,12 +3,12 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import places
 from limbeck.connectors import Connector
-from limbeck.masks import near_objects
 from limbeck.methods._terms import box_task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.combine import places
+from limbeck.transforms.masks import near_objects
 
 PAPER = "Wang et al. 2019, Distilling Object Detectors with Fine-grained Feature Imitation, CVPR 2019, arXiv 1906.03609"
 

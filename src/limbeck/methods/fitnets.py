@@ -6,8 +6,8 @@ from limbeck import losses
 from limbeck.connectors import ConvRegressor
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.schedules import linear
-from limbeck.taps import Tap
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Romero et al. 2015, FitNets: Hints for Thin Deep Nets, arXiv 1412.6550", year=2015)

@@ -3,7 +3,7 @@
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Yim et al. 2017, A Gift from Knowledge Distillation, CVPR 2017", year=2017)

@@ -4,7 +4,7 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Beyer et al. 2022, Knowledge distillation: A good teacher is patient and consistent, arXiv 2106.05237", year=2022)

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from limbeck.actions import Promote, Reinit, Snapshot
+from limbeck.connectors.quantise import Quantise, Ternary
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Update, method
-from limbeck.quantise import Quantise, Ternary
+from limbeck.plan.actions import Promote, Reinit, Snapshot
 
 
 @method(paper="Min et al. 2019, A Gradually Distilled CNN for SAR Target Recognition, IEEE Access 7", year=2019)

@@ -1,10 +1,10 @@
 """Samples as a graph: who they are, how they lie, how they move from layer to layer."""
 
 from limbeck import losses
-from limbeck.combine import aligned, pooled
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
+from limbeck.transforms.combine import aligned, pooled
 
 
 @method(paper="Liu et al. 2019, Knowledge Distillation via Instance Relationship Graph, CVPR 2019", year=2019)

@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 from limbeck.transforms import standardise
 
 

@@ -3,13 +3,13 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import convex_logits, least_logits
 from limbeck.connectors import Ensemble, measure_weights
 from limbeck.models.fitted import Whole
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.schedules import each_epoch
-from limbeck.taps import Field, Source, Tap, Via
+from limbeck.plan.schedules import each_epoch
+from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import lowest_loss_logits
+from limbeck.transforms.combine import convex_logits, least_logits
 
 PAPER = "Guo et al. 2020, Online Knowledge Distillation via Collaborative Learning, CVPR 2020"
 PEERS = ("student", "peer")

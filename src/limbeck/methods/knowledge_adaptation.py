@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import Encoder, MapAdapter, Restorer
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "He et al. 2019, Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019, arXiv 1903.04688"
 

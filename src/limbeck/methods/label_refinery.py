@@ -1,9 +1,9 @@
 """Labels for each crop, and again."""
 
 from limbeck import losses
-from limbeck.actions import Promote, Reinit
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.actions import Promote, Reinit
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Bagherinezhad et al. 2018, Label Refinery: Improving ImageNet Classification, arXiv 1805.02641", year=2018)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import Connector, Tail
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Source, Tap, Via
+from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of
 
 PAPER = "Walawalkar, Shen & Savvides 2020, Online Ensemble Model Compression using Knowledge Distillation, arXiv 2011.07449"

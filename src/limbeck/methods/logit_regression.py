@@ -3,7 +3,7 @@
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Ba & Caruana 2014, Do Deep Nets Really Need to be Deep?, arXiv 1312.6184", year=2014)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import Projector
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "Li et al. 2019, Layer-Level Knowledge Distillation for Deep Neural Network Learning, Applied Sciences 9(10)"
 

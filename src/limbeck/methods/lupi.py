@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import probabilities
 
 

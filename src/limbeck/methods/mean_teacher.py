@@ -1,11 +1,11 @@
 """The student's own average teaches it on unlabelled data."""
 
 from limbeck import losses
-from limbeck.actions import Follow, Promote
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.schedules import ramp_up
-from limbeck.taps import Tap
+from limbeck.plan.actions import Follow, Promote
+from limbeck.plan.schedules import ramp_up
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Tarvainen & Valpola 2017, Mean teachers are better role models, arXiv 1703.01780", year=2017)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import MaskedGenerator
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 PAPER = "Yang et al. 2022, Masked Generative Distillation, arXiv 2205.01529"
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Jin, Wang & Lin 2023, Multi-Level Logit Distillation, CVPR 2023", year=2023)

@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Yang et al. 2023, From Knowledge Distillation to Self-Knowledge Distillation (NKD), arXiv 2303.13005", year=2023)

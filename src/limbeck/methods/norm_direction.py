@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import ClassMeans, Linear
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Wang et al. 2023, Improving KD via Regularizing Feature Norm and Direction (KD++), arXiv 2305.17007", year=2023)

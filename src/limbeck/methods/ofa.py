@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import StageHead
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Hao et al. 2023, One-for-All: Bridge the Gap Between Heterogeneous Architectures, arXiv 2310.19444", year=2023)

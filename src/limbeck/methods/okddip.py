@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import mean_probabilities, peer_logits, peer_target
 from limbeck.connectors import PeerAttention, Tail
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.schedules import ramp_up
-from limbeck.taps import Field, Source, Tap, Via
+from limbeck.plan.schedules import ramp_up
+from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of, tempered
+from limbeck.transforms.combine import mean_probabilities, peer_logits, peer_target
 
 PAPER = "Chen et al. 2020, Online Knowledge Distillation with Diverse Peers, arXiv 1912.00350"
 PEERS = ("peer_1", "peer_2", "peer_3")

@@ -6,8 +6,8 @@ from limbeck import losses
 from limbeck.connectors import Tail, TrunkGate
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.schedules import ramp_up
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.schedules import ramp_up
+from limbeck.plan.taps import Field, Source, Tap
 
 
 @method(paper="Lan, Zhu & Gong 2018, Knowledge Distillation by On-the-Fly Native Ensemble, arXiv 1806.04606", year=2018)

@@ -7,7 +7,7 @@ from limbeck.connectors import Branch
 from limbeck.errors import UserError
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Zhang et al. 2019, Be Your Own Teacher, arXiv 1905.08094", year=2019)

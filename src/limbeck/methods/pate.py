@@ -3,10 +3,10 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.labelling import noisy_votes
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.labelling import noisy_votes
 
 
 @method(

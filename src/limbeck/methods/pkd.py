@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Cao et al. 2022, PKD: General Distillation Framework via Pearson Correlation, arXiv 2207.02039", year=2022)

@@ -3,7 +3,7 @@
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018", year=2018)

@@ -2,9 +2,9 @@
 
 from functools import partial
 
+from limbeck.connectors.quantise import Interval, Quantise
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Update, method
-from limbeck.quantise import Interval, Quantise
 
 
 @method(paper="Kim et al. 2019, QKD: Quantization-aware Knowledge Distillation, arXiv 1911.12491", year=2019)

@@ -4,9 +4,9 @@ from functools import partial
 
 import torch
 
+from limbeck.connectors.quantise import Levels, Quantise, Uniform
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Update, method
-from limbeck.quantise import Levels, Quantise, Uniform
 
 PAPER = "Polino, Pascanu & Alistarh 2018, Model Compression via Distillation and Quantization, arXiv 1802.05668"
 

@@ -3,13 +3,13 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.actions import Adopt, Promote, Reinit, Snapshot
 from limbeck.connectors import AnchorChoice, advance
 from limbeck.methods._terms import soft, task
 from limbeck.models.fitted import Whole
 from limbeck.plan import Action, Method, Part, Stage, Term, Update, method
-from limbeck.schedules import each_part
-from limbeck.taps import Tap
+from limbeck.plan.actions import Adopt, Promote, Reinit, Snapshot
+from limbeck.plan.schedules import each_part
+from limbeck.plan.taps import Tap
 
 PAPER = "Jin et al. 2019, Knowledge Distillation via Route Constrained Optimization, arXiv 1904.09149"
 

@@ -9,7 +9,7 @@ from limbeck import losses
 from limbeck.connectors import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
 from limbeck.methods._terms import soft
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 PAPER = "Lopes, Fenu & Starner 2017, Data-Free Knowledge Distillation for Deep Neural Networks, arXiv 1710.07535"
 

@@ -5,8 +5,8 @@ from limbeck.connectors import Review
 from limbeck.connectors.review import as_map
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.schedules import linear
-from limbeck.taps import Tap, Via
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Tap, Via
 
 
 @method(paper="Chen et al. 2021, Distilling Knowledge via Knowledge Review (ReviewKD), arXiv 2104.09044", year=2021)

@@ -5,8 +5,8 @@ from functools import partial
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.schedules import linear
-from limbeck.taps import Field, Tap
+from limbeck.plan.schedules import linear
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Sun et al. 2024, Knowledge Distillation with Refined Logits (RLD), arXiv 2408.07703", year=2024)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import Tail
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Zhou et al. 2018, Rocket Launching, arXiv 1708.04106", year=2018)

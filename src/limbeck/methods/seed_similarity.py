@@ -3,12 +3,12 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import beside
 from limbeck.connectors import ContrastHead, Queue
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 from limbeck.transforms import probabilities, tempered
+from limbeck.transforms.combine import beside
 
 
 @method(paper="Fang et al. 2021, SEED: Self-supervised Distillation for Visual Representation, arXiv 2101.04731", year=2021)

@@ -3,9 +3,9 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import n_best_labels, n_best_shares
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.combine import n_best_labels, n_best_shares
 
 
 @method(

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import ContrastHead
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(

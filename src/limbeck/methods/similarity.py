@@ -3,7 +3,7 @@
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Tung & Mori 2019, Similarity-Preserving Knowledge Distillation, arXiv 1907.09682", year=2019)

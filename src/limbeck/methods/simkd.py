@@ -1,11 +1,11 @@
 """The teacher's own classifier on the student's body."""
 
 from limbeck import losses
-from limbeck.combine import pooled
 from limbeck.connectors import HeadProjector
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 from limbeck.transforms import match_spatial
+from limbeck.transforms.combine import pooled
 
 
 @method(paper="Chen et al. 2022, Knowledge Distillation with the Reused Teacher Classifier (SimKD), arXiv 2203.14001", year=2022)

@@ -4,10 +4,10 @@ from functools import partial
 from typing import Any
 
 from limbeck import losses
-from limbeck.masks import known
 from limbeck.methods._terms import answers, task, words
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field
+from limbeck.plan.taps import Field
+from limbeck.transforms.masks import known
 
 
 def _sides(forced: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(

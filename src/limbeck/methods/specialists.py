@@ -3,11 +3,11 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.actions import Promote
-from limbeck.labelling import believed_in, special_labels, specialised
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Stage, Term, Update, method
-from limbeck.taps import Field, Tap
+from limbeck.plan.actions import Promote
+from limbeck.plan.taps import Field, Tap
+from limbeck.transforms.labelling import believed_in, special_labels, specialised
 
 
 @method(

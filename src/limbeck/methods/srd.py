@@ -3,11 +3,11 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import batch_normalised
 from limbeck.connectors import Linear
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
+from limbeck.transforms.combine import batch_normalised
 
 
 @method(paper="Miles & Mikolajczyk 2024, Understanding the Role of the Projector in KD (SRD), arXiv 2303.11098", year=2024)

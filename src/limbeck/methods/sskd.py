@@ -3,11 +3,11 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import similarities
 from limbeck.connectors import ContrastHead
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Source, Tap
+from limbeck.plan.taps import Source, Tap
+from limbeck.transforms.combine import similarities
 
 
 @method(paper="Xu et al. 2020, Knowledge Distillation Meets Self-Supervision (SSKD), arXiv 2006.07114", year=2020)

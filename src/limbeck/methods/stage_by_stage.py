@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Connector
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Tap
+from limbeck.plan.taps import Tap
 
 
 @method(paper="Gao et al. 2018, An Embarrassingly Simple Approach for Knowledge Distillation, arXiv 1812.01819", year=2018)

@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap, Via
+from limbeck.plan.taps import Tap, Via
 from limbeck.transforms import mean_of
 
 

@@ -5,13 +5,13 @@ from functools import partial
 import torch
 
 from limbeck import losses
-from limbeck.combine import strongest
 from limbeck.connectors import Critic
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.schedules import Weight
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.schedules import Weight
+from limbeck.plan.taps import Field, Source, Tap
 from limbeck.transforms import probabilities
+from limbeck.transforms.combine import strongest
 
 PAPER = "Liu et al. 2019, Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019, arXiv 1903.04197"
 

@@ -6,8 +6,8 @@ from limbeck import losses
 from limbeck.connectors import Gate
 from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method, single_stage
-from limbeck.schedules import choose
-from limbeck.taps import Field, Tap, Via
+from limbeck.plan.schedules import choose
+from limbeck.plan.taps import Field, Tap, Via
 from limbeck.transforms import mean_of
 
 TEACHERS = ("teacher", "teacher_2", "teacher_3")

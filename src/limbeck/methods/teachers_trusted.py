@@ -3,11 +3,11 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import trusted_mean
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Field, Tap
+from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import tempered
+from limbeck.transforms.combine import trusted_mean
 
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 

@@ -3,11 +3,11 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import mean_probabilities
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.taps import Tap, Via
+from limbeck.plan.taps import Tap, Via
 from limbeck.transforms import tempered, voted_order
+from limbeck.transforms.combine import mean_probabilities
 
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 

@@ -6,8 +6,8 @@ from limbeck import losses
 from limbeck.connectors import AnswerMemory
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.schedules import ramp_up
-from limbeck.taps import Field, Tap
+from limbeck.plan.schedules import ramp_up
+from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Laine & Aila 2017, Temporal Ensembling for Semi-Supervised Learning, arXiv 1610.02242", year=2017)

@@ -3,10 +3,10 @@
 from functools import partial
 
 from limbeck import losses
-from limbeck.combine import attention_scores
 from limbeck.connectors import Linear
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, Source, Tap
+from limbeck.plan.taps import Field, Source, Tap
+from limbeck.transforms.combine import attention_scores
 
 
 @method(

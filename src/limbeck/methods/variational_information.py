@@ -4,7 +4,7 @@ from limbeck import losses
 from limbeck.connectors import Guess
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import State, Tap
+from limbeck.plan.taps import State, Tap
 
 
 @method(paper="Ahn et al. 2019, Variational Information Distillation for Knowledge Transfer (VID), arXiv 1904.05835", year=2019)

@@ -4,11 +4,11 @@ from functools import partial
 from typing import Any
 
 from limbeck import losses
-from limbeck.combine import class_costs
 from limbeck.connectors import ConvRegressor
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Part, Term, method, single_stage
-from limbeck.taps import Field, State, Tap
+from limbeck.plan.taps import Field, State, Tap
+from limbeck.transforms.combine import class_costs
 
 PAPER = "Lv, Yang & Li 2024, Wasserstein Distance Rivals Kullback-Leibler Divergence for KD, arXiv 2412.08139"
 

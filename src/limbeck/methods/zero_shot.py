@@ -8,7 +8,7 @@ from limbeck import losses
 from limbeck.connectors import ImpressionBank, Impressions
 from limbeck.methods._terms import soft
 from limbeck.plan import Method, Part, Stage, Term, Update, method
-from limbeck.taps import Field, State, Tap
+from limbeck.plan.taps import Field, State, Tap
 from limbeck.transforms import tempered
 
 

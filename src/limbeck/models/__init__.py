@@ -14,7 +14,12 @@ from limbeck.errors import UserError, unknown
 from limbeck.models import zoo
 from limbeck.models.weights import load_weights, save_weights
 
-__all__ = ["build", "load_weights", "names", "save_weights"]
+__all__ = [
+    "build",
+    "load_weights",
+    "names",
+    "save_weights",
+]
 
 
 def names() -> list[str]:

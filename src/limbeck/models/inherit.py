@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from limbeck.errors import UserError
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 
 
 @dataclass(frozen=True)

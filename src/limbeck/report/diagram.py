@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Iterator
 from html import escape
 
-from limbeck.describe import source_text, taxonomy, text
+from limbeck.catalogue.describe import source_text, taxonomy, text
 from limbeck.plan import Method, Stage, Update
+from limbeck.plan.taps import call_text
 from limbeck.report.graph import PAD, ROW, Box, Graph, deployed_roles
 from limbeck.report.words import action_words
-from limbeck.taps import call_text
 
 WIDTH, MARGIN, LINE = 960, 16, 18
 DATA, ROLES, TERMS = (32, 156), (196, 368), (694, 928)  # left and right edges of the outer columns

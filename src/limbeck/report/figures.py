@@ -5,7 +5,7 @@ from html import escape
 
 import torch
 
-from limbeck.evaluate.figures import calibration_error, confusion, per_class, reliability
+from limbeck.metrics.classification import calibration_error, confusion, per_class, reliability
 from limbeck.report.charts import DASH, Chart, log_span, span
 from limbeck.report.read import RunView
 from limbeck.report.words import count, known, metric_of, number, percent

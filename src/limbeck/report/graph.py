@@ -7,12 +7,12 @@ passes each of them in a lane of its own, so that no line ever runs behind a tex
 import textwrap
 from dataclasses import dataclass, field
 
-from limbeck.actions import Follow
-from limbeck.masks import known
 from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.actions import Follow
+from limbeck.plan.roles import role_of
+from limbeck.plan.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves
 from limbeck.report.words import weight_words
-from limbeck.roles import role_of
-from limbeck.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves
+from limbeck.transforms.masks import known
 
 ROW, GAP, PAD, TERM = 17, 14, 7, 218  # TERM: width for text in a term's box
 

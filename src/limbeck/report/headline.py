@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from limbeck.evaluate.figures import paired
+from limbeck.metrics.classification import paired
 from limbeck.report.read import RunView
 from limbeck.report.words import count, known, metric_of, number, percent
 

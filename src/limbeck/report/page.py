@@ -6,15 +6,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from limbeck.evaluate.figures import accuracy, calibration_error
+from limbeck.cards.table import cells, columns, latency_note, relations
 from limbeck.files import atomic_write
+from limbeck.metrics.classification import accuracy, calibration_error
 from limbeck.report.curves import TERMS, accuracy_curves, accuracy_points, legend, term_curves, term_points
 from limbeck.report.differ import differing
 from limbeck.report.figures import CELLS, FEW, class_bars, confusion_chart, cost_chart, reliability_chart
 from limbeck.report.frame import figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
-from limbeck.report.table import cells, columns, latency_note, relations
 from limbeck.report.words import bytes_words, capital, metric_of, number, percent
 
 RELIABILITY = (
@@ -43,8 +43,8 @@ def write_report(folder: Path) -> Path:
 def page_of(folder: Path, live: str = "") -> str:
     """The HTML of a run's page, or of a comparison's; live: see `frame.fill`."""
     if (folder / "comparison.json").exists():
-        from limbeck.report.board import render_board
-        from limbeck.report.board_read import read_board
+        from limbeck.compare.board import render_board
+        from limbeck.compare.board_read import read_board
 
         return render_board(read_board(folder), live)
     return render(read_run(folder), live)

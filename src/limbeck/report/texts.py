@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from limbeck.evaluate.strings import edits, lists
+from limbeck.metrics.strings import edits, lists
 from limbeck.report.read import RunView
 from limbeck.report.words import percent
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from limbeck.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
-from limbeck.schedules import Weight, choose, cosine, linear, ramp_up, weight_text
+from limbeck.plan.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
+from limbeck.plan.schedules import Weight, choose, cosine, linear, ramp_up, weight_text
 
 
 def weight_words(weight: Weight) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.plan import Method
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
 from limbeck.runs.casting import method_of
 from limbeck.runs.phase import load_phase
-from limbeck.runs.recipe import load, make
 from limbeck.runs.run import Run
+from limbeck.runs.settings import load, make
 
 
 def trained_cast(folder: Path) -> tuple[Run, Method, Data, Cast]:

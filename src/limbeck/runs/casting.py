@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from limbeck import methods, models
-from limbeck.actions import Promote
 from limbeck.data import Data
-from limbeck.data.seen import Seen, seen_in, shape_seen
-from limbeck.data.sentences import Words
+from limbeck.data.readers.sentences import Words
+from limbeck.data.views.seen import Seen, seen_in, shape_seen
 from limbeck.errors import UserError
-from limbeck.evaluate import CLASSIFY, Task
 from limbeck.plan import Method
-from limbeck.roles import Adapter, Cast, Normalise, role_of
-from limbeck.runs.recipe import ModelSettings, Recipe
-from limbeck.taps import Tap, leaves
+from limbeck.plan.actions import Promote
+from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
+from limbeck.plan.taps import Tap, leaves
+from limbeck.runs.settings import ModelSettings, Recipe
+from limbeck.tasks.task import CLASSIFY, Task
 
 
 def method_of(settings: Mapping[str, Any]) -> Method:

@@ -13,7 +13,7 @@ from limbeck import processes
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, cannot_write, write_json
 from limbeck.plan import Method
-from limbeck.runs.recipe import Recipe, dump
+from limbeck.runs.settings import Recipe, dump
 
 CURVES = "metrics.jsonl"
 

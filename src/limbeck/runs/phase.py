@@ -9,9 +9,9 @@ from limbeck import engine, methods, models
 from limbeck.data import Batches, Data
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
-from limbeck.evaluate import predict
 from limbeck.plan import Method
-from limbeck.roles import Cast
+from limbeck.plan.roles import Cast
+from limbeck.tasks.predictions import predict
 
 
 def validator(method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:

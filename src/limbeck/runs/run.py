@@ -11,21 +11,17 @@ from typing import Any
 from torch import nn
 
 from limbeck import engine, models, processes
-from limbeck.compare.together import Together
 from limbeck.data import Batches, Data, load
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
 from limbeck.engine.balance import balance, too_loud
-from limbeck.engine.estimate import estimate
-from limbeck.engine.planner import Plan, frozen_roles, plan
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
-from limbeck.evaluate import Predictions
 from limbeck.files import write_json
-from limbeck.knowledge import Store
 from limbeck.plan import Method
-from limbeck.roles import Adapter, Cast
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.taps import Tap
 from limbeck.runs.casting import (
     answers_read,
     build_role,
@@ -39,8 +35,12 @@ from limbeck.runs.casting import (
 )
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.phase import load_phase, plain_method, validator
-from limbeck.runs.recipe import Recipe
-from limbeck.taps import Tap
+from limbeck.runs.settings import Recipe
+from limbeck.runs.together import Together
+from limbeck.store.estimate import estimate
+from limbeck.store.planner import Plan, frozen_roles, plan
+from limbeck.store.shelves import Store
+from limbeck.tasks.predictions import Predictions
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -92,7 +92,7 @@ class Run:
         entries = {"teacher": Deployed(cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, "student": student}
         facts = rebuild_facts(cast, method, self.recipe, used(method.deployed))
-        from limbeck.runs.card import finish  # evaluation, export and report: only once training is done
+        from limbeck.cards.build import finish  # evaluation, export and report: only once training is done
 
         return finish(self, method, data, {k: v for k, v in entries.items() if v is not None}, phases, facts)
 

@@ -4,4 +4,11 @@ from limbeck.shrink.candidates import Candidate, parse_candidates
 from limbeck.shrink.limits import Limits, parse_seconds, parse_size
 from limbeck.shrink.search import Search
 
-__all__ = ["Candidate", "Limits", "Search", "parse_candidates", "parse_seconds", "parse_size"]
+__all__ = [
+    "Candidate",
+    "Limits",
+    "Search",
+    "parse_candidates",
+    "parse_seconds",
+    "parse_size",
+]

@@ -15,7 +15,7 @@ from limbeck import models
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.models import zoo
-from limbeck.runs.recipe import ModelSettings, parse_value
+from limbeck.runs.settings import ModelSettings, parse_value
 
 RESIZED = "limbeck.models.resized:Resized"
 

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 import limbeck
+from limbeck.cards.build import input_words
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
 from limbeck.deploy.shipment import CALIBRATE, some, travelling
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.roles import Adapter, Cast
-from limbeck.runs.card import input_words
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.taps import Tap
 from limbeck.runs.casting import preparation
 from limbeck.runs.folder import lines_of
-from limbeck.runs.recipe import ModelSettings
+from limbeck.runs.settings import ModelSettings
 from limbeck.shrink.candidates import Candidate, key
 from limbeck.shrink.limits import Limits
-from limbeck.taps import Tap
 
 UNBUILT = "cannot be built: "
 HOPELESS = 3  # candidates in a row, each with more work than the last, over twice the limit: the rest is not measured

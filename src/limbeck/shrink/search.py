@@ -14,9 +14,9 @@ from limbeck.deploy.device import Place
 from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.runs.folder import finished
-from limbeck.runs.recipe import ModelSettings, Recipe, make
-from limbeck.runs.recipe import load as load_recipe
 from limbeck.runs.run import Run
+from limbeck.runs.settings import ModelSettings, Recipe, make
+from limbeck.runs.settings import load as load_recipe
 from limbeck.shrink.candidates import Candidate, take_from
 from limbeck.shrink.fitting import Fitting
 from limbeck.shrink.limits import Limits

@@ -7,12 +7,12 @@ from typing import Any
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.evaluate import predict
-from limbeck.evaluate.score import distillation_score
-from limbeck.roles import Cast
+from limbeck.metrics.score import distillation_score
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
 from limbeck.runs.casting import build_role
-from limbeck.runs.recipe import ModelSettings, Recipe
-from limbeck.taps import Tap
+from limbeck.runs.settings import ModelSettings, Recipe
+from limbeck.tasks.predictions import predict
 
 SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
     "kd": (("temperature", 1.0, 10.0), ("alpha", 0.3, 0.95)),

@@ -90,8 +90,8 @@ def _described(trial: Row, count: int) -> str:
 
 def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: float) -> dict[str, Any]:
     """The chosen student as the file that is shipped: exported, reloaded, compared, and measured again three times."""
+    from limbeck.cards.model_card import write_model_card
     from limbeck.deploy.shipment import Shipment, keep, some, travelling
-    from limbeck.runs.model_card import write_model_card
 
     student, info = load_student(folder)
     shipment = Shipment(student, fitting.data, folder, "student", travelling(info, fitting.data), fitting.say)

@@ -3,4 +3,8 @@
 from limbeck.web.build import build
 from limbeck.web.serve import serve, server
 
-__all__ = ["build", "serve", "server"]
+__all__ = [
+    "build",
+    "serve",
+    "server",
+]

@@ -20,8 +20,8 @@ from limbeck.deploy.shipment import some, some_labels
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, write_json
+from limbeck.plan.taps import Tap
 from limbeck.runs.again import trained_cast
-from limbeck.taps import Tap
 
 HERE = Path(__file__).parent
 PACKAGE = "onnxruntime-web@1.30.0"

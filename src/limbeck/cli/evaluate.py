@@ -1,0 +1,104 @@
+"""What is done with a student after its run: it is evaluated again, on its own or any data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from limbeck.data import Batches, Data, load
+from limbeck.deploy.student import Deployed, load_student
+from limbeck.errors import UserError
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
+from limbeck.runs.casting import build_role
+from limbeck.runs.settings import DataSettings, ModelSettings, make
+from limbeck.runs.settings import load as load_recipe
+from limbeck.tasks.predictions import predict, summary
+
+
+def evaluate(
+    run: Path | None,
+    model: str | None,
+    weights: Path | None,
+    data: str | None,
+    data_path: str | None,
+    mean: str | None,
+    std: str | None,
+    part: str,
+    as_json: bool,
+) -> None:
+    """`limbeck evaluate`: a run's student, or a model by name with weights, on one part of some data."""
+    if (run is None) == (model is None):
+        raise UserError("evaluate needs either a run folder or --model NAME (with --weights FILE)")
+    chosen = load_data(run, data, data_path)
+    if part not in chosen.partitions:
+        raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
+    entry = load_student(run)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
+    size = min(250, chosen.task.at_once(chosen.shape))
+    seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
+    example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
+    facts = {
+        "data": chosen.name,
+        "part": part,
+        "parameters": entry.parameter_count(example),
+        **summary(seen, chosen.classes, task=chosen.task),
+    }
+    if chosen.task.near_chance(seen, len(chosen.classes)):
+        facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
+    _print(facts, as_json)
+
+
+def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
+    """The data named on the command line, else the run's own with the same splits."""
+    if run is not None and (run / "recipe.toml").exists():
+        settings = make(load_recipe(run / "recipe.toml"), str(run / "recipe.toml")).data
+    else:
+        settings = DataSettings.model_validate({})
+    settings = settings.model_copy(update={"name": name, "path": path} if name is not None else {"path": path} if path else {})
+    keep = settings.model_dump(
+        include={"path", "validation", "test", "labelled", "limit", "split_seed", "size", "tile", "void", "download"}
+    )
+    return load(settings.name, **keep)
+
+
+def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
+    if weights is None:
+        raise UserError("--model needs --weights FILE; an untrained model is not worth evaluating")
+    settings: dict[str, Any] = {
+        "model": model,
+        "weights": str(weights),
+        "mean": _numbers("--mean", mean),
+        "std": _numbers("--std", std),
+    }
+    cast = Cast({})
+    cast.add("model", *build_role("model", ModelSettings.model_validate(settings), data, seed=0))
+    return Deployed(cast, Tap("model"))
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise UserError(f"{option} {text!r}: write numbers with commas, for example 0.485,0.456,0.406") from None
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in facts.items():
+        table.add_row(key.replace("_", " "), _text(value))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return " ".join(_text(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

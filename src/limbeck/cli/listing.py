@@ -1,0 +1,75 @@
+"""`limbeck methods`: the catalogue, and one method's abstract view."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from limbeck.catalogue.facts import facts
+from limbeck.errors import UserError
+
+
+def catalogue(wide: bool) -> None:
+    """All methods, two lines each: name, year, place in the taxonomy and roles; paper. Wide: survey C's fields."""
+    console = Console()
+    known = facts()
+    if wide:
+        table = Table(box=None, pad_edge=False)
+        for column in known[0]["row"]:
+            table.add_column(column, overflow="fold", no_wrap=column in ("method", "year"))
+        for entry in known:
+            table.add_row(*entry["row"].values())
+        console.print(table)
+        return
+    width = max(len(entry["name"]) for entry in known)
+    for entry in known:
+        words = f"  {entry['year'] or '    '}  {'; '.join(entry['place'])}; {', '.join(entry['roles'])}"
+        console.print(Text.assemble((f"{entry['name']:<{width}}", "bold"), words), soft_wrap=True)
+        console.print(Text(f"{'':<{width}}  {entry['paper']}", "dim"), soft_wrap=True)
+
+
+def unexplored(as_json: bool, shown: int = 24) -> None:
+    """Combinations of the general model's fields that no method has, the least unusual first, each with a line that makes it."""
+    from limbeck.catalogue.unexplored import strategies
+
+    found = strategies()
+    if as_json:
+        for strategy in found:
+            print(strategy.json)
+        return
+    for strategy in found[:shown]:
+        fields = ", ".join(strategy.fields.values())
+        print(f"{fields}\n    like {strategy.nearest} but for {', '.join(strategy.differs)}: {strategy.python}")
+    print(
+        f"\n{shown} of {len(found)} combinations that no method of the catalogue has; all of them with --json. Run one by"
+        "\nlimbeck distill --method compose and its fields as settings, e.g. --set method.arguments.knowledge=features"
+    )
+
+
+def one(name: str, svg: Path | None, settings: list[str]) -> None:
+    """One method, with settings of its own, as text, with its costs and when to use it; into `svg` as a drawing."""
+    from limbeck.catalogue import describe
+    from limbeck.catalogue.costs import costs
+    from limbeck.catalogue.facts import use_of
+    from limbeck.methods import find
+    from limbeck.runs.casting import method_of
+    from limbeck.runs.settings import parse_value
+
+    arguments = {}
+    for word in settings:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set temperature=2")
+        arguments[key] = parse_value(value)
+    made = method_of({"name": name, "arguments": arguments})
+    print(describe.text(made))
+    print(f"  costs: {costs(made)}")
+    print(f"  {use_of(find(name))}")
+    if svg is not None:
+        from limbeck.files import atomic_write
+        from limbeck.report.diagram import svg as draw
+
+        with atomic_write(svg, text=True) as file:
+            file.write(draw(made))
+        print(svg)

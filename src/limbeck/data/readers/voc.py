@@ -1,0 +1,92 @@
+"""Pictures with boxes in PASCAL VOC's form: an .xml for each picture, in a folder or .zip.
+
+ROOT/Annotations/1.xml ROOT/JPEGImages/1.jpg, split by ROOT/ImageSets/Main/train.txt, val.txt, test.txt
+ROOT/train/1.xml ROOT/train/1.jpg ROOT/test/2.xml ...        (and valid); or unsplit, then split by us
+
+Boxes become (n, m, 5): class, x0, y0, x1, y1 in pixels; class -100 fills up pictures with fewer than m objects.
+"""
+
+from pathlib import PurePath
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from limbeck.data.assemble import Raw
+from limbeck.data.readers.folder import PARTS, Files, hwc, opened
+from limbeck.errors import UserError
+from limbeck.tasks.detect import Detect
+
+File = tuple[str, ...]
+Boxes = list[tuple[str, list[float]]]
+
+
+def pairs(files: Files) -> list[tuple[File, File]]:
+    """Return (picture, .xml) of equal names, one after the other; nothing where most pictures have no .xml."""
+    notes = {PurePath(f[-1]).stem: f for f in files.visible if f[-1].lower().endswith(".xml")}
+    found = [(f, notes[PurePath(f[-1]).stem]) for f in files.all if PurePath(f[-1]).stem in notes]
+    return found if notes and len(found) * 2 > len(files.all) else []
+
+
+def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | None) -> Raw:
+    """Read pictures as uint8 and boxes, both scaled to `size` (height, width); without one, all must be of one size."""
+    from PIL import Image
+
+    sizes = {opened(files, picture).size for picture, _ in found}
+    if size is None and len(sizes) > 1:
+        raise UserError(f"{files.path} has pictures of {len(sizes)} sizes; say what to scale them to with size")
+    height, width = size or next(iter(sizes))[::-1]
+    every = [_objects(files, note) for _, note in found]
+    names = tuple(sorted({name for objects in every for name, _ in objects}))
+    if not names:
+        raise UserError(f"{files.path}: no .xml names an object; expected <object><name> and <bndbox> in them")
+    most = max(map(len, every))
+    pictures: list[Tensor] = []
+    boxes = torch.full((len(found), most, 5), -100.0)
+    for row, ((file, _), objects) in enumerate(zip(found, every, strict=True)):
+        picture = opened(files, file).convert("RGB")
+        scale = (width / picture.width, height / picture.height) * 2
+        pictures.append(hwc(np.asarray(picture.resize((width, height), Image.Resampling.BOX))))
+        for k, (name, corners) in enumerate(objects):
+            limits = (picture.width, picture.height) * 2
+            inside = [min(max(c, 0.0), limit) * s for c, s, limit in zip(corners, scale, limits, strict=True)]
+            if inside[2] > inside[0] and inside[3] > inside[1]:
+                boxes[row, k] = torch.tensor([names.index(name), *inside])
+    parts = _parts(files, found)
+    if "train" not in parts:
+        raise UserError(f"{files.path} has boxes for {' and '.join(sorted(set(parts)))} but not for train; add them")
+    split = {}
+    for part in dict.fromkeys(parts):
+        rows = [k for k, p in enumerate(parts) if p == part]
+        split[part] = (torch.stack([pictures[k] for k in rows]), boxes[rows])
+    notes = [] if size is None else [f"pictures and boxes were scaled to {width} x {height} pixels"]
+    return Raw(split, names, "image", notes=notes, task=Detect((height, width)))
+
+
+def _objects(files: Files, file: File) -> Boxes:
+    where = f"{files.path}: {'/'.join(file)}"
+    try:
+        root = ElementTree.fromstring(files.read(file))
+    except ElementTree.ParseError as error:
+        raise UserError(f"{where} is no XML that can be read ({error}); replace or remove it") from error
+    found: Boxes = []
+    for item in root.iter("object"):
+        try:
+            corners = [float(item.findtext(f"bndbox/{key}", "")) for key in ("xmin", "ymin", "xmax", "ymax")]
+        except ValueError:
+            raise UserError(f"{where}: an object has no <bndbox> with four numbers; add it or remove the object") from None
+        found.append((item.findtext("name", "object").strip(), corners))
+    return found
+
+
+def _parts(files: Files, found: list[tuple[File, File]]) -> list[str]:
+    """The part of every picture: as ImageSets/Main says, else as its folder is called, else train."""
+    said: dict[str, str] = {}
+    for file in files.visible:
+        part = PARTS.get(PurePath(file[-1]).stem.lower())
+        if part and len(file) > 2 and file[-3:-1] == ("ImageSets", "Main") and file[-1].endswith(".txt"):
+            said |= {line.split()[0]: part for line in files.read(file).decode("utf-8", "replace").splitlines() if line.strip()}
+    if said:
+        return [said.get(PurePath(picture[-1]).stem, "train") for picture, _ in found]
+    return [next((PARTS[name.lower()] for name in picture[:-1] if name.lower() in PARTS), "train") for picture, _ in found]

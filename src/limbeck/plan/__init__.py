@@ -1,0 +1,56 @@
+"""The language of a method: who (roles), where (taps), when (terms, updates, stages, schedules, actions)."""
+
+from limbeck.plan.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
+from limbeck.plan.method import Action, Method, P, Part, Stage, Term, Update, method, single_stage
+from limbeck.plan.roles import Adapter, Cast, Normalise
+from limbeck.plan.schedules import (
+    Progress,
+    Weight,
+    choose,
+    cosine,
+    each_epoch,
+    each_part,
+    linear,
+    ramp_up,
+    sometimes,
+    weight_text,
+)
+from limbeck.plan.taps import Field, Scene, Source, State, Tap, Via, observe
+
+__all__ = [
+    "Action",
+    "Adapter",
+    "Adopt",
+    "Cast",
+    "Field",
+    "Follow",
+    "Load",
+    "Method",
+    "Normalise",
+    "P",
+    "Part",
+    "Progress",
+    "Promote",
+    "Reinit",
+    "Scene",
+    "Snapshot",
+    "Source",
+    "Stage",
+    "State",
+    "Tap",
+    "Term",
+    "Update",
+    "Via",
+    "Weight",
+    "choose",
+    "cosine",
+    "each_epoch",
+    "each_part",
+    "linear",
+    "method",
+    "observe",
+    "ramp_up",
+    "single_stage",
+    "sometimes",
+    "weight_text",
+]

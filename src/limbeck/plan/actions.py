@@ -1,0 +1,119 @@
+"""What is done to the cast between stages or steps: roles made, copied, started again, averaged, loaded."""
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limbeck.errors import UserError
+from limbeck.plan.roles import Cast
+
+
+@dataclass(frozen=True)
+class Promote:
+    """A role becomes a frozen copy of another: the student of one generation teaches the next."""
+
+    role: str
+    source: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        twin = copy.deepcopy(cast.find(self.source)).requires_grad_(False)
+        for parameter in twin.parameters():
+            parameter.grad = None
+        cast.add(self.role, twin, cast.adapters.get(self.source))
+
+
+@dataclass(frozen=True)
+class Reinit:
+    """A role starts again from fresh random weights (drawn from the run's seed and the stage)."""
+
+    role: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        module, factory = cast.find(self.role), cast.adapter_of(self.role).factory
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if factory is not None:
+                module.load_state_dict(factory().state_dict())
+                return
+            for name, part in module.named_modules():
+                if any(True for _ in part.parameters(recurse=False)) and not hasattr(part, "reset_parameters"):
+                    raise UserError(
+                        f"role {self.role!r} cannot be re-initialised: layer {name or 'itself'!r} "
+                        f"({type(part).__name__}) has no reset_parameters; give Adapter(factory=...)"
+                    )
+            for part in module.modules():
+                if hasattr(part, "reset_parameters"):
+                    part.reset_parameters()  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Follow:
+    """A role is the moving average of another: `role = decay * role + (1 - decay) * source`.
+
+    With `warm_up` the decay of step k is `min(decay, k / (k + 1))`, a true mean at first (Tarvainen &
+    Valpola 2017, appendix and authors' code). Integer buffers are copied.
+    """
+
+    role: str
+    source: str
+    decay: float = 0.99
+    warm_up: bool = True
+    step: int = field(default=0, compare=False)
+
+    def __call__(self, cast: Cast, seed: int, step: int = 0) -> None:
+        decay = min(self.decay, step / (step + 1)) if self.warm_up else self.decay
+        with torch.no_grad():
+            mine, theirs = cast.find(self.role).state_dict(), cast.find(self.source).state_dict()
+            for key, value in mine.items():
+                if value.is_floating_point():
+                    value.lerp_(theirs[key], 1 - decay)
+                else:
+                    value.copy_(theirs[key])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """After the given parts of a stage, a role takes the weights that another has by then.
+
+    The role must exist from the stage's start (`Promote` makes it), so that a checkpoint has one shape.
+    at: fractions of the stage, above 0 and up to 1.
+    """
+
+    role: str
+    source: str
+    at: tuple[float, ...]
+
+    def __call__(self, cast: Cast, seed: int, step: int = 0, steps: int = 1) -> None:
+        if step + 1 in {max(1, round(part * steps)) for part in self.at}:
+            cast.find(self.role).load_state_dict(cast.find(self.source).state_dict())
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """A role takes the weights of that one of several roles which the part `by` chooses (its `index`), when it has changed."""
+
+    role: str
+    of: tuple[str, ...]
+    by: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        choice: Any = cast.find(self.by)
+        if int(choice.taken) != int(choice.index):
+            cast.find(self.role).load_state_dict(cast.find(self.of[int(choice.index)]).state_dict())
+            choice.taken.copy_(choice.index)
+
+
+@dataclass(frozen=True)
+class Load:
+    """A role takes its weights from a safetensors file before the stage starts."""
+
+    role: str
+    path: str
+
+    def __call__(self, cast: Cast, seed: int) -> None:
+        from limbeck.models import load_weights
+
+        load_weights(cast.find(self.role), Path(self.path), who=self.role)

@@ -1,0 +1,231 @@
+"""WHO: a cast of named models, how each eats a batch and where its logits are, and the actions that
+make, copy or re-initialise a role between stages or steps."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import UserError, unknown
+from limbeck.plan.shared import Heard
+
+
+class Normalise(nn.Module):
+    """Channel-wise `(x - mean) / std` of images (n, c, h, w), or column-wise of tables (n, d).
+
+    Every model carries its own: a teacher and a student that were made for different statistics
+    can then share one batch of images in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        if len(mean) != len(std) or any(s <= 0 for s in std):
+            raise UserError(f"normalisation needs as many positive stds as means; got mean {mean} and std {std}")
+        self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
+        self.register_buffer("mean", torch.tensor(self.mean_values), persistent=False)
+        self.register_buffer("std", torch.tensor(self.std_values), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        trailing = (1,) * (x.dim() - 2)
+        return (x - self.mean.view(-1, *trailing)) / self.std.view(-1, *trailing)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How a role eats a batch and where its logits are.
+
+    prepare: applied to the inputs first (a `Normalise`, a resize, ...), or None.
+    logits: None finds them (a tensor, `.logits`, the key "logits"); a key, an index or a function
+        says where else they are.
+    factory: builds a fresh copy with new random weights; needed by `Reinit` for models whose
+        layers cannot reset themselves.
+    channels_last: feed images (n, c, h, w) in that memory layout (see `Cast.lay_out`).
+    """
+
+    prepare: Callable[[Any], Any] | None = None
+    logits: str | int | Callable[[Any], Tensor] | None = None
+    factory: Callable[[], nn.Module] | None = None
+    channels_last: bool = False
+
+    def feed(self, module: Callable[..., Any], inputs: Any) -> Any:
+        """Call the module with a tensor, a tuple (positional) or a mapping (keywords)."""
+        if self.prepare is not None:
+            inputs = self.prepare(inputs)
+        if self.channels_last and isinstance(inputs, Tensor) and inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        if isinstance(inputs, Mapping):
+            return module(**inputs)
+        if isinstance(inputs, tuple | list):
+            return module(*inputs)
+        return module(inputs)
+
+    def find_logits(self, output: Any, who: str) -> Tensor:
+        """The logits inside whatever the module returned; a `UserError` names the role if they hide."""
+        if callable(self.logits):
+            return self.logits(output)
+        if self.logits is not None:
+            return _pick(output, self.logits, who)
+        if isinstance(output, Tensor):
+            return output
+        if isinstance(getattr(output, "logits", None), Tensor):
+            return output.logits
+        if isinstance(output, Mapping) and "logits" in output:
+            return output["logits"]
+        raise UserError(
+            f"role {who!r} returned {type(output).__name__}, not a tensor, `.logits` or a key 'logits'; "
+            "say where its logits are with Adapter(logits=KEY_OR_INDEX)"
+        )
+
+
+def _pick(output: Any, key: str | int, who: str) -> Tensor:
+    try:
+        return output[key] if not (isinstance(key, str) and hasattr(output, key)) else getattr(output, key)
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(f"role {who!r}: no logits at {key!r} in its {type(output).__name__} output") from error
+
+
+class Cast(nn.ModuleDict):
+    """The roles of a run by name; an `nn.ModuleDict`, so that saving and moving it is ordinary PyTorch.
+
+    >>> cast = Cast({"student": nn.Linear(4, 3)})
+    >>> cast.feed("student", torch.zeros(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, roles: Mapping[str, nn.Module], adapters: Mapping[str, Adapter] | None = None):
+        super().__init__()
+        self.adapters: dict[str, Adapter] = dict(adapters or {})
+        self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
+        self.heard: dict[str, Heard] = {}  # of the frozen roles that several ask about the same batch
+        self.answered: dict[str, int] = {}  # samples that each role was fed so far
+        self.filled: dict[str, int] = {}  # those of them that went into the store of answers
+        self.stand_ins: dict[str, nn.Module] = {}  # what runs in a frozen role's place: the same answers, sooner
+        for name, module in roles.items():
+            self.add(name, module)
+        for name in self.adapters:
+            if name not in self:
+                raise unknown("role", name, self.keys())
+
+    def add(self, name: str, module: nn.Module, adapter: Adapter | None = None) -> None:
+        """Add or replace a role; the name must be a plain word that `nn.ModuleDict` does not use itself."""
+        if not isinstance(module, nn.Module):
+            raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
+        if "." in name or not name or hasattr(Cast, name) or name in vars(self):
+            raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
+        self[name] = module
+        if adapter is not None:
+            self.adapters[name] = adapter
+
+    def adapter_of(self, role: str) -> Adapter:
+        return self.adapters.get(role, _PLAIN)
+
+    def feed(self, role: str, inputs: Any) -> Any:
+        """Run a role on one view of a batch and return what the module returned, untouched."""
+        self.answered[role] = self.answered.get(role, 0) + count_of(inputs)
+        return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
+
+    def acting(self, role: str) -> nn.Module:
+        """The module that runs for a role: its stand-in where it has one."""
+        return self.stand_ins.get(role) or self[role]
+
+    def find(self, path: str) -> nn.Module:
+        """The module at `role` or `role.sub.path`; unknown names offer the closest ones."""
+        role, _, inner = path.partition(".")
+        if role not in self:
+            raise unknown("role", role, self.keys())
+        return submodule(self[role], inner, role)
+
+    def members(self, path: str) -> list[nn.Module]:
+        """The modules that a path of `Update.trains` means: `role`, `role.sub.path`, or `role:sub.path` for
+        all of the role's layers up to and including that one, in the order in which they were registered.
+
+        >>> net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+        >>> Cast({"student": net}).members("student:1")
+        [Linear(in_features=4, out_features=4, bias=True), ReLU()]
+        """
+        role, colon, inner = path.partition(":")
+        if not colon:
+            return [self.find(path)]
+        self.find(f"{role}.{inner}")
+        found, module = [], self[role]
+        for name in inner.split("."):
+            for child, part in module.named_children():
+                if child == name:
+                    break
+                found.append(part)
+            module = module.get_submodule(name)
+        return [*found, module]
+
+    def lay_out(self) -> None:
+        """Put convolutional roles into channels-last memory: the same numbers to rounding, and faster.
+
+        Measured on CPU: 1.3 times for ResNets on 32 x 32 images. Roles without a `Conv2d` stay as they are.
+        """
+        for name, module in self.items():
+            if any(isinstance(part, nn.Conv2d) for part in module.modules()):
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self.adapters[name] = replace(self.adapter_of(name), channels_last=True)
+
+    def moved(self, device: torch.device) -> "Cast":
+        """The cast with every role and every adapter's own module on the device."""
+        self.to(device)
+        own = [adapter.prepare for adapter in self.adapters.values() if isinstance(adapter.prepare, nn.Module)]
+        for module in (*own, *self.stand_ins.values()):
+            module.to(device)
+        return self
+
+    def fresh(self, path: str) -> nn.Module:
+        """An untrained copy of the module at `role` or `role.sub.path`: out of the role's factory where it has one."""
+        role, _, inner = path.partition(".")
+        found, factory = self.find(path), self.adapter_of(role).factory
+        if factory is not None:
+            return submodule(factory(), inner, role)
+        twin = copy.deepcopy(found)
+        for part in twin.modules():
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()  # type: ignore[operator]
+        return twin.requires_grad_(True)
+
+
+_PLAIN = Adapter()
+
+
+def count_of(inputs: Any) -> int:
+    """How many samples a view of a batch holds: the length of its first tensor; 0 where there is none."""
+    if isinstance(inputs, Tensor):
+        return len(inputs) if inputs.dim() else 0
+    parts = inputs.values() if isinstance(inputs, Mapping) else inputs if isinstance(inputs, tuple | list) else ()
+    return next((count_of(part) for part in parts), 0)
+
+
+@contextmanager
+def in_evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every sub-module's own mode is restored after."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def role_of(path: str) -> str:
+    """The role in a path such as `student`, `student.layer1` or `student:layer2`."""
+    return path.replace(":", ".").partition(".")[0]
+
+
+def submodule(module: nn.Module, path: str, role: str) -> nn.Module:
+    """`module.get_submodule(path)` that offers the closest paths when there is none."""
+    try:
+        return module.get_submodule(path) if path else module
+    except AttributeError:
+        known = [name for name, _ in module.named_modules() if name]
+        raise unknown(f"layer of role {role!r}", path, known) from None

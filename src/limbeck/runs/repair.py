@@ -1,0 +1,85 @@
+"""Where int8 loses too much: the student is trained on as it will compute, with its teacher still teaching, and exported
+again. Which file stays is decided on validation."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from limbeck import engine, losses
+from limbeck.connectors.int8 import AsInt8, as_float
+from limbeck.connectors.quantise import quantisers
+from limbeck.data import Data
+from limbeck.deploy.formats import INT8
+from limbeck.deploy.shipment import Shipment, travelling
+from limbeck.deploy.student import Deployed, load_student, save_student
+from limbeck.engine import Fit
+from limbeck.errors import UserError
+from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Field, Tap
+from limbeck.runs.again import trained_cast
+
+PART, SLOWER = 0.2, 0.1  # of the run's epochs, and of its learning rate
+
+
+def method(guided: bool, temperature: float = 4.0) -> Method:
+    """Labels and, with a teacher, its soft labels, for a student that computes as in int8."""
+    task = Term("task", losses.cross_entropy, weight=0.5, student=Tap("student"), labels=Field("labels"))
+    by = partial(losses.soft_target, temperature=temperature)
+    soft = Term("soft", by, weight=0.5, student=Tap("student"), teacher=Tap("teacher").detach())
+    update = Update(("student",), (task, soft) if guided else (task,))
+    return Method((Stage("int8", (update,), before=(AsInt8("student"),)),))
+
+
+def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Train the run's student on in int8, export it again, and keep for each int8 file the better one on validation.
+
+    Raises `UserError` if its student is not a role of its own, or is quantised already.
+    """
+    student, info, steps = trained_on(folder)
+    aside = folder / "repaired"
+    save_student(aside, student, info)
+    student, _ = load_student(aside)  # as anybody would: not in the memory layout that it was trained in
+    names = tuple(dict.fromkeys(row["format"] for row in rows if row["precision"] == "int8" and row["format"] in INT8))
+    again = Shipment(student, data, aside, "student", travelling(info, data), say).go(names, int8=True)
+    better = {row["format"]: row for row in again if row["precision"] == "int8"}
+    return [_better(folder, aside, row, better.get(row["format"]), steps) if row["precision"] == "int8" else row for row in rows]
+
+
+def trained_on(folder: Path) -> tuple[Deployed, dict[str, Any], int]:
+    """A run's student after some more training as int8, as an ordinary float network; its facts; the steps taken."""
+    import json
+
+    run, _, data, cast = trained_cast(folder)
+    info = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    if list(info["roles"]) != ["student"] or data.task.name != "classify" or any(True for _ in quantisers(cast["student"])):
+        raise UserError("--repair trains a classifier that is one plain role; this student is not, so ship the float file")
+    guided = "teacher" in cast
+    names = ("student", "teacher") if guided else ("student",)
+    mine = Cast({name: cast[name] for name in names}, {name: cast.adapter_of(name) for name in names})
+    recipe = run.recipe
+    plan, streams = method(guided), run.streams(data, method(guided))
+    settings = recipe.train
+    steps = max(1, round(max(1.0, PART * settings.epochs) * streams.steps_per_epoch))
+    kept = settings.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate"})
+    fit = Fit(steps=steps, steps_per_epoch=streams.steps_per_epoch, lr=SLOWER * settings.lr, **kept)
+    engine.train(plan, mine, streams, fit, seed=recipe.seed)
+    as_float(mine["student"])
+    return Deployed(mine, Tap("student")).eval().cpu(), info | {"repaired": {"steps": steps, "guided": guided}}, steps
+
+
+def _better(folder: Path, aside: Path, old: dict[str, Any], new: dict[str, Any] | None, steps: int) -> dict[str, Any]:
+    part = "validation" if "validation" in old else "test"
+    if new is None or "error" in old or part not in old:
+        return old
+    if "error" in new:
+        return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new['error']}"}
+    before, after = old[part]["accuracy"], new[part]["accuracy"]
+    said = f"{steps} steps of training on as int8 with the teacher: {100 * before:.2f} % to {100 * after:.2f} % on {part}"
+    if after <= before:
+        return old | {"note": f"{said}; the file before them is kept"}
+    shutil.copyfile(aside / new["file"], folder / old["file"])
+    own = {name: {**new[name], "student": old[name]["student"]} for name in ("validation", "test") if name in new}
+    return new | own | {"file": old["file"], "note": said}

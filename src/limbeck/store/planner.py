@@ -1,0 +1,287 @@
+"""What a frozen teacher says is computed once: sources of frozen roles become stored fields where that pays."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data.streams import Streams
+from limbeck.engine.check import quiet
+from limbeck.engine.fold import fold
+from limbeck.plan import Method, Stage
+from limbeck.plan.roles import Cast, role_of
+from limbeck.plan.taps import Field, Scene, Source, Tap, Via, functions_of, leaves, modules_of, observe
+from limbeck.store.filling import Filling, Stored
+from limbeck.store.shelves import Key, Store, code_of, identity, needed
+from limbeck.store.thin import thin, top_of
+from limbeck.transforms.numerics import compares_samples
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided for one role in one stage, in words."""
+
+    stage: str
+    role: str
+    stored: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"stage {self.stage}: {self.role} {'is read from stored answers' if self.stored else 'runs live'} ({self.why})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method rewritten to stored fields, the batches that carry them, the decisions in words, and what runs in
+    the place of frozen roles that are still run."""
+
+    method: Method
+    draw: Any
+    decisions: tuple[Decision, ...]
+    stored: tuple[Stored, ...]
+    stand_ins: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+def frozen_roles(method: Method) -> set[str]:
+    """Roles that nothing in the plan ever changes."""
+    named = {leaf.role for source in method.sources() for leaf in leaves(source) if isinstance(leaf, Tap)}
+    changed = {role_of(path) for stage in method.stages for path in stage.trains}
+    changed |= {a.role for stage in method.stages for a in (*stage.before, *stage.after_step) if hasattr(a, "role")}
+    return named - changed - set(method.parts)
+
+
+def plan(
+    method: Method,
+    cast: Cast,
+    streams: Streams,
+    store: Store | None,
+    *,
+    form: str = "float32",
+    top_k: int | None = None,
+    folds: bool = True,
+    shared: "list[Filling] | None" = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Plan:
+    """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
+
+    Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
+    augmentation). Results stay the same up to the storage form; float32 rounds nothing. A frozen role that is
+    still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
+    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. folds: False leaves
+    the roles that are run as they are. shared: of runs that take turns; one forward then fills for all of them.
+    """
+    frozen = frozen_roles(method)
+    if store is None:
+        return Plan(method, streams, (), (), _folded(method, cast, streams, frozen) if folds else {})
+    method = method if top_k is None else thin(method, top_k, frozen)
+    shelves: dict[Source, Stored] = {}
+    decisions: list[Decision] = []
+    stages = []
+    for stage in method.stages:
+        swap: dict[Source, Field] = {}
+        for role in sorted(frozen & _asked(stage)):
+            found, why = _storable(stage, role, frozen, streams)
+            made = None
+            if found:
+                scene = _heard(found, cast, streams(("train",), 0))
+                if not _each_alone(found, scene):
+                    why = "what is read of it depends on the other samples of the batch, or on chance"
+                else:
+                    made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
+                    why = "its answers do not fit into the store's limit" if made is None else why
+            decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
+            for item in made or ():
+                swap[item.source] = Field(item.field)
+        stages.append(_rewritten(stage, swap))
+    rewritten = replace(method, stages=tuple(stages))
+    needed_now = tuple(shelves.values())
+    draw = Filling(streams, cast, needed_now, say, shared) if needed_now else streams
+    live = {decision.role for decision in decisions if folds and not decision.stored}
+    return Plan(rewritten, draw, tuple(decisions), needed_now, _folded(rewritten, cast, streams, live))
+
+
+def _folded(method: Method, cast: Cast, streams: Streams, roles: set[str]) -> dict[str, nn.Module]:
+    """A stand-in with folded batch-norms for every role that is run and allows it."""
+    taps = method.taps()
+    found = {role: fold(cast, role, streams(("train",), 0), taps) for role in sorted(roles)} if roles else {}
+    return {role: made.module for role, made in found.items() if made is not None}
+
+
+def _asked(stage: Stage) -> set[str]:
+    terms = (term for update in stage.updates for term in update.terms)
+    return {leaf.role for term in terms for s in term.sources for leaf in leaves(s) if isinstance(leaf, Tap)}
+
+
+def _read(stage: Stage) -> set[str]:
+    return {name for update in stage.updates for name in update.partitions}
+
+
+def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tuple[list[Source], str]:
+    """The largest sub-sources of a role that can be stored; none, with the reason, if one of them cannot."""
+    found: dict[Source, None] = {}
+    for update in stage.updates:
+        for term in update.terms:
+            for source in term.sources:
+                for part in _largest(source, role):
+                    views = {leaf.on for leaf in leaves(part) if isinstance(leaf, Tap)}
+                    if len(update.partitions) != 1 or len(views) != 1:
+                        return [], "its inputs are made or mixed while training"
+                    if streams.cycle is None and any(streams.views[v].ops for v in views):
+                        return [], "every epoch shows new views; give data.views = K to repeat K of them"
+                    found[part] = None
+    return list(found), ""
+
+
+def _largest(source: Source, role: str) -> list[Source]:
+    """Maximal sub-sources that depend on this role alone, through functions only."""
+    inside = list(leaves(source))
+    if not any(isinstance(leaf, Tap) and leaf.role == role for leaf in inside):
+        return []
+    pure = all(isinstance(leaf, Tap) and leaf.role == role for leaf in inside) and not list(modules_of(source))
+    pure = pure and not any(compares_samples(fn) for fn in functions_of(source))
+    if pure:
+        return [source]
+    assert isinstance(source, Via)
+    return [part for inner in source.sources for part in _largest(inner, role)]
+
+
+def _heard(sources: list[Source], cast: Cast, batch: Mapping[str, Any]) -> Scene:
+    with quiet(cast), torch.no_grad():
+        return observe(cast, batch, sources)
+
+
+def _each_alone(sources: list[Source], many: Scene) -> bool:
+    """Whether a sample's values are the same in half of a batch, to rounding; only then can they be stored by sample."""
+    count = len(many.batch["index"])
+    half = count // 2
+    if not half:
+        return True
+    first = {key: _first(value, half, count) for key, value in many.batch.items()}
+    asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
+    few = _heard(asked, many.cast, first)
+    with torch.no_grad():
+        return all(_close(many(source), few(source), half) for source in asked)
+
+
+def _first(value: Any, half: int, count: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _first(inner, half, count) for key, inner in value.items()}
+    return value[:half] if isinstance(value, Tensor) and len(value) == count else value
+
+
+def _close(many: Any, few: Any, count: int) -> bool:
+    if not isinstance(many, Tensor) or not isinstance(few, Tensor):
+        return True  # nothing that is stored; said elsewhere
+    if many.shape[1:] != few.shape[1:] or len(few) != count:
+        return False
+    same = many[:count].float()
+    return torch.allclose(same, few.float(), rtol=1e-3, atol=1e-3 * max(float(same.abs().max()), 1e-6), equal_nan=True)
+
+
+def _shelves(
+    sources: list[Source],
+    scene: Scene,
+    read: set[str],
+    streams: Streams,
+    store: Store,
+    form: str,
+    known: dict[Source, Stored],
+) -> list[Stored] | None:
+    """A shelf for each source; None, and nothing made, if one of them cannot be stored or all together do not fit.
+
+    scene: what was heard of the sources on one batch. read: the partitions whose samples are asked for.
+    """
+    rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
+    used = len(torch.cat([streams.data[name].index for name in sorted(read)]).unique())
+    with torch.no_grad():
+        kept = [rawest(source, scene) for source in sources]
+        values = [scene(source) for source in kept]
+        whole = {raw for raw, source in zip(kept, sources, strict=True) if _integers(scene(source))}  # class numbers: exact
+    if any(not isinstance(value, Tensor) or len(value) != len(scene.batch["index"]) for value in values):
+        return None
+    views, wanted = streams.cycle or 1, {}
+    for source, value in zip(kept, values, strict=True):
+        role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
+        exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
+        wanted[source] = (_key(source, role, view, scene.cast, streams, exact), tuple(value.shape[1:]), exact, view)
+    grows = sum(store.grows(key, needed(shape, used, views, exact)) for key, shape, exact, _ in wanted.values())
+    if grows and store.size() + grows > store.limit:
+        return None
+    made = {}
+    for source, (key, shape, exact, view) in wanted.items():
+        shelf = store.shelf(key, shape, rows, views, exact, used)
+        if shelf is None:  # another process took the room meanwhile
+            return None
+        made[source] = Stored(source, f"stored {source}", shelf, view, needed(shape, used, views, exact))
+    known.update(made)
+    return list(made.values())
+
+
+def _holds_numbers_of_classes(source: Source) -> bool:
+    return isinstance(source, Via) and isinstance(source.fn, partial) and source.fn.func is top_of
+
+
+def _integers(value: Any) -> bool:
+    return isinstance(value, Tensor) and not value.is_floating_point()
+
+
+def rawest(source: Source, scene: Scene) -> Source:
+    """The innermost value on the way to a source that is no larger: methods that differ in what they do with a
+    teacher's logits then share them."""
+    while isinstance(source, Via) and len(source.sources) == 1:
+        inner, value = source.sources[0], scene(source)
+        raw = scene(inner)
+        smaller = isinstance(raw, Tensor) and isinstance(value, Tensor) and raw.numel() > value.numel()
+        if not isinstance(raw, Tensor) or (smaller and not _integers(value)):  # the store holds floats alone
+            break
+        source = inner
+    return source
+
+
+def _key(source: Source, role: str, view: str, cast: Cast, streams: Streams, form: str) -> Key:
+    seen = streams.views[view]
+    return Key(
+        {
+            "role": identity(cast, role),
+            "source": str(source),
+            "code": code_of(source),
+            "view": f"{seen.named(view)!r}" if seen.ops else "as it is",
+            "view_seed": streams.view_seed if seen.ops else 0,
+            "data": streams.data.name,
+            "fingerprint": streams.data.fingerprint,
+            "layout": cast.adapter_of(role).channels_last,
+            "form": form,
+        }
+    )
+
+
+def _size_text(made: list[Stored]) -> str:
+    return f"{sum(item.bytes for item in made) / 2**20:.1f} MiB for {', '.join(str(item.source) for item in made)}"
+
+
+def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
+    if not swap:
+        return stage
+    updates = []
+    for update in stage.updates:
+        terms = tuple(
+            term.but(
+                inputs={k: replaced(s, swap) for k, s in term.inputs.items()},
+                mask=None if term.mask is None else replaced(term.mask, swap),
+            )
+            for term in update.terms
+        )
+        updates.append(replace(update, terms=terms) if update.partitions else update)
+    return replace(stage, updates=tuple(updates))
+
+
+def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
+    """The source with every occurrence of the swapped ones replaced."""
+    if source in swap:
+        return swap[source]
+    if isinstance(source, Via):
+        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources))
+    return source

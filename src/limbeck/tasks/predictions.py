@@ -1,0 +1,97 @@
+"""What a model answers to a partition, and the figures that a card holds of a classifier's answers.
+
+Letters: n samples, C classes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from limbeck.errors import UserError
+from limbeck.tasks.task import CLASSIFY, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """A model's answers to a partition, all on the CPU.
+
+    Attributes:
+        answers: what the task keeps of each answer: (n, C) float32 logits of a classifier, (n, h, w) class
+            numbers of a segmentation, ...
+        labels: (n, ...) as the task keeps them. index: (n,) int64 sample numbers.
+    """
+
+    answers: Tensor
+    labels: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def logits(self) -> Tensor:
+        """The answers of a classifier by their name."""
+        assert self.answers.is_floating_point(), "only logits are floats"
+        return self.answers
+
+
+@torch.no_grad()
+def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]], task: Task = CLASSIFY) -> Predictions:
+    """Ask a model about every batch and keep what the task needs of its answers.
+
+    Args:
+        answer: takes `batch["inputs"]`, returns logits (batch, ..., C); runs without a gradient, in whatever
+            mode its model is (call `.eval()` before).
+        batches: mappings with "inputs" and "labels"; "index" is counted from 0 where it is absent.
+        task: what is to be answered.
+
+    Raises:
+        UserError: nothing to predict, answers of another shape, not finite, or labels of other classes.
+    """
+    answers, labels, index, seen = [], [], [], 0
+    for batch in batches:
+        said = answer(batch["inputs"]).detach()
+        count = len(batch["labels"])
+        kept, given = task.keep(_finite(said, count), batch["labels"].detach().cpu())
+        answers.append(kept)
+        labels.append(given)
+        index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + count))
+        seen += count
+    if not seen:
+        raise UserError("nothing to predict: the partition is empty; give it at least one sample")
+    return Predictions(torch.cat(answers), torch.cat(labels), torch.cat(index))
+
+
+def _finite(said: Tensor, count: int) -> Tensor:
+    if said.dim() < 1 or len(said) != count:
+        raise UserError(f"a model must answer ({count}, ...) logits, got {tuple(said.shape)}; say where its logits are")
+    said = said.float().cpu()
+    if not torch.isfinite(said).all():
+        row = int((~torch.isfinite(said.reshape(count, -1))).any(1).nonzero()[0])
+        raise UserError(
+            f"a model's answers are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
+        )
+    return said
+
+
+def same_samples(predictions: Predictions, teacher: Predictions | None) -> None:
+    """Refuse to compare answers to different samples."""
+    if teacher is not None and not torch.equal(teacher.index, predictions.index):
+        raise UserError("teacher and student answered different samples, or in another order; predict both on one partition")
+
+
+def summary(
+    predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None, task: Task = CLASSIFY
+) -> dict[str, Any]:
+    """Return the figures of a card, ready for JSON; every share is between 0 and 1.
+
+    Keys: samples, metric (the name of the task's score), accuracy (the score), interval [low, high] (95 %, over the
+    samples), worst_class {"class", "accuracy"}, per_class (in the order of `classes`; None for a class without samples),
+    calibration_error, agreement_with_teacher and mean_kl_from_teacher (nats); None where a figure has no meaning, the
+    last two also without a teacher.
+    """
+    same_samples(predictions, teacher)
+    return {"samples": len(predictions), "metric": task.metric, **task.figures(predictions, classes, teacher)}
