@@ -32,9 +32,9 @@ FEW_LABELS = (
 NOT_HERE = {
     **dict.fromkeys(("alone_tree", "soft_tree"), "a tree is fitted, not trained"),
     **dict.fromkeys(("few_shot", "zero_shot", "records_all", "records_spectral", "records_top"), "no data, or few"),
-    **dict.fromkeys(("alone_ctc", "alone_forced", "ctc_delayed", "sequence_level"), "strings"),
+    **dict.fromkeys(("ctc_delayed", "sequence_level"), "strings"),
     **dict.fromkeys(("adaptive", "between", "skewed", "distilbert", "tinybert"), "text"),
-    **dict.fromkeys(("detection", "detection_gan", "detector_alone", "fine_grained"), "boxes"),
+    **dict.fromkeys(("detection", "detection_gan", "fine_grained"), "boxes"),
     **dict.fromkeys(("dense_hints", "knowledge_adaptation", "structured", "structured_code"), "masks"),
     **dict.fromkeys(("cross_modal", "generalised_distillation", "lupi", "streams"), "two views of a sample"),
     "fsp": "maps of equal width",

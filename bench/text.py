@@ -7,7 +7,7 @@ FOLDER/sst2 holds glue_train.tsv and glue_dev.tsv; 872 sentences of the latter a
 teacher is a BERT of 4 layers of 64 features that learns from 7,200 sentences alone, so accuracies are far from BERT's.
 The two students differ (half the layers; half the width too), so each has a baseline of its own: two lines of
 bench/results/text_distilbert.jsonl and text_tinybert.jsonl for each seed. Translation is as in row 6 of `bench.survey`; there the
-student is compared with the teacher on every word of the reference, and the labels stay as in `alone_forced`.
+student is compared with the teacher on every word of the reference, and the labels stay as in `alone`.
 """
 
 import sys

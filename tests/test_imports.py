@@ -26,7 +26,7 @@ MAY = {
     "data": TOOLS | {"transforms"} | JUDGED,  # what is to be predicted is part of what data is
     "engine": LANGUAGE | {"data"},
     "store": LANGUAGE | {"data", "engine"},
-    "methods": LANGUAGE | {"models", "connectors"},
+    "methods": LANGUAGE | {"models", "connectors"} | JUDGED,  # terms that belong to a task
     "catalogue": LANGUAGE | {"models", "connectors", "data", "engine", "store", "methods"} | JUDGED,
     "deploy": LANGUAGE | {"models", "connectors", "methods", "data", "engine"} | JUDGED,
     "runs": LANGUAGE | {"models", "connectors", "data", "engine", "store", "methods", "catalogue", "deploy"} | JUDGED,

@@ -88,7 +88,7 @@ def test_every_method_serves_a_need():
     found = by_need(declare() for declare in CATALOGUE.values())
     assert all(found.values()), [need for need, names in found.items() if not names]
     assert {name for names in found.values() for name in names} == set(CATALOGUE)
-    assert found["Detection"][:3] == ["detection", "detection_gan", "detector_alone"]
+    assert found["Detection"][:3] == ["detection", "detection_gan", "fine_grained"]
     assert "kd" in found["Soft labels of one finished teacher"] and "kd" not in found["Several teachers"]
     assert found["Trees and models without gradient"] == ["alone_tree", "soft_tree"]
 

@@ -71,8 +71,6 @@ ROWS: dict[str, Row] = {
     "adversarial": Row(PAIR, DEEP),
     "afd": Row(PEERS, ("other parts", "online", False, "n-n", False, "student")),
     "alone": Row(STUDENT, NONE),
-    "alone_ctc": Row({"student": SPEAKERS["student"]}, NONE, shape=(8, 8), change=as_frames),
-    "alone_forced": Row({"student": WRITERS["student"]}, NONE, shape=(4,), change=as_words),
     "alone_tree": Row({"student": ("tree", {"depth": 3})}, NONE),
     "apprentice_joint": Row(PAIR, ONLINE),
     "apprentice_taught": Row(PAIR, SOFT),
@@ -100,7 +98,6 @@ ROWS: dict[str, Row] = {
     ),
     "detection": Row(DETECTORS, DEEP, change=as_boxes),
     "detection_gan": Row(DETECTORS, DEEP, change=as_boxes),
-    "detector_alone": Row({"student": DETECTORS["student"]}, NONE, change=as_boxes),
     "differentiable_quantisation": Row(
         PAIR,
         SOFT,

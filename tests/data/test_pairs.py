@@ -8,7 +8,7 @@ import torch
 
 from limbeck.data.readers.pairs import SPECIAL, translation
 from limbeck.errors import UserError
-from limbeck.tasks.sequences import Translate
+from limbeck.tasks.translate import Translate
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
 GERMAN = ["Ein Hund.", "Ein Hund läuft.", "Die Katze schläft sehr lange und tief.", "Ein Hund"]

@@ -6,7 +6,7 @@ import torch
 from limbeck import data as D
 from limbeck.data.readers.strings import BLANK, strung
 from limbeck.errors import UserError
-from limbeck.tasks.sequences import Transcribe
+from limbeck.tasks.transcribe import Transcribe
 
 
 def recordings(n, seed):

@@ -340,7 +340,7 @@ def test_the_estimate_measures_without_a_trace(digits, tmp_path):
 def test_strings_that_a_teacher_writes_are_kept_whole_in_any_form(tmp_path, form):
     from dataclasses import replace
 
-    from limbeck.tasks.sequences import Translate
+    from limbeck.tasks.translate import Translate
     from limbeck.transforms.combine import n_best_labels
 
     torch.manual_seed(0)

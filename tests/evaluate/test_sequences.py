@@ -9,7 +9,8 @@ from limbeck.errors import UserError
 from limbeck.metrics import strings
 from limbeck.tasks.predictions import Predictions, predict, summary
 from limbeck.tasks.registry import task_of
-from limbeck.tasks.sequences import Transcribe, Translate
+from limbeck.tasks.transcribe import Transcribe
+from limbeck.tasks.translate import Translate
 
 SEEDED = torch.Generator().manual_seed(0)
 

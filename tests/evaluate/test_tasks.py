@@ -5,10 +5,10 @@ import torch
 
 from limbeck.errors import UserError
 from limbeck.metrics import iou as figures
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import Predictions, predict, summary
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.segment import Pixels, Segment
-from limbeck.tasks.task import CLASSIFY
 
 SEEDED = torch.Generator().manual_seed(0)
 LABELS = torch.randint(0, 4, (6, 5, 7), generator=SEEDED)

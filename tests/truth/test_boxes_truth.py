@@ -11,6 +11,7 @@ from limbeck.methods import find
 from limbeck.metrics import precision
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe
+from limbeck.tasks.bind import bind
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.predictions import Predictions
 from limbeck.transforms import boxes
@@ -150,7 +151,7 @@ def detectors():
 
 
 def means_of(name, **arguments):
-    method, cast = find(name)(**arguments), detectors()
+    method, cast = bind(find(name)(**arguments), Detect()), detectors()
     batch = {"inputs": INPUTS, "labels": LABELS, "index": torch.arange(3)}
     torch.manual_seed(7)
     build_parts(method, cast, batch)
@@ -161,7 +162,7 @@ def means_of(name, **arguments):
 
 
 def test_what_a_detector_learns_from_labels():
-    cast, means = means_of("detector_alone")
+    cast, means = means_of("alone")
     said = cast["student"](INPUTS)
     kinds, goals = boxes.class_targets(LABELS, said, INPUTS), boxes.box_targets(LABELS, said, INPUTS)
     torch.testing.assert_close(means["classes"], F.cross_entropy(said[..., :-4].movedim(-1, 1), kinds))

@@ -25,13 +25,7 @@ SETTINGS = {  # what a file's own lines do not say
     "unexplored": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
-BASELINES = {  # of rows of the survey and of files, where it is another method than `alone`
-    2: "alone_tree",
-    5: "alone_ctc",
-    6: "alone_forced",
-    "tasks_detection": "detector_alone",
-    "text_translation": "alone_forced",
-}
+BASELINES = {2: "alone_tree", 5: "alone", 6: "alone"}  # of rows of the survey
 NONE = "not measured yet"
 
 
@@ -70,7 +64,7 @@ def _of_table(method: str, path: Path) -> list[str]:
     alone = {(row["seed"], row["epochs"]): 100 * row["accuracy"] for row in rows if row["method"] == "alone"}
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if method == (BASELINES.get(path.stem, "alone") if row["method"] == "alone" else row["method"]):
+        if method == row["method"]:
             groups.setdefault(json.dumps([row["arguments"], row["epochs"]], sort_keys=True), []).append(row)
     found = []
     for group in groups.values():

@@ -160,7 +160,7 @@ class Comparison:
         return settings
 
     def _every(self) -> tuple[Entry, ...]:
-        return (Entry(BASELINE, self._alone(self.recipe.student.model)), *self.entries)
+        return (Entry(BASELINE, "alone"), *self.entries)
 
     def _chosen(self, teacher: str | None) -> dict[str, tuning.Setting]:
         """The settings found for every entry by a search of the same size; nothing without a search."""
@@ -190,12 +190,6 @@ class Comparison:
                 made.append(Job(entry.name, seed, settings, str(run_folder(self.folder, entry.name, seed).resolve())))
         return made
 
-    def _alone(self, model: str) -> str:
-        """The method by which a model learns from the labels alone: as the data's task says, unless it is fitted."""
-        if model in ("tree", "gp"):
-            return "alone_tree"
-        return Run(self.recipe, self.folder).load_data().task.alone
-
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""
         needs = any("teacher" in method_of({"name": e.method, "arguments": e.arguments}).roles() for e in self.entries)
@@ -206,7 +200,7 @@ class Comparison:
             own = self.recipe.teacher
             settings = self.recipe.model_dump(mode="json", exclude_none=True)
             settings |= {"seed": self.seeds[0], "baseline": False, "onnx": False}
-            settings["method"] = {"name": self._alone(own.model)}
+            settings["method"] = {"name": "alone"}
             settings["student"] = own.model_dump(mode="json", exclude_none=True)
             settings["train"] |= {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
             folder.mkdir(parents=True, exist_ok=True)

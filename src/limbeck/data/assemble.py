@@ -10,7 +10,8 @@ from torch import Tensor
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.task import Task
 
 ORDER = ("train", "validation", "test", "unlabelled")
 

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,10 @@ from limbeck.data.core import Data, Partition
 from limbeck.data.readers import npz
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.segment import Segment
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.task import Task
 
 
 def from_datasets(

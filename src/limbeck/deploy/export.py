@@ -18,8 +18,9 @@ from limbeck.deploy.measure import answering, open_session
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.plan.roles import Adapter
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.task import Task
 
 MISSING = (  # how the exporters name an operation that they do not have
     r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'",

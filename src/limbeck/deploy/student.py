@@ -14,8 +14,8 @@ from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, observe
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.registry import task_of
-from limbeck.tasks.task import CLASSIFY
 
 
 class Deployed(nn.Module):

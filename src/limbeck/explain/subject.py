@@ -19,8 +19,8 @@ from limbeck.plan.taps import Tap
 from limbeck.report.read import read_run
 from limbeck.runs.casting import build_role
 from limbeck.runs.settings import Recipe, load, make
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import Predictions, predict
-from limbeck.tasks.task import CLASSIFY
 from limbeck.transforms.draws import order
 
 MOST = 2000  # judged samples that are asked under every corruption

@@ -7,7 +7,7 @@ from limbeck.errors import unknown
 from limbeck.methods.activation_boundary import activation_boundary
 from limbeck.methods.adversarial import adversarial
 from limbeck.methods.afd import afd
-from limbeck.methods.alone import alone, alone_ctc, alone_forced, alone_tree
+from limbeck.methods.alone import alone, alone_tree
 from limbeck.methods.apprentice import apprentice_joint, apprentice_taught, apprentice_tuned
 from limbeck.methods.assistant import assistant
 from limbeck.methods.attention import attention, attention_paper
@@ -24,7 +24,7 @@ from limbeck.methods.cwd import cwd
 from limbeck.methods.data_distillation import data_distillation
 from limbeck.methods.dense_hints import dense_hints
 from limbeck.methods.densely_guided import densely_guided
-from limbeck.methods.detection import detection, detector_alone
+from limbeck.methods.detection import detection
 from limbeck.methods.detection_gan import detection_gan
 from limbeck.methods.dist import dist
 from limbeck.methods.distilbert import distilbert

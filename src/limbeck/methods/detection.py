@@ -4,26 +4,12 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.connectors import Connector
-from limbeck.methods._terms import box_task
 from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Field, Tap
+from limbeck.tasks.detect import box_terms
 from limbeck.transforms import boxes
 
 CHEN = "Chen et al. 2017, Learning Efficient Object Detection Models with Knowledge Distillation, NeurIPS 2017"
-
-
-@method(paper="the detector itself, as FCOS, Tian et al. 2019, arXiv 1904.01355, without anchors", year=2019)
-def detector_alone(role: str = "student", box_weight: float = 1.0) -> Method:
-    """A one-stage detector learns from boxes alone: the baseline of the methods for detection.
-
-    L = mean over cells CE(y, p) + box_weight mean over cells with an object smooth_l1(box, true box)
-
-    Use it when you need the baseline of a distilled detector: the same network on the boxes alone.
-
-    Args:
-        role: who is trained. box_weight: of the boxes' term.
-    """
-    return single_stage(*box_task(role, box_weight=box_weight), trains=(role,))
 
 
 @method(paper=CHEN, year=2017)
@@ -55,7 +41,7 @@ def detection(
     """
     student, teacher = Tap("student", at), Tap("teacher", teacher_at or at).detach()
     mine, theirs, labels, inputs = Tap("student"), Tap("teacher").detach(), Field("labels"), Field("inputs")
-    classes, place = box_task(box_weight=box_weight)
+    classes, place = box_terms(weight=box_weight)
     soft = Term(
         "soft classes",
         partial(losses.background_cross_entropy, background=background),

@@ -2,9 +2,10 @@
 
 from limbeck import losses
 from limbeck.connectors import Connector, MapJudge
-from limbeck.methods._terms import box_task, of_judges
+from limbeck.methods._terms import of_judges
 from limbeck.plan import Method, Part, Stage, Term, Update, method
 from limbeck.plan.taps import Tap
+from limbeck.tasks.detect import box_terms
 
 PAPER = "Hong & Yu 2019, GAN-Knowledge Distillation for one-stage Object Detection, arXiv 1906.08467"
 
@@ -34,7 +35,7 @@ def detection_gan(
         optimizer=of_judges(judge_rate),
     )
     fool = Term("fool", losses.real, weight=weight, logit=student.via("judge"))
-    learner = Update(("student", "connector"), (*box_task(box_weight=box_weight), fool))
+    learner = Update(("student", "connector"), (*box_terms(weight=box_weight), fool))
     return Method(
         (Stage("distil", (judge, learner)),),
         parts={"connector": Part(Connector, like=(Tap("student", at), teacher)), "judge": Part(MapJudge, like=(teacher,))},

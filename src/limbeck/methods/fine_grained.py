@@ -4,9 +4,9 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.connectors import Connector
-from limbeck.methods._terms import box_task
 from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Field, Tap
+from limbeck.tasks.detect import box_terms
 from limbeck.transforms.combine import places
 from limbeck.transforms.masks import near_objects
 
@@ -43,7 +43,7 @@ def fine_grained(
         teacher=teacher.via(places),
     )
     return single_stage(
-        *box_task(box_weight=box_weight),
+        *box_terms(weight=box_weight),
         imitate,
         trains=("student", "connector"),
         parts={"connector": Part(Connector, like=(student, teacher))},

@@ -4,20 +4,23 @@ from functools import partial
 from typing import Any
 
 from limbeck import losses
-from limbeck.methods._terms import answers, task, words
+from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.plan.taps import Field
+from limbeck.plan.taps import Field, Tap
+from limbeck.tasks.translate import forced as along_labels
+from limbeck.tasks.translate import word_term
 from limbeck.transforms.masks import known
 
 
 def _sides(forced: bool) -> dict[str, Any]:
-    return {"student": answers("student", forced), "teacher": answers("teacher", forced).detach()}
+    read = along_labels if forced else Tap
+    return {"student": read("student"), "teacher": read("teacher").detach()}
 
 
 def _labels(weight: float, forced: bool) -> tuple[Term, ...]:
     if not weight:
         return ()
-    return (words(weight=weight, per_token=True) if forced else task(weight=weight),)
+    return (word_term(weight=weight, per_token=True) if forced else task(weight=weight),)
 
 
 @method(paper="Ko et al. 2024, DistiLLM: Towards Streamlined Distillation for Large Language Models, arXiv 2402.03898", year=2024)

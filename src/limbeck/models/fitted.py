@@ -53,7 +53,10 @@ def fit_role(
         raise UserError(f"role {trains[0]!r} is fitted, not trained, but is a {type(role).__name__}; give model 'tree' or 'gp'")
     (term, _), *_ = terms
     if "labels" in term.inputs:
-        targets = torch.nn.functional.one_hot(scene(term.inputs["labels"]), role.classes).float()
+        labels = scene(term.inputs["labels"])
+        if labels.is_floating_point() or labels.dim() != 1:
+            raise UserError(f"role {trains[0]!r} is fitted to one class for each sample, not to labels {tuple(labels.shape)}")
+        targets = torch.nn.functional.one_hot(labels, role.classes).float()
     else:
         targets = (scene(term.inputs["teacher"]) / temperature).softmax(-1)
     inputs = batch["inputs"]

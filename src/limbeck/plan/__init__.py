@@ -1,6 +1,7 @@
 """The language of a method: who (roles), where (taps), when (terms, updates, stages, schedules, actions)."""
 
 from limbeck.plan.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
+from limbeck.plan.labels import Labels, Soft
 from limbeck.plan.method import Action, Method, P, Part, Stage, Term, Update, method, single_stage
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.schedules import (
@@ -23,6 +24,7 @@ __all__ = [
     "Adopt",
     "Cast",
     "Field",
+    "Labels",
     "Follow",
     "Load",
     "Method",
@@ -33,6 +35,7 @@ __all__ = [
     "Promote",
     "Reinit",
     "Scene",
+    "Soft",
     "Snapshot",
     "Source",
     "Stage",

@@ -46,7 +46,7 @@ class Term:
 
     def but(self, **changes: Any) -> "Term":
         """A copy with some of name, by, weight, mask, inputs changed."""
-        now = {key: changes.get(key, getattr(self, key)) for key in self.__slots__}
+        now = {key: changes.get(key, getattr(self, key)) for key in Term.__slots__}
         return Term(now["name"], now["by"], weight=now["weight"], mask=now["mask"], **now["inputs"])
 
     @property

@@ -10,6 +10,7 @@ from limbeck.runs.casting import method_of
 from limbeck.runs.phase import load_phase
 from limbeck.runs.run import Run
 from limbeck.runs.settings import load, make
+from limbeck.tasks.bind import bind
 
 
 def trained_cast(folder: Path) -> tuple[Run, Method, Data, Cast]:
@@ -24,8 +25,9 @@ def trained_cast(folder: Path) -> tuple[Run, Method, Data, Cast]:
     given = [s.model for s in (recipe.teacher, recipe.student, *recipe.roles.values()) if s.model.startswith("python object")]
     if given:
         raise UserError(f"a role of {folder} was given as a {given[0]}, which cannot be rebuilt by name; name a factory instead")
-    run, method = Run(recipe, folder), method_of(recipe.method.model_dump())
+    run = Run(recipe, folder)
     data = run.load_data()
+    method = bind(method_of(recipe.method.model_dump()), data.task)
     cast = run.make_cast(method, data)
     load_phase(method, cast, run.streams(data, method), weights, recipe.seed)
     return run, method, data, cast.eval()

@@ -19,7 +19,8 @@ from limbeck.plan.actions import Promote
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
 from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.settings import ModelSettings, Recipe
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.task import Task
 
 
 def method_of(settings: Mapping[str, Any]) -> Method:

@@ -1,17 +1,19 @@
 """What a phase of a run is made of: the labels-only method of a role, the judge on validation, and a phase taken up again."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-
-from torch import nn
 
 from limbeck import engine, methods, models
 from limbeck.data import Batches, Data
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
-from limbeck.plan import Method
+from limbeck.models.fitted import Fitted, fit_role, whole_train
+from limbeck.plan import Method, Stage
 from limbeck.plan.roles import Cast
+from limbeck.tasks.bind import bind
 from limbeck.tasks.predictions import predict
+from limbeck.tasks.task import Task
 
 
 def validator(method: Method, data: Data) -> Callable[[Cast], Mapping[str, float]] | None:
@@ -30,10 +32,24 @@ def validator(method: Method, data: Data) -> Callable[[Cast], Mapping[str, float
     return validate
 
 
-def plain_method(module: nn.Module, data: Data, role: str = "student") -> Method:
-    """How a role learns from the labels alone: by gradient, or fitted at once if it has nothing to move."""
-    moves = any(True for _ in module.parameters())
-    return methods.find(data.task.alone)(role=role) if moves else methods.alone_tree(role=role)
+def supervised(task: Task, cast: Cast, role: str = "student") -> Method:
+    """How a role learns from the labels alone: `alone`, bound to the task, at once where the role has no gradient."""
+    return at_once(bind(methods.alone(role=role), task), cast)
+
+
+def at_once(method: Method, cast: Cast) -> Method:
+    """The method with every stage that gives labels, and nothing else, to one role without gradient turned into a fit."""
+    return method.but(stages=tuple(_fitted(stage) if _is_fit(stage, cast) else stage for stage in method.stages))
+
+
+def _is_fit(stage: Stage, cast: Cast) -> bool:
+    update = stage.updates[0]
+    plain = len(stage.updates) == 1 and len(update.terms) == 1 and update.apply is None and update.trains[0] in cast
+    return plain and isinstance(cast[update.trains[0]], Fitted) and "labels" in update.terms[0].inputs
+
+
+def _fitted(stage: Stage) -> Stage:
+    return Stage("fit", (replace(stage.updates[0], source=whole_train, apply=fit_role),), share=stage.share, steps=1)
 
 
 def load_phase(method: Method, cast: Cast, streams: Streams, weights: Path, seed: int) -> None:

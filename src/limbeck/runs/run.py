@@ -34,12 +34,13 @@ from limbeck.runs.casting import (
     settings_for,
 )
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
-from limbeck.runs.phase import load_phase, plain_method, validator
+from limbeck.runs.phase import at_once, load_phase, supervised, validator
 from limbeck.runs.settings import Recipe
 from limbeck.runs.together import Together
 from limbeck.store.estimate import estimate
 from limbeck.store.planner import Plan, frozen_roles, plan
 from limbeck.store.shelves import Store
+from limbeck.tasks.bind import bind
 from limbeck.tasks.predictions import Predictions
 
 Listener = Callable[[str, Mapping[str, Any]], None]
@@ -73,17 +74,19 @@ class Run:
 
     def steps(self) -> Generator[None, None, dict[str, Any]]:
         """The run, stopping after every training step, so that several can take turns (`together`)."""
-        method = self.method or method_of(self.recipe.method.model_dump())
+        declared = self.method or method_of(self.recipe.method.model_dump())
         self.data = data = self.data or self.load_data()
         self.say_all(data.notes)
+        method = bind(declared, data.task)
         self.cast = cast = self.make_cast(method, data)
+        method = at_once(method, cast)
         judged = "teacher" in cast and not self._other_classes("teacher", method, data)  # one that the method makes comes later
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
         write_settings(self.folder, self.recipe, method)
         phases: dict[str, Trained] = {}
         for role in [r for r in cast if r not in learners(method) and not self.has_weights(r, method)]:
-            phases[role] = yield from self._phase(role, plain_method(cast[role], data, role), cast, data)
+            phases[role] = yield from self._phase(role, supervised(data.task, cast, role), cast, data)
         baseline = (yield from self._baseline(method, data, phases)) if self.recipe.baseline else None
         phases["student"] = yield from self._phase("student", method, cast, data)
         student = self.deployed = Deployed(cast, method.deployed)
@@ -101,9 +104,11 @@ class Run:
 
         prepare: what is done to the cast before the first step.
         """
-        method = self.method or method_of(self.recipe.method.model_dump())
+        declared = self.method or method_of(self.recipe.method.model_dump())
         self.data = data = self.data or self.load_data()
+        method = bind(declared, data.task)
         self.cast = cast = self.make_cast(method, data)
+        method = at_once(method, cast)
         prepare(cast)
         streams = self.streams(data, method)
         engine.rehearse(method, cast, streams, self.fit(streams, "student", method), device=self._device)
@@ -280,7 +285,7 @@ class Run:
             module = copy.deepcopy(module)
         cast = Cast({"student": module}, {"student": adapter})
         self._lay_out(cast, data)
-        plain = plain_method(module, data)
+        plain = supervised(data.task, cast)
         phases["baseline"] = yield from self._phase("baseline", plain, cast, data)
         return Deployed(cast, plain.deployed)
 

@@ -101,7 +101,7 @@ class Search:
         if settings.weights is not None:
             return settings
         values = self.recipe.model_dump()
-        values |= {"student": settings.model_dump(), "method": {"name": self.data.task.alone}, "baseline": False, "onnx": False}
+        values |= {"student": settings.model_dump(), "method": {"name": "alone"}, "baseline": False, "onnx": False}
         values["train"] |= {k: v for k, v in (("epochs", settings.epochs), ("lr", settings.lr)) if v is not None}
         run = Run(make(values), self.folder / "teacher", data=self.data, listen=self.listen)
         if not (run.folder / "weights" / "student.safetensors").exists():
@@ -204,7 +204,7 @@ class Search:
         values["baseline"], values["onnx"] = False, False
         values["train"]["lr"] = trial.suggest_float("lr", self.recipe.train.lr / 5, self.recipe.train.lr * 2, log=True)
         if teacher is None:
-            values["method"] = {"name": self.data.task.alone}
+            values["method"] = {"name": "alone"}
             return make(values, "a trial")
         values["teacher"] = teacher.model_dump()
         for setting, low, high in SPACES.get(self.recipe.method.name, ()):

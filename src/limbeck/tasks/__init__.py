@@ -1,11 +1,14 @@
 """What is to be answered about a sample, a file each: labels, logits, the score and the figures beside it."""
 
+from limbeck.tasks.bind import bind
+from limbeck.tasks.classify import CLASSIFY, Classify
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.predictions import Predictions, predict, summary
-from limbeck.tasks.registry import task_of
+from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
-from limbeck.tasks.sequences import Transcribe, Translate
-from limbeck.tasks.task import CLASSIFY, Classify, Task
+from limbeck.tasks.task import Task
+from limbeck.tasks.transcribe import Transcribe
+from limbeck.tasks.translate import Translate
 
 __all__ = [
     "CLASSIFY",
@@ -16,7 +19,9 @@ __all__ = [
     "Task",
     "Transcribe",
     "Translate",
+    "bind",
     "predict",
+    "register",
     "summary",
     "task_of",
 ]

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.losses import cross_entropy, smooth_l1
 from limbeck.metrics import precision
+from limbeck.plan import Field, Labels, Soft, Tap, Term, Weight
+from limbeck.plan.labels import named
 from limbeck.tasks.task import Task, in_range, wrong_classes
 from limbeck.transforms import boxes
 
@@ -35,7 +38,6 @@ class Detect(Task):
     name = "detect"
     metric = "mAP@0.5"
     share = "AP@0.5"
-    alone = "detector_alone"
     located = True
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
@@ -51,6 +53,18 @@ class Detect(Task):
         in_range(who, real[:, 0], classes)
         if not (real[:, 3:] > real[:, 1:3]).all():
             raise UserError(f"{who} has a box without area: {real[(real[:, 3:] <= real[:, 1:3]).any(1)][0].tolist()}; remove it")
+
+    def label_terms(self, labels: Labels) -> tuple[Term, ...]:
+        """The class of every cell, and the box of those that answer for an object."""
+        if labels.chosen is not None:
+            raise UserError("a detector learns from all cells of all pictures, so its labels cannot be masked by sample")
+        classes, place = box_terms(labels.role, weight=labels.weight)
+        return classes.but(weight=labels.weight), place
+
+    def soft_terms(self, soft: Soft) -> tuple[Term, ...]:
+        raise UserError(
+            "a detector's cells have no one class to soften; take detection, fine_grained, mgd, pkd or another method for boxes"
+        )
 
     def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
         if said.dim() != 4 or said.shape[0] != len(labels) or said.shape[3] != classes + 5:
@@ -116,3 +130,19 @@ class Detect(Task):
     def _matched(self, predictions: "Predictions", classes: int = 0) -> precision.Matched:
         most = max(predictions.answers[..., 0].max(), predictions.labels[..., 0].max())
         return precision.match(predictions.answers, predictions.labels, classes or 1 + int(most.clamp_min(0)))
+
+
+def box_terms(role: str = "student", *, weight: Weight = 1.0) -> tuple[Term, Term]:
+    """What a detector learns from labels alone: the class of every cell, and by `weight` the box of those that answer for one."""
+    answers, labels, inputs = Tap(role), Field("labels"), Field("inputs")
+    goal = labels.via(boxes.class_targets, answers, inputs)
+    classes = Term(named("classes", role), cross_entropy, student=answers.via(boxes.class_logits), labels=goal)
+    place = Term(
+        named("boxes", role),
+        smooth_l1,
+        weight=weight,
+        mask=labels.via(boxes.objects, answers, inputs),
+        student=answers.via(boxes.box_numbers),
+        teacher=labels.via(boxes.box_targets, answers, inputs),
+    )
+    return classes, place

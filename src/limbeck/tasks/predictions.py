@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.tasks.task import CLASSIFY, Task
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,14 @@ Letters: n samples, C classes, h and w pixels.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.metrics import classification as figures
+from limbeck.plan import Labels, Soft, Term
 
 if TYPE_CHECKING:
     from limbeck.tasks.predictions import Predictions
@@ -24,14 +24,13 @@ class Task(ABC):
     """What is to be answered. Subclasses are final; scores are between 0 and 1, and higher is better.
 
     name: as files spell it. metric: the score's name. share: the name of the score within one class.
-    alone: the catalogue's method that trains on the labels alone. located: labels move with the pixels of a view.
+    located: labels move with the pixels of a view.
     searched: models answer with what they have written by themselves, which no other answer or label stands beside.
     """
 
     name: ClassVar[str]
     metric: ClassVar[str]
     share: ClassVar[str]
-    alone: ClassVar[str] = "alone"
     searched: ClassVar[bool] = False
     located: ClassVar[bool] = False
 
@@ -67,6 +66,21 @@ class Task(ABC):
     def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
         """What a run keeps of the answers of its models, for the page; inputs: the judged part's pictures, if any."""
 
+    def label_terms(self, labels: Labels) -> tuple[Term, ...]:
+        """What a role learns from the labels alone: what stands in the place of a method's `Labels`."""
+        return (plain(labels),)
+
+    def soft_terms(self, soft: Soft) -> tuple[Term, ...]:
+        """What a learner learns from a mentor's softened answers: what stands in the place of a method's `Soft`.
+
+        Raises `UserError` where answers cannot be softened.
+        """
+        return (plain(soft),)
+
+    def settings(self) -> dict[str, Any]:
+        """What `task_of` needs to make this task again, ready for JSON."""
+        return asdict(self)
+
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
         """How the logits are found in a role's output, or None for the plain way."""
         return None
@@ -84,75 +98,9 @@ class Task(ABC):
         return 256
 
 
-@final
-@dataclass(frozen=True)
-class Classify(Task):
-    """One class for each sample: labels (n,), logits (n, C). Scored by accuracy, with Wilson's interval."""
-
-    name = "classify"
-    metric = "accuracy"
-    share = "accuracy"
-
-    def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
-        count = inputs if isinstance(inputs, int) else len(inputs)
-        if labels.shape != (count,):
-            raise UserError(f"{who} has {count} inputs but labels of shape {tuple(labels.shape)}; give one label for each")
-        in_range(who, labels, classes)
-
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() < 2 or said.shape[1] != classes:
-            raise wrong_classes(who, said, data, classes)
-
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.dim() != 2:
-            raise UserError(
-                f"a model must answer ({len(labels)}, classes) logits, got {tuple(said.shape)}; say where its logits are"
-            )
-        labels = labels.reshape(-1).long()
-        figures.check(said, labels)
-        return said, labels
-
-    def score(self, predictions: "Predictions") -> float:
-        return figures.accuracy(predictions.logits, predictions.labels)
-
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
-        return figures.agreement(first.logits, second.logits)
-
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        logits, labels = predictions.logits, predictions.labels
-        if logits.shape[1] != len(classes):
-            raise UserError(f"the model answers {logits.shape[1]} classes, but {len(classes)} are named; name as many")
-        each = figures.per_class(logits, labels)
-        worst, value = figures.worst_class(logits, labels)
-        correct = int((logits.argmax(1) == labels).sum())
-        return {
-            "accuracy": correct / len(predictions),
-            "interval": list(figures.interval(correct, len(predictions))),
-            "worst_class": {"class": str(classes[worst]), "accuracy": value},
-            "per_class": [None if v != v else v for v in each.tolist()],
-            "calibration_error": figures.calibration_error(logits, labels),
-            "agreement_with_teacher": None if teacher is None else figures.agreement(logits, teacher.logits),
-            "mean_kl_from_teacher": None if teacher is None else figures.mean_kl(logits, teacher.logits),
-        }
-
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
-        correct = int((predictions.logits.argmax(1) == predictions.labels).sum())
-        return figures.near_chance(correct, len(predictions), classes)
-
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
-        first = seen["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
-        if inputs is not None:
-            other = seen.get("teacher", first).logits.softmax(1)
-            apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:24].sort().values
-            tensors |= {"samples": inputs[apart].contiguous(), "samples_index": apart}
-        return tensors
-
-    def strata(self, labels: Tensor) -> Tensor:
-        return labels
-
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
-        return torch.bincount(labels, minlength=classes).tolist()
+def plain(term: Term) -> Term:
+    """A `Labels` or `Soft` term as the loss that it stands for where one class is answered."""
+    return Term(term.name, term.by, weight=term.weight, mask=term.mask, **term.inputs)
 
 
 def in_range(who: str, labels: Tensor, classes: int) -> None:
@@ -172,7 +120,3 @@ def wrong_classes(who: str, said: Tensor, data: str, classes: int) -> UserError:
         f"role {who!r} answers with shape {tuple(said.shape)}, but {data} has {classes} classes; "
         "teacher and student need as many outputs as there are classes"
     )
-
-
-CLASSIFY = Classify()
-"""The task of data that says no other."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from limbeck.data.core import Data, Partition
 from limbeck.errors import UserError
-from limbeck.tasks.sequences import Translate
+from limbeck.tasks.translate import Translate
 from limbeck.transforms.draws import order
 
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")

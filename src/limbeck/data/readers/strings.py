@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.data.core import Data, Partition, statistics
 from limbeck.errors import UserError
-from limbeck.tasks.sequences import Transcribe
+from limbeck.tasks.transcribe import Transcribe
 from limbeck.transforms.draws import Draw
 
 BLANK = "(nothing)"
