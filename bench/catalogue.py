@@ -17,7 +17,7 @@ from typing import Any
 from bench.lines import show, write
 from limbeck import methods
 from limbeck.compare.comparison import Comparison, parse_entries
-from limbeck.runs.run import Run
+from limbeck.distil import run
 from limbeck.runs.settings import make
 
 FEW_LABELS = (
@@ -62,7 +62,7 @@ def taught(out: Path) -> dict[str, dict[str, Any]]:
     for seed, (role, width) in enumerate({"teacher": 32, "teacher_1": 16, "teacher_2": 16, "teacher_3": 16}.items()):
         if not (out / role / "card.json").exists():
             alone = {"method": {"name": "alone"}, "baseline": False, "seed": seed}
-            Run(make(settings(network(width), 15) | alone), out / role).go()
+            run(make(settings(network(width), 15) | alone), out / role)
         found[role] = network(width, out / role / "weights" / "student.safetensors")
     return found
 

@@ -37,7 +37,6 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     from limbeck.data.streams import Streams
     from limbeck.deploy.student import Deployed
     from limbeck.plan.roles import Cast
-    from limbeck.runs.casting import build_role
     from limbeck.runs.settings import ModelSettings
     from limbeck.store.planner import plan
     from limbeck.store.shelves import Store
@@ -51,7 +50,7 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     cast = Cast({})
     method = methods.find(name)(**METHODS[name])
     for role in dict.fromkeys((*method.roles(), "teacher")):
-        cast.add(role, *build_role(role, settings[role], data, seed))
+        cast.add(role, *settings[role].build(role, data, seed))
     cast.lay_out()
     streams = Streams(data, size=64, seed=seed, augment="crop,flip", cycle=5)
     made = plan(method, cast, streams, Store(limit=3 * 2**30))

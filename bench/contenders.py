@@ -175,7 +175,7 @@ def ten_together(teacher: str, student: str, stored: bool) -> Loop:
     from limbeck.plan.roles import Cast
     from limbeck.plan.shared import Heard
     from limbeck.processes import keep_freed
-    from limbeck.runs.together import SharedStreams
+    from limbeck.runs.sharing import SharedStreams
     from limbeck.store.planner import plan
     from limbeck.store.shelves import Store
 

@@ -9,7 +9,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from limbeck.runs.run import Run
+from limbeck.distil import run
 from limbeck.runs.settings import make
 
 RESULTS = Path(__file__).parent / "results" / "demo.json"
@@ -21,7 +21,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(parser.parse_args().seeds):
-            card = Run(make({"seed": seed, "onnx": False, "store": {"path": f"{folder}/store"}}), Path(folder) / str(seed)).go()
+            card = run(make({"seed": seed, "onnx": False, "store": {"path": f"{folder}/store"}}), Path(folder) / str(seed))
             found = card["models"]
             row = {who: 100 * found[who]["accuracy"] for who in found} | {
                 f"{who} worst": 100 * found[who]["worst_class"]["accuracy"] for who in found

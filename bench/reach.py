@@ -27,7 +27,6 @@ def curve(name: str, seed: int, chosen: argparse.Namespace) -> list[tuple[float,
     from limbeck.deploy.student import Deployed
     from limbeck.metrics.classification import accuracy
     from limbeck.plan.roles import Cast
-    from limbeck.runs.casting import build_role
     from limbeck.runs.settings import ModelSettings
     from limbeck.store.planner import plan
     from limbeck.store.shelves import Store
@@ -38,7 +37,7 @@ def curve(name: str, seed: int, chosen: argparse.Namespace) -> list[tuple[float,
     settings: dict[str, Any] = {"student": {"model": "resnet8"}}
     settings["teacher"] = {"model": "resnet20", "weights": chosen.weights, "mean": MEAN, "std": STD}
     for role in method.roles():
-        cast.add(role, *build_role(role, ModelSettings.model_validate(settings[role]), data, seed))
+        cast.add(role, *ModelSettings.model_validate(settings[role]).build(role, data, seed))
     cast.lay_out()
     held = list(Batches(data["validation"], data, size=250, seed=0).ordered())
     spent, points, begun = 0.0, [], time.perf_counter()

@@ -20,8 +20,8 @@ from bench.lines import show, write
 from bench.survey_rows.common import resnet
 from bench.survey_rows.segmentation import MEMBRANE
 from limbeck.compare.comparison import Comparison, parse_entries
+from limbeck.distil import run
 from limbeck.files import atomic_write
-from limbeck.runs.run import Run
 from limbeck.runs.settings import make
 
 
@@ -100,7 +100,7 @@ def other_classes(data: Path, work: Path) -> dict[str, Any]:
     if not (folder / "card.json").exists():
         clothes = {"name": "fashion_mnist", "path": str(data / "fashion_mnist"), "limit": 4000}
         alone = {"method": {"name": "alone"}, "baseline": False, "student": teacher, "onnx": False, "device": "cpu"}
-        Run(make(alone | {"data": clothes, "train": {"epochs": 10, "batch": 32, "lr": 0.05}}), folder).go()
+        run(make(alone | {"data": clothes, "train": {"epochs": 10, "batch": 32, "lr": 0.05}}), folder)
     return {
         "data": {"name": "mnist", "path": str(data / "mnist"), "limit": 200},
         "train": {"epochs": 40, "batch": 32, "lr": 0.05},

@@ -23,8 +23,9 @@ from limbeck.compare.comparison import Comparison, Entry, parse_entries
 from limbeck.engine.step import NonFinite
 from limbeck.engine.turns import last
 from limbeck.files import write_json
-from limbeck.runs.run import Run
+from limbeck.runs.session import Session
 from limbeck.runs.settings import make
+from limbeck.runs.sources import open_sources
 
 EPOCHS, WEIGHTS, SCREENING, CHOSEN = 20, (1.0, 10.0), (0, 1), 4
 DATA = {"limit": 600, "validation": 0.5}  # 300 to learn from, 300 to choose on
@@ -36,7 +37,7 @@ def validated(recipe: dict[str, Any], folder: Path) -> float:
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            trained = last(Run(make(recipe), folder).learning(lambda cast: None))
+            trained = last(Session(open_sources(make(recipe)), folder).learning())
             write_json(kept, {"accuracy": 100 * trained.history[-1]["validation"]["accuracy"]})
         except NonFinite:  # with a weight that is too large for it: a combination that answers nothing
             write_json(kept, {"accuracy": 0.0})

@@ -47,14 +47,10 @@ UPWARDS = {
     ("plan/method.py", "catalogue"),
     ("catalogue/survey/figure.py", "report"),
     ("catalogue/pages.py", "report"),
-    ("deploy/student.py", "runs"),
-    ("runs/run.py", "cards"),
     ("runs/folder.py", "report"),
-    ("cards/build.py", "report"),
     ("cards/table.py", "report"),
     ("cards/model_card.py", "report"),
     ("report/page.py", "compare"),
-    ("explain/subject.py", "cli"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the rows share: a run through `limbeck.runs.run.Run`, with teachers and baselines of equal settings trained once.
+"""What the rows share: a run through `limbeck.runs.session`, with teachers and baselines of equal settings trained once.
 
 A trained phase lies in a run folder under `weights/`, and a run that finds one there goes on after it. So a teacher or a
 baseline that another row has trained with the same data, network, budget and seed is copied there: the same bits.
@@ -14,11 +14,14 @@ from typing import Any
 
 from limbeck.data import Batches
 from limbeck.deploy.student import Deployed
+from limbeck.distil import conclude
+from limbeck.engine.turns import last
 from limbeck.metrics.classification import accuracy
 from limbeck.plan import Method
 from limbeck.plan.taps import Source, Tap
-from limbeck.runs.run import Run
+from limbeck.runs.session import Finished, Session
 from limbeck.runs.settings import Recipe, make
+from limbeck.runs.sources import open_sources
 from limbeck.tasks.predictions import predict
 
 Model = tuple[str, dict[str, Any]]
@@ -62,7 +65,7 @@ def run(
     baseline: bool = True,
     own: Method | None = None,
     tag: str = "",
-) -> tuple[Run, dict[str, Any]]:
+) -> tuple[Finished, dict[str, Any]]:
     """Do one run in a folder of its own and return it with its card."""
     work = Path(os.environ["LIMBECK_SURVEY_WORK"])
     settings: dict[str, Any] = {
@@ -87,8 +90,9 @@ def run(
     for who, key in shared.items():
         for file in (work / "trained").glob(f"{key}.*"):
             shutil.copy(file, folder / "weights" / f"{who}{file.suffix}")
-    made = Run(recipe, folder, method=own)
-    card = made.go()
+    made = last(Session(open_sources(recipe, method=own), folder).steps())
+    assert made is not None
+    card = conclude(made)
     (work / "trained").mkdir(exist_ok=True)
     for who, key in shared.items():
         for file in (folder / "weights").glob(f"{who}.*"):
@@ -115,18 +119,18 @@ def _key(recipe: Recipe, who: str, settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def also(made: Run, source: Source | str) -> tuple[float, int]:
+def also(made: Finished, source: Source | str) -> tuple[float, int]:
     """(test accuracy in percent, parameters) of another answer of the same trained cast: a larger peer, the last exit."""
-    assert made.cast is not None and made.data is not None
-    entry = Deployed(made.cast, Tap(source) if isinstance(source, str) else source).eval()
-    found = predict(entry, Batches(made.data.judged, made.data, size=256, seed=0).ordered())
-    example = next(Batches(made.data.judged, made.data, size=2, seed=0).ordered())["inputs"]
+    data = made.sources.data
+    entry = Deployed(made.sources.cast, Tap(source) if isinstance(source, str) else source).eval()
+    found = predict(entry, Batches(data.judged, data, size=256, seed=0).ordered())
+    example = next(Batches(data.judged, data, size=2, seed=0).ordered())["inputs"]
     return 100 * accuracy(found.logits, found.labels), entry.parameter_count(example)
 
 
-def line(made: Run, card: Mapping[str, Any], *, words: str = "", **changes: Any) -> dict[str, Any]:
+def line(made: Finished, card: Mapping[str, Any], *, words: str = "", **changes: Any) -> dict[str, Any]:
     """A record of the survey from a card; `changes` take the place of what it says."""
-    found, recipe = card["models"], made.recipe
+    found, recipe = card["models"], made.sources.recipe
     teacher, baseline, student = (found.get(who) for who in ("teacher", "baseline", "student"))
     kept = {
         "method": card["method"]["name"],

@@ -8,11 +8,14 @@ from typing import Any
 
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
+from limbeck.distil import conclude
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.metrics.classification import accuracy
 from limbeck.plan.taps import Tap
-from limbeck.runs.run import Run
+from limbeck.runs.session import Finished, Session
 from limbeck.runs.settings import make
+from limbeck.runs.sources import Given, open_sources
 from limbeck.tasks.predictions import predict
 
 TRAIN = {"epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
@@ -30,30 +33,35 @@ def model(name: str, sees: str = "", **arguments: Any) -> dict[str, Any]:
     return {"model": name, "arguments": arguments, "sees": sees}
 
 
-def run(seed: int, given: Data, method: str, *, after: Run | None = None, **settings: Any) -> tuple[Run, dict[str, Any]]:
+def run(
+    seed: int, given: Data, method: str, *, after: Finished | None = None, **settings: Any
+) -> tuple[Finished, dict[str, Any]]:
     """Do one run and return it with its card; `settings` as in a recipe; the teachers of the run `after` are taken over."""
     arguments = settings.pop("arguments", {})
     settings = {"seed": seed, "onnx": False, "store": {"use": False}, "device": "cpu"} | settings
     settings["train"] = TRAIN | dict(settings.get("train", {}))
     with tempfile.TemporaryDirectory() as place:
-        made = Run(make(settings | {"method": {"name": method, "arguments": arguments}}), Path(place), data=given)
+        taken = Given()
         if after is not None:
-            made.given = {role: module for role, module in after.cast.items() if role.startswith("teacher")}
-            made.adapters = {role: after.cast.adapter_of(role) for role in made.given}
-        return made, made.go()
+            cast = after.sources.cast
+            teachers = {role: module for role, module in cast.items() if role.startswith("teacher")}
+            taken = Given(teachers, {role: cast.adapter_of(role) for role in teachers})
+        recipe = make(settings | {"method": {"name": method, "arguments": arguments}})
+        made = last(Session(open_sources(recipe, data=given, given=taken), Path(place)).steps())
+        assert made is not None
+        return made, conclude(made)
 
 
-def score(made: Run, data: Data, role: str) -> float:
+def score(made: Finished, data: Data, role: str) -> float:
     """Another role's accuracy on the test part, in percent."""
-    assert made.deployed is not None
-    found = predict(Deployed(made.cast, Tap(role)).eval(), Batches(data["test"], data, size=256, seed=0).ordered())
+    found = predict(Deployed(made.sources.cast, Tap(role)).eval(), Batches(data["test"], data, size=256, seed=0).ordered())
     return 100 * accuracy(found.logits, found.labels)
 
 
-def line(made: Run, card: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+def line(made: Finished, card: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
     """A record of the survey from a card; `changes` take the place of what it says."""
     teacher, baseline, student = (card["models"].get(who) for who in ("teacher", "baseline", "student"))
-    train = made.recipe.train
+    train = made.sources.recipe.train
     return {
         "method": card["method"]["name"],
         "budget": f"{train.epochs:g} epochs, batch {train.batch}",

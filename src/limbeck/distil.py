@@ -1,20 +1,26 @@
-"""Distillation from Python in one call."""
+"""Distillation in one call: a run from its settings to its card and page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from limbeck.cards.build import build
+from limbeck.cards.model_card import write_model_card
 from limbeck.data import Data, from_datasets
-from limbeck.deploy.student import Deployed, load_student
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.plan.roles import Adapter
-from limbeck.runs.folder import open_folder
-from limbeck.runs.run import Run
-from limbeck.runs.settings import make
+from limbeck.report.page import write_report
+from limbeck.runs.events import Listener, silent
+from limbeck.runs.folder import finished, open_folder
+from limbeck.runs.session import Finished, Session
+from limbeck.runs.settings import Recipe, make
+from limbeck.runs.sharing import Apart
+from limbeck.runs.sources import Given, open_sources
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def distill(
     baseline: bool = True,
     onnx: bool = True,
     augment: str = "",
-    listen: Callable[[str, Mapping[str, Any]], None] | None = None,
+    listen: Listener = silent,
     **train_settings: Any,
 ) -> Result:
     """Distil `teacher` into `student` (trained in place) and measure both beside an undistilled twin.
@@ -81,15 +87,35 @@ def distill(
     } | ({"teacher": {"model": _python(teacher)}} if teacher is not None else {})
     recipe = make(settings, "distill(...)")
     folder = open_folder(None if out is None else Path(out), recipe, resume)
-    run = Run(recipe, folder, method=method, data=data, given=given, adapters=adapters or {})
-    if listen is not None:
-        run.listen = listen
-    card = run.go()
-    return Result(student.eval() if method.deploys == "student" else _kept(run, folder), card, folder)
+    sources = open_sources(recipe, method=method, data=data, given=Given(given, adapters or {}), listen=listen)
+    left = last(Session(sources, folder, listen).steps())
+    card = {} if left is None else conclude(left, listen)
+    deployed = student if left is None or method.deploys == "student" else left.entries["student"]
+    return Result(deployed.eval(), card, folder)
 
 
-def _kept(run: Run, folder: Path) -> Deployed:
-    return run.deployed if run.deployed is not None else load_student(folder)[0]
+def conclude(left: Finished, listen: Listener = silent) -> dict[str, Any]:
+    """Measure, export and show what a run's training left; returns the card."""
+    card = build(left, listen)
+    write_report(left.folder)
+    write_model_card(left.folder)
+    return card
+
+
+def running(
+    recipe: Recipe, folder: Path, listen: Listener = silent, shared: Apart | None = None, data: Data | None = None
+) -> Generator[None, None, dict[str, Any]]:
+    """A whole run by its recipe, or what is left of it, stopping after every training step so that several can take turns.
+
+    Returns the card; {} in a process that only helps to train.
+    """
+    left = yield from Session(open_sources(recipe, data=data, shared=shared, listen=listen), folder, listen).steps()
+    return {} if left is None else conclude(left, listen)
+
+
+def run(recipe: Recipe, folder: Path, listen: Listener = silent, data: Data | None = None) -> dict[str, Any]:
+    """A whole run by its recipe, or what is left of it; returns the card. A finished run's is read, not made again."""
+    return finished(folder) or last(running(recipe, folder, listen, data=data))
 
 
 def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from limbeck.cli.app import app  # noqa: E402
 from limbeck.data.streams import Streams  # noqa: E402
 from limbeck.errors import UserError  # noqa: E402
 from limbeck.methods.compose import assignments  # noqa: E402
-from limbeck.runs import casting  # noqa: E402
 
 ALL = list(assignments())
 
@@ -56,7 +55,7 @@ def test_the_printed_line_makes_the_method():
     for strategy in strategies()[::60]:
         made = eval(strategy.python, {"methods": methods})
         assert made.describe() == strategy.method().describe()
-        assert casting.method_of(json.loads(strategy.json)).describe() == made.describe()
+        assert methods.make(**json.loads(strategy.json)).describe() == made.describe()
 
 
 @pytest.mark.parametrize(

@@ -209,11 +209,11 @@ def test_a_disk_that_fills_up(fills_at, refuse, limbeck, tmp_path, monkeypatch):
 
 
 def test_a_stop_by_the_user_says_how_to_go_on(limbeck, tmp_path, monkeypatch):
-    from limbeck.runs.run import Run
+    from limbeck.runs.session import Session
 
     def stopped(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "go", stopped)
+    monkeypatch.setattr(Session, "steps", stopped)
     code, _, err = limbeck("distill", *TINY, "--out", tmp_path / "run")
     assert code == 130 and "--resume" in err and err.count("\n") == 1

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,9 +20,9 @@ from limbeck.compare import work
 from limbeck.compare.comparison import Comparison, Entry, asked, from_recipe, parse_entries
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
-from limbeck.runs.casting import method_of
-from limbeck.runs.run import Run
+from limbeck.runs.events import RunBegins
 from limbeck.runs.settings import load, make
+from limbeck.runs.sources import open_sources
 
 TINY = {
     "onnx": False,
@@ -56,15 +55,14 @@ def test_every_method_gets_the_same_start_order_views_and_teacher(tmp_path):
     models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), tmp_path / "t.safetensors")
     found: dict[int, list] = {3: [], 4: []}
     for job in several._jobs(str(tmp_path / "t.safetensors")):
-        run = Run(make(job.settings), Path(job.folder))
-        method, data = method_of(run.recipe.method.model_dump()), run.load_data()
-        cast, streams = run.make_cast(method, data), run.streams(data, method)
+        sources = open_sources(make(job.settings))
+        data, cast, streams = sources.data, sources.cast, sources.streams()
         if "unlabelled" in data.partitions:
             continue
         batches = [streams(("train",), position) for position in (0, 1, 7)]
         start = torch.cat([p.flatten() for p in cast["student"].parameters()])
         teacher = torch.cat([p.flatten() for p in cast["teacher"].parameters()])
-        fit = run.fit(streams, "student", method)
+        fit = sources.fit(streams, "student")
         found[job.seed].append((start, teacher, *(b["inputs"] for b in batches), *(b["labels"] for b in batches), fit))
     for same in found.values():
         assert len(same) == 7
@@ -270,8 +268,8 @@ def test_going_on_tries_a_crash_again_and_nothing_else(mixed):
     folder, words, board = mixed
     (folder / "mended").touch()
     heard = []
-    again = comparison(folder, words, listen=lambda kind, facts: heard.append((kind, facts))).go()
-    assert [(f["entry"], f["seed"]) for kind, f in heard if kind == "run"] == [("dkd", 1)]
+    again = comparison(folder, words, listen=heard.append).go()
+    assert [(e.entry, e.seed) for e in heard if isinstance(e, RunBegins)] == [("dkd", 1)]
     assert {k: v for k, v in accuracies(again).items() if k != "dkd"} == {
         k: v for k, v in accuracies(board).items() if k != "dkd"
     }

@@ -16,7 +16,6 @@ from limbeck.engine.balance import balance
 from limbeck.engine.check import quiet
 from limbeck.plan.roles import role_of
 from limbeck.plan.taps import observe
-from limbeck.runs import casting
 from limbeck.store.planner import plan
 from limbeck.store.shelves import Store
 
@@ -139,7 +138,7 @@ def test_its_description_is_the_stored_one(name):
 def test_it_is_json_and_comes_back_equal(name):
     method = method_of(name)
     text = json.dumps({"name": method.name, "arguments": dict(method.arguments)})
-    back = casting.method_of(json.loads(text))
+    back = methods.make(**json.loads(text))
     assert back.describe() == method.describe()
     assert repr(back.stages) == repr(method.stages) and back.deployed == method.deployed
 

@@ -6,11 +6,13 @@ import torch
 from limbeck import data as D
 from limbeck.data.views.seen import Seen, seen_in, shape_seen
 from limbeck.deploy.student import load_student
+from limbeck.distil import conclude
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.runs.casting import build_role
-from limbeck.runs.run import Run
+from limbeck.runs.session import Session
 from limbeck.runs.settings import ModelSettings, make
+from limbeck.runs.sources import open_sources
 from limbeck.store.shelves import identity
 
 
@@ -44,7 +46,7 @@ def test_a_role_is_built_for_what_it_sees_and_known_by_it():
     data = D.from_datasets(waves(), validation=0.2)
     made = {}
     for sees in ("", "bands:0:4", "bands:2:6"):
-        module, adapter = build_role("student", ModelSettings(model="gru", arguments={"width": 4}, sees=sees), data, 0)
+        module, adapter = ModelSettings(model="gru", arguments={"width": 4}, sees=sees).build("student", data, 0)
         made[sees] = identity(Cast({"student": module}, {"student": adapter}), "student")
         assert Cast({"student": module}, {"student": adapter}).feed("student", data["train"].inputs[:2]).shape == (2, 2)
     one, other = (Cast({"a": torch.nn.Identity()}, {"a": Adapter(prepare=Seen(s))}) for s in ("bands:0:4", "bands:2:6"))
@@ -60,12 +62,12 @@ def test_a_privileged_teacher_and_a_student_that_sees_less_come_back_from_their_
         "train": {"epochs": 2},
         "store": {"use": False},
     }
-    run = Run(make(settings), tmp_path / "run", data=data)
-    run.go()
+    left = last(Session(open_sources(make(settings), data=data), tmp_path / "run").steps())
+    conclude(left)
     back, info = load_student(tmp_path / "run")
     assert info["roles"]["student"]["sees"] == "bands:0:3"
     x = data["test"].inputs
-    torch.testing.assert_close(back(x), run.deployed(x))
+    torch.testing.assert_close(back(x), left.entries["student"](x))
     changed = x.clone()
     changed[:, 3:] = 0
     assert torch.equal(back(changed), back(x))  # the student cannot see the privileged channels

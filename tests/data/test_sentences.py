@@ -8,9 +8,12 @@ import torch
 from limbeck import data as D
 from limbeck.data.readers.sentences import LONGEST, SPECIAL, Words, numbered
 from limbeck.deploy.student import load_student
+from limbeck.distil import conclude
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
-from limbeck.runs.run import Run
+from limbeck.runs.session import Session
 from limbeck.runs.settings import make
+from limbeck.runs.sources import open_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sst2"
 TRAIN = "sentence\tlabel\nA fine film.\t1\nA film\t0\n" + "good good\t1\nbad\t0\n" * 6
@@ -46,12 +49,13 @@ def test_a_student_comes_back_with_its_words_and_reads_new_sentences(tmp_path):
     bert = {"model": "transformers:bert", "arguments": sizes | {"max_position_embeddings": LONGEST, "num_hidden_layers": 2}}
     settings = {"teacher": bert, "student": bert, "train": {"epochs": 1, "batch": 4}, "store": {"use": False}, "onnx": False}
     arguments = {"layers": ((0, 0), (1, 1)), "last": 1}
-    run = Run(make(settings | {"method": {"name": "distilbert", "arguments": arguments}}), tmp_path / "run", data=data)
-    run.go()
+    recipe = make(settings | {"method": {"name": "distilbert", "arguments": arguments}})
+    left = last(Session(open_sources(recipe, data=data), tmp_path / "run").steps())
+    conclude(left)
     back, info = load_student(tmp_path / "run")
     again = numbered(["A fine film.", "A film", "good good"], info["words"])
     assert torch.equal(again, data["test"].inputs[:3])
-    torch.testing.assert_close(back(again.float()), run.deployed(data["test"].inputs[:3].float()))
+    torch.testing.assert_close(back(again.float()), left.entries["student"](data["test"].inputs[:3].float()))
 
 
 def test_words_are_what_text_models_take():

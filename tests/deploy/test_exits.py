@@ -5,10 +5,13 @@ import torch
 
 from limbeck import methods
 from limbeck.deploy.exits import _time, leave
+from limbeck.distil import conclude, run
+from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.report.page import page_of
-from limbeck.runs.run import Run
+from limbeck.runs.session import Session
 from limbeck.runs.settings import make
+from limbeck.runs.sources import open_sources
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.35, 0.5, 0.8, 1.0])
@@ -36,8 +39,8 @@ def test_a_threshold_out_of_range_is_refused():
 def test_the_card_and_the_page_have_the_table(tmp_path):
     settings = {"onnx": False, "baseline": False, "device": "cpu", "data": {"limit": 400}, "train": {"epochs": 3}}
     settings |= {"student": {"model": "cnn", "arguments": {"width": 4}}, "method": {"name": "own_teacher"}}
-    made = Run(make(settings), tmp_path)
-    card = made.go()
+    sources = open_sources(make(settings))
+    card = conclude(last(Session(sources, tmp_path).steps()))
     found = card["exits"]
     assert [each["name"] for each in found["exits"]] == ["layer1", "layer2", "layer3"]
     assert found["exits"][-1]["accuracy"] == pytest.approx(card["models"]["student"]["accuracy"])
@@ -45,8 +48,8 @@ def test_the_card_and_the_page_have_the_table(tmp_path):
     assert sizes[2] == card["models"]["student"]["parameters"] and sizes[0] < 1000
     ran = []
     for layer in ("layer1", "layer2", "layer3"):
-        made.cast.find(f"student.{layer}").register_forward_hook(lambda *_, name=layer: ran.append(name))
-    _time(made.cast, [methods.own_teacher().exits["layer2"]], torch.rand(1, 1, 8, 8))
+        sources.cast.find(f"student.{layer}").register_forward_hook(lambda *_, name=layer: ran.append(name))
+    _time(sources.cast, [methods.own_teacher().exits["layer2"]], torch.rand(1, 1, 8, 8))
     assert set(ran) == {"layer1", "layer2"}  # it stops there, and does not run on
     for row in found["thresholds"]:
         assert sum(row["shares"]) == pytest.approx(1)
@@ -61,5 +64,5 @@ def test_the_card_and_the_page_have_the_table(tmp_path):
 def test_without_exits_there_is_no_table(tmp_path):
     settings = {"onnx": False, "baseline": False, "device": "cpu", "data": {"limit": 100}, "train": {"epochs": 1}}
     settings |= {"student": {"model": "cnn", "arguments": {"width": 2}}, "method": {"name": "alone"}}
-    card = Run(make(settings), tmp_path).go()
+    card = run(make(settings), tmp_path)
     assert "exits" not in card and "Leaving early" not in page_of(tmp_path)

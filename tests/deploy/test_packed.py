@@ -9,8 +9,8 @@ from limbeck import models
 from limbeck.connectors import quantise
 from limbeck.deploy.packed import load_packed
 from limbeck.deploy.student import load_student
+from limbeck.distil import run
 from limbeck.errors import UserError
-from limbeck.runs.run import Run
 from limbeck.runs.settings import make
 
 METHODS = [
@@ -33,7 +33,7 @@ def done(tmp_path, method, arguments):
         "train": {"epochs": 1},
         "store": {"use": False},
     }
-    return Run(make(settings), tmp_path).go()
+    return run(make(settings), tmp_path)
 
 
 @pytest.mark.parametrize(("method", "arguments"), METHODS)

@@ -16,6 +16,7 @@ from limbeck.explain.corrupt import under_corruption
 from limbeck.explain.subject import Subject, open_run
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
+from limbeck.runs.events import StageBegins
 
 TINY = ("--epochs", "2", "--set", "teacher.width=4", "--set", "student.width=2", "--student", "cnn", "--set", "data.limit=400")
 TINY = ("--teacher", "cnn", *TINY)
@@ -81,8 +82,8 @@ def test_without_a_record_the_models_are_asked_again(done, tmp_path):
 def test_a_moved_run_is_not_trained_again(done, tmp_path):
     shutil.copytree(done, tmp_path / "moved")
     heard = []
-    found = explain(tmp_path / "moved", seeds=1, listen=lambda kind, facts: heard.append(kind))
-    assert "stage" not in heard and found == json.loads((done / "explain.json").read_text())
+    found = explain(tmp_path / "moved", seeds=1, listen=lambda event: heard.append(type(event)))
+    assert StageBegins not in heard and found == json.loads((done / "explain.json").read_text())
 
 
 def test_without_seeds_nothing_is_trained_and_it_says_so(done, tmp_path, capsys):

@@ -13,6 +13,7 @@ from limbeck.explain.words import gain_words
 from limbeck.methods import kd
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe
+from limbeck.runs.events import StageBegins
 
 SEEDS = range(3)
 
@@ -69,12 +70,12 @@ def test_nothing_is_trained_twice_and_other_settings_are_refused(tmp_path):
 
     case = all_in_the_relations(tmp_path)
     heard = []
-    once = take_apart(case, [0], lambda kind, facts: heard.append(kind))
-    assert heard.count("stage") == len(ARMS)
+    once = take_apart(case, [0], lambda event: heard.append(type(event)))
+    assert heard.count(StageBegins) == len(ARMS)
     heard.clear()
-    assert take_apart(case, [0], lambda kind, facts: heard.append(kind)) == once and "stage" not in heard
+    assert take_apart(case, [0], lambda event: heard.append(type(event))) == once and StageBegins not in heard
     (tmp_path / "full-seed0" / "answered.json").unlink()  # killed between training and asking
-    assert take_apart(case, [0], lambda kind, facts: heard.append(kind)) == once and "stage" not in heard
+    assert take_apart(case, [0], lambda event: heard.append(type(event))) == once and StageBegins not in heard
     with pytest.raises(UserError, match="made with other settings"):
         take_apart(replace(case, temperature=2.0), [0], silence)
 

@@ -1,7 +1,7 @@
 """A run says which term drowns the labels, and nothing where none does."""
 
+from limbeck.distil import run
 from limbeck.engine.balance import Balance, too_loud
-from limbeck.runs.run import Run
 from limbeck.runs.settings import make
 
 
@@ -27,5 +27,5 @@ def test_the_card_keeps_it(tmp_path):
             "onnx": False,
             "device": "cpu",
         }
-        said[beta] = [n for n in Run(make(settings), tmp_path / f"{beta:g}").go()["notes"] if "times as hard" in n]
+        said[beta] = [n for n in run(make(settings), tmp_path / f"{beta:g}")["notes"] if "times as hard" in n]
     assert said[0.1] == [] and any(note.startswith("attention layer") for note in said[1e6])

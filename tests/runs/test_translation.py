@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from limbeck import data, models
+from limbeck.distil import run
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.methods import find
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe
-from limbeck.runs.run import Run
 from limbeck.runs.settings import make
 
 WORDS = ["a", "b", "c", "d", "e"]
@@ -44,13 +44,13 @@ def recipe(files, method, **arguments):
 @pytest.mark.parametrize("name", ["dist", "skewed", "mean_teacher"])
 def test_answers_of_a_search_are_not_compared_place_by_place(files, tmp_path, name):
     with pytest.raises(UserError, match=f"method '{name}' compares answers place by place.*take sequence_level, or skewed"):
-        Run(recipe(files, name), tmp_path / "run").go()
+        run(recipe(files, name), tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["skewed", "adaptive", "between", "kd"])
 def test_forced_answers_are_compared(files, tmp_path, name):
     chosen = {} if name == "kd" else {"forced": True, "labels": 1.0}  # kd is bound to the words of the label
-    card = Run(recipe(files, name, **chosen), tmp_path / "run").go()
+    card = run(recipe(files, name, **chosen), tmp_path / "run")
     assert set(card["models"]) == {"teacher", "baseline", "student"} and card["task"]["metric"] == "BLEU"
     assert card["method"]["taxonomy"].startswith("soft labels; offline; 1-1")
 

@@ -13,7 +13,7 @@ from limbeck.models import build as build_model
 from limbeck.models.fitted import fit_role
 from limbeck.plan import Cast, Field, Labels, Soft, Tap, Term
 from limbeck.plan.method import single_stage
-from limbeck.runs.phase import supervised
+from limbeck.runs.supervised import supervised
 from limbeck.tasks import registry
 from limbeck.tasks.bind import bind
 from limbeck.tasks.classify import CLASSIFY, Classify

@@ -7,11 +7,11 @@ import torch
 from digits import DIGITS, make_cast, states, train
 
 from limbeck.connectors.route import farthest
+from limbeck.distil import run
 from limbeck.methods import find
 from limbeck.plan.actions import Snapshot
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress, each_epoch, each_part
-from limbeck.runs.run import Run
 from limbeck.runs.settings import make
 
 
@@ -159,7 +159,7 @@ def test_the_card_has_their_teacher_and_a_score(name, tmp_path):
         "method": {"name": name},
     }
     settings |= {"teacher": {"model": "cnn", "arguments": {"width": 4}}, "train": {"epochs": 1}, "store": {"use": False}}
-    card = Run(make(settings), tmp_path).go()
+    card = run(make(settings), tmp_path)
     teacher, student = card["models"]["teacher"], card["models"]["student"]
     expected = 0.5 * student["parameters"] / teacher["parameters"] + 0.5 * (1 - student["accuracy"] / teacher["accuracy"])
     assert card["distillation_score"] == pytest.approx(expected) and card["drop_percent"] is not None

@@ -15,7 +15,7 @@ from limbeck.__main__ import run
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.plan.taps import Tap
-from limbeck.runs.again import trained_cast
+from limbeck.runs.sources import reopened
 from limbeck.web import build, server
 from limbeck.web.build import RUNTIME, runtime_files
 
@@ -109,7 +109,8 @@ def stroke(page, lines):
 
 
 def python_answers(folder, pixels):
-    _, method, data, cast = trained_cast(folder)
+    sources = reopened(folder)
+    method, data, cast = sources.method, sources.data, sources.cast
     x = torch.tensor(pixels, dtype=torch.float32).view(1, *data.shape)
     with torch.no_grad():
         return {"student": Deployed(cast, method.deployed)(x)[0], "teacher": Deployed(cast, Tap("teacher"))(x)[0]}

@@ -1,7 +1,10 @@
 """The card of a run: teacher, baseline and student measured side by side, once, on the test part."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as serialise
@@ -14,29 +17,27 @@ from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.measure import module_latency, onnx_latency
 from limbeck.deploy.packed import same_answers, save_packed
-from limbeck.deploy.student import Deployed, save_student
-from limbeck.engine import Trained
+from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, write_json
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
-from limbeck.plan import Method
+from limbeck.runs.casting import rebuild_facts
+from limbeck.runs.events import Listener, Say, silent
+from limbeck.runs.folder import lines_of
+from limbeck.runs.session import Finished
 from limbeck.store.shelves import identity
 from limbeck.tasks.predictions import Predictions, predict, summary
 
-if TYPE_CHECKING:
-    from limbeck.runs.run import Run
+Note = Callable[[str], None]
 
 
-def finish(
-    run: "Run", method: Method, data: Data, entries: dict[str, Deployed], phases: Mapping[str, Trained], facts: dict[str, Any]
-) -> dict[str, Any]:
-    """Measure, export, and write student, card and report into the run's folder; returns the card."""
-    from limbeck.cards.model_card import write_model_card
-    from limbeck.report.page import write_report
-
+def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
+    """Measure, export, and write student, predictions and card into the run's folder; returns the card."""
+    sources, entries = finished.sources, finished.entries
+    recipe, method, data = sources.recipe, sources.method, sources.data
     for entry in entries.values():
         entry.eval().cpu()
-    seen = _test(data, entries, run.said)
+    seen = _test(data, entries, sources.shared.predictions)
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     card: dict[str, Any] = {
         "limbeck": limbeck.__version__,
@@ -51,29 +52,40 @@ def finish(
         "svg": "method.svg",
         "task": {"name": data.task.name, "metric": data.task.metric, "share": data.task.share},
         "data": data.describe(),
-        "seed": run.recipe.seed,
-        "alpha": run.recipe.alpha,
-        "budget": run.recipe.train.model_dump(),
-        "models": {who: _entry(who, entries[who], seen, data, example, phases, run) for who in entries},
+        "seed": recipe.seed,
+        "alpha": recipe.alpha,
+        "budget": recipe.train.model_dump(),
+        "models": {who: _entry(who, finished, seen, example) for who in entries},
     }
-    card |= _relations(card["models"], run.recipe.alpha)
-    _warn_chance(run, seen, data)
-    packed = save_packed(run.folder, entries["student"])
-    about = _student_facts(run, method, data, facts)
-    save_student(run.folder, entries["student"], about | ({"packed": packed} if packed else {}))
+    card |= _relations(card["models"], recipe.alpha)
+    note = _note(finished, listen)
+    _warn_chance(note, seen, data)
+    packed = save_packed(finished.folder, entries["student"])
+    save_student(finished.folder, entries["student"], _student_facts(finished) | ({"packed": packed} if packed else {}))
     if packed:
-        card["models"]["student"] |= {"bytes": packed["bytes"], "packed": _packed(run, packed, data)}
-    if method.exits and run.cast is not None:
-        card["exits"] = measure_exits(run.cast, method.exits, data, example)
-    card["export"] = _export(run, entries["student"], data, example) if run.recipe.onnx else {}
-    card["notes"], card["command"] = run.notes, run.command
-    _write_predictions(run, data, seen)
-    write_json(run.folder / "card.json", card)
-    if run.recipe.tensorboard:
-        write_tensorboard(run)
-    write_report(run.folder)
-    write_model_card(run.folder)
+        card["models"]["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
+    if method.exits:
+        card["exits"] = measure_exits(sources.cast, method.exits, data, example)
+    card["export"] = _export(finished, example, note) if recipe.onnx else {}
+    card["notes"], card["command"] = finished.notes, command(finished.folder)
+    _write_predictions(finished.folder, data, seen)
+    write_json(finished.folder / "card.json", card)
+    if recipe.tensorboard:
+        write_tensorboard(finished.folder)
     return card
+
+
+def command(folder: Path) -> str:
+    """What does the run of a folder again."""
+    return f"limbeck distill --recipe {shlex.quote(str(folder / 'recipe.toml'))}"
+
+
+def _note(finished: Finished, listen: Listener) -> Note:
+    def note(text: str) -> None:
+        finished.notes.append(text)
+        listen(Say(text))
+
+    return note
 
 
 def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictions]) -> dict[str, Predictions]:
@@ -89,17 +101,10 @@ def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictio
     return {"teacher": said[key], **seen}
 
 
-def _entry(
-    who: str,
-    entry: Deployed,
-    seen: Mapping[str, Predictions],
-    data: Data,
-    example: Any,
-    phases: Mapping[str, Trained],
-    run: "Run",
-) -> dict[str, Any]:
-    trained = phases.get(who)
-    settings = run.recipe.teacher if who == "teacher" else run.recipe.student
+def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Any) -> dict[str, Any]:
+    entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
+    recipe = finished.sources.recipe
+    settings = recipe.teacher if who == "teacher" else recipe.student
     one = example[:1] if isinstance(example, Tensor) else {k: v[:1] for k, v in example.items()}
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
     return {
@@ -129,15 +134,12 @@ def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, Any]:
     return found
 
 
-def _warn_chance(run: "Run", seen: Mapping[str, Predictions], data: Data) -> None:
+def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data) -> None:
     if "teacher" not in seen:
         return
     if data.task.near_chance(seen["teacher"], len(data.classes)):
-        run.say_all(
-            [
-                "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order "
-                "differs from this data"
-            ]
+        note(
+            "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order differs from this data"
         )
 
 
@@ -147,12 +149,15 @@ def input_words(data: Data) -> str:
     return image if data.kind == "image" else "as in the data"
 
 
-def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]) -> dict[str, Any]:
+def _student_facts(finished: Finished) -> dict[str, Any]:
+    sources = finished.sources
+    method, data, given = sources.method, sources.data, sources.given.modules
+    facts = rebuild_facts(sources.cast, method, sources.recipe, used(method.deployed))
     return {
         "limbeck": limbeck.__version__,
         "method": {"name": method.name, "arguments": dict(method.arguments)},
         "roles": {
-            n: f | ({"model": f"python object of class {type(run.given[n]).__qualname__}"} if n in run.given else {})
+            n: f | ({"model": f"python object of class {type(given[n]).__qualname__}"} if n in given else {})
             for n, f in facts.items()
         },
         "classes": list(data.classes),
@@ -165,53 +170,49 @@ def _student_facts(run: "Run", method: Method, data: Data, facts: dict[str, Any]
     }
 
 
-def _packed(run: "Run", facts: Mapping[str, Any], data: Data) -> dict[str, Any]:
+def _packed(finished: Finished, facts: Mapping[str, Any], note: Note) -> dict[str, Any]:
     """The file in few bits, and whether it answers as the student does (None where that cannot be rebuilt by name)."""
+    data = finished.sources.data
     few = next(Batches(data.judged, data, size=256, seed=0).ordered())["inputs"]
     same: bool | None = None
     try:
-        same = same_answers(run.folder, few)
+        same = same_answers(finished.folder, few)
     except UserError as error:
-        run.say_all([str(error)])
+        note(str(error))
     return {"file": facts["file"], "bytes": facts["bytes"], "same_answers": same}
 
 
-def _export(run: "Run", student: Deployed, data: Data, example: Any) -> dict[str, Any]:
-    path = run.folder / "student.onnx"
+def _export(finished: Finished, example: Any, note: Note) -> dict[str, Any]:
+    student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
+    facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished.folder)}
     try:
-        export_onnx(
-            student, example, path, metadata={"classes": list(data.classes), "shape": list(data.shape), "command": run.command}
-        )
+        export_onnx(student, example, path, metadata=facts)
         part = data.judged
         size = data.task.at_once(data.shape)
         few = next(Batches(part, data, size=2 * size, seed=0).ordered())
         compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
         return {"onnx": {**compared, "file": path.name, "latency_ms": onnx_latency(path, example[:1], threads=1)}}
     except UserError as error:
-        run.say_all([str(error)])
+        note(str(error))
         return {}
 
 
-def _write_predictions(run: "Run", data: Data, seen: Mapping[str, Predictions]) -> None:
+def _write_predictions(folder: Path, data: Data, seen: Mapping[str, Predictions]) -> None:
     inputs = data.judged.inputs
     pictures = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and inputs.dim() == 4
     tensors = data.task.record(seen, inputs if pictures else None)  # type: ignore[arg-type]
-    with atomic_write(run.folder / "predictions.safetensors") as file:
+    with atomic_write(folder / "predictions.safetensors") as file:
         file.write(serialise(tensors))
 
 
-def write_tensorboard(run: "Run") -> None:
+def write_tensorboard(folder: Path) -> None:
     """The curves once more, for TensorBoard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError('TensorBoard is not installed; run: pip install "limbeck[tensorboard]"') from None
-    import json
-
-    from limbeck.runs.folder import lines_of
-
-    with SummaryWriter(str(run.folder / "tensorboard")) as writer:
-        for line in lines_of(run.folder / "metrics.jsonl"):
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+        for line in lines_of(folder / "metrics.jsonl"):
             record = json.loads(line)
             for name, value in record["terms"].items():
                 writer.add_scalar(f"{record['who']}/{record['stage']}/{name}", value, record["step"])

@@ -59,15 +59,16 @@ def distill(
 ) -> None:
     """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
     from limbeck.cli.progress import Display
+    from limbeck.distil import running
+    from limbeck.engine.turns import last
     from limbeck.processes import agreed, first
     from limbeck.runs.folder import finished, open_folder
-    from limbeck.runs.run import Run
 
     checked = recipe_of(locals())
     folder = open_folder(out, checked, resume)
     with Display(quiet=quiet or not first()) as display:
         done = agreed(lambda: finished(folder), cpu=checked.device == "cpu")
-        card = done or Run(checked, folder, listen=display.hear).go()
+        card = done or last(running(checked, folder, display.hear))
     if first():
         display.show(card, folder)
 

@@ -7,14 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.data import Batches, Data, load
+from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.casting import build_role
-from limbeck.runs.settings import DataSettings, ModelSettings, make
-from limbeck.runs.settings import load as load_recipe
+from limbeck.runs.settings import DataSettings, ModelSettings, read
 from limbeck.tasks.predictions import predict, summary
 
 
@@ -32,7 +30,7 @@ def evaluate(
     """`limbeck evaluate`: a run's student, or a model by name with weights, on one part of some data."""
     if (run is None) == (model is None):
         raise UserError("evaluate needs either a run folder or --model NAME (with --weights FILE)")
-    chosen = load_data(run, data, data_path)
+    chosen = data_of(run, data, data_path)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
     entry = load_student(run)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
@@ -50,17 +48,10 @@ def evaluate(
     _print(facts, as_json)
 
 
-def load_data(run: Path | None, name: str | None, path: str | None) -> Data:
+def data_of(run: Path | None, name: str | None = None, path: str | None = None) -> Data:
     """The data named on the command line, else the run's own with the same splits."""
-    if run is not None and (run / "recipe.toml").exists():
-        settings = make(load_recipe(run / "recipe.toml"), str(run / "recipe.toml")).data
-    else:
-        settings = DataSettings.model_validate({})
-    settings = settings.model_copy(update={"name": name, "path": path} if name is not None else {"path": path} if path else {})
-    keep = settings.model_dump(
-        include={"path", "validation", "test", "labelled", "limit", "split_seed", "size", "tile", "void", "download"}
-    )
-    return load(settings.name, **keep)
+    known = run is not None and (run / "recipe.toml").exists()
+    return (read(run).data if run is not None and known else DataSettings()).at(name, path).load()
 
 
 def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
@@ -73,7 +64,7 @@ def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: s
         "std": _numbers("--std", std),
     }
     cast = Cast({})
-    cast.add("model", *build_role("model", ModelSettings.model_validate(settings), data, seed=0))
+    cast.add("model", *ModelSettings.model_validate(settings).build("model", data, seed=0))
     return Deployed(cast, Tap("model"))
 
 

@@ -52,8 +52,7 @@ def one(name: str, svg: Path | None, settings: list[str]) -> None:
     from limbeck.catalogue import describe
     from limbeck.catalogue.costs import costs
     from limbeck.catalogue.facts import use_of
-    from limbeck.methods import find
-    from limbeck.runs.casting import method_of
+    from limbeck.methods import find, make
     from limbeck.runs.settings import parse_value
 
     arguments = {}
@@ -62,7 +61,7 @@ def one(name: str, svg: Path | None, settings: list[str]) -> None:
         if not equals:
             raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set temperature=2")
         arguments[key] = parse_value(value)
-    made = method_of({"name": name, "arguments": arguments})
+    made = make(name, arguments)
     print(describe.text(made))
     print(f"  costs: {costs(made)}")
     print(f"  {use_of(find(name))}")

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from limbeck.runs.events import Download, Epoch, Event, RunBegins, Say, StageBegins, Step
 
 
 class Display:
@@ -20,7 +22,7 @@ class Display:
             TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"), TimeRemainingColumn(),
             console=self.console, transient=True,
         )  # fmt: skip
-        self.task: Any = None
+        self.task: TaskID | None = None
         self.accuracy = ""
         self.refreshed = 0.0
         self.said: set[str] = set()
@@ -34,46 +36,48 @@ class Display:
         if self.live:
             self.bar.stop()
 
-    def hear(self, kind: str, facts: Mapping[str, Any]) -> None:
-        if kind == "say" and not self.quiet:
-            if facts["text"] not in self.said:  # runs of a comparison repeat one another
-                self.said.add(facts["text"])
-                self.console.print(str(facts["text"]), style="dim", markup=False, highlight=False, soft_wrap=True)
-        elif kind == "run" and not self.quiet:
-            line = f"run {facts['done'] + 1} of {facts['total']}: {facts['entry']}, seed {facts['seed']}"
-            self.console.print(line, style="dim")
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Say | RunBegins):
+            self._line(event)
         elif not self.live:
             return
-        elif kind == "download":
-            self._download(facts["facts"])
-        elif kind == "stage":
-            self._stage(facts)
-        elif kind == "step" and self.task is not None:
-            self._step(facts)
-        elif kind == "epoch":
-            found = facts.get("validation", {}).get("accuracy")
+        elif isinstance(event, Download):
+            self._download(event)
+        elif isinstance(event, StageBegins):
+            self._stage(event)
+        elif isinstance(event, Step) and self.task is not None:
+            self._step(event)
+        elif isinstance(event, Epoch):
+            found = event.validation.get("accuracy")
             self.accuracy = "" if found is None else f"  validation {found:.1%}"
 
-    def _stage(self, facts: Mapping[str, Any]) -> None:
+    def _line(self, event: Say | RunBegins) -> None:
+        if self.quiet:
+            return
+        if isinstance(event, RunBegins):
+            self.console.print(f"run {event.done + 1} of {event.total}: {event.entry}, seed {event.seed}", style="dim")
+        elif event.text not in self.said:  # runs of a comparison repeat one another
+            self.said.add(event.text)
+            self.console.print(event.text, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+    def _stage(self, event: StageBegins) -> None:
         if self.task is not None:
             self.bar.remove_task(self.task)
         self.accuracy = ""
-        name = f"{facts['who']}: {facts['stage']}"
-        self.task = self.bar.add_task(name, total=facts["steps"], completed=facts["step"], facts="")
+        self.task = self.bar.add_task(f"{event.who}: {event.stage}", total=event.steps, completed=event.step, facts="")
 
-    def _step(self, facts: Mapping[str, Any]) -> None:
+    def _step(self, event: Step) -> None:
         now = time.monotonic()
-        if now - self.refreshed < 0.1 and facts["step"] < facts["steps"]:
+        if self.task is None or (now - self.refreshed < 0.1 and event.step < event.steps):
             return
         self.refreshed = now
-        terms = "  ".join(f"{name} {value:.3f}" for name, value in facts["terms"].items())
-        self.bar.update(self.task, completed=facts["step"], facts=terms + self.accuracy)
+        terms = "  ".join(f"{name} {value:.3f}" for name, value in event.terms.items())
+        self.bar.update(self.task, completed=event.step, facts=terms + self.accuracy)
 
-    def _download(self, facts: tuple[Any, ...]) -> None:
-        name, done, total = (*facts, None, None)[:3]
-        if self.task is None or self.bar.tasks[-1].description != str(name):
-            self.task = self.bar.add_task(str(name), total=total, facts="")
-        self.bar.update(self.task, completed=done or 0, total=total)
+    def _download(self, event: Download) -> None:
+        if self.task is None or self.bar.tasks[-1].description != event.file:
+            self.task = self.bar.add_task(event.file, total=event.total, facts="")
+        self.bar.update(self.task, completed=event.done, total=event.total)
 
     def show(self, card: Mapping[str, Any], folder: Path) -> None:
         """The result table and where everything is."""

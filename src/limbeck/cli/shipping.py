@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from limbeck.cards.model_card import write_model_card
-from limbeck.cli.evaluate import load_data
+from limbeck.cli.evaluate import data_of
 from limbeck.cli.showing import show_exports
 from limbeck.deploy.formats import NAMES, format_of, parse_formats
 from limbeck.deploy.shipment import Shipment, judge, keep, loss, travelling
@@ -23,7 +23,7 @@ def export(run: Path, out: Path | None, wanted: str, int8: bool, repair: bool, m
     if repair and not int8:
         raise UserError("--repair mends what int8 loses; add --int8")
     student, info = load_student(run)
-    data = load_data(run, None, None)
+    data = data_of(run)
     shipment = Shipment(student, data, run, "student", travelling(info, data))
     rows = shipment.go(names, int8, out)
     lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}

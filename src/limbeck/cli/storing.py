@@ -7,12 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.data import Data
 from limbeck.engine.balance import balance
-from limbeck.plan import Method
-from limbeck.runs.casting import method_of
-from limbeck.runs.run import Run
 from limbeck.runs.settings import Recipe
+from limbeck.runs.sources import Sources, open_sources
 from limbeck.store.estimate import estimate
 from limbeck.store.planner import frozen_roles, plan
 from limbeck.store.shelves import Store
@@ -49,34 +46,33 @@ def verify(store: Store) -> int:
 
 def foresee(recipe: Recipe) -> None:
     """Say what a run with this recipe would store, run live, take in time and memory; train nothing."""
-    method = method_of(recipe.method.model_dump())
     with tempfile.TemporaryDirectory() as scratch:
-        run = Run(recipe, Path(scratch))
-        data = run.load_data()
-        cast, streams = run.make_cast(method, data), run.streams(data, method)
-        kept = recipe.store
-        own = Store(Path(scratch) / "store", limit=int(kept.limit_gb * 2**30)) if kept.use else None
-        planned = plan(method, cast, streams, own, form=kept.form, top_k=kept.top_k)
+        sources = open_sources(recipe)
+        method, cast, streams = sources.method, sources.cast, sources.streams()
+        fit = sources.fit(streams, "student")
+        planned = plan(
+            method, cast, streams, recipe.store.open(Path(scratch) / "store"), form=recipe.store.form, top_k=recipe.store.top_k
+        )
         for decision in planned.decisions:
             print(decision)
-        for stage in estimate(method, cast, streams, planned, run.fit(streams, "student", method)):
+        for stage in estimate(method, cast, streams, planned, fit):
             print(stage)
-        if all(run.has_weights(role, method) for role in frozen_roles(method)):  # an untrained mentor says nothing of it
-            for line in balance(method, cast, streams, run.fit(streams, "student", method)):
+        if all(sources.has_weights(role) for role in frozen_roles(method)):  # an untrained mentor says nothing of it
+            for line in balance(method, cast, streams, fit):
                 print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
-            print(_layouts(run, method, data))
+            print(_layouts(sources))
 
 
-def _layouts(run: Run, method: Method, data: Data) -> str:
+def _layouts(sources: Sources) -> str:
     """A step in either memory layout, every role live, measured beside each other."""
     spent = {}
     for layout in ("channels_last", "contiguous"):
-        settings = run.recipe.train.model_copy(update={"layout": layout})
-        other = Run(run.recipe.model_copy(update={"train": settings}), run.folder)
-        cast, streams = other.make_cast(method, data), other.streams(data, method)
-        bare = plan(method, cast, streams, None)
-        found = estimate(method, cast, streams, bare, other.fit(streams, "student", method))
+        train = sources.recipe.train.model_copy(update={"layout": layout})
+        other = open_sources(sources.recipe.model_copy(update={"train": train}), data=sources.data)
+        streams = other.streams()
+        bare = plan(other.method, other.cast, streams, None)
+        found = estimate(other.method, other.cast, streams, bare, other.fit(streams, "student"))
         spent[layout] = 1000 * sum(stage.live for stage in found) / len(found)
     words = ", ".join(f"{layout} {ms:.1f} ms" for layout, ms in spent.items())
     best = min(spent, key=lambda layout: spent[layout])

@@ -5,20 +5,24 @@ student, order of samples and views. Nothing is chosen by its result here.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limbeck import methods
 from limbeck.compare import tuning, work
 from limbeck.compare.leaderboard import BASELINE, leaderboard, run_folder, safe_name
 from limbeck.compare.work import Job
+from limbeck.distil import conclude
+from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.files import LOCK, alone_in, atomic_write, write_json
 from limbeck.models import save_weights
-from limbeck.runs.casting import method_of
-from limbeck.runs.run import Run
+from limbeck.runs.events import Listener, RunBegins, Say, silent
+from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, dump, make, parse_value
+from limbeck.runs.sources import open_sources
 
 WAYS = ("here", "together", "processes", "ray")
 
@@ -48,7 +52,7 @@ def parse_entries(words: str | Sequence[str]) -> list[Entry]:
         if any(not equals or not key for key, equals, _ in pairs):
             raise UserError(f"method {word!r}: write NAME:SETTING=VALUE, for example kd:temperature=2")
         entries.append(Entry(word, name, {k: parse_value(v) for k, _, v in pairs}))
-        method_of({"name": name, "arguments": entries[-1].arguments})
+        methods.make(name, entries[-1].arguments)
     names = [e.name for e in entries]
     folders = [safe_name(name) for name in names]
     if not entries or len(set(folders)) < len(names):
@@ -87,8 +91,8 @@ class Comparison:
 
     on: "here" (runs follow one another), "together" (those of a seed take turns step by step and share batches
     and teacher), "processes" or "ray", `jobs` at a time. search: so many trials of settings for
-    every entry, the baseline too, with the first seed, chosen on validation; 0 takes them as they are. listen hears a
-    "run" event {"entry", "seed", "done", "total"} when a run starts and, where the runs follow one another, theirs.
+    every entry, the baseline too, with the first seed, chosen on validation; 0 takes them as they are. listen gets a
+    `RunBegins` when a run starts and, where the runs follow one another, theirs.
     Calling `go` again in the same folder does what is left, also with more entries or seeds.
 
         from pathlib import Path
@@ -104,7 +108,7 @@ class Comparison:
     entries: Sequence[Entry]
     seeds: Sequence[int]
     folder: Path
-    listen: Callable[[str, Mapping[str, Any]], None] = lambda kind, facts: None
+    listen: Listener = silent
     jobs: int = 1
     on: str = "here"
     search: int = 0
@@ -126,11 +130,10 @@ class Comparison:
         todo = [job for job in every if job.result is None]
         numbers = iter(range(len(every) - len(todo), len(every)))
 
-        def hear(kind: str, facts: Mapping[str, Any]) -> None:
-            started = kind == "started"
-            self.listen(*(("run", {**facts, "done": next(numbers), "total": len(every)}) if started else (kind, facts)))
+        def started(job: Job) -> None:
+            self.listen(RunBegins(job.entry, job.seed, next(numbers), len(every)))
 
-        for _ in self._work(todo, hear):
+        for _ in self._work(todo, started):
             pass
         results = [result for job in every if (result := job.result) is not None]
         board = leaderboard(results, self.recipe, [BASELINE, *(e.name for e in self.entries)], list(self.seeds))
@@ -144,12 +147,12 @@ class Comparison:
         write_board(self.folder)
         return board
 
-    def _work(self, todo: Sequence[Job], hear: work.Listener) -> Iterator[Job]:
+    def _work(self, todo: Sequence[Job], started: work.Started) -> Iterator[Job]:
         if self.on == "ray":
-            return work.on_ray(todo, hear, self.jobs)
-        if self.on == "together":
-            return work.together(todo, hear)
-        return work.here(todo, hear) if self.on == "here" else work.in_processes(todo, hear, self.jobs)
+            return work.on_ray(todo, started, self.jobs)
+        if self.on == "processes":
+            return work.in_processes(todo, started, self.jobs)
+        return (work.together if self.on == "together" else work.here)(todo, started, self.listen)
 
     def _settings(self, entry: Entry, seed: int, teacher: str | None) -> dict[str, Any]:
         settings = self.recipe.model_dump(mode="json", exclude_none=True)
@@ -176,7 +179,7 @@ class Comparison:
         return found
 
     def _say(self, text: str) -> None:
-        self.listen("say", {"text": text})
+        self.listen(Say(text))
 
     def _jobs(self, teacher: str | None, chosen: Mapping[str, tuning.Setting] | None = None) -> list[Job]:
         """All runs, seed by seed; only method and seed differ between their settings, and what a search chose."""
@@ -192,7 +195,7 @@ class Comparison:
 
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""
-        needs = any("teacher" in method_of({"name": e.method, "arguments": e.arguments}).roles() for e in self.entries)
+        needs = any("teacher" in methods.make(e.method, e.arguments).roles() for e in self.entries)
         if self.recipe.teacher.weights is not None or not needs:
             return self.recipe.teacher.weights
         folder = (self.folder / "teacher").resolve()
@@ -204,10 +207,11 @@ class Comparison:
             settings["student"] = own.model_dump(mode="json", exclude_none=True)
             settings["train"] |= {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
             folder.mkdir(parents=True, exist_ok=True)
-            run = Run(make(settings), folder, listen=self.listen)
-            run.go()
-            assert run.deployed is not None
-            save_weights(run.deployed.cast["student"], folder / "teacher.safetensors")
+            own_run = Session(open_sources(make(settings), listen=self.listen), folder, self.listen)
+            left = last(own_run.steps())
+            assert left is not None
+            conclude(left, self.listen)
+            save_weights(left.entries["student"].cast["student"], folder / "teacher.safetensors")
         return str(folder / "teacher.safetensors")
 
     def _open(self) -> None:
@@ -247,7 +251,7 @@ class Asked:
     on: str = "here"
     search: int = 0
 
-    def over(self, recipe: Recipe, folder: Path, listen: Callable[[str, Mapping[str, Any]], None]) -> Comparison:
+    def over(self, recipe: Recipe, folder: Path, listen: Listener) -> Comparison:
         """The comparison of it with a recipe; seeds count from the recipe's."""
         seeds = range(recipe.seed, recipe.seed + self.seeds)
         return Comparison(recipe, self.entries, seeds, folder, listen, self.jobs, self.on, self.search)

@@ -16,7 +16,10 @@ from typing import Any
 from limbeck import methods
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.files import write_json
+from limbeck.runs.session import Session
 from limbeck.runs.settings import make
+from limbeck.runs.sources import open_sources
 
 SPREAD = 3.0  # settings are drawn between a third and three times what they are by default
 
@@ -84,15 +87,12 @@ def tuned(
 
 
 def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
-    from limbeck.files import write_json
-    from limbeck.runs.run import Run
-
     changed = json.loads(json.dumps(settings))
     changed["method"]["arguments"], changed["train"]["lr"] = dict(trial.arguments), trial.lr
     facts: dict[str, Any] = {"lr": trial.lr, "arguments": dict(trial.arguments)}
     place.mkdir(parents=True, exist_ok=True)
     try:
-        trained = last(Run(make(changed), place).learning(lambda cast: None))
+        trained = last(Session(open_sources(make(changed)), place).learning())
         facts["accuracy"] = trained.history[-1]["validation"]["accuracy"]
     except UserError as error:
         if isinstance(error.__cause__, OSError):

@@ -18,8 +18,14 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from limbeck.distil import running
+from limbeck.engine.turns import take_turns
 from limbeck.errors import UserError
+from limbeck.files import write_json
 from limbeck.processes import keep_freed
+from limbeck.runs.events import Listener, silent
+from limbeck.runs.settings import make
+from limbeck.runs.sharing import Apart, Together
 
 TRIES = 3  # of a run whose process was killed
 
@@ -45,30 +51,25 @@ class Job:
 
     def fail(self, why: str, *, again: bool) -> None:
         """Keep the reason of a failure; again: the comparison tries once more when it is gone on with."""
-        from limbeck.files import write_json
-
         write_json(Path(self.folder) / "failed.json", {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
 
 
-Listener = Callable[[str, Mapping[str, Any]], None]
+Started = Callable[[Job], None]  # called when a run begins
 
 
-def do(job: Job, listen: Listener = lambda kind, facts: None, said: dict[Any, Any] | None = None) -> None:
+def do(job: Job, listen: Listener = silent, shared: Apart | None = None) -> None:
     """Do one run, unless it is done. A run that fails leaves the reason; a disk that is full stops everything."""
-    for _ in doing(job, listen, None, {} if said is None else said):
+    for _ in doing(job, listen, shared or Apart()):
         pass
 
 
-def doing(job: Job, listen: Listener, pool: Any, said: dict[Any, Any]) -> Generator[None, None, None]:
-    """`do`, stopping after every training step; pool: the `Together` of runs that take turns; said: see `Run`."""
-    from limbeck.runs.run import Run
-    from limbeck.runs.settings import make
-
+def doing(job: Job, listen: Listener, shared: Apart) -> Generator[None, None, None]:
+    """`do`, stopping after every training step; shared: what the runs have in common."""
     if job.result is not None:
         return
     try:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        yield from Run(make(job.settings), Path(job.folder), listen=listen, together=pool, said=said).steps()
+        yield from running(make(job.settings), Path(job.folder), listen, shared)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise
@@ -80,30 +81,28 @@ def doing(job: Job, listen: Listener, pool: Any, said: dict[Any, Any]) -> Genera
 # A way of working takes jobs and yields each one when it has ended, whichever way.
 
 
-def here(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
+def here(jobs: Sequence[Job], started: Started, listen: Listener) -> Iterator[Job]:
     """One after another in this process."""
-    said: dict[Any, Any] = {}
+    shared = Apart()
     for job in jobs:
-        listen("started", {"entry": job.entry, "seed": job.seed})
-        do(job, listen, said)
+        started(job)
+        do(job, listen, shared)
         yield job
 
 
-def together(jobs: Sequence[Job], listen: Listener) -> Iterator[Job]:
+def together(jobs: Sequence[Job], started: Started, listen: Listener) -> Iterator[Job]:
     """The runs of one seed at once in this process, step by step in turn: batches and teacher are shared."""
-    from limbeck.engine.turns import take_turns
-    from limbeck.runs.together import Together
-
-    said: dict[Any, Any] = {}
+    predictions = Apart().predictions
     for seed in dict.fromkeys(job.seed for job in jobs):
-        group, pool = [job for job in jobs if job.seed == seed], Together()
+        group, shared = [job for job in jobs if job.seed == seed], Together()
+        shared.predictions = predictions  # the teacher is the same for all seeds
         for job in group:
-            listen("started", {"entry": job.entry, "seed": job.seed})
-        for number, _ in take_turns([doing(job, listen, pool, said) for job in group]):
+            started(job)
+        for number, _ in take_turns([doing(job, listen, shared) for job in group]):
             yield group[number]
 
 
-def in_processes(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[Job]:
+def in_processes(jobs: Sequence[Job], started: Started, count: int) -> Iterator[Job]:
     """`count` at a time, each in a process of its own with its part of the threads."""
     context, threads = multiprocessing.get_context("spawn"), threads_each(count)
     waiting, tries = list(jobs), {job.folder: 0 for job in jobs}
@@ -118,7 +117,7 @@ def in_processes(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[
                     process.start()
                 busy[process.sentinel] = (process, job)
                 if tries[job.folder] == 1:
-                    listen("started", {"entry": job.entry, "seed": job.seed})
+                    started(job)
             for sentinel in wait(list(busy)):
                 process, job = busy.pop(sentinel)
                 process.join()
@@ -180,7 +179,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def on_ray(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[Job]:
+def on_ray(jobs: Sequence[Job], started: Started, count: int) -> Iterator[Job]:
     """As tasks on a Ray cluster (RAY_ADDRESS), or on one started here; every machine must see the folder."""
     try:
         import ray
@@ -193,7 +192,7 @@ def on_ray(jobs: Sequence[Job], listen: Listener, count: int) -> Iterator[Job]:
         task = ray.remote(num_cpus=1, max_retries=TRIES - 1, max_calls=1)(_on_ray)
         waiting = {task.remote(job, threads_each(count)): job for job in jobs}
         for job in jobs:
-            listen("started", {"entry": job.entry, "seed": job.seed})
+            started(job)
         while waiting:
             (reference, *_), _ = ray.wait(list(waiting))
             job = waiting.pop(reference)

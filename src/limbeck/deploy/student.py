@@ -8,14 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limbeck import methods, models
+from limbeck.data.readers.sentences import Words
+from limbeck.data.views.seen import Seen, shape_seen
+from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
-from limbeck.plan.roles import Cast, role_of
+from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
 from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, observe
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.registry import task_of
+from limbeck.tasks.task import Task
 
 
 class Deployed(nn.Module):
@@ -84,23 +89,36 @@ def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
 
 def rebuild(info: Mapping[str, Any]) -> Deployed:
     """What `student.json` describes, with weights still to come."""
-    from limbeck.runs.casting import method_of, rebuild_role
-
     cast = Cast({})
     for name, spec in info["roles"].items():
         task = task_of(info.get("task", CLASSIFY.name))
-        module, adapter = rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
+        module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
         cast.add(name, module, adapter)
-    method: Method = method_of(info["method"])
+    method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
     for action in (a for stage in method.stages for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
         action(cast, seed=0)
     return Deployed(cast, method.deployed)
 
 
-def _rebuild_parts(method: Method, cast: Cast, wanted: Iterable[str], shape: tuple[int, ...]) -> None:
-    from limbeck.engine.check import build_parts
+def _rebuild_role(
+    role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...], task: Task
+) -> tuple[nn.Module, Adapter]:
+    """A role from what `student.json` says of it; weights are loaded later."""
+    if spec["model"].startswith("python object"):
+        raise UserError(
+            f"role {role!r} was given as a {spec['model']}, which cannot be rebuilt by name; "
+            "load student.safetensors into your own module, or name a factory as package.module:factory"
+        )
+    sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
+    classes = spec.get("classes", classes)
+    module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
+    prepare: nn.Module | None = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
+    prepare = Words() if spec.get("words") else prepare
+    return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
+
+def _rebuild_parts(method: Method, cast: Cast, wanted: Iterable[str], shape: tuple[int, ...]) -> None:
     parts = {name: part for name, part in method.parts.items() if name in set(wanted)}
     if parts:
         cast.eval()

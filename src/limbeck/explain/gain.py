@@ -8,7 +8,7 @@ The parts are differences of their accuracies and add up to the whole gain:
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,12 @@ from limbeck.explain.subject import Subject
 from limbeck.files import write_json
 from limbeck.metrics.significance import corrected, mean_interval, paired
 from limbeck.plan import Method
-from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
+from limbeck.runs.events import Listener, RunBegins, Say
 from limbeck.runs.folder import open_folder
-from limbeck.runs.run import Run
+from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, make
+from limbeck.runs.sources import Given, open_sources
 from limbeck.tasks.predictions import predict
 
 TEMPERATURE, ALPHA = 4.0, 0.9  # of `kd`, for methods that have none of their own
@@ -39,7 +40,6 @@ PARTS = {  # name -> (with it, without it)
     "re-weighting of examples": ("confidence", "smoothing"),
     "relations between classes": ("full", "confidence"),
 }
-Listener = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def take_apart(taught: Taught, seeds: Sequence[int], listen: Listener) -> dict[s
     scores: dict[str, list[float]] = {name: [] for name in ARMS}
     total = len(ARMS) * len(seeds)
     for number, (seed, name) in enumerate((s, n) for s in seeds for n in ARMS):
-        listen("run", {"entry": name, "seed": seed, "done": number, "total": total})
+        listen(RunBegins(name, seed, number, total))
         scores[name].append(_score(taught, name, seed, listen))
     return {
         "temperature": taught.temperature,
@@ -148,22 +148,17 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     done = folder / "answered.json"
     if done.exists():
         return float(json.loads(done.read_text(encoding="utf-8"))["accuracy"])
-    quiet = lambda kind, facts: None if kind == "say" else listen(kind, facts)  # noqa: E731  of every student the same
+    quiet = lambda event: None if isinstance(event, Say) else listen(event)  # noqa: E731  of every student the same
     cast = taught.teacher.cast  # given as it is, not by its path: a run folder may be moved
-    given = {"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")}
-    run = Run(recipe, folder, method, taught.data, *given, quiet)
-    last(run.learning(_as_it_is))
-    assert run.cast is not None
-    back = run.cast.moved(torch.device("cpu"))  # the teacher too: the next student has the same one
+    given = Given({"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")})
+    sources = open_sources(recipe, method=method, data=taught.data, given=given)
+    last(Session(sources, folder, quiet).learning())
+    back = sources.cast.moved(torch.device("cpu"))  # the teacher too: the next student has the same one
     student = Deployed(back, Tap("student")).eval()
     seen = predict(student, Batches(taught.data.judged, taught.data, size=256, seed=0).ordered(), taught.data.task)
     accuracy = taught.data.task.score(seen)
     write_json(done, {"accuracy": accuracy})
     return accuracy
-
-
-def _as_it_is(cast: Cast) -> None:
-    pass
 
 
 def _recipe(taught: Taught, method: Method, seed: int) -> Recipe:

@@ -11,16 +11,13 @@ from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.explain.agree import agreement
 from limbeck.explain.corrupt import under_corruption
-from limbeck.explain.gain import Listener, take_apart, taught_by, unfit
+from limbeck.explain.gain import take_apart, taught_by, unfit
 from limbeck.explain.inside import look_inside
 from limbeck.explain.subject import Subject, open_run
 from limbeck.explain.words import verdict
 from limbeck.files import alone_in, write_json
 from limbeck.plan.roles import Adapter
-
-
-def _silence(kind: str, facts: Mapping[str, Any]) -> None:
-    pass
+from limbeck.runs.events import Listener, silent
 
 
 def explain(
@@ -30,7 +27,7 @@ def explain(
     data: Data | None = None,
     given: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
-    listen: Listener = _silence,
+    listen: Listener = silent,
 ) -> dict[str, Any]:
     """Explain a finished run; writes `explain.json` and `explain.html` into its folder and returns the former.
 

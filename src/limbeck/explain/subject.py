@@ -2,14 +2,13 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from limbeck.cli.evaluate import load_data
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
@@ -17,8 +16,8 @@ from limbeck.models import load_weights
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
 from limbeck.report.read import read_run
-from limbeck.runs.casting import build_role
-from limbeck.runs.settings import Recipe, load, make
+from limbeck.runs.settings import Recipe, read
+from limbeck.runs.sources import Given
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.transforms.draws import order
@@ -69,8 +68,8 @@ def open_run(
         raise UserError(f"{folder} is not a finished run (card.json, recipe.toml); finish it with limbeck distill --resume")
     if "teacher" not in card["models"]:
         raise UserError(f"{folder} had no teacher that was there beforehand, so there is nothing to explain by it")
-    recipe = make(load(folder / "recipe.toml"), str(folder / "recipe.toml"))
-    chosen = data or load_data(folder, None, None)
+    recipe = read(folder)
+    chosen = data or recipe.data.load()
     if chosen.task.name != CLASSIFY.name:
         raise UserError(f"explain looks at classes and confidences; the task of {chosen.name} is {chosen.task.name!r}")
     made = {role: _copy(role, module, chosen, (adapters or {}).get(role)) for role, module in (given or {}).items()}
@@ -102,17 +101,15 @@ def _rebuilt(role: str, recipe: Recipe, file: Path, data: Data) -> Deployed:
     if settings.model.startswith("python object"):
         hint = f"limbeck.explain.explain(folder, data=..., given={{{role!r}: module, ...}})"
         raise UserError(f"the {role} was given as a {settings.model}, which cannot be rebuilt by name; from Python, call {hint}")
-    module, adapter = build_role(role, settings.model_copy(update={"weights": None}), data, recipe.seed)
+    module, adapter = settings.model_copy(update={"weights": None}).build(role, data, recipe.seed)
     load_weights(module, file, who=role)
     return Deployed(Cast({role: module}, {role: adapter}), Tap(role))
 
 
 def _copy(role: str, module: nn.Module, data: Data, adapter: Adapter | None) -> Deployed:
     """A module that was handed over, as it is now; what is done to the copy does not reach it."""
-    found = adapter or Adapter()
-    if found.logits is None:
-        found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
-    return Deployed(Cast({role: copy.deepcopy(module)}, {role: found}), Tap(role))
+    own, found = Given({role: module}, {role: adapter} if adapter else {}).role(role, data)
+    return Deployed(Cast({role: copy.deepcopy(own)}, {role: found}), Tap(role))
 
 
 def _filled(entry: Deployed, file: Path) -> Deployed:

@@ -1,6 +1,6 @@
 """The catalogue: one file per paper, one import line each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import isfunction
 
 from limbeck.errors import unknown
@@ -104,6 +104,15 @@ def find(name: str) -> Callable[..., Method]:
     if name not in CATALOGUE:
         raise unknown("method", name, CATALOGUE)
     return CATALOGUE[name]
+
+
+def make(name: str, arguments: Mapping[str, object]) -> Method:
+    """The method of that name with settings as files spell them (lists become tuples)."""
+    return find(name)(**{key: _tuples(value) for key, value in arguments.items()})
+
+
+def _tuples(value: object) -> object:
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 __all__ = [

@@ -1,35 +1,19 @@
-"""From a recipe to a cast: which model plays which role, with which weights and preprocessing."""
+"""Which model plays which role of a method, and whether it can: settings by role, the shape of its answers."""
 
-import zlib
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from limbeck import methods, models
 from limbeck.data import Data
 from limbeck.data.readers.sentences import Words
-from limbeck.data.views.seen import Seen, seen_in, shape_seen
+from limbeck.data.views.seen import Seen
 from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
-from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
+from limbeck.plan.roles import Cast, Normalise, role_of
 from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.settings import ModelSettings, Recipe
-from limbeck.tasks.classify import CLASSIFY
-from limbeck.tasks.task import Task
-
-
-def method_of(settings: Mapping[str, Any]) -> Method:
-    """The `Method` of a recipe: a catalogue name and its arguments (lists become tuples)."""
-    return methods.find(settings["name"])(**{k: _tuples(v) for k, v in settings["arguments"].items()})
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def settings_for(role: str, method: Method, recipe: Recipe) -> ModelSettings:
@@ -45,46 +29,6 @@ def settings_for(role: str, method: Method, recipe: Recipe) -> ModelSettings:
 def learners(method: Method) -> set[str]:
     """Roles (not parts) that some stage trains."""
     return {role_of(path) for stage in method.stages for path in stage.trains} - set(method.parts)
-
-
-def build_role(role: str, settings: ModelSettings, data: Data, seed: int) -> tuple[nn.Module, Adapter]:
-    """Build a role's module from its own seed, load its weights if it has some, and make its adapter."""
-    classes, shape = settings.classes or len(data.classes), shape_seen(settings.sees, tuple(data.shape))
-    make = partial(models.build, settings.model, classes=classes, shape=shape, arguments=settings.arguments)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
-        module = make()
-    if settings.weights is not None:
-        models.load_weights(module, Path(settings.weights), who=role)
-    return module, Adapter(prepare=preparation(settings, data), logits=data.task.finder(classes, tuple(data.shape)), factory=make)
-
-
-def rebuild_role(
-    role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...], task: Task = CLASSIFY
-) -> tuple[nn.Module, Adapter]:
-    """A role from what `student.json` says of it; weights are loaded later."""
-    if spec["model"].startswith("python object"):
-        raise UserError(
-            f"role {role!r} was given as a {spec['model']}, which cannot be rebuilt by name; "
-            "load student.safetensors into your own module, or name a factory as package.module:factory"
-        )
-    sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
-    classes = spec.get("classes", classes)
-    module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
-    prepare: nn.Module | None = Seen(sees, mean, std) if sees else Normalise(mean, std) if mean else None
-    prepare = Words() if spec.get("words") else prepare
-    return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
-
-
-def preparation(settings: ModelSettings, data: Data) -> Normalise | Seen | Words | None:
-    if data.kind == "text" and settings.model.startswith("transformers:"):
-        return Words()
-    if settings.sees:
-        scaled = settings.mean is not None and settings.std is not None
-        return Seen(settings.sees, settings.mean or (), settings.std or ()) if scaled else seen_in(settings.sees, data)
-    mean = data.mean if settings.mean is None else settings.mean
-    std = data.std if settings.std is None else settings.std
-    return Normalise(tuple(mean), tuple(std)) if mean or std else None
 
 
 def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Field, Tap
-from limbeck.runs.again import trained_cast
+from limbeck.runs.sources import reopened
 
 PART, SLOWER = 0.2, 0.1  # of the run's epochs, and of its learning rate
 
@@ -52,15 +52,16 @@ def trained_on(folder: Path) -> tuple[Deployed, dict[str, Any], int]:
     """A run's student after some more training as int8, as an ordinary float network; its facts; the steps taken."""
     import json
 
-    run, _, data, cast = trained_cast(folder)
+    sources = reopened(folder)
+    recipe, data, cast = sources.recipe, sources.data, sources.cast
     info = json.loads((folder / "student.json").read_text(encoding="utf-8"))
     if list(info["roles"]) != ["student"] or data.task.name != "classify" or any(True for _ in quantisers(cast["student"])):
         raise UserError("--repair trains a classifier that is one plain role; this student is not, so ship the float file")
     guided = "teacher" in cast
     names = ("student", "teacher") if guided else ("student",)
     mine = Cast({name: cast[name] for name in names}, {name: cast.adapter_of(name) for name in names})
-    recipe = run.recipe
-    plan, streams = method(guided), run.streams(data, method(guided))
+    plan = method(guided)
+    streams = sources.streams(plan)
     settings = recipe.train
     steps = max(1, round(max(1.0, PART * settings.epochs) * streams.steps_per_epoch))
     kept = settings.model_dump(include={"optimizer", "momentum", "weight_decay", "schedule", "clip", "accumulate"})

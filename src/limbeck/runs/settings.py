@@ -1,13 +1,23 @@
 """A run's settings: one schema for the command line, a TOML file and Python, checked before anything starts."""
 
 import tomllib
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limbeck.errors import UserError, unknown
+
+if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
+    from torch import nn
+
+    from limbeck.data import Data, Streams
+    from limbeck.engine import Fit
+    from limbeck.plan import Adapter, Method
+    from limbeck.store.shelves import Store
 
 
 class _Settings(BaseModel):
@@ -33,6 +43,22 @@ class DataSettings(_Settings):
     download: bool = Field(True, description="fetch published data that is not on disk")
     workers: int = Field(0, ge=0, description="processes that read a streamed data set")
 
+    def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
+        """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
+
+        Raises `UserError` if it cannot be read.
+        """
+        from limbeck.data import load
+
+        own = self.model_dump(exclude={"augment", "views", "workers"})  # what batches are made of is no part of the data
+        return load(own.pop("name"), on_progress=on_progress, **own)
+
+    def at(self, name: str | None, path: str | None) -> Self:
+        """These settings for other data, or for the same data elsewhere."""
+        if name is not None:
+            return self.model_copy(update={"name": name, "path": path, "arguments": {}})
+        return self if path is None else self.model_copy(update={"path": path})
+
 
 class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
@@ -47,12 +73,51 @@ class ModelSettings(_Settings):
     epochs: float | None = Field(None, gt=0, description="epochs if it is trained first; default: the run's")
     lr: float | None = Field(None, gt=0, description="learning rate if it is trained first; default: the run's")
 
+    def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
+        """The role's module, from a random state of its own and with its weights if it has some, and its adapter."""
+        import torch
+
+        from limbeck import models
+        from limbeck.data.views.seen import shape_seen
+        from limbeck.plan import Adapter
+
+        classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
+        make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.arguments)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
+            module = make()
+        if self.weights is not None:
+            models.load_weights(module, Path(self.weights), who=role)
+        logits = data.task.finder(classes, tuple(data.shape))
+        return module, Adapter(prepare=self.preparation(data), logits=logits, factory=make)
+
+    def preparation(self, data: "Data") -> "nn.Module | None":
+        """What the role's inputs go through before its network: its own scaling, or the data's."""
+        from limbeck.data.readers.sentences import Words
+        from limbeck.data.views.seen import Seen, seen_in
+        from limbeck.plan import Normalise
+
+        if data.kind == "text" and self.model.startswith("transformers:"):
+            return Words()
+        if self.sees:
+            scaled = self.mean is not None and self.std is not None
+            return Seen(self.sees, self.mean or (), self.std or ()) if scaled else seen_in(self.sees, data)
+        mean = data.mean if self.mean is None else self.mean
+        std = data.std if self.std is None else self.std
+        return Normalise(tuple(mean), tuple(std)) if mean or std else None
+
 
 class MethodSettings(_Settings):
     """Which method, with which settings of its own."""
 
     name: str = Field("kd", description="a name of `limbeck methods`")
     arguments: dict[str, Any] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
+
+    def make(self) -> "Method":
+        """The method as a value. Raises `UserError` for an unknown name or setting."""
+        from limbeck import methods
+
+        return methods.make(self.name, self.arguments)
 
 
 class TrainSettings(_Settings):
@@ -73,6 +138,19 @@ class TrainSettings(_Settings):
         "auto", description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more"
     )
 
+    def fit(self, steps_per_epoch: int, *, own: ModelSettings | None = None, checkpoint_seconds: float = 60.0) -> "Fit":
+        """Budget and optimisation as the engine takes them; own: the settings of a role that is trained first."""
+        from limbeck.engine import Fit
+
+        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout"})
+        return Fit(
+            steps=max(1, round(((own.epochs if own else None) or self.epochs) * steps_per_epoch)),
+            steps_per_epoch=steps_per_epoch,
+            lr=(own.lr if own else None) or self.lr,
+            checkpoint_seconds=checkpoint_seconds,
+            **kept,
+        )
+
 
 class StoreSettings(_Settings):
     """Stored teacher answers: what a frozen model says of a view is computed once and kept on disk."""
@@ -86,6 +164,13 @@ class StoreSettings(_Settings):
     top_k: int | None = Field(
         None, ge=1, description="of a teacher's probabilities keep so many, and the rest of the mass as one; for many classes"
     )
+
+    def open(self, folder: Path | None = None) -> "Store | None":
+        """The store of answers, None where frozen models shall run live; folder: in place of the settings' own."""
+        from limbeck.store.shelves import Store
+
+        place = folder if folder is not None or self.path is None else Path(self.path)
+        return Store(place, limit=int(self.limit_gb * 2**30)) if self.use else None
 
 
 class Recipe(_Settings):
@@ -105,6 +190,25 @@ class Recipe(_Settings):
     method: MethodSettings = Field(default_factory=MethodSettings)  # type: ignore[arg-type]
     train: TrainSettings = Field(default_factory=TrainSettings)  # type: ignore[arg-type]
     store: StoreSettings = Field(default_factory=StoreSettings)  # type: ignore[arg-type]
+
+    def streams(self, data: "Data", method: "Method", make: "Callable[..., Streams] | None" = None) -> "Streams":
+        """The batches of a run; make: what makes them, `Streams` by default."""
+        from limbeck.data import Streams
+
+        return (make or Streams)(
+            data,
+            size=self.train.batch,
+            seed=self.seed,
+            augment=self.data.augment,
+            views=method.views,
+            cycle=self.data.views,
+            workers=self.data.workers,
+        )
+
+    @property
+    def on(self) -> str | None:
+        """The device that the engine is told, None for its own choice."""
+        return None if self.device == "auto" else self.device
 
 
 def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
@@ -145,6 +249,12 @@ def load(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read the recipe {path}: {error.strerror}; give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def read(folder: Path) -> Recipe:
+    """The recipe of a run's folder, checked."""
+    path = folder / "recipe.toml"
+    return make(load(path), str(path))
 
 
 def dump(recipe: Recipe) -> str:

@@ -19,7 +19,6 @@ from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.casting import preparation
 from limbeck.runs.folder import lines_of
 from limbeck.runs.settings import ModelSettings
 from limbeck.shrink.candidates import Candidate, key
@@ -129,7 +128,7 @@ class Fitting:
     def whole(self, module: nn.Module) -> Deployed:
         """A candidate with its preprocessing, as it will be shipped."""
         cast = Cast({})
-        cast.add("student", module, Adapter(prepare=preparation(ModelSettings.model_validate({"model": "student"}), self.data)))
+        cast.add("student", module, Adapter(prepare=ModelSettings(model="student").preparation(self.data)))
         return Deployed(cast, Tap("student"))
 
     def facts(self) -> dict[str, Any]:

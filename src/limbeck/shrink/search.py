@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.deploy.device import Place
+from limbeck.distil import run
 from limbeck.errors import UserError
 from limbeck.files import write_json
-from limbeck.runs.folder import finished
-from limbeck.runs.run import Run
-from limbeck.runs.settings import ModelSettings, Recipe, make
-from limbeck.runs.settings import load as load_recipe
+from limbeck.runs.events import Epoch, Event, Listener, Say, silent
+from limbeck.runs.session import Session
+from limbeck.runs.settings import ModelSettings, Recipe, make, read
+from limbeck.runs.sources import open_sources
 from limbeck.shrink.candidates import Candidate, take_from
 from limbeck.shrink.fitting import Fitting
 from limbeck.shrink.limits import Limits
@@ -53,7 +54,7 @@ class Search:
     int8: bool = False
     place: Place = field(default_factory=Place)
     threads: int = 1
-    listen: Callable[[str, Mapping[str, Any]], None] = lambda kind, facts: None
+    listen: Listener = silent
     guided: bool = True  # False: the same search without a teacher
     started: float = field(default_factory=time.monotonic)
     spent: float = 0.0
@@ -64,7 +65,7 @@ class Search:
         """Do the search, or what is left of it; returns what `shrink.json` holds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remember()
-        self.data = Run(self.recipe, self.folder).load_data()
+        self.data = self.recipe.data.load()
         if "validation" not in self.data.partitions:
             raise UserError("shrink chooses on validation, and this data has no such part; set data.validation above 0")
         how = (self.data, self.limits, self.folder, self.format, self.int8, self.place, self.threads)
@@ -103,11 +104,12 @@ class Search:
         values = self.recipe.model_dump()
         values |= {"student": settings.model_dump(), "method": {"name": "alone"}, "baseline": False, "onnx": False}
         values["train"] |= {k: v for k, v in (("epochs", settings.epochs), ("lr", settings.lr)) if v is not None}
-        run = Run(make(values), self.folder / "teacher", data=self.data, listen=self.listen)
-        if not (run.folder / "weights" / "student.safetensors").exists():
+        weights = self.folder / "teacher" / "weights" / "student.safetensors"
+        if not weights.exists():
             self._say("the teacher has no weights: it is trained first")
-            self._drive(run.learning(lambda cast: None))
-        return settings.model_copy(update={"weights": str(run.folder / "weights" / "student.safetensors")})
+            sources = open_sources(make(values), data=self.data, listen=self.listen)
+            self._drive(Session(sources, self.folder / "teacher", self.listen).learning())
+        return settings.model_copy(update={"weights": str(weights)})
 
     def _drive(self, steps: Any) -> Any:
         """Run a training to its end, or to the end of the time."""
@@ -181,22 +183,19 @@ class Search:
         trial.set_user_attr("folder", folder)
         candidate: Candidate = fitting[name]["candidate"]
         recipe = self._recipe(trial, candidate, teacher)
-        run = Run(recipe, self.folder / folder, data=self.data)
+        sources = open_sources(recipe, data=self.data, listen=self.listen)
+        if candidate.from_teacher and "teacher" in sources.cast:
+            take_from(sources.cast["teacher"], sources.cast["student"])
 
-        def hear(kind: str, facts: Mapping[str, Any]) -> None:
-            self.listen(kind, facts)
-            if kind == "epoch" and "accuracy" in facts.get("validation", {}):
-                trial.report(facts["validation"]["accuracy"], round(1000 * facts["epoch"]))
+        def hear(event: Event) -> None:
+            self.listen(event)
+            if isinstance(event, Epoch) and "accuracy" in event.validation:
+                trial.report(event.validation["accuracy"], round(1000 * event.epoch))
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
-        run.listen = hear
-        trained = self._drive(run.learning(lambda cast: self._start(candidate, cast, recipe)))
+        trained = self._drive(Session(sources, self.folder / folder, hear).learning())
         return float(trained.history[-1]["validation"]["accuracy"])
-
-    def _start(self, candidate: Candidate, cast: Any, recipe: Recipe) -> None:
-        if candidate.from_teacher and "teacher" in cast:
-            take_from(cast["teacher"], cast["student"])
 
     def _recipe(self, trial: Any, candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         values = self.recipe.model_dump()
@@ -275,9 +274,8 @@ class Search:
         from limbeck.shrink.verdict import verified
 
         folder = self.folder / trial["folder"]
-        recipe = make(load_recipe(folder / "recipe.toml"), str(folder))
-        card = finished(folder) or Run(recipe, folder, data=self.data, listen=self.listen).go()
+        card = run(read(folder), folder, self.listen, self.data)
         return verified(self.fitting, folder, card, self.recipe.alpha)
 
     def _say(self, text: str) -> None:
-        self.listen("say", {"text": text})
+        self.listen(Say(text))

@@ -10,7 +10,6 @@ from limbeck.errors import UserError
 from limbeck.metrics.score import distillation_score
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.casting import build_role
 from limbeck.runs.settings import ModelSettings, Recipe
 from limbeck.tasks.predictions import predict
 
@@ -23,7 +22,7 @@ SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
 def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> dict[str, Any]:
     """The teacher's parameters and its score on validation, for the distillation score."""
     cast = Cast({})
-    cast.add("teacher", *build_role("teacher", settings, data, recipe.seed))
+    cast.add("teacher", *settings.build("teacher", data, recipe.seed))
     batches = Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0)
     seen = predict(Deployed(cast, Tap("teacher")).eval(), batches.ordered(), data.task)
     return {"parameters": sum(p.numel() for p in cast.parameters()), "validation": data.task.score(seen)}

@@ -21,7 +21,7 @@ from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write, write_json
 from limbeck.plan.taps import Tap
-from limbeck.runs.again import trained_cast
+from limbeck.runs.sources import reopened
 
 HERE = Path(__file__).parent
 PACKAGE = "onnxruntime-web@1.30.0"
@@ -39,7 +39,8 @@ def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
 
     Raises `UserError` if the run has no images, or the runtime cannot be had.
     """
-    _, method, data, cast = trained_cast(run)
+    sources = reopened(run)
+    method, data, cast = sources.method, sources.data, sources.cast
     if data.kind != "image" or len(data.shape) != 3 or data.shape[0] not in (1, 3):
         shape = tuple(data.shape)
         raise UserError(f"the page shows pictures, but {data.name} has inputs of shape {shape}; use measure and evaluate")

@@ -1,4 +1,4 @@
-"""What runs of one comparison share when they take turns: the data, its batches, the frozen models, their answers."""
+"""What runs of one comparison share: nothing but a teacher's predictions, or data, batches, frozen models and their answers."""
 
 import json
 from collections.abc import Callable
@@ -13,17 +13,47 @@ from limbeck.plan.roles import Adapter
 from limbeck.plan.shared import Heard
 from limbeck.runs.settings import DataSettings, ModelSettings
 from limbeck.store.filling import Filling
+from limbeck.tasks.predictions import Predictions
+
+Built = tuple[nn.Module, Adapter]
 
 
-class Together:
+class Apart:
+    """For runs that follow one another: each loads and builds its own.
+
+    predictions: of teachers on the judged part, by what they depend on, so that a later run need not ask again.
+    answers, fillings: what runs that take turns share of their frozen roles, None here.
+    """
+
+    def __init__(self) -> None:
+        self.predictions: dict[tuple[object, ...], Predictions] = {}
+        self.answers: Heard | None = None
+        self.fillings: list[Filling] | None = None
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether several runs take turns step by step, so that what is shared must stay as it is."""
+        return self.fillings is not None
+
+    def data(self, settings: DataSettings, load: Callable[[], Data]) -> Data:
+        return load()
+
+    def role(self, role: str, settings: ModelSettings, build: Callable[[], Built]) -> Built:
+        return build()
+
+    def streams(self, data: Data, **how: Any) -> Streams:
+        return Streams(data, **how)
+
+
+class Together(Apart):
     """Made once for runs that take turns step by step; each run stays what it would be alone, to the bit."""
 
     def __init__(self) -> None:
-        self.heard = Heard()
-        self.fillings: list[Filling] = []
+        super().__init__()
+        self.answers, self.fillings = Heard(), []
         self._data: dict[str, Data] = {}
-        self._roles: dict[str, tuple[nn.Module, Adapter]] = {}
-        self._streams: dict[str, SharedStreams] = {}
+        self._roles: dict[str, Built] = {}
+        self._streams: dict[str, Streams] = {}
 
     def data(self, settings: DataSettings, load: Callable[[], Data]) -> Data:
         key = settings.model_dump_json()
@@ -31,16 +61,14 @@ class Together:
             self._data[key] = load()
         return self._data[key]
 
-    def role(
-        self, role: str, settings: ModelSettings, build: Callable[[], tuple[nn.Module, Adapter]]
-    ) -> tuple[nn.Module, Adapter]:
+    def role(self, role: str, settings: ModelSettings, build: Callable[[], Built]) -> Built:
         """A model that nobody changes, one for all who name the same weights."""
         key = f"{role} {settings.model_dump_json()}"
         if key not in self._roles:
             self._roles[key] = build()
         return self._roles[key]
 
-    def streams(self, data: Data, **how: Any) -> "SharedStreams":
+    def streams(self, data: Data, **how: Any) -> Streams:
         key = f"{id(data)} {json.dumps(how, sort_keys=True)}"
         if key not in self._streams:
             self._streams[key] = SharedStreams(data, **how)

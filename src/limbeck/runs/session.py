@@ -1,0 +1,199 @@
+"""A run as it happens: phases that train teacher, baseline and student in turn and leave a `Finished`."""
+
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from limbeck import engine, models, processes
+from limbeck.data import Batches, Data
+from limbeck.data.streams import Streams
+from limbeck.deploy.student import Deployed, used
+from limbeck.engine import Trained
+from limbeck.engine.balance import balance, too_loud
+from limbeck.files import write_json
+from limbeck.plan import Method
+from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Tap
+from limbeck.runs.events import Epoch, Event, Listener, Phase, Say, StageBegins, Step, silent
+from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.sources import Sources
+from limbeck.runs.supervised import supervised
+from limbeck.store.estimate import estimate
+from limbeck.store.planner import Plan, plan
+from limbeck.tasks.predictions import predict
+
+Validate = Callable[[Cast], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run's training left, for whoever measures, exports and shows it.
+
+    entries: "teacher" and "baseline" where there are such, and "student", from raw inputs to predictions, on the CPU or
+    wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
+    """
+
+    sources: Sources
+    folder: Path
+    entries: Mapping[str, Deployed]
+    phases: Mapping[str, Trained]
+    notes: list[str]
+
+
+@dataclass
+class Session:
+    """The trainings of one run, in its folder; each is continued where an earlier go was stopped."""
+
+    sources: Sources
+    folder: Path
+    listen: Listener = silent
+    notes: list[str] = field(default_factory=list)
+    phases: dict[str, Trained] = field(default_factory=dict)
+
+    def steps(self) -> Generator[None, None, Finished | None]:
+        """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
+        sources, method = self.sources, self.sources.method
+        self.note(sources.data.notes)
+        judged = sources.judges("teacher")  # one that the method makes comes later
+        self._begin()
+        for role in sources.untrained():
+            yield from self._phase(role, supervised(sources.data.task, sources.cast, role), sources.cast)
+        baseline = (yield from self._baseline()) if sources.recipe.baseline else None
+        yield from self._phase("student", method, sources.cast)
+        if not processes.first():
+            return None
+        entries = {"teacher": Deployed(sources.cast, Tap("teacher")) if judged else None}
+        entries |= {"baseline": baseline, "student": Deployed(sources.cast, method.deployed)}
+        return Finished(sources, self.folder, {k: v for k, v in entries.items() if v is not None}, self.phases, self.notes)
+
+    def learning(self) -> Generator[None, None, Trained]:
+        """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
+        self._begin()
+        return (yield from self._phase("student", self.sources.method, self.sources.cast))
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Sentences that are said now and stay with the results."""
+        for note in notes:
+            self.notes.append(note)
+            self.say(note)
+
+    def say(self, text: object) -> None:
+        self.listen(Say(str(text)))
+
+    # ---------------------------------------------------------------- phases
+
+    def _begin(self) -> None:
+        """Everything that can be refused is refused before the folder is made."""
+        sources, streams = self.sources, self.sources.streams()
+        fit = sources.fit(streams, "student")
+        engine.rehearse(sources.method, sources.cast, streams, fit, device=sources.recipe.on)
+        write_settings(self.folder, sources.recipe, sources.method)
+
+    def _baseline(self) -> Generator[None, None, Deployed]:
+        """The student's own architecture and initial weights, trained on the labels alone."""
+        cast = self.sources.twin_of_student()
+        plain = supervised(self.sources.data.task, cast)
+        yield from self._phase("baseline", plain, cast)
+        return Deployed(cast, plain.deployed)
+
+    def _phase(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
+        """Train one method, unless an earlier go at this run has: then load what it left."""
+        weights, facts = (self.folder / "weights" / f"{who}.{ending}" for ending in ("safetensors", "json"))
+        if processes.agreed(facts.exists, cpu=self.sources.recipe.on == "cpu"):
+            self.phases[who] = Trained(**json.loads(facts.read_text(encoding="utf-8")))
+            self.sources.filled(method, cast, weights)
+            self.say(f"{who}: already trained")
+            return self.phases[who]
+        self.phases[who] = trained = yield from self._train(who, method, cast)
+        if processes.first():
+            models.save_weights(cast, weights)
+            write_json(facts, asdict(trained))
+            for old in (self.folder / "checkpoints" / who).glob("*"):
+                old.unlink()
+        return trained
+
+    def _train(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
+        sources = self.sources
+        streams = sources.streams(method)
+        fit = sources.fit(streams, who)
+        self.listen(Phase(who, sum(fit.stage_steps(method.stages))))
+        keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
+        planned = self._plan(method, cast, streams)
+        if who == "student" and not sources.shared.in_turns and not processes.several():
+            for stage in estimate(method, cast, streams, planned, fit):
+                self.say(stage)
+            self.note(too_loud(balance(method, cast, streams, fit, device=sources.recipe.on)))
+        yield  # the others plan too, so that one forward of a teacher can fill the store for all
+        cast.stand_ins = dict(planned.stand_ins)
+        trained = yield from engine.training(
+            planned.method,
+            cast,
+            planned.draw,
+            fit,
+            seed=sources.recipe.seed,
+            folder=self.folder / "checkpoints" / who,
+            listen=lambda kind, facts: self._hear(who, kind, facts),
+            validate=validator(method, sources.data),
+            device=sources.recipe.on,
+            heard=sources.shared.answers,
+        )
+        cast.stand_ins.clear()
+        return trained
+
+    def _plan(self, method: Method, cast: Cast, streams: Streams) -> Plan:
+        """What frozen roles answer is read from the store where it fits; said in words."""
+        settings, shared = self.sources.recipe.store, self.sources.shared
+        planned = plan(
+            method,
+            cast,
+            streams,
+            settings.open(),
+            form=settings.form,
+            top_k=settings.top_k,
+            folds=not shared.in_turns,
+            shared=shared.fillings,
+            say=self.say,
+        )
+        for decision in planned.decisions:
+            self.say(decision)
+        return planned
+
+    def _hear(self, who: str, kind: str, facts: Mapping[str, Any]) -> None:
+        """The engine's events, with the name of who is trained; the curve is kept as it grows."""
+        if kind == "resumed":
+            keep_curve(self.folder, who, facts["history"])
+        elif kind == "epoch":
+            add_to_curve(self.folder, who, facts)
+        event = _event(who, kind, facts)
+        if event is not None:
+            self.listen(event)
+
+
+def _event(who: str, kind: str, facts: Mapping[str, Any]) -> Event | None:
+    if kind == "say":
+        return Say(facts["text"])
+    if kind == "stage":
+        return StageBegins(who, facts["stage"], facts["step"], facts["steps"])
+    if kind == "step":
+        return Step(who, facts["stage"], facts["step"], facts["steps"], facts["terms"])
+    if kind == "epoch":
+        return Epoch(who, facts["stage"], facts["step"], facts["epoch"], facts["terms"], facts.get("validation", {}))
+    return None
+
+
+def validator(method: Method, data: Data) -> Validate | None:
+    """What measures the deployed answer on validation; None where the data has no such part."""
+    if "validation" not in data.partitions:
+        return None
+    batches = list(Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0).ordered())
+
+    def validate(cast: Cast) -> Mapping[str, float]:
+        if not all(name in cast for name in used(method.deployed)):
+            return {}
+        device = next(iter(cast.state_dict().values())).device
+        seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches, data.task)
+        return {"accuracy": data.task.score(seen)}
+
+    return validate

@@ -1,0 +1,177 @@
+"""What a run is made of: settings, data, method, the cast of roles, and what it shares with other runs."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from limbeck.data import Batches, Data
+from limbeck.data.streams import Streams
+from limbeck.engine import Fit, check
+from limbeck.errors import UserError
+from limbeck.models import load_weights
+from limbeck.plan import Method
+from limbeck.plan.roles import Adapter, Cast
+from limbeck.runs.casting import answers_read, check_answer, check_places, has_other_classes, learners, settings_for
+from limbeck.runs.events import Download, Listener, silent
+from limbeck.runs.settings import ModelSettings, Recipe, read
+from limbeck.runs.sharing import Apart
+from limbeck.runs.supervised import at_once
+from limbeck.store.planner import frozen_roles
+from limbeck.tasks.bind import bind
+
+
+@dataclass(frozen=True)
+class Given:
+    """What was handed over from Python instead of being built by name: modules and their adapters by role."""
+
+    modules: Mapping[str, nn.Module] = field(default_factory=dict)
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+
+    def role(self, role: str, data: Data) -> tuple[nn.Module, Adapter]:
+        found = self.adapters.get(role, Adapter())
+        if found.logits is None:
+            found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
+        return self.modules[role], found
+
+
+@dataclass
+class Sources:
+    """Everything that a run reads; `open_sources` makes one.
+
+    foreign: given roles whose answers are of another task, of which methods read layers only.
+    """
+
+    recipe: Recipe
+    method: Method
+    data: Data
+    given: Given
+    shared: Apart
+    cast: Cast = field(default_factory=lambda: Cast({}))
+    foreign: set[str] = field(default_factory=set)
+
+    def streams(self, method: Method | None = None) -> Streams:
+        return self.recipe.streams(self.data, method or self.method, self.shared.streams)
+
+    def fit(self, streams: Streams, role: str) -> Fit:
+        """The budget of a role: the student's and the baseline's are the run's own."""
+        own = None if role in ("student", "baseline") else self.settings_for(role)
+        seconds = self.recipe.checkpoint_seconds
+        return self.recipe.train.fit(streams.steps_per_epoch, own=own, checkpoint_seconds=seconds)
+
+    def settings_for(self, role: str) -> ModelSettings:
+        return settings_for(role, self.method, self.recipe)
+
+    def has_weights(self, role: str) -> bool:
+        return role in self.given.modules or self.settings_for(role).weights is not None
+
+    def untrained(self) -> list[str]:
+        """Roles that the method does not train and that have no weights yet: they learn from the labels first."""
+        return [role for role in self.cast if role not in learners(self.method) and not self.has_weights(role)]
+
+    def role(self, role: str) -> tuple[nn.Module, Adapter]:
+        if role in self.given.modules:
+            return self.given.role(role, self.data)
+        settings = self.settings_for(role)
+        build = partial(settings.build, role, self.data, self.recipe.seed)
+        if settings.weights is not None and role in frozen_roles(self.method):
+            return self.shared.role(role, settings, build)
+        return build()
+
+    def twin_of_student(self) -> Cast:
+        """The student's own architecture and initial weights, in a cast of its own: the supervised baseline."""
+        module, adapter = self.role("student")
+        if "student" in self.given.modules:
+            module = copy.deepcopy(module)
+        return self.laid_out(Cast({"student": module}, {"student": adapter}))
+
+    def laid_out(self, cast: Cast) -> Cast:
+        layout, shape = self.recipe.train.layout, self.data.shape
+        if layout == "channels_last" or (layout == "auto" and len(shape) == 3 and min(shape[1:]) >= 16):
+            cast.lay_out()
+        return cast
+
+    def judges(self, role: str) -> bool:
+        """Whether a role is there and its answers are of this task."""
+        return role in self.cast and not self.other_classes(role)
+
+    def other_classes(self, role: str) -> bool:
+        if role in self.given.modules:
+            return role in self.foreign
+        return has_other_classes(role, self.settings_for(role), self.method, self.data)
+
+    def filled(self, method: Method, cast: Cast, weights: Path) -> Cast:
+        """Make what a method adds to a cast, then load the weights that its training left."""
+        check.build_parts(method, cast, self.streams(method)(("train",), 0) if method.parts else {})
+        for index, stage in enumerate(method.stages):
+            for action in stage.before:
+                action(cast, seed=self.recipe.seed + index)
+        load_weights(cast, weights, who="run")
+        return cast
+
+
+def open_sources(
+    recipe: Recipe,
+    *,
+    method: Method | None = None,
+    data: Data | None = None,
+    given: Given | None = None,
+    shared: Apart | None = None,
+    listen: Listener = silent,
+) -> Sources:
+    """Load the data, make the method and cast its roles; each role answers one batch, so that what cannot work is refused.
+
+    Args:
+        method, data, given: in place of what the recipe names. shared: what runs of a comparison have in common.
+
+    Raises `UserError` saying what cannot be used.
+    """
+    sharing = shared or Apart()
+    if data is None:
+        load = partial(recipe.data.load, lambda file, done, total: listen(Download(file, done, total)))
+        data = sharing.data(recipe.data, load)
+    bound = bind(method or recipe.method.make(), data.task)
+    sources = Sources(recipe, bound, data, given or Given(), sharing)
+    _cast(sources)
+    sources.method = at_once(bound, sources.cast)
+    return sources
+
+
+def _cast(sources: Sources) -> None:
+    method, data, cast = sources.method, sources.data, sources.cast
+    check_places(method, data)
+    names = list(method.roles())
+    if "teacher" not in names and sources.has_weights("teacher"):
+        names.append("teacher")
+    for role in names:
+        cast.add(role, *sources.role(role))
+    batch = next(Batches(data["train"], data, size=2, seed=0).ordered())
+    sources.laid_out(cast)
+    for role in cast:
+        own = sources.settings_for(role).classes if sources.other_classes(role) else None
+        try:
+            check_answer(cast, role, batch, data, own)
+        except UserError:
+            if role not in sources.given.modules or role in learners(method) or answers_read(role, method):
+                raise
+            sources.foreign.add(role)  # made for another task: only its layers count
+
+
+def reopened(folder: Path) -> Sources:
+    """The sources of a finished run, its cast with the weights that the training left: student, teacher, whatever helped.
+
+    Raises `UserError` if the folder holds no finished run, or a role was given from Python.
+    """
+    weights = folder / "weights" / "student.safetensors"
+    if not (folder / "recipe.toml").exists() or not weights.exists():
+        raise UserError(f"{folder} holds no finished run (recipe.toml and weights/student.safetensors); give the folder of one")
+    recipe = read(folder)
+    given = [s.model for s in (recipe.teacher, recipe.student, *recipe.roles.values()) if s.model.startswith("python object")]
+    if given:
+        raise UserError(f"a role of {folder} was given as a {given[0]}, which cannot be rebuilt by name; name a factory instead")
+    sources = open_sources(recipe)
+    sources.filled(sources.method, sources.cast, weights).eval()
+    return sources
