@@ -21,6 +21,7 @@ from limbeck.compare.comparison import Comparison, Entry, asked, from_recipe, pa
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.runs.events import RunBegins
+from limbeck.runs.session import Session
 from limbeck.runs.settings import load, make
 from limbeck.runs.sources import open_sources
 
@@ -88,15 +89,15 @@ def test_settings_of_the_runs_differ_in_method_and_seed_alone(tmp_path):
 def mixed(tmp_path_factory):
     """A comparison in which one entry becomes NaN, one has a layer that does not exist, one crashes for one seed."""
     folder = tmp_path_factory.mktemp("mixed") / "c"
-    real = Run.steps
+    real = Session.steps
 
     def crash(self):
-        if self.recipe.method.name == "dkd" and self.recipe.seed == 1 and not (folder / "mended").exists():
+        if self.sources.recipe.method.name == "dkd" and self.sources.recipe.seed == 1 and not (folder / "mended").exists():
             raise ZeroDivisionError("a bug of ours")
         return real(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "steps", crash)
+        patch.setattr(Session, "steps", crash)
         words = 'kd,kd:temperature=2,dkd,kd:alpha=1e38,fitnets:hint="nowhere"'
         board = comparison(folder, words).go()
     return folder, words, board
@@ -115,12 +116,12 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
 
 
 def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_part(tmp_path, monkeypatch):
-    from limbeck.cards import build as card
+    from limbeck import distil
     from limbeck.compare import tuning
 
     finished = []
-    real = card.finish
-    monkeypatch.setattr(card, "finish", lambda run, *rest: (finished.append(run.folder), real(run, *rest))[1])
+    real = distil.build
+    monkeypatch.setattr(distil, "build", lambda left, *rest: (finished.append(left.folder), real(left, *rest))[1])
     made = comparison(tmp_path / "c", "kd,dkd:beta=4.0", [0, 1], search=3)
     board = made.go()
     assert not [error for row in board["rows"] for error in row["errors"]]
@@ -129,7 +130,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
         for p in (tmp_path / "c" / "trials").iterdir()
     }
     assert {name: len(found) for name, found in trials.items()} == {"baseline": 3, "kd": 3, "dkd_beta=4.0": 3}
-    assert not [folder for folder in finished if "trials" in str(folder)]
+    assert finished and not [folder for folder in finished if "trials" in str(folder)]
     for name, entry in (("baseline", "baseline"), ("kd", "kd"), ("dkd_beta=4.0", "dkd:beta=4.0")):
         best = max(trials[name], key=lambda t: t["accuracy"])
         assert board["chosen"][entry] == {"lr": best["lr"], **best["arguments"]}
@@ -297,7 +298,7 @@ def test_a_full_disk_stops_it_instead_of_filling_the_table_with_failures(tmp_pat
         raise UserError("cannot write: no space left") from OSError(28, "no space left")
 
     several = comparison(tmp_path / "c", "alone")
-    monkeypatch.setattr(Run, "steps", full)
+    monkeypatch.setattr(Session, "steps", full)
     with pytest.raises(UserError, match="no space"):
         several.go()
     assert not list(tmp_path.rglob("failed.json"))

@@ -31,7 +31,7 @@ return [...document.querySelectorAll("svg.chart")].flatMap(svg => {
 """
 
 
-def silence(kind, facts):
+def silence(event):
     pass
 
 

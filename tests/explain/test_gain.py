@@ -18,7 +18,7 @@ from limbeck.runs.events import StageBegins
 SEEDS = range(3)
 
 
-def silence(kind, facts):
+def silence(event):
     pass
 
 

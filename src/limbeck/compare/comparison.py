@@ -97,7 +97,7 @@ class Comparison:
 
         from pathlib import Path
         from limbeck.compare.comparison import Comparison, parse_entries
-        from limbeck.runs.recipe import make
+        from limbeck.runs.settings import make
 
         recipe = make({"data": {"name": "digits"}, "train": {"epochs": 5}})
         board = Comparison(recipe, parse_entries("kd,dkd,kd:temperature=2"), range(3), Path("runs/mine")).go()
