@@ -36,7 +36,7 @@ def test_every_loss_has_a_row_and_every_row_a_loss():
 
 
 def test_every_decorated_function_is_in_the_catalogue():
-    exported = [value for value in vars(L).values() if hasattr(value, "traits")]
+    exported = [value for value in vars(L).values() if isinstance(getattr(value, "facts", None), L.Traits)]
     assert {fn.__name__ for fn in exported} == {fn.__name__ for fn in L.CATALOGUE}
 
 
@@ -46,7 +46,7 @@ def test_form(fn):
     kinds = [p.kind for name, p in inspect.signature(fn).parameters.items() if name not in row_of(fn).make(2)]
     optional = [p for p in inspect.signature(fn).parameters.values() if p.name.endswith("_lengths")]
     assert sum(k is not inspect.Parameter.KEYWORD_ONLY for k in kinds) == len(optional)
-    assert fn.traits.source and ">>>" in fn.__doc__
+    assert L.traits_of(fn).source and ">>>" in fn.__doc__
     values = call(fn, row_of(fn).make(4))
     assert values.shape[0] == 4 and values.dtype == torch.float64 and values.isfinite().all()
 
@@ -60,16 +60,16 @@ def test_shapes_are_the_annotated_ones(fn):
 
 @every
 def test_stated_minimum_at_match(fn):
-    if fn.traits.minimum is None:
+    if L.traits_of(fn).minimum is None:
         return
     inputs = row_of(fn).match(row_of(fn).make(5))
     leaves = [inputs["student_first" if "student_first" in inputs else "student"].requires_grad_()]
     values = call(fn, inputs)
-    torch.testing.assert_close(values, torch.full_like(values, fn.traits.minimum), rtol=0, atol=1e-12)
+    torch.testing.assert_close(values, torch.full_like(values, L.traits_of(fn).minimum), rtol=0, atol=1e-12)
     (gradient,) = torch.autograd.grad(values.sum(), leaves)
     assert gradient.norm() < 1e-6  # a minimum is stationary (or takes 0 as its subgradient): rounding only
     away = call(fn, row_of(fn).make(5))
-    assert (away >= fn.traits.minimum - 1e-12).all() and away.mean() > fn.traits.minimum + 1e-6
+    assert (away >= L.traits_of(fn).minimum - 1e-12).all() and away.mean() > L.traits_of(fn).minimum + 1e-6
 
 
 @every
@@ -123,19 +123,19 @@ def test_depends_on_batch_mates_only_if_declared(fn):
     else:
         part = {k: v if k in row.shared else v[:3] for k, v in inputs.items()}
     same = torch.allclose(call(fn, inputs)[:3], call(fn, part), rtol=1e-10, atol=1e-13)
-    assert same is not fn.traits.batchwise
+    assert same is not L.traits_of(fn).batchwise
 
 
 @every
 def test_symmetric_exactly_if_declared(fn):
     inputs = row_of(fn).make(5)
     if not any(key.startswith("teacher") for key in inputs):
-        assert not fn.traits.symmetric
+        assert not L.traits_of(fn).symmetric
         return
     other = {"student": "teacher", "teacher": "student"}
     swap = {key: inputs[key.replace(w, other[w])] for key in inputs for w in other if key.startswith(w)}
     same = torch.allclose(call(fn, inputs), call(fn, inputs | swap), rtol=1e-10, atol=1e-13)
-    assert same is fn.traits.symmetric
+    assert same is L.traits_of(fn).symmetric
 
 
 @every

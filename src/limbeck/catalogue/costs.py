@@ -6,7 +6,6 @@ Nothing here is measured or typed in; `limbeck plan` measures time and memory fo
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limbeck.catalogue.kinds import plain
 from limbeck.engine.step import active_terms
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.roles import role_of
@@ -14,6 +13,7 @@ from limbeck.plan.schedules import Progress
 from limbeck.plan.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
 from limbeck.store.planner import frozen_roles
 from limbeck.transforms import boxes
+from limbeck.transforms.facts import plain
 
 STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on the way
 

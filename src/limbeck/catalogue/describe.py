@@ -6,20 +6,17 @@ Nothing here is typed in by hand: all of it is computed from the declaration.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limbeck import losses
-from limbeck.catalogue.kinds import OF_VALUES, knowledge_of, plain
+from limbeck.catalogue.kinds import knowledge_of
+from limbeck.losses import Traits
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.actions import Adopt, Follow, Promote, Snapshot
 from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import weight_text
 from limbeck.plan.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves, modules_of
-from limbeck.transforms.combine import n_best_labels, n_best_shares
+from limbeck.transforms.facts import facts_of
 from limbeck.transforms.masks import known
 
 LABELS = ("labels", "labelled", "inputs", "index", "made")  # fields of a batch that no model has said
-KNOBS = ("temperatures", "uncertainty")  # arguments of a loss that say how it compares, not with what
-WRITTEN = (n_best_labels, n_best_shares)
-RAW = (losses.logit_mse, losses.logit_regression, losses.irg_vertices, *OF_VALUES)  # not probabilities
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,10 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
     trained = {role_of(path) for path in update.trains} - set(method.parts)
     learners: dict[str, None] = {}
     mentors: dict[Tap | State | Field, None] = {}
+    knobs = traits.knobs if isinstance(traits := facts_of(term.by), Traits) else ()
     for key, source in term.inputs.items():
         for leaf, stopped in _leaves_with_stop(source):
-            if key in KNOBS:
+            if key in knobs:
                 continue
             if isinstance(leaf, Field):
                 if leaf.key not in LABELS:
@@ -96,7 +94,7 @@ def _sides(method: Method, update: Update, term: Term) -> tuple[tuple[str, ...],
                     learners[leaf.role] = None
                 elif leaf.role not in method.parts:
                     mentors[leaf] = None
-        if key not in KNOBS:  # a learner or a mentor that is called on other sources, as `inputs.via("student", ...)`
+        if key not in knobs:  # a learner or a mentor that is called on other sources, as `inputs.via("student", ...)`
             called = list(modules_of(source))
             learners |= dict.fromkeys(role_of(name) for name in called if role_of(name) in trained)
             mentors |= {Tap(name): None for name in called if "." not in name and name not in trained | set(method.parts)}
@@ -150,8 +148,13 @@ def _count(n: int) -> str:
 def _knowledge(method: Method, found: list[Lesson]) -> str:
     if not found:
         return "none"
-    deep = any(plain(lesson.term.by) in RAW or _is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
+    deep = any(_is_raw(lesson.term) or _is_deep(leaf, lesson, method) for lesson in found for leaf in lesson.mentors)
     return "other parts" if deep else "soft labels"
+
+
+def _is_raw(term: Term) -> bool:
+    traits = facts_of(term.by)
+    return isinstance(traits, Traits) and traits.raw
 
 
 def _is_deep(leaf: Source, lesson: Lesson, method: Method) -> bool:
@@ -169,12 +172,12 @@ def _is_answer(leaf: Tap, term: Term, method: Method) -> bool:
 
 def _written(source: Source) -> bool:
     """Whether a source goes through a function that reads strings which a model has written: its answer, tapped inside."""
-    return isinstance(source, Via) and (plain(source.fn) in WRITTEN or any(map(_written, source.sources)))
+    return isinstance(source, Via) and (facts_of(source.fn).written or any(map(_written, source.sources)))
 
 
 def _answers(method: Method, name: str) -> bool:
     part = method.parts.get(name)
-    return bool(part and getattr(plain(part.build), "answers", False)) or name.endswith(("linear", "fc", "classifier", "head"))
+    return bool(part and facts_of(part.build).answers) or name.endswith(("linear", "fc", "classifier", "head"))
 
 
 def _is_chain(method: Method, found: list[Lesson]) -> bool:

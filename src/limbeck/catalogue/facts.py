@@ -26,9 +26,10 @@ def facts() -> list[dict[str, Any]]:
 
 
 def sources() -> str:
-    """A hash of the declarations and of what reads them."""
+    """A hash of the declarations, of the facts of what they name, and of what reads them."""
     total = hashlib.sha256()
-    for path in (*sorted((HERE / "methods").glob("*.py")), HERE / "catalogue" / "describe.py", HERE / "catalogue" / "costs.py"):
+    parts = ("methods", "losses", "transforms", "connectors", "catalogue")
+    for path in (path for part in parts for path in sorted((HERE / part).glob("*.py"))):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()
 

@@ -15,7 +15,7 @@ from limbeck.catalogue import facts as catalogue
 from limbeck.catalogue.costs import costs
 from limbeck.catalogue.purposes import by_need
 from limbeck.files import atomic_write
-from limbeck.losses import chunked, traits_of
+from limbeck.losses import Traits, chunked, traits_of
 from limbeck.methods import CATALOGUE
 from limbeck.plan import Method
 from limbeck.report.diagram import svg
@@ -107,8 +107,8 @@ def _method(method: Method) -> str:
 
 def _losses() -> str:
     groups: dict[str, list[Callable[..., Any]]] = {}
-    heads = [fn for name, fn in vars(chunked).items() if hasattr(fn, "traits") and not name.startswith("_")]
-    for fn in (*losses.CATALOGUE, *heads):
+    heads = [fn for name, fn in vars(chunked).items() if traits_of(fn) and not name.startswith("_")]
+    for fn in sorted((*losses.CATALOGUE, *heads), key=lambda fn: (fn.__module__, inspect.getsourcelines(fn)[1])):
         groups.setdefault(fn.__module__, []).append(fn)
     intro = (
         f"{sum(map(len, groups.values()))} losses: pure functions, tensors first, the learner first. They return one value per "
@@ -127,13 +127,20 @@ def _group(module: str) -> str:
 
 
 def _loss(fn: Callable[..., Any]) -> str:
-    source = traits_of(fn).source
-    promise = f"Promises: {_promise(fn)}." + (f" Source: {source}." if source else "")
+    traits = _traits(fn)
+    source = f" Source: {traits.source}." if traits.source else ""
+    promise = f"Family: {traits.family}, over {traits.over}. Promises: {_promise(fn)}.{source}"
     return f"### {fn.__name__}\n\n{_block(fn.__name__ + _signature(fn), 'python')}\n\n{promise}\n\n{_block(_doc(fn))}"
 
 
+def _traits(fn: Callable[..., Any]) -> Traits:
+    found = traits_of(fn)
+    assert found is not None, f"{fn} is in the catalogue of losses without @loss"
+    return found
+
+
 def _promise(fn: Callable[..., Any]) -> str:
-    traits = traits_of(fn)
+    traits = _traits(fn)
     words = ["compares the samples of a batch" if traits.batchwise else "each sample by itself"]
     words += ["symmetric"] if traits.symmetric else []
     words += [f"{traits.minimum:g} at a match" if traits.minimum is not None else "no set value at a match"]

@@ -8,12 +8,12 @@ from functools import cached_property
 from limbeck.catalogue import describe
 from limbeck.catalogue.costs import Costs, costs, reads_boxes
 from limbeck.catalogue.facts import use_of
-from limbeck.catalogue.kinds import plain
 from limbeck.connectors.quantise import Quantise
 from limbeck.methods import find
 from limbeck.models.fitted import fit_role
 from limbeck.plan import Method
 from limbeck.plan.roles import role_of
+from limbeck.transforms.facts import plain
 
 FEATURES = {"features", "attention maps", "activation boundaries", "factors"}
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from limbeck.catalogue import describe
-from limbeck.catalogue.kinds import plain, transfer_of
+from limbeck.catalogue.kinds import transfer_of
 from limbeck.methods import CATALOGUE
 from limbeck.methods.compose import KNOWLEDGE, assignments, compose
 from limbeck.plan import Method, Term
 from limbeck.plan.taps import Tap, Via, call_text, detach, functions_of, leaves
+from limbeck.transforms.facts import plain
 from limbeck.transforms.labelling import is_right
 
 FIELDS = ("knowledge", "location", "transfer", "mask", "scheme", "data")

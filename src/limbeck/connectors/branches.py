@@ -8,13 +8,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from limbeck.models.resnet import PadShortcut
+from limbeck.transforms.facts import connector
 
 
+@connector(answers=True)
 class Branch(nn.Module):
     """An early exit (Zhang et al. 2019): depthwise-separable steps from a shallow map to the shape of the
     deepest one, then pooling and a classifier. Returns (feature like the deepest, logits)."""
-
-    answers = True
 
     def __init__(self, shallow: Tensor, deepest: Tensor, logits: Tensor):
         super().__init__()
@@ -42,6 +42,7 @@ def _separable(channels: int, out: int, stride: int) -> nn.Module:
     )
 
 
+@connector(answers=True)
 class StageHead(nn.Module):
     """A classifier on one stage of any network (OFA-KD: Hao et al. 2023): what is particular to the architecture is left
     behind on the way to logits. Maps go through depthwise-separable steps that halve them to the deepest map's size,
@@ -49,8 +50,6 @@ class StageHead(nn.Module):
 
     The authors' heads are larger (token networks get further attention blocks).
     """
-
-    answers = True
 
     def __init__(self, feature: Tensor, deepest: Tensor, logits: Tensor):
         super().__init__()
@@ -69,6 +68,7 @@ class StageHead(nn.Module):
         return self.linear(pooled)
 
 
+@connector(answers=True)
 class Tail(nn.Module):
     """The rest of a network from a tap on, in fresh copies of its later layers, which run in order.
 
@@ -76,8 +76,6 @@ class Tail(nn.Module):
     `ratio` other than 1 all its channels are multiplied by it: a 1x1 convolution with batch-norm and
     ReLU leads in, and the classifier keeps its outputs.
     """
-
-    answers = True
 
     def __init__(self, trunk: Tensor, *layers: nn.Module, ratio: float = 1.0):
         super().__init__()

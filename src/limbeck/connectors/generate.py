@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.transforms.facts import connector
 
 
 class MaskedGenerator(nn.Module):
@@ -58,14 +59,13 @@ class HeadProjector(nn.Module):
         return self.net(x if tuple(x.shape[2:]) == self.size else nn.functional.adaptive_avg_pool2d(x, self.size))
 
 
+@connector(knowledge="factors")
 class Paraphraser(nn.Module):
     """The teacher's map as a factor of fewer channels and back (factor transfer: Kim et al. 2018): returns (factor, map).
 
     Three 3x3 convolutions with leaky ReLUs each way, batch-norm as in the public code. rate: channels of the factor per
     channel of the map; 0.5 as in the paper's CIFAR runs.
     """
-
-    knowledge = "factors"
 
     def __init__(self, teacher: Tensor, *, rate: float = 0.5):
         super().__init__()

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Scene
 from limbeck.transforms import covariance_weights, match_spatial, weighted_logits
+from limbeck.transforms.facts import connector
 
 
+@connector(answers=True)
 class Gate(nn.Module):
     """Weighs several models' logits per sample: `sum_k g_k z_k` with g a softmax of a linear map of all."""
-
-    answers = True
 
     def __init__(self, *logits: Tensor):
         super().__init__()
@@ -28,11 +28,10 @@ class Gate(nn.Module):
         return (shares.unsqueeze(-1) * torch.stack(logits, dim=-2)).sum(dim=-2)
 
 
+@connector(answers=True)
 class TrunkGate(nn.Module):
     """Weighs branches by what their trunk has seen: `sum_k g_k z_k`, g = softmax(ReLU(BN(linear(pooled trunk))))
     (ONE: Lan, Zhu & Gong 2018, authors' code). Called with the trunk's map and each branch's logits."""
-
-    answers = True
 
     def __init__(self, trunk: Tensor, *logits: Tensor):
         super().__init__()
@@ -59,10 +58,9 @@ class PeerAttention(nn.Module):
         return self.query(stacked), self.key(stacked)
 
 
+@connector(answers=True)
 class Ensemble(nn.Module):
     """`sum_k w_k z_k` with weights that are measured now and then (`measure_weights`), not learned by gradient."""
-
-    answers = True
 
     weights: Tensor
 

@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from limbeck.transforms.facts import connector
 
+
+@connector(answers=True)
 class NoisyAnswer(nn.Module):
     """A share of the samples' logits are multiplied by 1 + xi, xi normal with deviation sigma, per logit
     (Sau & Balasubramanian 2016). It has no parameters."""
-
-    answers = True
 
     def __init__(self, logits: Tensor, *, share: float = 0.5, sigma: float = 0.8):
         super().__init__()

@@ -1,273 +1,108 @@
-"""WHAT: losses, pure functions that return one value per sample; `CATALOGUE` lists them all.
+"""WHAT: losses, pure functions that return one value per sample; a new one is one line here.
 
-Each carries its declared properties as `fn.traits`; `tests/laws/test_losses.py` holds it to them.
+Each states its properties where it is defined (`traits_of` reads them); `tests/laws/test_losses.py` holds it to them.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-from limbeck.losses.adversarial import critic_fake, critic_real, fake, fake_squares, real, real_squares, slope_penalty
-from limbeck.losses.contrastive import info_nce, noise_contrast, nt_xent
-from limbeck.losses.dense import magnitude, unit_l2
-from limbeck.losses.detection import background_cross_entropy, bounded_regression, smooth_l1
-from limbeck.losses.divergence import adaptive_kl, alpha_beta, jsd, skew_kl, skew_reverse_kl, total_variation, uld
-from limbeck.losses.embedding import norm_direction, one_minus_pearson, pkd, srd
-from limbeck.losses.feature import (
-    activation_boundary,
-    activation_boundary_code,
-    attention,
-    attention_paper,
-    cosine,
-    cwd,
-    factor,
-    factor_code,
-    fsp,
-    fsp_paper,
-    hcl,
-    l1,
-    l2,
-    mgd,
-    mse,
-    vid,
-)
-from limbeck.losses.inner import affinity, gaussian_transport, ickd, nst
-from limbeck.losses.labelled import dkd, dkd_nontarget, dkd_target, nkd, ofa, wsld
-from limbeck.losses.module import Loss, masked_mean, masked_sum
-from limbeck.losses.refined import (
-    mse_to_probabilities,
-    rld_confidence,
-    rld_correlation,
-    soft_target_at,
-    target_cross_entropy,
-    transport,
-)
-from limbeck.losses.relation import (
-    batch_gram,
-    class_gram,
-    correlation_congruence,
-    correlation_congruence_code,
-    irg_edges,
-    irg_transformations,
-    irg_vertices,
-    pkt,
-    relative_order,
-    relative_order_votes,
-    rkd_angle,
-    rkd_distance,
-    similarity_preserving,
-)
-from limbeck.losses.response import (
-    cross_entropy,
-    dist,
-    dist_inter,
-    dist_intra,
-    fidelity_kl,
-    kl,
-    kl_to_probabilities,
-    logit_mse,
-    logit_regression,
-    probability_mse,
-    reverse_kl,
-    soft_cross_entropy,
-    soft_labels_cross_entropy,
-    soft_target,
-    soft_target_cross_entropy,
-)
-from limbeck.losses.sequence import ctc, delayed_kl, n_best_nll, sequence_nll, top_k_kl
-from limbeck.losses.traits import Traits, loss, traits_of
+from limbeck.losses.adversarial import critic_fake as critic_fake
+from limbeck.losses.adversarial import critic_real as critic_real
+from limbeck.losses.adversarial import fake as fake
+from limbeck.losses.adversarial import fake_squares as fake_squares
+from limbeck.losses.adversarial import real as real
+from limbeck.losses.adversarial import real_squares as real_squares
+from limbeck.losses.adversarial import slope_penalty as slope_penalty
+from limbeck.losses.contrastive import info_nce as info_nce
+from limbeck.losses.contrastive import noise_contrast as noise_contrast
+from limbeck.losses.contrastive import nt_xent as nt_xent
+from limbeck.losses.correlation import dist as dist
+from limbeck.losses.correlation import dist_inter as dist_inter
+from limbeck.losses.correlation import dist_intra as dist_intra
+from limbeck.losses.dense import magnitude as magnitude
+from limbeck.losses.dense import unit_l2 as unit_l2
+from limbeck.losses.detection import background_cross_entropy as background_cross_entropy
+from limbeck.losses.detection import bounded_regression as bounded_regression
+from limbeck.losses.detection import smooth_l1 as smooth_l1
+from limbeck.losses.divergence import adaptive_kl as adaptive_kl
+from limbeck.losses.divergence import alpha_beta as alpha_beta
+from limbeck.losses.divergence import jsd as jsd
+from limbeck.losses.divergence import skew_kl as skew_kl
+from limbeck.losses.divergence import skew_reverse_kl as skew_reverse_kl
+from limbeck.losses.divergence import total_variation as total_variation
+from limbeck.losses.divergence import uld as uld
+from limbeck.losses.embedding import norm_direction as norm_direction
+from limbeck.losses.embedding import one_minus_pearson as one_minus_pearson
+from limbeck.losses.embedding import pkd as pkd
+from limbeck.losses.embedding import srd as srd
+from limbeck.losses.feature import activation_boundary as activation_boundary
+from limbeck.losses.feature import activation_boundary_code as activation_boundary_code
+from limbeck.losses.feature import cosine as cosine
+from limbeck.losses.feature import cwd as cwd
+from limbeck.losses.feature import factor as factor
+from limbeck.losses.feature import factor_code as factor_code
+from limbeck.losses.feature import hcl as hcl
+from limbeck.losses.feature import l1 as l1
+from limbeck.losses.feature import l2 as l2
+from limbeck.losses.feature import mgd as mgd
+from limbeck.losses.feature import mse as mse
+from limbeck.losses.feature import vid as vid
+from limbeck.losses.inner import affinity as affinity
+from limbeck.losses.inner import gaussian_transport as gaussian_transport
+from limbeck.losses.inner import ickd as ickd
+from limbeck.losses.inner import nst as nst
+from limbeck.losses.labelled import dkd as dkd
+from limbeck.losses.labelled import dkd_nontarget as dkd_nontarget
+from limbeck.losses.labelled import dkd_target as dkd_target
+from limbeck.losses.labelled import nkd as nkd
+from limbeck.losses.labelled import ofa as ofa
+from limbeck.losses.labelled import wsld as wsld
+from limbeck.losses.maps import attention as attention
+from limbeck.losses.maps import attention_paper as attention_paper
+from limbeck.losses.maps import fsp as fsp
+from limbeck.losses.maps import fsp_paper as fsp_paper
+from limbeck.losses.module import Loss as Loss
+from limbeck.losses.module import masked_mean as masked_mean
+from limbeck.losses.module import masked_sum as masked_sum
+from limbeck.losses.refined import mse_to_probabilities as mse_to_probabilities
+from limbeck.losses.refined import rld_confidence as rld_confidence
+from limbeck.losses.refined import rld_correlation as rld_correlation
+from limbeck.losses.refined import soft_target_at as soft_target_at
+from limbeck.losses.refined import target_cross_entropy as target_cross_entropy
+from limbeck.losses.refined import transport as transport
+from limbeck.losses.relation import batch_gram as batch_gram
+from limbeck.losses.relation import class_gram as class_gram
+from limbeck.losses.relation import correlation_congruence as correlation_congruence
+from limbeck.losses.relation import correlation_congruence_code as correlation_congruence_code
+from limbeck.losses.relation import irg_edges as irg_edges
+from limbeck.losses.relation import irg_transformations as irg_transformations
+from limbeck.losses.relation import irg_vertices as irg_vertices
+from limbeck.losses.relation import pkt as pkt
+from limbeck.losses.relation import relative_order as relative_order
+from limbeck.losses.relation import relative_order_votes as relative_order_votes
+from limbeck.losses.relation import rkd_angle as rkd_angle
+from limbeck.losses.relation import rkd_distance as rkd_distance
+from limbeck.losses.relation import similarity_preserving as similarity_preserving
+from limbeck.losses.response import cross_entropy as cross_entropy
+from limbeck.losses.response import fidelity_kl as fidelity_kl
+from limbeck.losses.response import kl as kl
+from limbeck.losses.response import kl_to_probabilities as kl_to_probabilities
+from limbeck.losses.response import logit_mse as logit_mse
+from limbeck.losses.response import logit_regression as logit_regression
+from limbeck.losses.response import probability_mse as probability_mse
+from limbeck.losses.response import reverse_kl as reverse_kl
+from limbeck.losses.response import soft_cross_entropy as soft_cross_entropy
+from limbeck.losses.response import soft_labels_cross_entropy as soft_labels_cross_entropy
+from limbeck.losses.response import soft_target as soft_target
+from limbeck.losses.response import soft_target_cross_entropy as soft_target_cross_entropy
+from limbeck.losses.sequence import ctc as ctc
+from limbeck.losses.sequence import delayed_kl as delayed_kl
+from limbeck.losses.sequence import n_best_nll as n_best_nll
+from limbeck.losses.sequence import sequence_nll as sequence_nll
+from limbeck.losses.sequence import top_k_kl as top_k_kl
+from limbeck.losses.traits import Traits as Traits
+from limbeck.losses.traits import loss as loss
+from limbeck.losses.traits import traits_of as traits_of
 
-CATALOGUE: tuple[Callable[..., Tensor], ...] = (
-    kl,
-    soft_target,
-    reverse_kl,
-    soft_cross_entropy,
-    fidelity_kl,
-    soft_target_cross_entropy,
-    soft_labels_cross_entropy,
-    kl_to_probabilities,
-    cross_entropy,
-    probability_mse,
-    mse_to_probabilities,
-    logit_mse,
-    logit_regression,
-    dist_inter,
-    dist_intra,
-    dist,
-    dkd_target,
-    dkd_nontarget,
-    dkd,
-    nkd,
-    wsld,
-    ofa,
-    soft_target_at,
-    rld_confidence,
-    rld_correlation,
-    target_cross_entropy,
-    transport,
-    jsd,
-    skew_kl,
-    skew_reverse_kl,
-    total_variation,
-    alpha_beta,
-    adaptive_kl,
-    uld,
-    mse,
-    l1,
-    l2,
-    attention,
-    attention_paper,
-    fsp,
-    fsp_paper,
-    activation_boundary,
-    activation_boundary_code,
-    factor,
-    factor_code,
-    hcl,
-    cwd,
-    vid,
-    mgd,
-    cosine,
-    one_minus_pearson,
-    pkd,
-    norm_direction,
-    srd,
-    similarity_preserving,
-    correlation_congruence_code,
-    correlation_congruence,
-    rkd_distance,
-    rkd_angle,
-    pkt,
-    irg_vertices,
-    irg_edges,
-    irg_transformations,
-    class_gram,
-    batch_gram,
-    relative_order,
-    relative_order_votes,
-    ickd,
-    affinity,
-    nst,
-    gaussian_transport,
-    ctc,
-    delayed_kl,
-    top_k_kl,
-    n_best_nll,
-    sequence_nll,
-    real,
-    fake,
-    real_squares,
-    fake_squares,
-    critic_real,
-    critic_fake,
-    slope_penalty,
-    unit_l2,
-    magnitude,
-    background_cross_entropy,
-    smooth_l1,
-    bounded_regression,
-    info_nce,
-    noise_contrast,
-    nt_xent,
-)
-
-__all__ = [
-    "CATALOGUE",
-    "Loss",
-    "Traits",
-    "activation_boundary",
-    "activation_boundary_code",
-    "adaptive_kl",
-    "affinity",
-    "alpha_beta",
-    "attention",
-    "attention_paper",
-    "background_cross_entropy",
-    "batch_gram",
-    "bounded_regression",
-    "class_gram",
-    "correlation_congruence",
-    "correlation_congruence_code",
-    "cosine",
-    "critic_fake",
-    "critic_real",
-    "cross_entropy",
-    "ctc",
-    "cwd",
-    "delayed_kl",
-    "dist",
-    "dist_inter",
-    "dist_intra",
-    "dkd",
-    "dkd_nontarget",
-    "dkd_target",
-    "factor",
-    "factor_code",
-    "fake",
-    "fake_squares",
-    "fidelity_kl",
-    "fsp",
-    "fsp_paper",
-    "gaussian_transport",
-    "hcl",
-    "ickd",
-    "info_nce",
-    "irg_edges",
-    "irg_transformations",
-    "irg_vertices",
-    "jsd",
-    "kl",
-    "kl_to_probabilities",
-    "l1",
-    "l2",
-    "logit_mse",
-    "logit_regression",
-    "loss",
-    "magnitude",
-    "masked_mean",
-    "masked_sum",
-    "mgd",
-    "mse",
-    "mse_to_probabilities",
-    "nkd",
-    "noise_contrast",
-    "norm_direction",
-    "nst",
-    "nt_xent",
-    "ofa",
-    "one_minus_pearson",
-    "pkd",
-    "pkt",
-    "probability_mse",
-    "real",
-    "real_squares",
-    "relative_order",
-    "relative_order_votes",
-    "reverse_kl",
-    "rkd_angle",
-    "rkd_distance",
-    "rld_confidence",
-    "rld_correlation",
-    "n_best_nll",
-    "sequence_nll",
-    "similarity_preserving",
-    "skew_kl",
-    "skew_reverse_kl",
-    "slope_penalty",
-    "smooth_l1",
-    "soft_cross_entropy",
-    "soft_labels_cross_entropy",
-    "soft_target",
-    "soft_target_at",
-    "soft_target_cross_entropy",
-    "srd",
-    "target_cross_entropy",
-    "top_k_kl",
-    "total_variation",
-    "traits_of",
-    "transport",
-    "uld",
-    "unit_l2",
-    "vid",
-    "wsld",
-]
+CATALOGUE: tuple[Callable[..., Tensor], ...] = tuple(fn for fn in dict(globals()).values() if traits_of(fn) is not None)

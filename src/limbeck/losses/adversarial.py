@@ -14,7 +14,7 @@ CRITIC = "Gulrajani et al. 2017 (WGAN-GP), https://arxiv.org/abs/1704.00028"
 SQUARES = "Mao et al. 2017 (LSGAN), https://arxiv.org/abs/1611.04076"
 
 
-@loss(minimum=None, source=GAN)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=GAN)
 def real(logit: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Binary cross-entropy to "real": −log σ(x) = log(1 + e^−x). Tends to 0 as x grows; never reaches it.
 
@@ -26,7 +26,7 @@ def real(logit: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return softplus(-upcast(logit))
 
 
-@loss(minimum=None, source=GAN)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=GAN)
 def fake(logit: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Binary cross-entropy to "fake": −log(1 − σ(x)) = log(1 + e^x).
 
@@ -38,7 +38,7 @@ def fake(logit: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return softplus(upcast(logit))
 
 
-@loss(minimum=None, source=SQUARES)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=SQUARES)
 def real_squares(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Least squares to "real": (1 − x)², zero at x = 1.
 
@@ -50,7 +50,7 @@ def real_squares(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return (1 - upcast(score)).square()
 
 
-@loss(minimum=None, source=SQUARES)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=SQUARES)
 def fake_squares(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Least squares to "fake": x², zero at x = 0.
 
@@ -62,7 +62,7 @@ def fake_squares(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return upcast(score).square()
 
 
-@loss(minimum=None, source=CRITIC)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=CRITIC)
 def critic_real(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Wasserstein critic, to raise its score: −x. The learner who wants to be taken for real uses it too.
 
@@ -74,7 +74,7 @@ def critic_real(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return -upcast(score)
 
 
-@loss(minimum=None, source=CRITIC)
+@loss(family="judge", knowledge=None, over="values", minimum=None, source=CRITIC)
 def critic_fake(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Wasserstein critic, to lower its score: x.
 
@@ -86,7 +86,7 @@ def critic_fake(score: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return upcast(score)
 
 
-@loss(minimum=None, source=CRITIC)
+@loss(family="penalty", knowledge=None, over="values", minimum=None, source=CRITIC)
 def slope_penalty(slope: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Gradient penalty: (‖∇D‖ − 1)², zero where the critic's slope is 1.
 

@@ -17,7 +17,13 @@ from limbeck.errors import UserError
 from limbeck.losses.traits import loss
 
 
-@loss(batchwise=True, source="Hinton et al. 2015; gradient in the forward pass after Hsu et al. 2024 (Liger), arXiv 2410.10989")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    batchwise=True,
+    source="Hinton et al. 2015; gradient in the forward pass after Hsu et al. 2024 (Liger), arXiv 2410.10989",
+)
 def linear_kl(
     student: Float[Tensor, "t d"],
     student_head: Float[Tensor, "V d"],
@@ -43,7 +49,13 @@ def linear_kl(
     return _run(_kl, student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
-@loss(batchwise=True, source="Agarwal et al. 2024 (GKD), arXiv 2306.13649; the convention of `jsd`")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    batchwise=True,
+    source="Agarwal et al. 2024 (GKD), arXiv 2306.13649; the convention of `jsd`",
+)
 def linear_jsd(
     student: Float[Tensor, "t d"],
     student_head: Float[Tensor, "V d"],
@@ -67,7 +79,7 @@ def linear_jsd(
     return _run(_jsd(beta), student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
-@loss(batchwise=True, source="Ko et al. 2024 (DistiLLM), arXiv 2402.03898")
+@loss(family="divergence", knowledge=None, over="classes", batchwise=True, source="Ko et al. 2024 (DistiLLM), arXiv 2402.03898")
 def linear_skew_kl(
     student: Float[Tensor, "t d"],
     student_head: Float[Tensor, "V d"],
@@ -89,7 +101,7 @@ def linear_skew_kl(
     return _run(_skew(alpha), student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
-@loss(batchwise=True, source="`top_k_kl` on a linear head")
+@loss(family="divergence", knowledge=None, over="classes", batchwise=True, source="`top_k_kl` on a linear head")
 def linear_top_k_kl(
     student: Float[Tensor, "t d"],
     student_head: Float[Tensor, "V d"],

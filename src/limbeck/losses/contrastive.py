@@ -9,7 +9,14 @@ from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import pair, product, rows, unit, upcast
 
 
-@loss(batchwise=True, minimum=None, source="van den Oord et al. 2018 (CPC), https://arxiv.org/abs/1807.03748")
+@loss(
+    family="contrast",
+    knowledge=None,
+    over="values",
+    batchwise=True,
+    minimum=None,
+    source="van den Oord et al. 2018 (CPC), https://arxiv.org/abs/1807.03748",
+)
 def info_nce(
     student: Float[Tensor, "n *d"],
     teacher: Float[Tensor, "n *d"],
@@ -32,7 +39,15 @@ def info_nce(
     return -logits.log_softmax(-1).diagonal()
 
 
-@loss(batchwise=True, minimum=None, symmetric=True, source="Chen et al. 2020 (SimCLR), https://arxiv.org/abs/2002.05709")
+@loss(
+    family="contrast",
+    knowledge=None,
+    over="values",
+    batchwise=True,
+    minimum=None,
+    symmetric=True,
+    source="Chen et al. 2020 (SimCLR), https://arxiv.org/abs/2002.05709",
+)
 def nt_xent(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, temperature: float = 0.1) -> Float[Tensor, "n"]:
     """Two views of a sample find each other among all 2n − 1 other views; the mean of both directions.
 
@@ -52,7 +67,13 @@ def nt_xent(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, t
     return -(log_p[:n, n:].diagonal() + log_p[n:, :n].diagonal()) / 2
 
 
-@loss(minimum=None, source="Tian et al. 2020 (CRD), https://arxiv.org/abs/1910.10699; code HobbitLong/RepDistiller criterion.py")
+@loss(
+    family="contrast",
+    knowledge=None,
+    over="values",
+    minimum=None,
+    source="Tian et al. 2020 (CRD), https://arxiv.org/abs/1910.10699; code HobbitLong/RepDistiller criterion.py",
+)
 def noise_contrast(score: Float[Tensor, "n k"], *, samples: int) -> Float[Tensor, "n"]:
     """Tell one's own sample from k − 1 others: −log s_0/(s_0 + m/M) − Σ_j log (m/M)/(s_j + m/M), m = k − 1.
 

@@ -12,7 +12,13 @@ from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import norm, pair, unit, upcast
 
 
-@loss(symmetric=True, source="He et al. 2019 (knowledge adaptation), https://arxiv.org/abs/1903.04688")
+@loss(
+    family="angle",
+    knowledge=None,
+    over="values",
+    symmetric=True,
+    source="He et al. 2019 (knowledge adaptation), https://arxiv.org/abs/1903.04688",
+)
 def unit_l2(student: Float[Tensor, "n c *d"], teacher: Float[Tensor, "n c *d"]) -> Float[Tensor, "n"]:
     """Distance of directions: mean over positions j of ‖F_s,j/‖F_s,j‖ − F_t,j/‖F_t,j‖‖₂; at most 2, lengths do not count.
 
@@ -27,7 +33,13 @@ def unit_l2(student: Float[Tensor, "n c *d"], teacher: Float[Tensor, "n c *d"]) 
     return gap.mean(1)
 
 
-@loss(minimum=None, source="sparse codes: He et al. 2019 (knowledge adaptation), https://arxiv.org/abs/1903.04688")
+@loss(
+    family="penalty",
+    knowledge=None,
+    over="values",
+    minimum=None,
+    source="sparse codes: He et al. 2019 (knowledge adaptation), https://arxiv.org/abs/1903.04688",
+)
 def magnitude(code: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Size of a code: mean |x| over its entries, which keeps it sparse. 0 for the zero code.
 

@@ -15,7 +15,7 @@ from limbeck.transforms.numerics import pair, upcast
 CHEN = "Chen et al. 2017, Learning Efficient Object Detection Models with Knowledge Distillation, NeurIPS"
 
 
-@loss(minimum=None, source=CHEN)
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=CHEN)
 def background_cross_entropy(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, background: float = 1.5
 ) -> Float[Tensor, "*n"]:
@@ -33,7 +33,13 @@ def background_cross_entropy(
     return -(weights * teacher.softmax(-1) * student.log_softmax(-1)).sum(-1)
 
 
-@loss(symmetric=True, source="Girshick 2015 (Fast R-CNN), https://arxiv.org/abs/1504.08083")
+@loss(
+    family="absolute",
+    knowledge=None,
+    over="values",
+    symmetric=True,
+    source="Girshick 2015 (Fast R-CNN), https://arxiv.org/abs/1504.08083",
+)
 def smooth_l1(student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
     """Sum over d of x²/2 where |x| < 1, else |x| − 1/2, x the difference. Raises `UserError` on unequal shapes.
 
@@ -45,7 +51,7 @@ def smooth_l1(student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n d"]) ->
     return torch.where(gap < 1, gap.square() / 2, gap - 0.5).sum(-1)
 
 
-@loss(minimum=None, source=CHEN)
+@loss(family="squares", knowledge=None, over="values", minimum=None, source=CHEN)
 def bounded_regression(
     student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n d"], goal: Float[Tensor, "*n d"], *, margin: float = 0.0
 ) -> Float[Tensor, "*n"]:

@@ -29,7 +29,12 @@ def _inside(who: str, name: str, value: float, low: float, high: float) -> None:
         raise UserError(f"{who}: {name} is {value}; give a number from {low:g} to {high:g}")
 
 
-@loss(source="Agarwal et al. 2024 (GKD), https://arxiv.org/abs/2306.13649; code huggingface/trl gkd_trainer.py")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    source="Agarwal et al. 2024 (GKD), https://arxiv.org/abs/2306.13649; code huggingface/trl gkd_trainer.py",
+)
 def jsd(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -56,7 +61,7 @@ def jsd(
     return value / (beta * (1 - beta)) if normalised else value
 
 
-@loss(source=DISTILLM)
+@loss(family="divergence", knowledge=None, over="classes", source=DISTILLM)
 def skew_kl(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -77,7 +82,7 @@ def skew_kl(
     return kl_of_logs(log_p, mixture(log_p, log_q, alpha) if alpha else log_q)
 
 
-@loss(source=DISTILLM)
+@loss(family="divergence", knowledge=None, over="classes", source=DISTILLM)
 def skew_reverse_kl(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -98,7 +103,13 @@ def skew_reverse_kl(
     return kl_of_logs(log_q, mixture(log_q, log_p, alpha) if alpha else log_p)
 
 
-@loss(symmetric=True, source="Wen et al. 2023 (f-distill), https://arxiv.org/abs/2307.15190")
+@loss(
+    family="absolute",
+    knowledge=None,
+    over="classes",
+    symmetric=True,
+    source="Wen et al. 2023 (f-distill), https://arxiv.org/abs/2307.15190",
+)
 def total_variation(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:
@@ -113,7 +124,12 @@ def total_variation(
     return (log_p.exp() - log_q.exp()).abs().sum(-1) / 2
 
 
-@loss(source="Wang et al. 2025 (ABKD), https://arxiv.org/abs/2505.04560; code ghwang-s/abkd ab_div")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    source="Wang et al. 2025 (ABKD), https://arxiv.org/abs/2505.04560; code ghwang-s/abkd ab_div",
+)
 def alpha_beta(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -146,7 +162,12 @@ def alpha_beta(
     return -(cross - rest).sum(-1) / (alpha * beta)
 
 
-@loss(source="Wu et al. 2025 (AKL), https://arxiv.org/abs/2404.02657; code ghwang-s/abkd AKL")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    source="Wu et al. 2025 (AKL), https://arxiv.org/abs/2404.02657; code ghwang-s/abkd AKL",
+)
 def adaptive_kl(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -173,7 +194,13 @@ def adaptive_kl(
     return share * kl_of_logs(log_p, log_q) + (1 - share) * kl_of_logs(log_q, log_p)
 
 
-@loss(symmetric=True, source="Boizard et al. 2025 (ULD), https://arxiv.org/abs/2402.12030; code Nicolas-BZRD/llm-recipes")
+@loss(
+    family="absolute",
+    knowledge=None,
+    over="classes",
+    symmetric=True,
+    source="Boizard et al. 2025 (ULD), https://arxiv.org/abs/2402.12030; code Nicolas-BZRD/llm-recipes",
+)
 def uld(
     student: Float[Tensor, "*n classes1"], teacher: Float[Tensor, "*n classes2"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:

@@ -15,7 +15,7 @@ from limbeck.transforms.numerics import norm, pair, pearson, root, rows, unit, u
 PKD = "Cao et al. 2022 (PKD), https://arxiv.org/abs/2207.02039"
 
 
-@loss(symmetric=True, source=PKD)
+@loss(family="correlation", knowledge=None, over="values", raw=True, symmetric=True, source=PKD)
 def one_minus_pearson(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """1 − pearson(F_s, F_t) over all features of one sample: blind to a sample's mean and scale.
 
@@ -29,7 +29,14 @@ def one_minus_pearson(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n 
     return 1 - pearson(rows(student), rows(teacher))
 
 
-@loss(batchwise=True, symmetric=True, source=PKD + "; code open-mmlab/mmrazor pkd_loss.py")
+@loss(
+    family="correlation",
+    knowledge=None,
+    over="values",
+    batchwise=True,
+    symmetric=True,
+    source=PKD + "; code open-mmlab/mmrazor pkd_loss.py",
+)
 def pkd(student: Float[Tensor, "n c *d"], teacher: Float[Tensor, "n c *d"]) -> Float[Tensor, "n"]:
     """Half the mean squared difference of standardised maps: ½ mean (F̂_s − F̂_t)², whose batch mean is 1 − mean_c pearson.
 
@@ -50,7 +57,13 @@ def _standardised(features: Tensor) -> Tensor:
     return centred / root(centred.square().mean((0, 2), keepdim=True)).clamp_min(1e-12)
 
 
-@loss(minimum=None, source="Wang et al. 2023 (KD++), https://arxiv.org/abs/2305.17007; code WangYZ1608 DirectNormLoss")
+@loss(
+    family="angle",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Wang et al. 2023 (KD++), https://arxiv.org/abs/2305.17007; code WangYZ1608 DirectNormLoss",
+)
 def norm_direction(
     student: Float[Tensor, "n d"],
     teacher: Float[Tensor, "n d"],
@@ -74,7 +87,15 @@ def norm_direction(
     return value.masked_fill(labels == -100, 0.0)
 
 
-@loss(batchwise=True, minimum=None, symmetric=True, source="Miles & Mikolajczyk 2024, https://arxiv.org/abs/2303.11098")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="values",
+    batchwise=True,
+    minimum=None,
+    symmetric=True,
+    source="Miles & Mikolajczyk 2024, https://arxiv.org/abs/2303.11098",
+)
 def srd(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, exponent: float = 4.0) -> Float[Tensor, "n"]:
     """Log-sum distance of projected embeddings: log Σ_{n,d} |F_s − F_t|^a over the whole batch, given to every sample.
 

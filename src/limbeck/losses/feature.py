@@ -10,16 +10,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limbeck.losses.traits import loss
-from limbeck.transforms import attention_map, flow_matrix, pool_to
+from limbeck.transforms import attention_map, pool_to
 from limbeck.transforms.numerics import norm, pair, rows, same_samples, unit, upcast
 
-ATTENTION = "Zagoruyko & Komodakis 2017, https://arxiv.org/abs/1612.03928"
-FSP = "Yim et al. 2017 (FSP), CVPR"
 BOUNDARY = "Heo et al. 2019 (AB), https://arxiv.org/abs/1811.03233"
 FACTOR = "Kim et al. 2018 (factor transfer), https://arxiv.org/abs/1802.04977"
 
 
-@loss(symmetric=True, source="Romero et al. 2015 (FitNets), https://arxiv.org/abs/1412.6550; code mdistiller FitNet.py")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="values",
+    raw=True,
+    symmetric=True,
+    source="Romero et al. 2015 (FitNets), https://arxiv.org/abs/1412.6550; code mdistiller FitNet.py",
+)
 def mse(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Mean squared difference of all features of a sample: mean (F_s − F_t)².
 
@@ -33,7 +38,7 @@ def mse(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float
     return rows((student - teacher).square()).mean(-1)
 
 
-@loss(symmetric=True, source="mean absolute error")
+@loss(family="absolute", knowledge=None, over="values", raw=True, symmetric=True, source="mean absolute error")
 def l1(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Mean absolute difference of all features of a sample: mean |F_s − F_t|.
 
@@ -46,7 +51,7 @@ def l1(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[
     return rows((student - teacher).abs()).mean(-1)
 
 
-@loss(symmetric=True, source="Euclidean distance")
+@loss(family="squares", knowledge=None, over="values", raw=True, symmetric=True, source="Euclidean distance")
 def l2(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Euclidean distance of all features of a sample: ‖F_s − F_t‖₂, gradient 0 at a match.
 
@@ -59,82 +64,7 @@ def l2(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[
     return norm(rows(student - teacher))
 
 
-@loss(symmetric=True, source=ATTENTION + "; code szagoruyko/attention-transfer, mdistiller AT.py")
-def attention(
-    student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"], *, power: float = 2.0
-) -> Float[Tensor, "n"]:
-    """Attention transfer as in the authors' code: mean over positions of (Q_s − Q_t)², Q from `attention_map`.
-
-    student, teacher: maps of equal height and width; channels may differ. power: p > 0, 2 in paper and code.
-    The paper's Eq. 2 is `attention_paper`. Raises `UserError` if the maps differ in size.
-
-    >>> attention(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]]))
-    tensor([1.])
-    """
-    same_samples("attention", student, teacher)
-    student, teacher = pair("attention", attention_map(student, power=power), attention_map(teacher, power=power))
-    return (student - teacher).square().mean(-1)
-
-
-@loss(symmetric=True, source=ATTENTION + ", Eq. 2")
-def attention_paper(
-    student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"], *, power: float = 2.0
-) -> Float[Tensor, "n"]:
-    """Attention transfer as in the paper, without its weight β/2: ‖Q_s − Q_t‖₂, Q from `attention_map`.
-
-    student, teacher: maps of equal height and width; channels may differ. power: p > 0, 2 in the paper.
-    The gradient at Q_s = Q_t is taken as 0. Raises `UserError` if the maps differ in size.
-
-    >>> attention_paper(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[[[0.0, 1.0]]]]))
-    tensor([1.4142])
-    """
-    same_samples("attention_paper", student, teacher)
-    student, teacher = pair("attention_paper", attention_map(student, power=power), attention_map(teacher, power=power))
-    return norm(student - teacher)
-
-
-@loss(symmetric=True, source=FSP + "; code HobbitLong/RepDistiller FSP.py")
-def fsp(
-    student_first: Float[Tensor, "n c1 h1 w1"],
-    student_second: Float[Tensor, "n c2 h2 w2"],
-    teacher_first: Float[Tensor, "n c1 h3 w3"],
-    teacher_second: Float[Tensor, "n c2 h4 w4"],
-) -> Float[Tensor, "n"]:
-    """Flow between two layers as in RepDistiller: mean over the matrix of (G_s − G_t)², G from `flow_matrix`.
-
-    The larger map of a pair is average-pooled. Inputs: two layers of each side, with equal channels across
-    sides. The paper's form is `fsp_paper`. Raises `UserError` if the matrices differ in shape. Yim et al. 2017.
-
-    >>> one = torch.ones(1, 1, 2, 2)
-    >>> fsp(one, one, one, 3 * one)
-    tensor([4.])
-    """
-    student, teacher = pair("fsp", flow_matrix(student_first, student_second), flow_matrix(teacher_first, teacher_second))
-    return (student - teacher).square().mean((1, 2))
-
-
-@loss(symmetric=True, source=FSP)
-def fsp_paper(
-    student_first: Float[Tensor, "n c1 h1 w1"],
-    student_second: Float[Tensor, "n c2 h2 w2"],
-    teacher_first: Float[Tensor, "n c1 h3 w3"],
-    teacher_second: Float[Tensor, "n c2 h4 w4"],
-) -> Float[Tensor, "n"]:
-    """Flow between two layers as in the paper: ‖G_s − G_t‖² (a sum over the matrix), the larger map max-pooled.
-
-    Inputs as in `fsp`. Raises `UserError` if the matrices differ in shape. Yim et al. 2017, CVPR.
-
-    >>> one = torch.ones(1, 2, 2, 2)
-    >>> fsp_paper(one, one, one, 3 * one)
-    tensor([16.])
-    """
-    by = F.adaptive_max_pool2d
-    student = flow_matrix(student_first, student_second, by=by)
-    student, teacher = pair("fsp_paper", student, flow_matrix(teacher_first, teacher_second, by=by))
-    return (student - teacher).square().sum((1, 2))
-
-
-@loss(minimum=None, source=BOUNDARY)
+@loss(family="margin", knowledge="activation boundaries", over="values", minimum=None, source=BOUNDARY)
 def activation_boundary(
     student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, margin: float = 1.0
 ) -> Float[Tensor, "n"]:
@@ -152,7 +82,13 @@ def activation_boundary(
     return rows(gap.square()).sum(-1)
 
 
-@loss(minimum=None, source=BOUNDARY + "; code HobbitLong/RepDistiller AB.py")
+@loss(
+    family="margin",
+    knowledge="activation boundaries",
+    over="values",
+    minimum=None,
+    source=BOUNDARY + "; code HobbitLong/RepDistiller AB.py",
+)
 def activation_boundary_code(
     student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, margin: float = 1.0
 ) -> Float[Tensor, "n"]:
@@ -166,7 +102,7 @@ def activation_boundary_code(
     return 0.003 * activation_boundary(student, teacher, margin=margin)
 
 
-@loss(symmetric=True, source=FACTOR)
+@loss(family="absolute", knowledge=None, over="values", symmetric=True, source=FACTOR)
 def factor(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Factor transfer as in the paper (p = 1): Σ |F_s/‖F_s‖ − F_t/‖F_t‖| over the sample's factor.
 
@@ -180,7 +116,7 @@ def factor(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Fl
     return (unit(rows(student)) - unit(rows(teacher))).abs().sum(-1)
 
 
-@loss(symmetric=True, source=FACTOR + "; code HobbitLong/RepDistiller FT.py")
+@loss(family="absolute", knowledge=None, over="values", symmetric=True, source=FACTOR + "; code HobbitLong/RepDistiller FT.py")
 def factor_code(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"]) -> Float[Tensor, "n"]:
     """Factor transfer as in RepDistiller: mean over positions of |Q_s − Q_t|, Q from `attention_map`.
 
@@ -195,7 +131,13 @@ def factor_code(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2
     return (student - teacher).abs().mean(-1)
 
 
-@loss(symmetric=True, source="Chen et al. 2021 (ReviewKD), https://arxiv.org/abs/2104.09044; code dvlab-research/ReviewKD hcl")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="values",
+    symmetric=True,
+    source="Chen et al. 2021 (ReviewKD), https://arxiv.org/abs/2104.09044; code dvlab-research/ReviewKD hcl",
+)
 def hcl(
     student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, levels: tuple[int, ...] = (4, 2, 1)
 ) -> Float[Tensor, "n"]:
@@ -216,7 +158,12 @@ def hcl(
     return total / weights
 
 
-@loss(source="Shu et al. 2021 (CWD), https://arxiv.org/abs/2011.13256; code open-mmlab/mmrazor cwd.py")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="values",
+    source="Shu et al. 2021 (CWD), https://arxiv.org/abs/2011.13256; code open-mmlab/mmrazor cwd.py",
+)
 def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *, temperature: float = 1.0) -> Float[Tensor, "n"]:
     """Channel-wise distillation: (T²/c) Σ_c KL(softmax_hw(F_t/T)‖softmax_hw(F_s/T)), each channel a distribution over space.
 
@@ -231,7 +178,14 @@ def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *,
     return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(-1).mean(1)
 
 
-@loss(minimum=None, symmetric=True, source="Ahn et al. 2019 (VID), https://arxiv.org/abs/1904.05835; code RepDistiller VID.py")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="values",
+    minimum=None,
+    symmetric=True,
+    source="Ahn et al. 2019 (VID), https://arxiv.org/abs/1904.05835; code RepDistiller VID.py",
+)
 def vid(
     student: Float[Tensor, "n c *d"],
     teacher: Float[Tensor, "n c *d"],
@@ -253,7 +207,13 @@ def vid(
     return rows((student - teacher).square() / variance + variance.log()).mean(-1) / 2
 
 
-@loss(symmetric=True, source="Yang et al. 2022 (MGD), https://arxiv.org/abs/2205.01529; code yzd-v/cls_KD mgd.py")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="values",
+    symmetric=True,
+    source="Yang et al. 2022 (MGD), https://arxiv.org/abs/2205.01529; code yzd-v/cls_KD mgd.py",
+)
 def mgd(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Masked generation's distance: Σ (F_s − F_t)², summed over the whole sample.
 
@@ -267,7 +227,7 @@ def mgd(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float
     return rows((student - teacher).square()).sum(-1)
 
 
-@loss(symmetric=True, source="cosine distance")
+@loss(family="angle", knowledge=None, over="values", raw=True, symmetric=True, source="cosine distance")
 def cosine(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Cosine distance of the flattened features: 1 − ⟨F_s, F_t⟩ / (‖F_s‖ ‖F_t‖), in [0, 2]; 1 if one is zero.
 

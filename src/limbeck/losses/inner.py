@@ -13,7 +13,13 @@ from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import pair, product, root, same_samples, unit, upcast
 
 
-@loss(symmetric=True, source="Liu et al. 2021 (ICKD), ICCV; code torchdistill ChSimLoss")
+@loss(
+    family="squares",
+    knowledge="relations of channels",
+    over="values",
+    symmetric=True,
+    source="Liu et al. 2021 (ICKD), ICCV; code torchdistill ChSimLoss",
+)
 def ickd(student: Float[Tensor, "n c *d1"], teacher: Float[Tensor, "n c *d2"]) -> Float[Tensor, "n"]:
     """Inter-channel correlation: (1/c) ‖G_s − G_t‖²_F, G the rows of F Fᵀ (c × c) scaled to length 1.
 
@@ -29,7 +35,13 @@ def ickd(student: Float[Tensor, "n c *d1"], teacher: Float[Tensor, "n c *d2"]) -
     return (student - teacher).square().sum((1, 2)) / student.shape[1]
 
 
-@loss(symmetric=True, source="He et al. 2019 (knowledge adaptation), CVPR")
+@loss(
+    family="squares",
+    knowledge="relations of positions",
+    over="values",
+    symmetric=True,
+    source="He et al. 2019 (knowledge adaptation), CVPR",
+)
 def affinity(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h w"]) -> Float[Tensor, "n"]:
     """Affinity of positions: mean over all pairs of (A_s − A_t)², A_ij = cos(F_i, F_j) of the positions' vectors.
 
@@ -45,7 +57,13 @@ def affinity(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h 
     return (student - teacher).square().mean((1, 2))
 
 
-@loss(symmetric=True, source="Huang & Wang 2017 (NST), https://arxiv.org/abs/1707.01219")
+@loss(
+    family="squares",
+    knowledge="relations of channels",
+    over="values",
+    symmetric=True,
+    source="Huang & Wang 2017 (NST), https://arxiv.org/abs/1707.01219",
+)
 def nst(student: Float[Tensor, "n c1 *d"], teacher: Float[Tensor, "n c2 *d"]) -> Float[Tensor, "n"]:
     """Neuron selectivity: squared MMD between the channels' unit maps with kernel k(x, y) = ⟨x, y⟩².
 
@@ -66,7 +84,13 @@ def nst(student: Float[Tensor, "n c1 *d"], teacher: Float[Tensor, "n c2 *d"]) ->
     return kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)
 
 
-@loss(symmetric=True, source="Lv, Yang & Li 2024 (WKD-F), https://arxiv.org/abs/2412.08139; authors' wkd_feature_loss")
+@loss(
+    family="transport",
+    knowledge=None,
+    over="values",
+    symmetric=True,
+    source="Lv, Yang & Li 2024 (WKD-F), https://arxiv.org/abs/2412.08139; authors' wkd_feature_loss",
+)
 def gaussian_transport(
     student: Float[Tensor, "n c h w"],
     teacher: Float[Tensor, "n c h w"],

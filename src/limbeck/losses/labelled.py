@@ -27,7 +27,7 @@ def without_target(logits: Tensor, hot: Tensor) -> Tensor:
     return logits.masked_fill(hot, -torch.inf).log_softmax(-1).masked_fill(hot, 0.0)
 
 
-@loss(source=DKD)
+@loss(family="divergence", knowledge=None, over="classes", source=DKD)
 def dkd_target(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -49,7 +49,7 @@ def dkd_target(
     return (temperature**2 * kl_of_logs(binary_p, binary_q)).masked_fill(ignored, 0.0)
 
 
-@loss(source=DKD)
+@loss(family="divergence", knowledge=None, over="classes", source=DKD)
 def dkd_nontarget(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -72,7 +72,7 @@ def dkd_nontarget(
     return (temperature**2 * value).masked_fill(ignored, 0.0)
 
 
-@loss(source=DKD)
+@loss(family="divergence", knowledge=None, over="classes", source=DKD)
 def dkd(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -96,7 +96,13 @@ def dkd(
     return alpha * target + beta * dkd_nontarget(student, teacher, labels, temperature=temperature)
 
 
-@loss(minimum=None, source="Yang et al. 2023 (NKD), https://arxiv.org/abs/2303.13005; code yzd-v/cls_KD nkd.py")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Yang et al. 2023 (NKD), https://arxiv.org/abs/2303.13005; code yzd-v/cls_KD nkd.py",
+)
 def nkd(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -122,7 +128,13 @@ def nkd(
     return (target + gamma * temperature**2 * others).masked_fill(ignored, 0.0)
 
 
-@loss(minimum=None, source="Zhou et al. 2021, https://arxiv.org/abs/2102.00650; code open-mmlab/mmrazor WSLD")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Zhou et al. 2021, https://arxiv.org/abs/2102.00650; code open-mmlab/mmrazor WSLD",
+)
 def wsld(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -147,7 +159,13 @@ def wsld(
     return (-(temperature**2) * weight * (log_p.exp() * log_q).sum(-1)).masked_fill(ignored, 0.0)
 
 
-@loss(minimum=None, source="Hao et al. 2023 (OFA-KD), https://arxiv.org/abs/2310.19444; code Hao840/OFAKD ofa.py")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Hao et al. 2023 (OFA-KD), https://arxiv.org/abs/2310.19444; code Hao840/OFAKD ofa.py",
+)
 def ofa(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],

@@ -18,7 +18,13 @@ RLD = "Sun et al. 2024 (RLD), https://arxiv.org/abs/2408.07703; authors' rld_los
 WKD = "Lv, Yang & Li 2024 (WKD-L), https://arxiv.org/abs/2412.08139; authors' wkd_logit_loss_with_speration"
 
 
-@loss(source="Li et al. 2023 (CTKD), https://arxiv.org/abs/2211.16231; code zhengli97/CTKD distiller_zoo/KD.py")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    knobs=("temperatures",),
+    source="Li et al. 2023 (CTKD), https://arxiv.org/abs/2211.16231; code zhengli97/CTKD distiller_zoo/KD.py",
+)
 def soft_target_at(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], temperatures: Float[Tensor, "*n"]
 ) -> Float[Tensor, "*n"]:
@@ -38,7 +44,7 @@ def soft_target_at(
     return each.squeeze(-1) ** 2 * kl_of_logs(log_p, log_q)
 
 
-@loss(minimum=None, source=RLD)
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=RLD)
 def rld_confidence(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -62,7 +68,7 @@ def rld_confidence(
     return (temperature**2 * kl_of_logs(at_p, at_q)).masked_fill(ignored, 0.0)
 
 
-@loss(source=RLD)
+@loss(family="divergence", knowledge=None, over="classes", source=RLD)
 def rld_correlation(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -93,7 +99,7 @@ def rld_correlation(
     return (temperature**2 * kept.sum(-1)).masked_fill(none, 0.0)
 
 
-@loss(minimum=None, source=WKD)
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=WKD)
 def target_cross_entropy(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]
 ) -> Float[Tensor, "*n"]:
@@ -110,7 +116,7 @@ def target_cross_entropy(
     return -torch.where(hot, log_p.exp() * log_q, 0.0).sum(-1).masked_fill(ignored, 0.0)
 
 
-@loss(minimum=None, source=WKD)
+@loss(family="transport", knowledge=None, over="classes", minimum=None, source=WKD)
 def transport(
     student: Float[Tensor, "n classes"],
     teacher: Float[Tensor, "n classes"],
@@ -147,7 +153,12 @@ def transport(
     return (plan * fixed).sum((-2, -1)).masked_fill(ignored, 0.0)
 
 
-@loss(source="Laine & Aila 2017 (temporal ensembling), https://arxiv.org/abs/1610.02242")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="classes",
+    source="Laine & Aila 2017 (temporal ensembling), https://arxiv.org/abs/1610.02242",
+)
 def mse_to_probabilities(student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     """Consistency with given probabilities: (1/C) Σ_j (q_j − p_j)², zero when softmax(z_s) = p.
 

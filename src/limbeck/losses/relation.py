@@ -23,7 +23,14 @@ MLKD = "Jin, Wang & Lin 2023 (MLKD), CVPR; code sunshangquan/logit-standardizati
 IRG = "Liu et al. 2019 (IRG), CVPR"
 
 
-@loss(batchwise=True, symmetric=True, source="Tung & Mori 2019 (SP), https://arxiv.org/abs/1907.09682; code RepDistiller SP.py")
+@loss(
+    family="squares",
+    knowledge="relations of samples",
+    over="values",
+    batchwise=True,
+    symmetric=True,
+    source="Tung & Mori 2019 (SP), https://arxiv.org/abs/1907.09682; code RepDistiller SP.py",
+)
 def similarity_preserving(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) -> Float[Tensor, "n"]:
     """Similar inputs stay similar: row i is (1/n) ‖g_s,i − g_t,i‖², g the rows of A Aᵀ scaled to length 1.
 
@@ -37,7 +44,14 @@ def similarity_preserving(student: Float[Tensor, "n *d1"], teacher: Float[Tensor
     return (student - teacher).square().mean(1)
 
 
-@loss(batchwise=True, symmetric=True, source=CORRELATION + "; code HobbitLong/RepDistiller CC.py")
+@loss(
+    family="absolute",
+    knowledge="relations of samples",
+    over="values",
+    batchwise=True,
+    symmetric=True,
+    source=CORRELATION + "; code HobbitLong/RepDistiller CC.py",
+)
 def correlation_congruence_code(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """What RepDistiller computes: mean over i < n of ⟨|s_i − t_i|, |s_i+1 − t_i+1|⟩, one number for every sample.
 
@@ -52,7 +66,7 @@ def correlation_congruence_code(student: Float[Tensor, "n *d"], teacher: Float[T
     return ((gap[:-1] * gap[1:]).sum() / max(len(gap) - 1, 1)).expand(len(gap))
 
 
-@loss(batchwise=True, symmetric=True, source=CORRELATION)
+@loss(family="squares", knowledge="relations of samples", over="values", batchwise=True, symmetric=True, source=CORRELATION)
 def correlation_congruence(
     student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"], *, gamma: float = 0.4, order: int = 2
 ) -> Float[Tensor, "n"]:
@@ -75,7 +89,7 @@ def correlation_congruence(
     return (student - teacher).square().mean(1)
 
 
-@loss(batchwise=True, symmetric=True, source=RKD)
+@loss(family="squares", knowledge="relations of samples", over="values", batchwise=True, symmetric=True, source=RKD)
 def rkd_distance(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) -> Float[Tensor, "n"]:
     """Relational KD, distances: row i is mean_j huber(D_s,ij − D_t,ij), D divided by the mean of its positive entries.
 
@@ -94,7 +108,7 @@ def _relative(distances: Tensor) -> Tensor:
     return distances / mean.clamp_min(1e-12)
 
 
-@loss(batchwise=True, symmetric=True, source=RKD)
+@loss(family="squares", knowledge="relations of samples", over="values", batchwise=True, symmetric=True, source=RKD)
 def rkd_angle(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) -> Float[Tensor, "n"]:
     """Relational KD, angles: row i is mean_jk huber(A_s,ijk − A_t,ijk), A the cosines at sample i (`angles`).
 
@@ -118,7 +132,13 @@ def _angle_rows(student: Tensor, teacher: Tensor, at: Tensor) -> Tensor:
     return apart.mean((1, 2))
 
 
-@loss(batchwise=True, source="Passalis & Tefas 2018 (PKT), https://arxiv.org/abs/1803.10837; code HobbitLong/RepDistiller PKT.py")
+@loss(
+    family="divergence",
+    knowledge="relations of samples",
+    over="values",
+    batchwise=True,
+    source="Passalis & Tefas 2018 (PKT), https://arxiv.org/abs/1803.10837; code HobbitLong/RepDistiller PKT.py",
+)
 def pkt(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"], *, eps: float = 1e-7) -> Float[Tensor, "n"]:
     """Probabilistic transfer: row i is (1/n) KL(t_i‖s_i) of the neighbours' (cos + 1)/2, scaled to sum 1.
 
@@ -137,7 +157,14 @@ def pkt(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"], *, eps
     return (teacher * ((teacher + eps) / (student + eps)).log()).mean(1)
 
 
-@loss(symmetric=True, source=IRG + "; code AberHu/Knowledge-Distillation-Zoo irg.py")
+@loss(
+    family="squares",
+    knowledge="logits",
+    over="values",
+    raw=True,
+    symmetric=True,
+    source=IRG + "; code AberHu/Knowledge-Distillation-Zoo irg.py",
+)
 def irg_vertices(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
     """Vertices of the instance graph: mean (x_s − x_t)² per sample (the code's mean for the paper's ‖·‖²).
 
@@ -150,7 +177,7 @@ def irg_vertices(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"])
     return rows((student - teacher).square()).mean(1)
 
 
-@loss(batchwise=True, symmetric=True, source=IRG)
+@loss(family="squares", knowledge="relations of samples", over="values", batchwise=True, symmetric=True, source=IRG)
 def irg_edges(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) -> Float[Tensor, "n"]:
     """Edges of the instance graph: row i is (1/n) Σ_j (A_s,ij − A_t,ij)², A_ij = ‖x_i − x_j‖² as in the paper.
 
@@ -164,7 +191,7 @@ def irg_edges(student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"]) 
     return (student - teacher).square().mean(1)
 
 
-@loss(symmetric=True, source=IRG)
+@loss(family="squares", knowledge="relations of layers", over="values", symmetric=True, source=IRG)
 def irg_transformations(
     student_first: Float[Tensor, "n *d1"],
     student_second: Float[Tensor, "n *d1"],
@@ -187,7 +214,7 @@ def irg_transformations(
     return (student - teacher).square()
 
 
-@loss(batchwise=True, symmetric=True, source=MLKD)
+@loss(family="squares", knowledge="relations of classes", over="classes", batchwise=True, symmetric=True, source=MLKD)
 def class_gram(
     student: Float[Tensor, "n classes"], teacher: Float[Tensor, "n classes"], *, temperature: float = 4.0
 ) -> Float[Tensor, "n"]:
@@ -203,7 +230,7 @@ def class_gram(
     return (gap.square().sum() / gap.shape[0]).expand(student.shape[0])
 
 
-@loss(batchwise=True, symmetric=True, source=MLKD)
+@loss(family="squares", knowledge="relations of samples", over="classes", batchwise=True, symmetric=True, source=MLKD)
 def batch_gram(
     student: Float[Tensor, "n classes"], teacher: Float[Tensor, "n classes"], *, temperature: float = 4.0
 ) -> Float[Tensor, "n"]:
@@ -218,7 +245,14 @@ def batch_gram(
     return (student - teacher).square().sum(1)
 
 
-@loss(batchwise=True, minimum=None, source="You et al. 2017 (multiple teacher networks), KDD")
+@loss(
+    family="order",
+    knowledge="relations of samples",
+    over="values",
+    batchwise=True,
+    minimum=None,
+    source="You et al. 2017 (multiple teacher networks), KDD",
+)
 def relative_order(
     student: Float[Tensor, "n *d1"], teacher: Float[Tensor, "n *d2"], *, margin: float = 0.0
 ) -> Float[Tensor, "n"]:
@@ -235,7 +269,14 @@ def relative_order(
     return relative_order_votes(student, voted_order(teacher), margin=margin)
 
 
-@loss(batchwise=True, minimum=None, source="You et al. 2017 (multiple teacher networks), KDD")
+@loss(
+    family="order",
+    knowledge="relations of samples",
+    over="values",
+    batchwise=True,
+    minimum=None,
+    source="You et al. 2017 (multiple teacher networks), KDD",
+)
 def relative_order_votes(
     student: Float[Tensor, "n *d"], order: Float[Tensor, "n n n"], *, margin: float = 0.0
 ) -> Float[Tensor, "n"]:

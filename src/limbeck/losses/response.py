@@ -11,10 +11,9 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
-from limbeck.transforms.numerics import pair, pearson, upcast
+from limbeck.transforms.numerics import pair, upcast
 
 HINTON = "Hinton, Vinyals & Dean 2015, https://arxiv.org/abs/1503.02531"
-DIST = "Huang et al. 2022, https://arxiv.org/abs/2205.10536; code hunto/image_classification_sota dist_kd.py"
 
 
 def log_pair(who: str, student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -28,7 +27,7 @@ def kl_of_logs(log_target: Tensor, log_input: Tensor) -> Tensor:
     return (log_target.exp() * (log_target - log_input)).sum(-1)
 
 
-@loss(source=HINTON)
+@loss(family="divergence", knowledge=None, over="classes", source=HINTON)
 def kl(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:
@@ -44,7 +43,14 @@ def kl(
     return kl_of_logs(log_p, log_q)
 
 
-@loss(batchwise=True, source="Kimura et al. 2018, https://arxiv.org/abs/1802.03039")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    knobs=("uncertainty",),
+    batchwise=True,
+    source="Kimura et al. 2018, https://arxiv.org/abs/1802.03039",
+)
 def fidelity_kl(
     student: Float[Tensor, "*n classes"],
     teacher: Float[Tensor, "*n classes"],
@@ -76,7 +82,7 @@ def fidelity_kl(
     return highest * (typical / highest) ** relative * kl_of_logs(log_p, log_q)
 
 
-@loss(source=HINTON + "; code megvii-research/mdistiller KD.py")
+@loss(family="divergence", knowledge=None, over="classes", source=HINTON + "; code megvii-research/mdistiller KD.py")
 def soft_target(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 4.0
 ) -> Float[Tensor, "*n"]:
@@ -92,7 +98,7 @@ def soft_target(
     return temperature**2 * kl_of_logs(log_p, log_q)
 
 
-@loss(source="Gu et al. 2024 (MiniLLM), https://arxiv.org/abs/2306.08543")
+@loss(family="divergence", knowledge=None, over="classes", source="Gu et al. 2024 (MiniLLM), https://arxiv.org/abs/2306.08543")
 def reverse_kl(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:
@@ -108,7 +114,7 @@ def reverse_kl(
     return kl_of_logs(log_q, log_p)
 
 
-@loss(minimum=None, source=HINTON)
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=HINTON)
 def soft_cross_entropy(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:
@@ -124,7 +130,7 @@ def soft_cross_entropy(
     return -(log_p.exp() * log_q).sum(-1)
 
 
-@loss(minimum=None, source=HINTON + "; code yzd-v/cls_KD kd.py")
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=HINTON + "; code yzd-v/cls_KD kd.py")
 def soft_target_cross_entropy(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 4.0
 ) -> Float[Tensor, "*n"]:
@@ -139,7 +145,7 @@ def soft_target_cross_entropy(
     return -(temperature**2) * (log_p.exp() * log_q).sum(-1)
 
 
-@loss(minimum=None, source=HINTON)
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source=HINTON)
 def soft_labels_cross_entropy(
     student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]
 ) -> Float[Tensor, "*n"]:
@@ -154,7 +160,7 @@ def soft_labels_cross_entropy(
     return -(probabilities * student.log_softmax(-1)).sum(-1)
 
 
-@loss(source=HINTON)
+@loss(family="divergence", knowledge=None, over="classes", source=HINTON)
 def kl_to_probabilities(student: Float[Tensor, "*n classes"], probabilities: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     """KL to given probabilities: Σ_j p_j (log p_j − log q_j), with 0 log 0 = 0; zero when softmax(z_s) = p.
 
@@ -167,7 +173,13 @@ def kl_to_probabilities(student: Float[Tensor, "*n classes"], probabilities: Flo
     return (torch.xlogy(probabilities, probabilities) - probabilities * student.log_softmax(-1)).sum(-1)
 
 
-@loss(minimum=None, source="label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567",
+)
 def cross_entropy(
     student: Float[Tensor, "*n classes"],
     labels: Int[Tensor, "*n"] | Float[Tensor, "*n classes"],
@@ -203,7 +215,13 @@ def one_hot(who: str, student: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return labels.unsqueeze(-1) == classes, labels == -100
 
 
-@loss(symmetric=True, source="mean teacher: Tarvainen & Valpola 2017, https://arxiv.org/abs/1703.01780")
+@loss(
+    family="squares",
+    knowledge=None,
+    over="classes",
+    symmetric=True,
+    source="mean teacher: Tarvainen & Valpola 2017, https://arxiv.org/abs/1703.01780",
+)
 def probability_mse(
     student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"], *, temperature: float = 1.0
 ) -> Float[Tensor, "*n"]:
@@ -218,7 +236,14 @@ def probability_mse(
     return (log_q.exp() - log_p.exp()).square().mean(-1)
 
 
-@loss(symmetric=True, source="Kim et al. 2021, https://arxiv.org/abs/2105.08919")
+@loss(
+    family="squares",
+    knowledge="logits",
+    over="values",
+    raw=True,
+    symmetric=True,
+    source="Kim et al. 2021, https://arxiv.org/abs/2105.08919",
+)
 def logit_mse(student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     """Mean squared difference of the logits: (1/C) Σ_j (z_s − z_t)_j².
 
@@ -231,7 +256,14 @@ def logit_mse(student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n c
     return (student - teacher).square().mean(-1)
 
 
-@loss(symmetric=True, source="Ba & Caruana 2014, https://arxiv.org/abs/1312.6184")
+@loss(
+    family="squares",
+    knowledge="logits",
+    over="values",
+    raw=True,
+    symmetric=True,
+    source="Ba & Caruana 2014, https://arxiv.org/abs/1312.6184",
+)
 def logit_regression(student: Float[Tensor, "*n classes"], teacher: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n"]:
     """Regression on logits: ½ ‖z_s − z_t‖², Ba & Caruana 2014 Eq. 1 (C/2 times `logit_mse`).
 
@@ -242,67 +274,3 @@ def logit_regression(student: Float[Tensor, "*n classes"], teacher: Float[Tensor
     """
     student, teacher = pair("logit_regression", student, teacher)
     return (student - teacher).square().sum(-1) / 2
-
-
-@loss(symmetric=True, source=DIST)
-def dist_inter(
-    student: Float[Tensor, "*n classes"],
-    teacher: Float[Tensor, "*n classes"],
-    *,
-    temperature: float = 1.0,
-    eps: float = 0.0,
-) -> Float[Tensor, "*n"]:
-    """DIST between classes: T² (1 − pearson_j(q, p)) for each sample.
-
-    student, teacher: logits, C ≥ 2. temperature: T > 0, the code's 1. eps: added to the
-    product of the lengths; the code's 1e-8 keeps a match from being 0. Raises `UserError` on unequal shapes.
-
-    >>> dist_inter(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 0.0]]))
-    tensor([2.])
-    """
-    log_q, log_p = log_pair("dist_inter", student, teacher, temperature)
-    return temperature**2 * (1 - pearson(log_q.exp(), log_p.exp(), eps=eps))
-
-
-@loss(batchwise=True, symmetric=True, source=DIST)
-def dist_intra(
-    student: Float[Tensor, "*n classes"],
-    teacher: Float[Tensor, "*n classes"],
-    *,
-    temperature: float = 1.0,
-    eps: float = 0.0,
-) -> Float[Tensor, "*n"]:
-    """DIST within a class: T² (1 − mean_j pearson_n(q_·j, p_·j)), one number given to every sample.
-
-    student, teacher: logits, at least two samples. temperature: T > 0. eps: as in `dist_inter`.
-    Raises `UserError` on unequal shapes.
-
-    >>> dist_intra(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
-    tensor([2., 2.])
-    """
-    log_q, log_p = log_pair("dist_intra", student, teacher, temperature)
-    q, p = log_q.exp().flatten(0, -2), log_p.exp().flatten(0, -2)
-    return (temperature**2 * (1 - pearson(q, p, dim=0, eps=eps).mean())).expand(student.shape[:-1])
-
-
-@loss(batchwise=True, symmetric=True, source=DIST)
-def dist(
-    student: Float[Tensor, "*n classes"],
-    teacher: Float[Tensor, "*n classes"],
-    *,
-    beta: float = 1.0,
-    gamma: float = 1.0,
-    temperature: float = 1.0,
-    eps: float = 0.0,
-) -> Float[Tensor, "*n"]:
-    """DIST, match correlations instead of values: β `dist_inter` + γ `dist_intra`.
-
-    student, teacher: logits. beta, gamma: ≥ 0; 1 and 1 are the code's defaults. temperature: T > 0.
-    eps: as in `dist_inter`, where the code has 1e-8.
-    Raises `UserError` on unequal shapes. Huang et al. 2022, https://arxiv.org/abs/2205.10536.
-
-    >>> dist(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
-    tensor([4., 4.])
-    """
-    inter = dist_inter(student, teacher, temperature=temperature, eps=eps)
-    return beta * inter + gamma * dist_intra(student, teacher, temperature=temperature, eps=eps)

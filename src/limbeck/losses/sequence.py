@@ -15,7 +15,7 @@ from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import upcast
 
 
-@loss(minimum=None, source="Graves et al. 2006 (CTC), ICML")
+@loss(family="divergence", knowledge=None, over="classes", minimum=None, source="Graves et al. 2006 (CTC), ICML")
 def ctc(
     student: Float[Tensor, "n t classes"],
     labels: Int[Tensor, "n l"],
@@ -45,7 +45,7 @@ def ctc(
     return F.ctc_loss(log_q, filled, student_lengths, label_lengths, blank=blank, reduction="none")
 
 
-@loss(source="Kurata & Audhkhasi 2018, SLT")
+@loss(family="divergence", knowledge=None, over="classes", source="Kurata & Audhkhasi 2018, SLT")
 def delayed_kl(
     student: Float[Tensor, "n t classes"], teacher: Float[Tensor, "n t classes"], *, delay: int = 4, temperature: float = 1.0
 ) -> Float[Tensor, "n t"]:
@@ -67,7 +67,7 @@ def delayed_kl(
     return values.masked_fill(shifted >= len(steps), torch.inf).amin(-1)
 
 
-@loss(source="tail bucket as in huggingface/trl server distillation")
+@loss(family="divergence", knowledge=None, over="classes", source="tail bucket as in huggingface/trl server distillation")
 def top_k_kl(
     student: Float[Tensor, "*n classes"],
     indices: Int[Tensor, "*n k"],
@@ -97,7 +97,13 @@ def top_k_kl(
     return value + torch.xlogy(tail, tail) - tail * log_tail
 
 
-@loss(minimum=None, source="Kim & Rush 2016 (SeqKD), https://arxiv.org/abs/1606.07947")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Kim & Rush 2016 (SeqKD), https://arxiv.org/abs/1606.07947",
+)
 def sequence_nll(
     student: Float[Tensor, "n t classes"], labels: Int[Tensor, "n t"], *, per_token: bool = False
 ) -> Float[Tensor, "n"]:
@@ -113,7 +119,13 @@ def sequence_nll(
     return total / (labels != -100).sum(-1).clamp_min(1) if per_token else total
 
 
-@loss(minimum=None, source="Mun'im, Inoue & Shinoda 2019, https://arxiv.org/abs/1811.04531")
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Mun'im, Inoue & Shinoda 2019, https://arxiv.org/abs/1811.04531",
+)
 def n_best_nll(
     student: Float[Tensor, "n k t classes"], labels: Int[Tensor, "n k t"], shares: Float[Tensor, "n k"]
 ) -> Float[Tensor, "n"]:

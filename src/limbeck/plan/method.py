@@ -15,7 +15,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import Progress, Weight, weight_text
 from limbeck.plan.taps import Source, State, Tap, call_text, functions_of, leaves, modules_of
-from limbeck.transforms.numerics import compares_samples
+from limbeck.transforms.facts import facts_of, plain
 
 
 class Term:
@@ -57,8 +57,7 @@ class Term:
     def batchwise(self) -> bool:
         """Whether a sample's value depends on its batch-mates: by the loss, or by what a source goes through."""
         through = (fn for source in self.sources for fn in functions_of(source))
-        by_loss = getattr(getattr(_unwrapped(self.by), "traits", None), "batchwise", False)
-        return bool(by_loss) or any(compares_samples(fn) for fn in through)
+        return any(facts_of(fn).batchwise for fn in (self.by, *through))
 
     def weight_at(self, progress: Progress) -> float:
         return float(self.weight(progress)) if callable(self.weight) else float(self.weight)
@@ -78,17 +77,11 @@ class Term:
     __repr__ = __str__
 
 
-def _unwrapped(fn: Any) -> Any:
-    while hasattr(fn, "func"):
-        fn = fn.func
-    return fn
-
-
 def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, Any]) -> None:
     for key, value in inputs.items():
         if not isinstance(value, Source):
             raise UserError(f"term {name!r}: input {key!r} must be a source (Tap, Field, State), not {type(value).__name__}")
-    if getattr(_unwrapped(by), "__name__", "") == "<lambda>":
+    if getattr(plain(by), "__name__", "") == "<lambda>":
         raise UserError(f"term {name!r}: a lambda cannot be printed or stored; give a named function or a partial")
     try:
         parameters = inspect.signature(by).parameters

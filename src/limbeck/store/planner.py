@@ -17,7 +17,7 @@ from limbeck.plan.taps import Field, Scene, Source, Tap, Via, functions_of, leav
 from limbeck.store.filling import Filling, Stored
 from limbeck.store.shelves import Key, Store, code_of, identity, needed
 from limbeck.store.thin import thin, top_of
-from limbeck.transforms.numerics import compares_samples
+from limbeck.transforms.facts import facts_of
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _largest(source: Source, role: str) -> list[Source]:
     if not any(isinstance(leaf, Tap) and leaf.role == role for leaf in inside):
         return []
     pure = all(isinstance(leaf, Tap) and leaf.role == role for leaf in inside) and not list(modules_of(source))
-    pure = pure and not any(compares_samples(fn) for fn in functions_of(source))
+    pure = pure and not any(facts_of(fn).batchwise for fn in functions_of(source))
     if pure:
         return [source]
     assert isinstance(source, Via)

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.errors import UserError, need_same_shape
+from limbeck.transforms.facts import transform
 from limbeck.transforms.features import attended_target, match_spatial, probabilities
-from limbeck.transforms.numerics import across_samples, upcast
+from limbeck.transforms.numerics import upcast
 
 
 def _stacked(who: str, tensors: tuple[Tensor, ...]) -> Tensor:
@@ -123,7 +124,7 @@ def strongest(features: Float[Tensor, "n c h w"], *, size: tuple[int, int]) -> F
     return F.adaptive_max_pool2d(upcast(features), size)
 
 
-@across_samples
+@transform(batchwise=True)
 def batch_normalised(features: Float[Tensor, "n *d"], *, eps: float = 1e-4) -> Float[Tensor, "n *d"]:
     """Each feature with mean 0 and variance 1 over the batch (batch-norm without scale and shift; divisor n).
 
@@ -137,6 +138,7 @@ def batch_normalised(features: Float[Tensor, "n *d"], *, eps: float = 1e-4) -> F
     return (features - mean) / (variance + eps).sqrt()
 
 
+@transform(knowledge="relations of classes")
 def class_costs(weight: Float[Tensor, "classes d"], *, sharpen: float = 0.0) -> Float[Tensor, "classes classes"]:
     """How far classes lie apart by a classifier's weights: 1 - cos(w_i, w_j), or 1 - exp(-sharpen (1 - cos)) (WKD-L).
 
@@ -193,7 +195,7 @@ def layer_scores(features: dict[str, Tensor], labels: Int[Tensor, "n"]) -> dict[
     return scores
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def similarities(
     first: Float[Tensor, "n *d"], second: Float[Tensor, "m *d"], *, temperature: float = 1.0
 ) -> Float[Tensor, "n m"]:
@@ -206,6 +208,7 @@ def similarities(
     return first @ second.T / temperature
 
 
+@transform(knowledge="relations of channels")
 def channel_relations(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c c"]:
     """Cosines between a sample's channels, each a vector over the positions.
 
@@ -217,7 +220,7 @@ def channel_relations(features: Float[Tensor, "n c *hw"]) -> Float[Tensor, "n c 
     return rows @ rows.mT
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def sample_relations(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:
     """Cosines between the samples of a batch.
 
@@ -228,6 +231,7 @@ def sample_relations(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:
     return similarities(features, features)
 
 
+@transform(knowledge="relations of samples")
 def beside(features: Float[Tensor, "n d"], remembered: tuple[Tensor, Tensor]) -> Float[Tensor, "n k"]:
     """Cosines of each sample with its own entry (first) and with all others remembered: what `connectors.Queue` gives.
 
@@ -257,6 +261,7 @@ def trusted_mean(
     return (shares * probabilities(stacked, temperature=temperature)).sum(0)
 
 
+@transform(knowledge="hard labels", written=True)
 def n_best_labels(listed: Float[Tensor, "n k t1"]) -> Int[Tensor, "n k t"]:
     """The targets of an n-best list (see `models.seq2seq.Search`) as labels: -100 behind the end.
 
@@ -267,6 +272,7 @@ def n_best_labels(listed: Float[Tensor, "n k t1"]) -> Int[Tensor, "n k t"]:
     return words.masked_fill(words == 0, -100)
 
 
+@transform(written=True)
 def n_best_shares(listed: Float[Tensor, "n k t1"], *, uniform: bool = False) -> Float[Tensor, "n k"]:
     """How much each target of an n-best list counts: its probability among those listed, or all alike.
 

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.transforms.numerics import across_samples, mean_square, product, root, rows, same_samples, unit, upcast
+from limbeck.transforms.facts import transform
+from limbeck.transforms.numerics import mean_square, product, root, rows, same_samples, unit, upcast
 
 
 def flatten(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n m"]:
@@ -46,6 +47,7 @@ def standardise(logits: Float[Tensor, "*n classes"]) -> Float[Tensor, "*n classe
     return centred / (root(centred.square().sum(-1, keepdim=True) / (logits.shape[-1] - 1)) + 1e-7)
 
 
+@transform(knowledge="soft labels")
 def probabilities(logits: Float[Tensor, "*n classes"], *, temperature: float = 1.0) -> Float[Tensor, "*n classes"]:
     """softmax(z / T) over the last dimension; temperature T > 0.
 
@@ -64,6 +66,7 @@ def tempered(logits: Float[Tensor, "*n classes"], *, temperature: float) -> Floa
     return upcast(logits) / temperature
 
 
+@transform(knowledge="attention maps")
 def attention_map(features: Float[Tensor, "n c h w"], *, power: float = 2.0) -> Float[Tensor, "n hw"]:
     """Where a layer looks: Q / ‖Q‖ with Q = mean over channels of |f|^p, flattened over space.
 
@@ -77,7 +80,7 @@ def attention_map(features: Float[Tensor, "n c h w"], *, power: float = 2.0) -> 
     return unit(energy.flatten(1))
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def gram(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n"]:
     """Inner products between samples: G_ij = ⟨x_i, x_j⟩ of the flattened rows.
 
@@ -125,7 +128,7 @@ def flow_matrix(
     return product(first, second.mT) / first.shape[-1]
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def pairwise_distances(features: Float[Tensor, "n *d"], *, squared: bool = False) -> Float[Tensor, "n n"]:
     """Euclidean distances between samples, D_ij = ‖x_i − x_j‖ (or its square); gradient 0 at equal points.
 
@@ -138,7 +141,7 @@ def pairwise_distances(features: Float[Tensor, "n *d"], *, squared: bool = False
     return distances.square() if squared else distances
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def angles(features: Float[Tensor, "n *d"], at: Int[Tensor, "m"] | None = None) -> Float[Tensor, "m n n"]:
     """cos of the angle at sample i between samples j and k: A_ijk = ⟨e_ij, e_ik⟩, e_ij = (x_j − x_i)/‖x_j − x_i‖.
 
@@ -153,6 +156,7 @@ def angles(features: Float[Tensor, "n *d"], at: Int[Tensor, "m"] | None = None) 
     return product(directions, directions.mT)
 
 
+@transform(knowledge="relations of classes")
 def class_similarity(weights: Float[Tensor, "classes d"]) -> Float[Tensor, "classes classes"]:
     """Cosines between class weights, each row scaled to [0, 1]: (C_ij − min_j) / (max_j − min_j).
 
@@ -166,6 +170,7 @@ def class_similarity(weights: Float[Tensor, "classes d"]) -> Float[Tensor, "clas
     return (cosines - low) / (high - low).clamp_min(1e-12)
 
 
+@transform(knowledge="hard labels")
 def hard_labels(logits: Float[Tensor, "*n classes"]) -> Int[Tensor, "*n"]:
     """The class with the largest logit (the first of equals).
 
@@ -248,7 +253,7 @@ def lowest_loss_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classe
     return stacked[hard.argmax()]
 
 
-@across_samples
+@transform(batchwise=True)
 def covariance_weights(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "k"]:
     """KDCL-General: w = C⁻¹1 / (1ᵀC⁻¹1) with C_ab = mean_n ⟨p_a − 1_y, p_b − 1_y⟩, which minimises wᵀCw.
 
@@ -293,7 +298,7 @@ def attended_target(
     return (attention.unsqueeze(-1) * probabilities(logits, temperature=temperature)).sum(0)
 
 
-@across_samples
+@transform(knowledge="relations of samples", batchwise=True)
 def voted_order(*features: Float[Tensor, "n *d"]) -> Float[Tensor, "n n n"]:
     """How teachers order distances, by majority: O_ijk = sign Σ_m sign(D^m_ik − D^m_ij), +1 if j is nearer to i than k.
 

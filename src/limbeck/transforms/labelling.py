@@ -11,10 +11,12 @@ from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.transforms.draws import Draw
+from limbeck.transforms.facts import transform
 from limbeck.transforms.features import probabilities
 from limbeck.transforms.numerics import upcast
 
 
+@transform(knowledge="hard labels")
 def noisy_votes(
     index: Int[Tensor, "n"], *logits: Float[Tensor, "n classes"], scale: float = 20.0, seed: int = 0
 ) -> Int[Tensor, "n"]:

@@ -1,37 +1,11 @@
 """Arithmetic that losses and transforms share: precision kept, gradients finite at zero."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import need_same_shape
-
-Fn = TypeVar("Fn", bound=Callable[..., Any])
-
-
-def across_samples(fn: Fn) -> Fn:
-    """Mark a function whose value for a sample depends on the batch's other samples: a term that goes through it is refused
-    where a batch is cut into pieces.
-
-    >>> across_samples(lambda x: x - x.mean(0)).batchwise
-    True
-    """
-    fn.batchwise = True  # type: ignore[attr-defined]
-    return fn
-
-
-def compares_samples(fn: Any) -> bool:
-    """Whether a function was marked so, by itself or with arguments already given.
-
-    >>> compares_samples(partial(across_samples(lambda x, shift: x - x.mean(0) + shift), shift=1))
-    True
-    """
-    while isinstance(fn, partial):
-        fn = fn.func
-    return bool(getattr(fn, "batchwise", False))
 
 
 def upcast(tensor: Tensor) -> Tensor:
