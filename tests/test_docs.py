@@ -154,7 +154,7 @@ def test_the_example_of_a_new_method_is_one():
     text = next(b["text"] for b in indented("CONTRIBUTING.md"))
     names = {}
     exec(compile(text, "CONTRIBUTING.md", "exec"), names)
-    assert "linear(start=0.0, end=1.0, over=0.5) x soft_target" in names["late_kd"]().describe()
+    assert "linear(start=0.0, end=1.0, over=0.5) x soft_target" in limbeck.describe(names["late_kd"]())
 
 
 def indented(page):

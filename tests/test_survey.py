@@ -12,11 +12,12 @@ from scipy import stats
 from bench import survey as driver
 from bench.survey_rows.aggregate import summed
 from limbeck.__main__ import run
-from limbeck.catalogue import describe
-from limbeck.catalogue.survey import EXAMPLE, SYSTEMS, as_json, score_of_paper, svg
+from limbeck.catalogue.survey import EXAMPLE, SYSTEMS, as_json, score_of_paper
 from limbeck.catalogue.survey.measured import relations, verdict
 from limbeck.catalogue.survey.show import declared, example
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.errors import UserError
+from limbeck.report.survey import svg
 
 # surveys.md, section 1: rows 1-9 and 10-14 are soft labels alone, 15-22 and 23-27 other parts; each offline, then online
 PLACES = dict.fromkeys(range(1, 10), ("soft labels", "offline")) | dict.fromkeys(range(10, 15), ("soft labels", "online"))
@@ -35,7 +36,7 @@ def test_its_declaration_lies_where_the_survey_has_it(system):
     assert (system.knowledge, system.scheme) == PLACES[system.row]
     method = declared(system)
     assert method is not None, f"{system.method} is not in the catalogue"
-    place = describe.taxonomy(method)
+    place = taxonomy(method)
     assert (place.knowledge, place.scheme) == PLACES[system.row]
     first = system.reference.replace(",", " ").split()[0].removesuffix("'")
     assert first.lower() in method.paper.lower(), "the row's method is another paper's"

@@ -6,9 +6,11 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "catalogue.describe": ("describe",),
     "distil": ("distill", "Result"),
     "errors": ("UserError",),
-    "plan.actions": ("Adopt", "Follow", "Load", "Promote", "Reinit", "Snapshot"),
+    "models.load": ("Load",),
+    "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
     "plan.roles": ("Adapter", "Cast", "Normalise"),
     "plan.schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "truth"))
 from digits import DIGITS, make_cast  # noqa: E402
 
 from limbeck import data, engine, methods
-from limbeck.catalogue import describe
+from limbeck.catalogue.describe import as_row, describe
 from limbeck.catalogue.unexplored import FIELDS, explored, points, strategies  # noqa: E402
 from limbeck.cli.app import app  # noqa: E402
 from limbeck.data.streams import Streams  # noqa: E402
@@ -27,7 +27,7 @@ def test_every_assignment_is_a_method_that_stands_where_its_fields_say():
     for fields in ALL:
         method = methods.compose(**fields)
         assert points(method) == {tuple(fields[name] for name in FIELDS)}, fields
-        assert describe.row(method)["transfer"]
+        assert as_row(method)["transfer"]
 
 
 def test_what_is_explored_is_read_from_the_declarations():
@@ -54,8 +54,8 @@ def test_no_strategy_is_a_published_one_and_the_nearest_come_first():
 def test_the_printed_line_makes_the_method():
     for strategy in strategies()[::60]:
         made = eval(strategy.python, {"methods": methods})
-        assert made.describe() == strategy.method().describe()
-        assert methods.make(**json.loads(strategy.json)).describe() == made.describe()
+        assert describe(made) == describe(strategy.method())
+        assert describe(methods.make(**json.loads(strategy.json))) == describe(made)
 
 
 @pytest.mark.parametrize(

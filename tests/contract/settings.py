@@ -16,7 +16,8 @@ if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pyt
 from toy import SHAPE, Toy, as_boxes, as_frames, as_text, as_words, build, fit_of
 
 from limbeck import methods
-from limbeck.catalogue.describe import Taxonomy
+from limbeck.catalogue.describe import describe
+from limbeck.catalogue.taxonomy import Taxonomy
 from limbeck.data.readers.sentences import Words
 from limbeck.plan.roles import Adapter, Cast
 
@@ -216,7 +217,7 @@ def place_of(name):
 
 def main():
     for name, declare in methods.CATALOGUE.items():
-        (DESCRIPTIONS / f"{name}.txt").write_text(declare().describe() + "\n", encoding="utf-8")
+        (DESCRIPTIONS / f"{name}.txt").write_text(describe(declare()) + "\n", encoding="utf-8")
     for path in DESCRIPTIONS.glob("*.txt"):
         if path.stem not in methods.CATALOGUE:
             path.unlink()

@@ -8,7 +8,8 @@ from settings import DESCRIPTIONS, ROWS, cast_for, draw_for, fit_for, method_of,
 from toy import CLASSES, Stop, as_boxes, differing, go, state, stopping
 
 from limbeck import methods
-from limbeck.catalogue.describe import taxonomy
+from limbeck.catalogue.describe import describe
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import from_datasets
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed
@@ -131,7 +132,7 @@ def test_its_place_in_the_surveys(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_its_description_is_the_stored_one(name):
     stored = (DESCRIPTIONS / f"{name}.txt").read_text(encoding="utf-8")
-    assert methods.CATALOGUE[name]().describe() + "\n" == stored, "meant? then: python -m tests.contract.settings"
+    assert describe(methods.CATALOGUE[name]()) + "\n" == stored, "meant? then: python -m tests.contract.settings"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +140,7 @@ def test_it_is_json_and_comes_back_equal(name):
     method = method_of(name)
     text = json.dumps({"name": method.name, "arguments": dict(method.arguments)})
     back = methods.make(**json.loads(text))
-    assert back.describe() == method.describe()
+    assert describe(back) == describe(method)
     assert repr(back.stages) == repr(method.stages) and back.deployed == method.deployed
 
 

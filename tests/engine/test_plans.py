@@ -12,8 +12,9 @@ from limbeck.engine import Fit
 from limbeck.errors import UserError
 from limbeck.methods._terms import soft, task
 from limbeck.models import save_weights
+from limbeck.models.load import Load
 from limbeck.plan import Method, Stage, Term, Update
-from limbeck.plan.actions import Follow, Load, Promote, Reinit
+from limbeck.plan.actions import Follow, Promote, Reinit
 from limbeck.plan.roles import Adapter
 from limbeck.plan.schedules import Progress, choose, cosine, linear, ramp_up
 from limbeck.plan.taps import Field, Tap

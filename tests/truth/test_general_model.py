@@ -3,8 +3,9 @@ same data preparation, teachers : students, knowledge @ location and transfer as
 
 import pytest
 
-from limbeck.catalogue import describe
-from limbeck.catalogue.kinds import transfer_of
+from limbeck.catalogue.describe import as_row
+from limbeck.catalogue.lessons import lessons, transfer_of
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.methods import find
 
 SOFT = "soft labels @ output"
@@ -53,12 +54,12 @@ TABLE = {  # (technique, method): (data, teachers : students, knowledge @ locati
 def test_the_computed_row_is_the_surveys(technique, name):
     method = find(name)()
     data, ratio, knowledge, families = TABLE[technique, name]
-    row = describe.row(method)
+    row = as_row(method)
     assert row["teachers : students"] == ratio
     assert row["knowledge @ location"] == knowledge
     assert row["data"] == data if data is not None else row["data"].startswith("made by")
     if families is not None:
-        assert {transfer_of(lesson.term) for lesson in describe.lessons(method)} == families
+        assert {transfer_of(lesson.term) for lesson in lessons(method)} == families
 
 
 def test_what_the_survey_says_beside_the_four_columns():
@@ -71,9 +72,9 @@ def test_what_the_survey_says_beside_the_four_columns():
     assert not has_task("pate") and not has_task("label_refinery")
     for name in ("fitnets", "fsp", "factor_transfer", "pate", "clean_labels", "specialists", "cross_modal"):
         assert len(find(name)().stages) == 2, name
-    assert describe.taxonomy(find("mean_teacher")()).own and describe.taxonomy(find("temporal_ensembling")()).own
-    assert "(masked)" in describe.row(find("specialists")())["transfer"]
-    assert "translator" in describe.row(find("factor_transfer")())["transfer"]
+    assert taxonomy(find("mean_teacher")()).own and taxonomy(find("temporal_ensembling")()).own
+    assert "(masked)" in as_row(find("specialists")())["transfer"]
+    assert "translator" in as_row(find("factor_transfer")())["transfer"]
     assert not any("task" in t.name for _, _, t in find("zero_shot")().terms())
 
 
@@ -81,7 +82,7 @@ def test_every_other_method_has_a_row_with_its_fields():
     from limbeck.methods import CATALOGUE
 
     for name, declare in CATALOGUE.items():
-        row = describe.row(declare())
-        found = list(describe.lessons(declare()))
+        row = as_row(declare())
+        found = list(lessons(declare()))
         assert bool(found) == bool(row["knowledge @ location"]) == bool(row["transfer"]), name
         assert "stored targets" not in row["knowledge @ location"], name

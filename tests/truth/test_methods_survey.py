@@ -5,7 +5,7 @@ import pytest
 import torch
 from digits import DIGITS, WIDTH, make_cast, states, train
 
-from limbeck.catalogue import describe
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.deploy.student import Deployed, load_student, save_student, used
 from limbeck.methods import find
 
@@ -44,7 +44,7 @@ every = pytest.mark.parametrize(("name", "arguments"), SETTINGS, ids=lambda x: x
 
 @pytest.mark.parametrize("name", ROWS)
 def test_it_is_placed_where_the_survey_has_it(name):
-    place = describe.taxonomy(find(name)())
+    place = taxonomy(find(name)())
     assert (place.knowledge, place.scheme) == ROWS[name][1:]
 
 
@@ -60,15 +60,15 @@ def test_it_is_placed_where_the_survey_has_it(name):
     ],
 )
 def test_rows_declared_before_stay_where_they_were(name, knowledge, scheme):
-    place = describe.taxonomy(find(name)())
+    place = taxonomy(find(name)())
     assert (place.knowledge, place.scheme) == (knowledge, scheme)
 
 
 def test_what_is_deployed():
-    assert describe.taxonomy(find("one")()).deploys == "student"
-    assert describe.taxonomy(find("one")(ensemble=True)).deploys == "several branches of student"
-    assert describe.taxonomy(find("ladder")()).deploys == "a branch of student"
-    assert describe.taxonomy(find("ffl")(fused=True)).deploys == "the ensemble of student, peer"
+    assert taxonomy(find("one")()).deploys == "student"
+    assert taxonomy(find("one")(ensemble=True)).deploys == "several branches of student"
+    assert taxonomy(find("ladder")()).deploys == "a branch of student"
+    assert taxonomy(find("ffl")(fused=True)).deploys == "the ensemble of student, peer"
 
 
 @every

@@ -167,7 +167,7 @@ def test_every_group_has_targets_of_its_own_that_stay():
 
 
 def test_taught_through_inputs_counts_in_the_taxonomy():
-    from limbeck.catalogue.describe import taxonomy
+    from limbeck.catalogue.taxonomy import taxonomy
 
     made = find("records_all")()
     assert taxonomy(made).knowledge == "other parts"

@@ -11,7 +11,8 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 import limbeck
-from limbeck.catalogue.describe import taxonomy, text
+from limbeck.catalogue.describe import describe
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
 from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.export import compare_onnx, export_onnx
@@ -47,7 +48,7 @@ def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
             "paper": method.paper,
             "year": method.year,
             "taxonomy": str(taxonomy(method)),
-            "text": text(method),
+            "text": describe(method),
         },
         "svg": "method.svg",
         "task": {"name": data.task.name, "metric": data.task.metric, "share": data.task.share},

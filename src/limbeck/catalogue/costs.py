@@ -12,8 +12,7 @@ from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import Progress
 from limbeck.plan.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
 from limbeck.store.planner import frozen_roles
-from limbeck.transforms import boxes
-from limbeck.transforms.facts import plain
+from limbeck.transforms.facts import facts_of
 
 STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on the way
 
@@ -193,8 +192,7 @@ def _needs(method: Method) -> Iterator[str]:
 
 def reads_boxes(method: Method) -> bool:
     """Whether labels are boxes."""
-    used = (plain(fn) for source in method.sources() for fn in functions_of(source))
-    return any(getattr(fn, "__module__", "") == boxes.__name__ for fn in used)
+    return any(facts_of(fn).boxes for source in method.sources() for fn in functions_of(source))
 
 
 def _like(method: Method) -> Iterator[Source]:

@@ -36,21 +36,22 @@ def sources() -> str:
 
 def computed() -> list[dict[str, Any]]:
     """The facts, from the declarations."""
-    from limbeck.catalogue import describe
     from limbeck.catalogue.costs import costs
+    from limbeck.catalogue.describe import as_row
+    from limbeck.catalogue.taxonomy import taxonomy
     from limbeck.methods import CATALOGUE
 
     found = []
     for declare in CATALOGUE.values():
         method = declare()
-        place, cost = describe.taxonomy(method), costs(method)
+        place, cost = taxonomy(method), costs(method)
         words = [
             place.knowledge,
             place.scheme + (", self" if place.own else ""),
             place.ratio + (", chain" if place.chain else ""),
         ]
         entry = {"name": method.name, "year": method.year, "paper": method.paper, "place": words, "roles": list(method.roles())}
-        row = describe.row(method) | {"costs": cost.brief}
+        row = as_row(method) | {"costs": cost.brief}
         found.append(entry | {"use": use_of(declare), "costs": str(cost), "row": row})
     return found
 

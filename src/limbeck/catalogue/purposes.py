@@ -1,19 +1,22 @@
-"""The catalogue by need: for which kind of task, teacher or data a method is, read from declarations and docstrings."""
+"""The catalogue by need: for which kind of task, teacher or data a method is.
 
-import re
+Computed from its declaration, or stated where the method is defined.
+"""
+
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from limbeck.catalogue import describe
 from limbeck.catalogue.costs import Costs, costs, reads_boxes
-from limbeck.catalogue.facts import use_of
+from limbeck.catalogue.lessons import kind_of, lessons
+from limbeck.catalogue.taxonomy import Taxonomy, taxonomy
 from limbeck.connectors.quantise import Quantise
-from limbeck.methods import find
+from limbeck.losses import Traits
 from limbeck.models.fitted import fit_role
 from limbeck.plan import Method
+from limbeck.plan.needs import Need
 from limbeck.plan.roles import role_of
-from limbeck.transforms.facts import plain
+from limbeck.transforms.facts import facts_of, plain
 
 FEATURES = {"features", "attention maps", "activation boundaries", "factors"}
 
@@ -25,8 +28,8 @@ class Known:
     method: Method
 
     @cached_property
-    def place(self) -> describe.Taxonomy:
-        return describe.taxonomy(self.method)
+    def place(self) -> Taxonomy:
+        return taxonomy(self.method)
 
     @cached_property
     def costs(self) -> Costs:
@@ -34,14 +37,14 @@ class Known:
 
     @cached_property
     def kinds(self) -> set[str]:
-        found = describe.lessons(self.method)
-        return {describe.kind_of(m, lesson, self.method) for lesson in found for m in lesson.mentors}
+        found = lessons(self.method)
+        return {kind_of(m, lesson, self.method) for lesson in found for m in lesson.mentors}
 
     @property
     def mentors(self) -> int:
         """The most models that teach at a time without learning."""
         found: dict[str, set[str]] = {}
-        for lesson in describe.lessons(self.method):
+        for lesson in lessons(self.method):
             learning = {role_of(path) for path in lesson.stage.trains}
             roles = {getattr(leaf, "role", "") for leaf in lesson.mentors} - learning - {""}
             found.setdefault(lesson.stage.name, set()).update(roles)
@@ -51,13 +54,9 @@ class Known:
     def taught(self) -> bool:
         return self.place.knowledge != "none"
 
-    def says(self, pattern: str) -> bool:
-        """Whether its docstring's "Use it when" has such words."""
-        return re.search(pattern, use_of(find(self.method.name))) is not None
-
-    def compares_by(self, module: str) -> bool:
-        """Whether a term's loss is one of that file."""
-        return any(getattr(plain(term.by), "__module__", "") == f"limbeck.losses.{module}" for _, _, term in self.method.terms())
+    def serves(self, need: Need) -> bool:
+        """Whether its author states so, where it is defined."""
+        return need in self.method.serves
 
 
 def _soft(known: Known) -> bool:
@@ -74,7 +73,7 @@ def _relations(known: Known) -> bool:
 
 
 def _judged(known: Known) -> bool:
-    return known.compares_by("adversarial") or "critic" in known.method.parts
+    return any(isinstance(t := facts_of(term.by), Traits) and t.family == "judge" for _, _, term in known.method.terms())
 
 
 def _peers(known: Known) -> bool:
@@ -90,9 +89,7 @@ def _makes_inputs(known: Known) -> bool:
 
 
 def _unlabelled(known: Known) -> bool:
-    return any("unlabelled" in update.partitions for _, update in known.method.updates()) or known.says(
-        "unlabelled|labelled or not"
-    )
+    return known.serves("unlabelled") or any("unlabelled" in update.partitions for _, update in known.method.updates())
 
 
 def _quantised(known: Known) -> bool:
@@ -113,30 +110,22 @@ PURPOSES: dict[str, Callable[[Known], bool]] = {
     "Teacher and student, or peers, train together (online)": _peers,
     "One network, no teacher (self)": _alone,
     "A chain: who was taught teaches in turn": lambda known: known.place.chain,
-    "Another family or other classes than the teacher's": lambda known: known.says(
-        "different families|other classes than|unlike shapes|differ in kind"
-    ),
+    "Another family or other classes than the teacher's": lambda known: known.serves("other family"),
     "Few or no data: inputs are made": _makes_inputs,
     "Unlabelled samples": _unlabelled,
     "No labels are used": lambda known: known.taught and not known.costs.labels,
-    "Labels that may be wrong": lambda known: known.says("labels are wrong|wrongly|fits the label"),
-    "Private data, or data that may not be kept": lambda known: known.says(
-        "private|may not be kept|leave the place|data are gone"
-    ),
-    "More is known in training than later: privileged inputs, other modalities": lambda known: known.says(
-        "modality|never will|at hand later|streams"
-    ),
+    "Labels that may be wrong": lambda known: known.serves("wrong labels"),
+    "Private data, or data that may not be kept": lambda known: known.serves("private data"),
+    "More is known in training than later: privileged inputs, other modalities": lambda known: known.serves("privileged"),
     "Few bits: the student is quantised": _quantised,
-    "Segmentation": lambda known: known.says("segmentation"),
-    "Detection": lambda known: reads_boxes(known.method) or known.says("detect"),
-    "Strings from sequences: speech, handwriting, translation": lambda known: known.compares_by("sequence"),
-    "Text and language models": lambda known: known.says("language model|text model"),
-    "Retrieval and transfer: the embedding is what counts": lambda known: known.says("retrieval|for transfer"),
+    "Segmentation": lambda known: known.serves("segmentation"),
+    "Detection": lambda known: reads_boxes(known.method) or known.serves("detection"),
+    "Strings from sequences: speech, handwriting, translation": lambda known: known.serves("strings"),
+    "Text and language models": lambda known: known.serves("text"),
+    "Retrieval and transfer: the embedding is what counts": lambda known: known.serves("transfer"),
     "Trees and models without gradient": _fitted,
-    "Early exits, or several sizes from one training": lambda known: (
-        bool(known.method.exits) or known.says("different width, of")
-    ),
-    "As in the authors' or a public code": lambda known: known.says("you compare"),
+    "Early exits, or several sizes from one training": lambda known: bool(known.method.exits) or known.serves("exits"),
+    "As in the authors' or a public code": lambda known: known.serves("public code"),
     "Without a teacher (baselines)": lambda known: not known.taught,
 }
 

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from limbeck.catalogue import describe
-from limbeck.catalogue.kinds import transfer_of
+from limbeck.catalogue.lessons import Lesson, kind_of, lessons, transfer_of
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.methods import CATALOGUE
 from limbeck.methods.compose import KNOWLEDGE, assignments, compose
 from limbeck.plan import Method, Term
-from limbeck.plan.taps import Tap, Via, call_text, detach, functions_of, leaves
-from limbeck.transforms.facts import plain
+from limbeck.plan.taps import Tap, Via, detach, functions_of, leaves
+from limbeck.transforms.facts import call_text, plain
 from limbeck.transforms.labelling import is_right
 
 FIELDS = ("knowledge", "location", "transfer", "mask", "scheme", "data")
@@ -22,12 +22,12 @@ Point = tuple[str, ...]  # one value per field
 
 def points(method: Method) -> set[Point]:
     """Where a method stands: one point per lesson and mentor."""
-    place = describe.taxonomy(method)
+    place = taxonomy(method)
     scheme = "self" if place.own else place.scheme
     found: set[Point] = set()
-    for lesson in describe.lessons(method):
+    for lesson in lessons(method):
         for leaf in lesson.mentors:
-            kind = describe.kind_of(leaf, lesson, method)
+            kind = kind_of(leaf, lesson, method)
             where = "output" if kind == "soft labels" else _location(getattr(leaf, "path", ""))
             found.add((kind, where, transfer_of(lesson.term), _mask(lesson.term), scheme, _data(lesson)))
     return found
@@ -45,7 +45,7 @@ def _mask(term: Term) -> str:
     return "right" if is_right in asks else call_text(asks[0] if asks else term.mask.fn)
 
 
-def _data(lesson: describe.Lesson) -> str:
+def _data(lesson: Lesson) -> str:
     if "unlabelled" in lesson.update.partitions:
         return "unlabelled"
     seen = {leaf.on for source in lesson.term.inputs.values() for leaf in leaves(source) if isinstance(leaf, Tap)}

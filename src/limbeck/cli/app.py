@@ -166,9 +166,10 @@ def survey(
 
     if figure is not None:
         from limbeck.files import atomic_write
+        from limbeck.report.survey import svg
 
         with atomic_write(figure, text=True) as file:
-            file.write(surveyed.svg(alpha))
+            file.write(svg(alpha))
     typer.echo(surveyed.as_json(alpha)) if json_ else surveyed.show(alpha)
 
 

@@ -49,8 +49,8 @@ def unexplored(as_json: bool, shown: int = 24) -> None:
 
 def one(name: str, svg: Path | None, settings: list[str]) -> None:
     """One method, with settings of its own, as text, with its costs and when to use it; into `svg` as a drawing."""
-    from limbeck.catalogue import describe
     from limbeck.catalogue.costs import costs
+    from limbeck.catalogue.describe import describe
     from limbeck.catalogue.facts import use_of
     from limbeck.methods import find, make
     from limbeck.runs.settings import parse_value
@@ -62,12 +62,12 @@ def one(name: str, svg: Path | None, settings: list[str]) -> None:
             raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set temperature=2")
         arguments[key] = parse_value(value)
     made = make(name, arguments)
-    print(describe.text(made))
+    print(describe(made))
     print(f"  costs: {costs(made)}")
     print(f"  {use_of(find(name))}")
     if svg is not None:
+        from limbeck.catalogue.diagram import svg as draw
         from limbeck.files import atomic_write
-        from limbeck.report.diagram import svg as draw
 
         with atomic_write(svg, text=True) as file:
             file.write(draw(made))

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import call_text
+from limbeck.transforms.facts import call_text
 
 Stored = dict[str, Tensor]
 

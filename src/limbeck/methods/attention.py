@@ -29,7 +29,7 @@ def attention(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), be
     return single_stage(task(), *(Term(f"attention {s}", losses.mse, weight=beta / 2, student=a, teacher=b) for s, a, b in maps))
 
 
-@method(paper=PAPER, year=2017)
+@method(paper=PAPER, year=2017, serves=("public code",))
 def attention_paper(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), beta: float = 0.1) -> Method:
     """The same in the paper's Eq. 2: a sum of L2 norms, not a mean of squares.
 

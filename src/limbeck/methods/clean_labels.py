@@ -9,7 +9,9 @@ from limbeck.plan.taps import Field, Tap
 from limbeck.transforms.labelling import mixed_labels
 
 
-@method(paper="Li et al. 2017, Learning from Noisy Labels with Distillation, arXiv 1703.02391", year=2017)
+@method(
+    paper="Li et al. 2017, Learning from Noisy Labels with Distillation, arXiv 1703.02391", year=2017, serves=("wrong labels",)
+)
 def clean_labels(
     clean: str = "train[1/10]", noisy: str = "train", trust: float = 0.5, temperature: float = 1.0, share: float = 1.0
 ) -> Method:

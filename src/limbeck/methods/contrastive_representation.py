@@ -9,7 +9,11 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Field, Tap
 
 
-@method(paper="Tian, Krishnan & Isola 2020, Contrastive Representation Distillation (CRD), arXiv 1910.10699", year=2020)
+@method(
+    paper="Tian, Krishnan & Isola 2020, Contrastive Representation Distillation (CRD), arXiv 1910.10699",
+    year=2020,
+    serves=("transfer",),
+)
 def contrastive_representation(
     at: str = "pool",
     teacher_at: str = "",

@@ -32,7 +32,7 @@ def correlation_congruence(
     return single_stage(task(), Term("congruence", by, weight=weight, student=student, teacher=teacher))
 
 
-@method(paper=PAPER + " (as in RepDistiller)", year=2019)
+@method(paper=PAPER + " (as in RepDistiller)", year=2019, serves=("public code",))
 def correlation_congruence_code(at: str = "pool", teacher_at: str = "", weight: float = 0.02, size: int = 128) -> Method:
     """What HobbitLong/RepDistiller computes under that name: differences of neighbours in the batch, after two learned maps.
 

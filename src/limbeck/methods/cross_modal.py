@@ -7,7 +7,11 @@ from limbeck.plan import Method, Part, Stage, Term, Update, method
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Gupta, Hoffman & Malik 2016, Cross Modal Distillation for Supervision Transfer, arXiv 1507.00448", year=2016)
+@method(
+    paper="Gupta, Hoffman & Malik 2016, Cross Modal Distillation for Supervision Transfer, arXiv 1507.00448",
+    year=2016,
+    serves=("unlabelled", "privileged"),
+)
 def cross_modal(
     paired: str = "channels:0",
     at: str = "layer3",

@@ -13,7 +13,11 @@ from limbeck.transforms import pairwise_distances
 from limbeck.transforms.combine import similarities
 
 
-@method(paper="Ye, Lu & Zhan 2020, Distilling Cross-Task Knowledge via Relationship Matching (ReFilled), CVPR 2020", year=2020)
+@method(
+    paper="Ye, Lu & Zhan 2020, Distilling Cross-Task Knowledge via Relationship Matching (ReFilled), CVPR 2020",
+    year=2020,
+    serves=("other family",),
+)
 def cross_task(
     at: str = "pool",
     teacher_at: str = "",

@@ -12,6 +12,7 @@ from limbeck.transforms.masks import says_something
     paper="Kurata & Audhkhasi 2018, Improved Knowledge Distillation from Bi-Directional to Uni-Directional LSTM CTC for "
     "End-to-End Speech Recognition, SLT 2018",
     year=2018,
+    serves=("strings",),
 )
 def ctc_delayed(delay: int = 4, weight: float = 10.0, temperature: float = 1.0) -> Method:
     """CTC, and the teacher's frames, each of which the student may answer up to `delay` frames later.

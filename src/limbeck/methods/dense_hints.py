@@ -12,7 +12,7 @@ PAPER = (
 )
 
 
-@method(paper=PAPER, year=2019)
+@method(paper=PAPER, year=2019, serves=("segmentation",))
 def dense_hints(
     at: str = "up1", teacher_at: str = "", temperature: float = 2.0, soft_weight: float = 1.0, hint_weight: float = 1.0
 ) -> Method:

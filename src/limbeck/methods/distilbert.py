@@ -12,6 +12,7 @@ from limbeck.transforms.masks import tokens
 @method(
     paper="Sanh et al. 2019, DistilBERT, a Distilled Version of BERT, arXiv 1910.01108 (its three losses, on a labelled task)",
     year=2019,
+    serves=("text",),
 )
 def distilbert(
     layers: tuple[tuple[int, int], ...] = ((0, 0), (1, 2)),

@@ -9,7 +9,11 @@ from limbeck.plan.taps import Tap
 from limbeck.transforms import tempered
 
 
-@method(paper="Lopez-Paz et al. 2016, Unifying Distillation and Privileged Information, ICLR, arXiv 1511.03643", year=2016)
+@method(
+    paper="Lopez-Paz et al. 2016, Unifying Distillation and Privileged Information, ICLR, arXiv 1511.03643",
+    year=2016,
+    serves=("privileged",),
+)
 def generalised_distillation(temperature: float = 2.0, imitation: float = 0.5) -> Method:
     """The student matches the labels and what a teacher says of another, privileged view of the sample.
 

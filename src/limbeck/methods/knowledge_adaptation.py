@@ -11,7 +11,7 @@ from limbeck.plan.taps import Tap
 PAPER = "He et al. 2019, Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019, arXiv 1903.04688"
 
 
-@method(paper=PAPER, year=2019)
+@method(paper=PAPER, year=2019, serves=("segmentation",))
 def knowledge_adaptation(
     at: str = "layer3",
     teacher_at: str = "",

@@ -12,7 +12,7 @@ from limbeck.transforms import mean_of
 PAPER = "Walawalkar, Shen & Savvides 2020, Online Ensemble Model Compression using Knowledge Distillation, arXiv 2011.07449"
 
 
-@method(paper=PAPER, year=2020)
+@method(paper=PAPER, year=2020, serves=("exits",))
 def ladder(
     ratios: tuple[float, ...] = (0.75, 0.5, 0.25),
     shared: str = "layer1",

@@ -6,7 +6,7 @@ from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Ba & Caruana 2014, Do Deep Nets Really Need to be Deep?, arXiv 1312.6184", year=2014)
+@method(paper="Ba & Caruana 2014, Do Deep Nets Really Need to be Deep?, arXiv 1312.6184", year=2014, serves=("unlabelled",))
 def logit_regression(weight: float = 1.0, labels: float = 0.0) -> Method:
     """The student regresses the teacher's logits, before any softmax.
 

@@ -11,7 +11,7 @@ from limbeck.plan.taps import Tap
 PAPER = "Li et al. 2019, Layer-Level Knowledge Distillation for Deep Neural Network Learning, Applied Sciences 9(10)"
 
 
-@method(paper=PAPER, year=2019)
+@method(paper=PAPER, year=2019, serves=("other family",))
 def lsl(
     pairs: tuple[tuple[str, str], ...] = (("layer2", "layer2"), ("layer3", "layer3")), size: int = 64, weight: float = 1.0
 ) -> Method:

@@ -9,10 +9,7 @@ from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import probabilities
 
 
-@method(
-    paper="Vapnik & Vashist 2009 (LUPI), as in Lopez-Paz et al. 2016, arXiv 1511.03643",
-    year=2016,
-)
+@method(paper="Vapnik & Vashist 2009 (LUPI), as in Lopez-Paz et al. 2016, arXiv 1511.03643", year=2016, serves=("privileged",))
 def lupi(privileged: str = "columns:0", temperature: float = 1.0, imitation: float = 0.5, share: float = 1.0) -> Method:
     """The teacher learns from privileged inputs x*, the student from x alone, with the labels and the teacher's soft answers.
 

@@ -9,7 +9,11 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Field, Tap
 
 
-@method(paper="Hao et al. 2023, One-for-All: Bridge the Gap Between Heterogeneous Architectures, arXiv 2310.19444", year=2023)
+@method(
+    paper="Hao et al. 2023, One-for-All: Bridge the Gap Between Heterogeneous Architectures, arXiv 2310.19444",
+    year=2023,
+    serves=("other family",),
+)
 def ofa(
     at: tuple[str, ...] = ("layer1", "layer2", "layer3"),
     deepest: str = "layer3",

@@ -40,7 +40,7 @@ def okddip(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float 
     return _group(peers, at, mixed, mean, learn)
 
 
-@method(paper=PAPER + " (as in the authors' code)", year=2020)
+@method(paper=PAPER + " (as in the authors' code)", year=2020, serves=("public code",))
 def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: float = 3.0, ramp: float = 0.27) -> Method:
     """The same as the authors' code has it: logits are mixed and averaged, not probabilities.
 

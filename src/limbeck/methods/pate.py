@@ -12,6 +12,7 @@ from limbeck.transforms.labelling import noisy_votes
 @method(
     paper="Papernot et al. 2017, Semi-supervised Knowledge Transfer from Private Training Data (PATE), arXiv 1610.05755",
     year=2017,
+    serves=("private data",),
 )
 def pate(teachers: int = 5, scale: float = 1.0, public: str = "unlabelled", seed: int = 0) -> Method:
     """Each teacher learns from its own part of the private data; the student from their noisy votes on public data alone.

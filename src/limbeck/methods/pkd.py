@@ -7,7 +7,11 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Cao et al. 2022, PKD: General Distillation Framework via Pearson Correlation, arXiv 2207.02039", year=2022)
+@method(
+    paper="Cao et al. 2022, PKD: General Distillation Framework via Pearson Correlation, arXiv 2207.02039",
+    year=2022,
+    serves=("detection",),
+)
 def pkd(at: str = "layer3", teacher_at: str = "", weight: float = 6.0) -> Method:
     """The Pearson correlation of student and teacher maps, channel by channel, is raised to one.
 

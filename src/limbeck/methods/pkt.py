@@ -6,7 +6,11 @@ from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018", year=2018)
+@method(
+    paper="Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018",
+    year=2018,
+    serves=("transfer",),
+)
 def pkt(at: str = "pool", teacher_at: str = "", weight: float = 30000.0) -> Method:
     """The distribution of cosine similarities within the batch is kept.
 

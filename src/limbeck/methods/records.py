@@ -14,7 +14,7 @@ from limbeck.plan.taps import Field, Tap
 PAPER = "Lopes, Fenu & Starner 2017, Data-Free Knowledge Distillation for Deep Neural Networks, arXiv 1710.07535"
 
 
-@method(paper=PAPER + " (top layer)", year=2017)
+@method(paper=PAPER + " (top layer)", year=2017, serves=("private data",))
 def records_top(
     at: str = "linear", size: int = 1000, rate: float = 0.07, temperature: float = 8.0, share: float = 1.0, record: float = 0.1
 ) -> Method:
@@ -36,7 +36,7 @@ def records_top(
     return _replayed({at: (at,)}, UnitRecord, size, rate, temperature, share, record)
 
 
-@method(paper=PAPER + " (all layers)", year=2017)
+@method(paper=PAPER + " (all layers)", year=2017, serves=("private data",))
 def records_all(
     at: tuple[str, ...] = ("layer1", "layer2", "layer3", "linear"),
     size: int = 1000,
@@ -58,7 +58,7 @@ def records_all(
     return _replayed({layer: (layer,) for layer in at}, UnitRecord, size, rate, temperature, share, record)
 
 
-@method(paper=PAPER + " (spectral)", year=2017)
+@method(paper=PAPER + " (spectral)", year=2017, serves=("private data",))
 def records_spectral(
     at: tuple[str, ...] = ("layer1", "layer2", "layer3", "linear"),
     pairs: bool = True,

@@ -9,7 +9,11 @@ from limbeck.plan.schedules import linear
 from limbeck.plan.taps import Field, Tap
 
 
-@method(paper="Sun et al. 2024, Knowledge Distillation with Refined Logits (RLD), arXiv 2408.07703", year=2024)
+@method(
+    paper="Sun et al. 2024, Knowledge Distillation with Refined Logits (RLD), arXiv 2408.07703",
+    year=2024,
+    serves=("wrong labels",),
+)
 def rld(alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, warm_up: float = 1 / 12) -> Method:
     """The label gets the teacher's confidence; classes that the teacher puts above the label are left out of the rest.
 

@@ -11,7 +11,11 @@ from limbeck.transforms import probabilities, tempered
 from limbeck.transforms.combine import beside
 
 
-@method(paper="Fang et al. 2021, SEED: Self-supervised Distillation for Visual Representation, arXiv 2101.04731", year=2021)
+@method(
+    paper="Fang et al. 2021, SEED: Self-supervised Distillation for Visual Representation, arXiv 2101.04731",
+    year=2021,
+    serves=("unlabelled",),
+)
 def seed_similarity(
     at: str = "pool",
     teacher_at: str = "",

@@ -12,6 +12,7 @@ from limbeck.transforms.combine import n_best_labels, n_best_shares
     paper="Mun'im, Inoue & Shinoda 2019, Sequence-Level Knowledge Distillation for Model Compression of Attention-Based "
     "Sequence-to-Sequence Speech Recognition, ICASSP, arXiv 1811.04531",
     year=2019,
+    serves=("strings",),
 )
 def sequence_level(at: str = "search", uniform: bool = False) -> Method:
     """The teacher's n best strings, found by beam search, take the place of the labels.

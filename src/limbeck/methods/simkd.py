@@ -26,6 +26,6 @@ def simkd(at: str = "layer3", teacher_at: str = "", head: str = "linear") -> Met
     student, teacher = Tap("student", at), Tap("teacher", teacher_at or at).detach()
     projected = student.via("projector")
     match = Term("feature", losses.mse, student=projected, teacher=teacher.via(match_spatial, student)[0])
-    answer = projected.via(pooled).via(f"teacher.{head}")
+    answer = projected.via(pooled).via(f"teacher.{head}", answers=True)
     part = {"projector": Part(HeadProjector, like=(student, teacher))}
     return single_stage(match, trains=(f"student:{at}", "projector"), parts=part, deploys=answer)

@@ -23,7 +23,11 @@ def _labels(weight: float, forced: bool) -> tuple[Term, ...]:
     return (word_term(weight=weight, per_token=True) if forced else task(weight=weight),)
 
 
-@method(paper="Ko et al. 2024, DistiLLM: Towards Streamlined Distillation for Large Language Models, arXiv 2402.03898", year=2024)
+@method(
+    paper="Ko et al. 2024, DistiLLM: Towards Streamlined Distillation for Large Language Models, arXiv 2402.03898",
+    year=2024,
+    serves=("text",),
+)
 def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, labels: float = 0.0, forced: bool = False) -> Method:
     """The student is compared with a mixture of itself and the teacher, which keeps gradients bounded where one of them is sure.
 
@@ -48,7 +52,11 @@ def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, label
     return single_stage(*terms, *_labels(labels, forced))
 
 
-@method(paper="Wu et al. 2025, Rethinking KL Divergence in Knowledge Distillation for LLMs (AKL), arXiv 2404.02657", year=2025)
+@method(
+    paper="Wu et al. 2025, Rethinking KL Divergence in Knowledge Distillation for LLMs (AKL), arXiv 2404.02657",
+    year=2025,
+    serves=("text",),
+)
 def adaptive(head: float = 0.5, labels: float = 0.0, forced: bool = False) -> Method:
     """Forward and reverse divergence, mixed per token by whether student and teacher differ at the likely or the unlikely words.
 
@@ -68,7 +76,11 @@ def adaptive(head: float = 0.5, labels: float = 0.0, forced: bool = False) -> Me
     return single_stage(mixed, *_labels(labels, forced))
 
 
-@method(paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (the divergence), arXiv 2306.13649", year=2024)
+@method(
+    paper="Agarwal et al. 2024, On-Policy Distillation of Language Models (the divergence), arXiv 2306.13649",
+    year=2024,
+    serves=("text",),
+)
 def between(
     beta: float = 0.5, temperature: float = 1.0, normalised: bool = True, labels: float = 0.0, forced: bool = False
 ) -> Method:

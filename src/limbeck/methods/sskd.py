@@ -10,7 +10,11 @@ from limbeck.plan.taps import Source, Tap
 from limbeck.transforms.combine import similarities
 
 
-@method(paper="Xu et al. 2020, Knowledge Distillation Meets Self-Supervision (SSKD), arXiv 2006.07114", year=2020)
+@method(
+    paper="Xu et al. 2020, Knowledge Distillation Meets Self-Supervision (SSKD), arXiv 2006.07114",
+    year=2020,
+    serves=("transfer",),
+)
 def sskd(
     at: str = "pool",
     teacher_at: str = "",

@@ -14,6 +14,7 @@ from limbeck.transforms import mean_of
     paper="Wu, Chiu & Wu 2019, Multi-Teacher Knowledge Distillation for Compressed Video Action Recognition on Deep Neural "
     "Networks, ICASSP 2019",
     year=2019,
+    serves=("privileged",),
 )
 def streams(
     teachers: tuple[str, ...] = ("teacher", "teacher_2"),

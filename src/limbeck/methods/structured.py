@@ -16,7 +16,7 @@ from limbeck.transforms.combine import strongest
 PAPER = "Liu et al. 2019, Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019, arXiv 1903.04197"
 
 
-@method(paper=PAPER, year=2019)
+@method(paper=PAPER, year=2019, serves=("segmentation",))
 def structured(
     at: str = "layer3",
     teacher_at: str = "",
@@ -57,7 +57,7 @@ def structured(
     )
 
 
-@method(paper=PAPER + " (authors' code)", year=2019)
+@method(paper=PAPER + " (authors' code)", year=2019, serves=("segmentation", "public code"))
 def structured_code(
     at: str = "layer3",
     teacher_at: str = "",

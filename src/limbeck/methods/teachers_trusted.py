@@ -12,7 +12,11 @@ from limbeck.transforms.combine import trusted_mean
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 
 
-@method(paper="Zhang, Chen & Wang 2022, Confidence-Aware Multi-Teacher KD (CA-MKD), arXiv 2201.00007", year=2022)
+@method(
+    paper="Zhang, Chen & Wang 2022, Confidence-Aware Multi-Teacher KD (CA-MKD), arXiv 2201.00007",
+    year=2022,
+    serves=("wrong labels",),
+)
 def teachers_trusted(
     teachers: tuple[str, ...] = TEACHERS, temperature: float = 4.0, alpha: float = 1.0, labels: float = 1.0
 ) -> Method:

@@ -12,6 +12,7 @@ from limbeck.transforms.combine import attention_scores
 @method(
     paper="Jiao et al. 2020, TinyBERT: Distilling BERT for Natural Language Understanding, arXiv 1909.10351 (its task stage)",
     year=2020,
+    serves=("text",),
 )
 def tinybert(
     layers: tuple[tuple[int, int], ...] = ((0, 1), (1, 3)),

@@ -1,6 +1,6 @@
 """The language of a method: who (roles), where (taps), when (terms, updates, stages, schedules, actions)."""
 
-from limbeck.plan.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
+from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
 from limbeck.plan.labels import Labels, Soft
 from limbeck.plan.method import Action, Method, P, Part, Stage, Term, Update, method, single_stage
 from limbeck.plan.roles import Adapter, Cast, Normalise
@@ -26,7 +26,6 @@ __all__ = [
     "Field",
     "Labels",
     "Follow",
-    "Load",
     "Method",
     "Normalise",
     "P",

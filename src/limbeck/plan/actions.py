@@ -1,14 +1,16 @@
-"""What is done to the cast between stages or steps: roles made, copied, started again, averaged, loaded."""
+"""What is done to the cast between stages or steps: roles made, copied, started again, averaged."""
 
 import copy
 from dataclasses import dataclass, field
-from pathlib import Path
+from inspect import isfunction
 from typing import Any
 
 import torch
 
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import InWords
+from limbeck.transforms.facts import call_text, plain
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class Promote:
         for parameter in twin.parameters():
             parameter.grad = None
         cast.add(self.role, twin, cast.adapters.get(self.source))
+
+    def words(self) -> str:
+        return f"{self.role} becomes a frozen copy of {self.source}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class Reinit:
             for part in module.modules():
                 if hasattr(part, "reset_parameters"):
                     part.reset_parameters()  # type: ignore[operator]
+
+    def words(self) -> str:
+        return f"{self.role} starts again from fresh random weights"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class Follow:
                 else:
                     value.copy_(theirs[key])
 
+    def words(self) -> str:
+        return f"{self.role} follows {self.source} as its moving average (decay {self.decay:g})"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -90,6 +101,9 @@ class Snapshot:
         if step + 1 in {max(1, round(part * steps)) for part in self.at}:
             cast.find(self.role).load_state_dict(cast.find(self.source).state_dict())
 
+    def words(self) -> str:
+        return f"{self.role} takes {self.source}'s weights after {', '.join(f'{part:.0%}' for part in self.at)} of the stage"
+
 
 @dataclass(frozen=True)
 class Adopt:
@@ -105,15 +119,19 @@ class Adopt:
             cast.find(self.role).load_state_dict(cast.find(self.of[int(choice.index)]).state_dict())
             choice.taken.copy_(choice.index)
 
+    def words(self) -> str:
+        return f"{self.role} is the one of {self.of[0]} to {self.of[-1]} that {self.by} chose"
 
-@dataclass(frozen=True)
-class Load:
-    """A role takes its weights from a safetensors file before the stage starts."""
 
-    role: str
-    path: str
+def action_words(action: object) -> str:
+    """An action on the cast as a sentence without its full stop; one of one's own may say it in `words()`.
 
-    def __call__(self, cast: Cast, seed: int) -> None:
-        from limbeck.models import load_weights
+    >>> action_words(Promote("teacher", "student"))
+    'teacher becomes a frozen copy of student'
+    """
+    return action.words() if isinstance(action, InWords) else action_text(action)
 
-        load_weights(cast.find(self.role), Path(self.path), who=self.role)
+
+def action_text(action: object) -> str:
+    """An action as it is declared: with its settings, a function by its name."""
+    return call_text(action) if isfunction(plain(action)) else str(action)

@@ -7,15 +7,16 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, Protocol
+from typing import Any, ParamSpec, Protocol, TypeGuard, cast
 
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.plan.needs import Need, Stated
 from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import Progress, Weight, weight_text
-from limbeck.plan.taps import Source, State, Tap, call_text, functions_of, leaves, modules_of
-from limbeck.transforms.facts import facts_of, plain
+from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of
+from limbeck.transforms.facts import call_text, facts_of, one_of, plain
 
 
 class Term:
@@ -180,7 +181,8 @@ class Method:
     deploys: the role that is kept, or a source over several (a mean, an exit). views: named versions of
     a sample beside "inputs" as their spelling (`{"strong": "crop,flip,cutout:8"}`; "default" is the run's
     own augmentation, drawn independently). exits: answers by name, from shallow to deep, at which a sample
-    may leave early. The last four are filled in by `@method`.
+    may leave early. serves: needs that the declaration does not show. stated: its place in the taxonomy where the author states
+    it. The last six are filled in by `@method`.
     """
 
     stages: tuple[Stage, ...]
@@ -192,6 +194,8 @@ class Method:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     paper: str = ""
     year: int = 0
+    serves: tuple[Need, ...] = ()
+    stated: Stated = field(default_factory=Stated)
 
     def updates(self) -> Iterator[tuple[Stage, Update]]:
         return ((stage, update) for stage in self.stages for update in stage.updates)
@@ -234,12 +238,6 @@ class Method:
                 named.setdefault(role_of(path))
         return tuple(name for name in named if name not in self.parts)
 
-    def describe(self) -> str:
-        """The method's abstract view as text: stages, who trains, each term."""
-        from limbeck.catalogue.describe import text
-
-        return text(self)
-
     def but(self, **changes: Any) -> "Method":
         return replace(self, **changes)
 
@@ -255,11 +253,32 @@ def _roles_in(sources: Any) -> Iterator[str]:
 P = ParamSpec("P")
 
 
-def method(*, paper: str, year: int) -> Callable[[Callable[P, Method]], Callable[P, Method]]:
-    """Mark a function as a method of the catalogue: the `Method` it returns knows its name, its
-    arguments (defaults filled in) and its paper, so that a run can be stored as JSON and repeated."""
+class Declared(Protocol[P]):
+    """A method of the catalogue: a function of its settings that returns the `Method`, and what is known of it."""
 
-    def decorate(fn: Callable[P, Method]) -> Callable[P, Method]:
+    __name__: str
+    paper: str
+    year: int
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Method: ...
+
+
+def method(
+    *, paper: str, year: int, serves: tuple[Need, ...] = (), taxonomy: Stated | None = None
+) -> Callable[[Callable[P, Method]], Declared[P]]:
+    """Mark a function as a method of the catalogue: the `Method` it returns knows its name, its
+    arguments (defaults filled in) and its paper, so that a run can be stored as JSON and repeated.
+
+    serves: needs that it is for and that cannot be computed from the declaration. taxonomy: what the author states of its
+    place, instead of what is computed; shown as stated.
+    """
+    for need in serves:
+        one_of("need", need, Need)
+    for key in taxonomy or ():
+        if key not in Stated.__annotations__:
+            raise unknown("part of the taxonomy", key, Stated.__annotations__)
+
+    def decorate(fn: Callable[P, Method]) -> Declared[P]:
         signature = inspect.signature(fn)
 
         @functools.wraps(fn)
@@ -272,13 +291,19 @@ def method(*, paper: str, year: int) -> Callable[[Callable[P, Method]], Callable
                     raise
                 raise unknown(f"setting of method {fn.__name__}", wrong, signature.parameters) from None
             bound.apply_defaults()
-            made = fn(*bound.args, **bound.kwargs)
-            return replace(made, name=fn.__name__, arguments=dict(bound.arguments), paper=paper, year=year)
+            made, arguments = fn(*bound.args, **bound.kwargs), dict(bound.arguments)
+            named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
+            return replace(named, serves=serves, stated=taxonomy or Stated())
 
-        declared.paper, declared.year = paper, year  # type: ignore[attr-defined]
-        return declared
+        vars(declared).update(paper=paper, year=year)
+        return cast("Declared[P]", declared)
 
     return decorate
+
+
+def is_declared(fn: object) -> TypeGuard[Declared[...]]:
+    """Whether a function was marked as a method."""
+    return inspect.isfunction(fn) and "paper" in vars(fn)
 
 
 def single_stage(*terms: Term, trains: tuple[str, ...] = ("student",), name: str = "distil", **method_fields: Any) -> Method:

@@ -3,9 +3,19 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, exp, pi
+from typing import Protocol, runtime_checkable
+
+from limbeck.transforms.facts import call_text
 
 Weight = float | Callable[["Progress"], float]
+
+
+@runtime_checkable
+class InWords(Protocol):
+    """What says itself in words: a schedule or an action."""
+
+    def words(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,9 @@ class linear:  # noqa: N801  reads as a function in a declaration
     def __call__(self, progress: Progress) -> float:
         return self.start + (self.end - self.start) * min(1.0, progress.fraction / self.over)
 
+    def words(self) -> str:
+        return _from_to(self.start, self.end, self.over)
+
 
 @dataclass(frozen=True)
 class cosine:  # noqa: N801
@@ -46,6 +59,9 @@ class cosine:  # noqa: N801
         x = min(1.0, progress.fraction / self.over)
         return self.end + (self.start - self.end) * (1 + cos(pi * x)) / 2
 
+    def words(self) -> str:
+        return _from_to(self.start, self.end, self.over, ", cosine")
+
 
 @dataclass(frozen=True)
 class ramp_up:  # noqa: N801
@@ -56,10 +72,11 @@ class ramp_up:  # noqa: N801
     over: float = 0.4
 
     def __call__(self, progress: Progress) -> float:
-        from math import exp
-
         x = min(1.0, progress.fraction / self.over)
         return self.end * exp(-5 * (1 - x) ** 2)
+
+    def words(self) -> str:
+        return f"rises to {self.end:g}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,9 @@ class choose:  # noqa: N801
     def __call__(self, progress: Progress) -> float:
         drawn = zlib.crc32(f"{progress.stage} {progress.step}".encode()) % self.of
         return self.weight if drawn == self.index else 0.0
+
+    def words(self) -> str:
+        return f"{self.weight:g} in 1 of {self.of} steps"
 
 
 @dataclass(frozen=True)
@@ -114,4 +134,20 @@ class each_part:  # noqa: N801
 
 
 def weight_text(weight: Weight) -> str:
-    return f"{weight:g}" if isinstance(weight, int | float) else repr(weight)
+    """A weight as it is declared: a number, a schedule with its settings, the name of a function."""
+    return f"{weight:g}" if isinstance(weight, int | float) else call_text(weight)
+
+
+def weight_words(weight: Weight) -> str:
+    """A term's weight as a person reads it; a schedule of one's own may say it in `words()`.
+
+    >>> weight_words(linear(4, 1)), weight_words(0.1)
+    ('4 to 1', '× 0.1')
+    """
+    if isinstance(weight, int | float):
+        return f"× {weight_text(weight)}"
+    return weight.words() if isinstance(weight, InWords) else weight_text(weight)
+
+
+def _from_to(start: float, end: float, over: float, bend: str = "") -> str:
+    return f"{start:g} to {end:g}{bend}" + (f" by {100 * over:.3g} %" if over != 1 else "")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.plan.roles import Cast, role_of, submodule
+from limbeck.transforms.facts import call_text
 
 Batch = Mapping[str, Any]
 
@@ -21,9 +22,12 @@ Batch = Mapping[str, Any]
 class Source:
     """Base of the four kinds of source; gives them `.via`, `.detach` and `[i]`."""
 
-    def via(self, fn: "Callable[..., Any] | str", *others: "Source") -> "Via":
-        """Apply a function, or a module of the cast by name, to this source (and others)."""
-        return Via(fn, (self, *others))
+    def via(self, fn: "Callable[..., Any] | str", *others: "Source", answers: bool = False) -> "Via":
+        """Apply a function, or a module of the cast by name, to this source (and others).
+
+        answers: what comes out is a classifier's answer, as of a role's own head: `via("teacher.fc", answers=True)`.
+        """
+        return Via(fn, (self, *others), answers)
 
     def detach(self) -> "Via":
         """The same value without its graph: a mentor does not learn from its learner."""
@@ -79,11 +83,13 @@ class State(Source):
 class Via(Source):
     """A function of other sources; a string names a module of the cast ("gate", "teacher.linear").
 
-    Equal if function and sources are; two `functools.partial`s are, that bind the same values.
+    Equal if function and sources are; two `functools.partial`s are, that bind the same values. answers: a classifier's
+    answer comes out.
     """
 
     fn: Callable[..., Any] | str
     sources: tuple[Source, ...]
+    answers: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Via) and _key(self.fn) == _key(other.fn) and self.sources == other.sources
@@ -130,16 +136,6 @@ class Item:
 
     def __call__(self, value: Any) -> Any:
         return value[self.index]
-
-
-def call_text(fn: Any) -> str:
-    """A function as a person reads it: `soft_target(temperature=4.0)` for a partial, its name otherwise."""
-    if isinstance(fn, str):
-        return fn
-    if hasattr(fn, "func") and hasattr(fn, "keywords"):
-        extra = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
-        return f"{call_text(fn.func)}[{extra}]" if extra else call_text(fn.func)
-    return getattr(fn, "__name__", None) or repr(fn)
 
 
 def leaves(source: Source) -> Iterable[Source]:

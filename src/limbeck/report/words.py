@@ -1,48 +1,8 @@
-"""Numbers, weights and actions in plain words."""
+"""Numbers in plain words."""
 
 import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
-
-from limbeck.plan.actions import Adopt, Follow, Load, Promote, Reinit, Snapshot
-from limbeck.plan.schedules import Weight, choose, cosine, linear, ramp_up, weight_text
-
-
-def weight_words(weight: Weight) -> str:
-    """A term's weight as a person reads it.
-
-    >>> weight_words(linear(4, 1)), weight_words(0.1)
-    ('4 to 1', '× 0.1')
-    """
-    if isinstance(weight, linear | cosine):
-        bend = ", cosine" if isinstance(weight, cosine) else ""
-        over = f" by {100 * weight.over:.3g} %" if weight.over != 1 else ""
-        return f"{weight.start:g} to {weight.end:g}{bend}{over}"
-    if isinstance(weight, ramp_up):
-        return f"rises to {weight.end:g}"
-    if isinstance(weight, choose):
-        return f"{weight.weight:g} in 1 of {weight.of} steps"
-    text = weight_text(weight)
-    return f"× {text}" if isinstance(weight, int | float) else text
-
-
-def action_words(action: Any) -> str:
-    """An action on the cast as a sentence without its full stop."""
-    if isinstance(action, Promote):
-        return f"{action.role} becomes a frozen copy of {action.source}"
-    if isinstance(action, Reinit):
-        return f"{action.role} starts again from fresh random weights"
-    if isinstance(action, Follow):
-        return f"{action.role} follows {action.source} as its moving average (decay {action.decay:g})"
-    if isinstance(action, Adopt):
-        return f"{action.role} is the one of {action.of[0]} to {action.of[-1]} that {action.by} chose"
-    if isinstance(action, Snapshot):
-        return (
-            f"{action.role} takes {action.source}'s weights after {', '.join(f'{part:.0%}' for part in action.at)} of the stage"
-        )
-    if isinstance(action, Load):
-        return f"{action.role} takes its weights from {action.path}"
-    return str(action)
 
 
 def metric_of(facts: Mapping[str, Any], key: str = "metric") -> str:

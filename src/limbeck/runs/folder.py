@@ -72,7 +72,7 @@ def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
     with atomic_write(folder / "recipe.toml", text=True) as file:
         file.write(dump(recipe))
     write_json(folder / "environment.json", environment())
-    from limbeck.report.diagram import svg
+    from limbeck.catalogue.diagram import svg
 
     with atomic_write(folder / "method.svg", text=True) as file:
         file.write(svg(method))

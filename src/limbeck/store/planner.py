@@ -283,5 +283,5 @@ def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
     if source in swap:
         return swap[source]
     if isinstance(source, Via):
-        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources))
+        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources), source.answers)
     return source

@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from limbeck.transforms.facts import transform
 
+
+@transform(boxes=True)
 def iou(first: Float[Tensor, "*n a 4"], second: Float[Tensor, "*n b 4"]) -> Float[Tensor, "*n a b"]:
     """Intersection over union of every pair of boxes x0, y0, x1, y1; 0 for boxes without area.
 
@@ -25,6 +28,7 @@ def iou(first: Float[Tensor, "*n a 4"], second: Float[Tensor, "*n b 4"]) -> Floa
     return both / (areas[0][..., :, None] + areas[1][..., None, :] - both).clamp_min(1e-9)
 
 
+@transform(boxes=True)
 def middles(cells: tuple[int, int], size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
     """((h, w, 2) middles of the cells as x, y in pixels, (2,) pixels per cell along x and y)."""
     step = torch.tensor([size[1] / cells[1], size[0] / cells[0]], device=like.device, dtype=torch.float32)
@@ -33,6 +37,7 @@ def middles(cells: tuple[int, int], size: tuple[int, int], like: Tensor) -> tupl
     return grid * step, step
 
 
+@transform(boxes=True)
 def owners(
     labels: Float[Tensor, "n m 5"], cells: tuple[int, int], size: tuple[int, int], *, radius: float = 1.0
 ) -> Int[Tensor, "n h w"]:
@@ -46,6 +51,7 @@ def owners(
     return torch.where(smallest.isinf(), -1, which)
 
 
+@transform(boxes=True)
 def class_targets(
     labels: Float[Tensor, "n m 5"], answers: Float[Tensor, "n h w k"], inputs: Float[Tensor, "n c H W"]
 ) -> Int[Tensor, "n h w"]:
@@ -55,6 +61,7 @@ def class_targets(
     return torch.where(own >= 0, classes, answers.shape[-1] - 5)
 
 
+@transform(boxes=True)
 def box_targets(
     labels: Float[Tensor, "n m 5"], answers: Float[Tensor, "n h w k"], inputs: Float[Tensor, "n c H W"]
 ) -> Float[Tensor, "n h w 4"]:
@@ -67,6 +74,7 @@ def box_targets(
     return torch.cat([place, ((box[..., 2:] - box[..., :2]).clamp_min(1e-3) / step).log()], -1)
 
 
+@transform(boxes=True)
 def objects(
     labels: Float[Tensor, "n m 5"], answers: Float[Tensor, "n h w k"], inputs: Float[Tensor, "n c H W"]
 ) -> Bool[Tensor, "n h w"]:
@@ -74,16 +82,19 @@ def objects(
     return owners(labels, answers.shape[1:3], inputs.shape[-2:]) >= 0  # type: ignore[arg-type]
 
 
+@transform(boxes=True)
 def class_logits(answers: Float[Tensor, "n h w k"]) -> Float[Tensor, "n h w c"]:
     """The C + 1 logits of every cell, nothing last."""
     return answers[..., :-4]
 
 
+@transform(boxes=True)
 def box_numbers(answers: Float[Tensor, "n h w k"]) -> Float[Tensor, "n h w 4"]:
     """The four numbers of every cell."""
     return answers[..., -4:]
 
 
+@transform(boxes=True)
 def boxes_of(numbers: Float[Tensor, "n h w 4"], size: tuple[int, int]) -> Float[Tensor, "n hw 4"]:
     """The boxes x0, y0, x1, y1 in pixels that the cells' numbers stand for, cut off at the picture's edges."""
     grid, step = middles(numbers.shape[1:3], size, numbers)  # type: ignore[arg-type]
@@ -93,6 +104,7 @@ def boxes_of(numbers: Float[Tensor, "n h w 4"], size: tuple[int, int]) -> Float[
     return torch.cat([centre - half, centre + half], -1).flatten(1, 2).clamp_min(0).minimum(limit)
 
 
+@transform(boxes=True)
 def detections(
     answers: Float[Tensor, "n h w k"], size: tuple[int, int], *, keep: int = 100, overlap: float = 0.5, floor: float = 0.05
 ) -> Float[Tensor, "n keep 6"]:

@@ -1,5 +1,6 @@
 """What a function or a learned piece says of itself, written where it is defined and read by whoever describes a method."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
@@ -31,6 +32,7 @@ class Facts:
     knowledge: the kind of knowledge that a value is after it went through; None leaves it what it was.
     answers: its output is a classifier's answer, though it is read from inside a model.
     written: it reads strings that a model has written: the model's answer, too.
+    boxes: it reads labels that are boxes.
     batchwise: a sample's value depends on the other samples of the batch; a term that goes through it is refused where a
         batch is cut into pieces, and its value is not stored by sample.
     """
@@ -38,6 +40,7 @@ class Facts:
     knowledge: Knowledge | None = None
     answers: bool = False
     written: bool = False
+    boxes: bool = False
     batchwise: bool = False
 
     def __post_init__(self) -> None:
@@ -57,7 +60,12 @@ def attach(fn: T, facts: Facts) -> T:
 
 
 def transform(
-    *, knowledge: Knowledge | None = None, answers: bool = False, written: bool = False, batchwise: bool = False
+    *,
+    knowledge: Knowledge | None = None,
+    answers: bool = False,
+    written: bool = False,
+    boxes: bool = False,
+    batchwise: bool = False,
 ) -> Callable[[T], T]:
     """State the facts of a transform, or of a connector's class. What has none to state needs no decorator.
 
@@ -67,7 +75,7 @@ def transform(
     >>> facts_of(centred).batchwise
     True
     """
-    facts = Facts(knowledge=knowledge, answers=answers, written=written, batchwise=batchwise)
+    facts = Facts(knowledge=knowledge, answers=answers, written=written, boxes=boxes, batchwise=batchwise)
     return lambda fn: attach(fn, facts)
 
 
@@ -84,6 +92,21 @@ def plain(fn: object) -> object:
     while hasattr(fn, "func"):
         fn = fn.func
     return fn
+
+
+def call_text(fn: object) -> str:
+    """A function as a person reads it: `soft_target[temperature=4.0]` for a partial, its name otherwise.
+
+    >>> from functools import partial
+    >>> call_text(partial(round, ndigits=2)), call_text(len), call_text("gate")
+    ('round[ndigits=2]', 'len', 'gate')
+    """
+    if isinstance(fn, str):
+        return fn
+    if isinstance(fn, functools.partial):
+        extra = ", ".join([*map(repr, fn.args), *(f"{k}={v!r}" for k, v in fn.keywords.items())])
+        return f"{call_text(fn.func)}[{extra}]" if extra else call_text(fn.func)
+    return getattr(fn, "__name__", None) or repr(fn)
 
 
 def facts_of(fn: object) -> Facts:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.catalogue import describe
 from limbeck.catalogue.survey.measured import measured, relations, verdict
 from limbeck.catalogue.survey.systems import EXAMPLE, EXAMPLE_TEACHER, SYSTEMS, System, score_of_paper
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.methods import CATALOGUE, find
 from limbeck.metrics.score import distillation_score
 from limbeck.plan import Method
@@ -28,7 +28,7 @@ def rows(alpha: float) -> Iterator[dict[str, Any]]:
     """Every row with its place computed from the declaration, the paper's figures, and what was measured."""
     for system in SYSTEMS:
         method, found = declared(system), measured().get(system.row)
-        place = describe.taxonomy(method) if method is not None else None
+        place = taxonomy(method) if method is not None else None
         yield {
             "row": system.row,
             "reference": system.reference,

@@ -4,11 +4,12 @@ import textwrap
 from collections.abc import Iterator
 from html import escape
 
-from limbeck.catalogue.describe import source_text, taxonomy, text
+from limbeck.catalogue.describe import describe, source_text
+from limbeck.catalogue.graph import PAD, ROW, Box, Graph, deployed_roles
+from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.plan import Method, Stage, Update
-from limbeck.plan.taps import call_text
-from limbeck.report.graph import PAD, ROW, Box, Graph, deployed_roles
-from limbeck.report.words import action_words
+from limbeck.plan.actions import action_words
+from limbeck.transforms.facts import call_text
 
 WIDTH, MARGIN, LINE = 960, 16, 18
 DATA, ROLES, TERMS = (32, 156), (196, 368), (694, 928)  # left and right edges of the outer columns
@@ -45,7 +46,7 @@ def svg(method: Method) -> str:
             y += 22
         y = _band(method, stage, number, y, body, deployed if stage is method.stages[-1] else frozenset())
     y = _footer(method, y + 8, body)
-    title, described = escape(f"{method.name or 'method'}: abstract view"), escape(text(method))
+    title, described = escape(f"{method.name or 'method'}: abstract view"), escape(describe(method))
     return (
         f'<svg class="lbk" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" height="{y:.0f}" '
         f'role="img" aria-labelledby="lbk-title lbk-desc"><title id="lbk-title">{title}</title>'

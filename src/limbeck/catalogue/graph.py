@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.actions import Follow
 from limbeck.plan.roles import role_of
-from limbeck.plan.taps import Field, Item, Source, State, Tap, Via, call_text, detach, leaves
-from limbeck.report.words import weight_words
+from limbeck.plan.schedules import weight_words
+from limbeck.plan.taps import Field, Item, Source, State, Tap, Via, detach, leaves
+from limbeck.transforms.facts import call_text
 from limbeck.transforms.masks import known
 
 ROW, GAP, PAD, TERM = 17, 14, 7, 218  # TERM: width for text in a term's box

@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from limbeck.catalogue.describe import text
+from limbeck.catalogue.describe import describe
+from limbeck.catalogue.graph import Graph, _rising, deployed_roles
 from limbeck.methods import CATALOGUE
 from limbeck.plan import Method
 from limbeck.report import svg
-from limbeck.report.graph import Graph, _rising, deployed_roles
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -22,7 +22,7 @@ def test_every_method_is_drawn(name):
     method = CATALOGUE[name]()
     root = ElementTree.fromstring(svg(method))
     assert root.get("width") == "960"
-    assert root.find(f"{SVG}desc").text == text(method)
+    assert root.find(f"{SVG}desc").text == describe(method)
     assert root.get("role") == "img"
     shown = " ".join(words(method))
     for number, stage in enumerate(method.stages):
