@@ -40,7 +40,7 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     from limbeck.runs.settings import ModelSettings
     from limbeck.store.planner import plan
     from limbeck.store.shelves import Store
-    from limbeck.tasks.predictions import predict, summary
+    from limbeck.tasks.predictions import predict
 
     data = load("cifar10", path=path, validation=0.005)
     settings = {
@@ -61,17 +61,17 @@ def one(job: tuple[str, int, str, str, float, int]) -> None:
     trained = engine.train(made.method, cast, made.draw, fit, seed=seed, device="cpu")
     seconds = time.monotonic() - start
     test = Batches(data["test"], data, size=250, seed=0)
-    student, teacher = (predict(Deployed(cast, t).eval(), test.ordered()) for t in (method.deployed, _tap("teacher")))
-    facts = summary(student, data.classes, teacher=teacher)
+    student, teacher = (predict(Deployed(cast, t).eval(), test.ordered(), data.task) for t in (method.deployed, _tap("teacher")))
+    facts = data.task.measure(student, data.classes, teacher)
     line = {
         "method": name,
         "arguments": METHODS[name],
         "seed": seed,
         "epochs": epochs,
-        "accuracy": facts["accuracy"],
-        "worst_class": facts["worst_class"],
-        "agreement": facts["agreement_with_teacher"],
-        "calibration_error": facts["calibration_error"],
+        "score": facts.score,
+        "worst": None if facts.worst is None else vars(facts.worst),
+        "agreement": facts.figures["agreement_with_teacher"],
+        "calibration_error": facts.figures["calibration_error"],
         "seconds": round(seconds, 1),
         "steps": trained.steps,
         "terms": trained.history[-1]["terms"],
@@ -93,7 +93,7 @@ def table() -> str:
     from scipy import stats
 
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    by = {name: {r["seed"]: 100 * r["accuracy"] for r in rows if r["method"] == name} for name in METHODS}
+    by = {name: {r["seed"]: 100 * r["score"] for r in rows if r["method"] == name} for name in METHODS}
     out = [f"{'method':<18}{'seeds':>6}{'mean':>8}{'+-':>6}{'minus alone':>13}{'+-':>6}"]
     for name, found in by.items():
         if not found:

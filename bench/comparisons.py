@@ -74,7 +74,7 @@ def page(kept: dict[str, Any]) -> str:
 def section(title: str, words: str, data: str, found: dict[str, Any]) -> list[str]:
     board, minutes = found["board"], found["wall_seconds"] / 60
     shown = words.format(cifar10="FOLDER", resnet56="resnet56.th", fashion="FOLDER")
-    teacher = f"Teacher {board['teacher']['accuracy'] * 100:.2f} %, {board['teacher']['parameters']:,} parameters."
+    teacher = f"Teacher {board['teacher']['score'] * 100:.2f} %, {board['teacher']['parameters']:,} parameters."
     parts = [f"## {title}", f"{data} {teacher} The whole took {minutes:.0f} minutes on two shared cores."]
     parts += ["<!-- not run: long, and needs the data -->\n```bash\nlimbeck compare " + shown + "\n```", table(board["rows"])]
     return [*parts, "The verdict:", "\n".join(f"- {line}" for line in board["verdict"])]
@@ -90,12 +90,12 @@ def table(rows: list[dict[str, Any]]) -> str:
         p = "" if not gap or gap["p_corrected"] is None else f"{gap['p_corrected']:.3f}".replace("0.000", "< 0.001")
         cells = [
             row["name"],
-            spread(row["accuracy"]["mean"], row["accuracy"]),
+            spread(row["score"]["mean"], row["score"]),
             spread(gap["difference"], gap, "+") if gap else "",
             p,
         ]
         cells += [
-            f"{row['worst_class']:.1f}",
+            f"{row['worst']:.1f}",
             f"{row['agreement']:.1f}",
             f"{row['train_seconds']:.0f}",
             f"{row['teacher_samples']:,.0f}",

@@ -23,13 +23,13 @@ def main() -> None:
         for seed in range(parser.parse_args().seeds):
             card = run(make({"seed": seed, "onnx": False, "store": {"path": f"{folder}/store"}}), Path(folder) / str(seed))
             found = card["models"]
-            row = {who: 100 * found[who]["accuracy"] for who in found} | {
-                f"{who} worst": 100 * found[who]["worst_class"]["accuracy"] for who in found
+            row = {who: 100 * found[who]["score"] for who in found} | {
+                f"{who} worst": 100 * found[who]["worst"]["value"] for who in found
             }
             row |= {k: card[k] for k in ("drop_percent", "gain_percent", "size_cut_percent", "distillation_score")}
             row |= {
                 "train_seconds": sum(m["train_seconds"] for m in found.values()),
-                "agreement": 100 * found["student"]["agreement_with_teacher"],
+                "agreement": 100 * found["student"]["figures"]["agreement_with_teacher"],
             }
             rows.append(row)
             print(seed, {k: round(v, 3) for k, v in row.items()}, flush=True)

@@ -17,8 +17,8 @@ def write(name: str, board: dict[str, Any], epochs: float, known: Mapping[str, E
         for row in board["rows"]:
             entry = None if row["name"] == "baseline" else (known or {}).get(row["name"]) or parse_entries(row["name"])[0]
             named = {"method": entry.method, "arguments": entry.arguments} if entry else {"method": "alone", "arguments": {}}
-            for seed, accuracy in row["accuracies"].items():
-                file.write(json.dumps(named | {"seed": int(seed), "epochs": epochs, "accuracy": accuracy / 100}) + "\n")
+            for seed, score in row["scores"].items():
+                file.write(json.dumps(named | {"seed": int(seed), "epochs": epochs, "score": score / 100}) + "\n")
 
 
 def keep(name: str, line: dict[str, Any]) -> None:

@@ -45,7 +45,7 @@ def curve(name: str, seed: int, chosen: argparse.Namespace) -> list[tuple[float,
     def look(_: Any) -> dict[str, float]:
         nonlocal spent, begun
         spent += time.perf_counter() - begun
-        seen = predict(Deployed(cast, method.deployed).eval(), held)
+        seen = predict(Deployed(cast, method.deployed).eval(), held, data.task)
         points.append((spent, accuracy(seen.logits, seen.labels)))
         begun = time.perf_counter()
         return {}

@@ -169,7 +169,7 @@ def search(fashion: Path, out: Path) -> dict[str, Any]:
         alone += ["--set", "data.limit=12000"]  # a model that knows more than the candidates can learn from their labels
         limbeck("distill", *common, *alone, "--no-baseline", "--set", "onnx=false", "--quiet", "--out", str(teacher))
     card = json.loads((teacher / "card.json").read_text())["models"]["student"]
-    found["teacher"] = {key: card[key] for key in ("accuracy", "parameters", "train_seconds")}
+    found["teacher"] = {key: card[key] for key in ("score", "parameters", "train_seconds")}
     weights = ["--teacher", "resnet8", *model, "--teacher-weights", str(teacher / "weights" / "student.safetensors")]
     for name, extra in (("with a teacher", ["--guided"]), ("without", ["--no-guided"])):
         folder, start = out / name.replace(" ", "-"), time.monotonic()
@@ -220,7 +220,7 @@ def repairs(fashion: Path, out: Path) -> list[dict[str, Any]]:
         before, after = (json.loads(limbeck(*export, *more))["exports"] for more in ([], ["--repair", "--most-lost", "-1"]))
         for old, new in zip(before, after, strict=True):
             if old["precision"] == "int8":
-                accuracy = {"float": old["test"]["student"], "int8": old["test"]["accuracy"], "repaired": new["test"]["accuracy"]}
+                accuracy = {"float": old["test"]["student"], "int8": old["test"]["score"], "repaired": new["test"]["score"]}
                 found.append({"student": words, "format": old["format"], **accuracy, "note": new.get("note", "")})
                 print(json.dumps(found[-1]), flush=True)
     return found
@@ -230,7 +230,7 @@ def again(folder: Path) -> dict[str, Any]:
     """The chosen student from its files alone, in fresh processes: accuracy of the weights, cost of the ONNX file."""
     said = json.loads(limbeck("evaluate", str(folder), "--json"))
     row = json.loads(limbeck("measure", str(folder / "student.onnx"), "--batch", "1", "--json"))["measured"][0]
-    return {"accuracy": said["accuracy"], "latency_ms": row["latency_ms"]["1"]["median"], "bytes": row["bytes"]}
+    return {"accuracy": said["score"], "latency_ms": row["latency_ms"]["1"]["median"], "bytes": row["bytes"]}
 
 
 def limbeck(*words: str) -> str:

@@ -59,7 +59,7 @@ def searched(found: dict[str, Any]) -> str:
     teacher = found["teacher"]
     lines = [
         "## A search under a budget",
-        f"`limbeck shrink {limits} {budget}` on 4,000 images of Fashion-MNIST, once with a teacher ({100 * teacher['accuracy']:.2f} % on "
+        f"`limbeck shrink {limits} {budget}` on 4,000 images of Fashion-MNIST, once with a teacher ({100 * teacher['score']:.2f} % on "
         f"test, {teacher['parameters']:,} parameters, trained on 12,000 images) and once without, at the same number of trainings and epochs.",
         "| | candidates | dropped untrained | trained | chosen | accuracy, on validation | on test, from its files | ms | bytes |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]

@@ -161,7 +161,7 @@ def main() -> None:
         board = Comparison(make(settings), parse_entries(task.methods), range(chosen.seeds or task.seeds), work / "compared").go()
         write(f"tasks_{name}", board, settings["train"]["epochs"])
         teacher = board["teacher"]
-        print(name, "" if teacher is None else f"teacher: {100 * teacher['accuracy']:.2f}, {teacher['parameters']:,} parameters")
+        print(name, "" if teacher is None else f"teacher: {100 * teacher['score']:.2f}, {teacher['parameters']:,} parameters")
         show(board)
 
 

@@ -38,7 +38,7 @@ def words(seed: int) -> None:
             seed, data, name, after=before, arguments=arguments, baseline=before is None, train=translation.TRAIN, **both
         )
         before = before or made
-        print(seed, name, {who: round(100 * m["accuracy"], 2) for who, m in card["models"].items()}, flush=True)
+        print(seed, name, {who: round(100 * m["score"], 2) for who, m in card["models"].items()}, flush=True)
         record("text_translation", name, arguments, seed, translation.TRAIN["epochs"], card["models"])
 
 
@@ -50,7 +50,7 @@ def measure(seed: int) -> None:
         settings = {"teacher": bert | {"arguments": TEACHER}, "student": bert | {"arguments": student}}
         before, card = run(seed, data, name, after=before, train=TRAIN, **settings)
         models = card["models"]
-        print(seed, name, {who: (round(100 * m["accuracy"], 2), m["parameters"]) for who, m in models.items()}, flush=True)
+        print(seed, name, {who: (round(100 * m["score"], 2), m["parameters"]) for who, m in models.items()}, flush=True)
         record(f"text_{name}", name, {}, seed, TRAIN["epochs"], models)
 
 
@@ -58,7 +58,7 @@ def record(file: str, name: str, arguments: dict[str, Any], seed: int, epochs: f
     """Lines for the student and, where this run had one, its baseline."""
     for who, method, chosen in (("baseline", "alone", {}), ("student", name, arguments)):
         if who in models:
-            line = {"method": method, "arguments": chosen, "seed": seed, "epochs": epochs, "accuracy": models[who]["accuracy"]}
+            line = {"method": method, "arguments": chosen, "seed": seed, "epochs": epochs, "score": models[who]["score"]}
             keep(file, line)
 
 

@@ -38,7 +38,7 @@ def validated(recipe: dict[str, Any], folder: Path) -> float:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             trained = last(Session(open_sources(make(recipe)), folder).learning())
-            write_json(kept, {"accuracy": 100 * trained.history[-1]["validation"]["accuracy"]})
+            write_json(kept, {"accuracy": 100 * trained.history[-1]["validation"]["score"]})
         except NonFinite:  # with a weight that is too large for it: a combination that answers nothing
             write_json(kept, {"accuracy": 0.0})
     return json.loads(kept.read_text(encoding="utf-8"))["accuracy"]

@@ -14,7 +14,7 @@ def born_again(seed: int) -> dict[str, Any]:
     words = "each of three generations"
     return line(
         made, card, words=words, teacher=first, teacher_size=size, student=third, student_size=size,
-        ensemble=100 * card["models"]["student"]["accuracy"],
+        ensemble=100 * card["models"]["student"]["score"],
     )  # fmt: skip
 
 
@@ -23,7 +23,7 @@ def few_bits(seed: int) -> dict[str, Any]:
     pair = {"data": CIFAR, "teacher": resnet(20), "student": model("resnet8", width=8), "train": {"epochs": 8}}
     made, card = run(4, seed, method="quantised_distillation", baseline=False, **pair)
     _, other = run(4, seed, method="quantised_distillation", arguments={"alpha": 0.0}, baseline=False, tag="-alone", **pair)
-    return line(made, card, baseline=100 * other["models"]["student"]["accuracy"])
+    return line(made, card, baseline=100 * other["models"]["student"]["score"])
 
 
 def route(seed: int) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def route(seed: int) -> dict[str, Any]:
     pair = {"data": FASHION, "teacher": LARGE, "student": model("mobilenetv2", width=0.1, expand=3)}
     made, card = run(12, seed, method="rco", **pair)
     _, greedy = run(12, seed, method="rco_greedy", baseline=False, tag="-greedy", **pair)
-    return line(made, card, greedy=100 * greedy["models"]["student"]["accuracy"])
+    return line(made, card, greedy=100 * greedy["models"]["student"]["score"])
 
 
 ROWS: dict[int, Callable[[int], dict[str, Any]]] = {3: born_again, 4: few_bits, 12: route}

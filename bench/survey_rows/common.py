@@ -123,7 +123,7 @@ def also(made: Finished, source: Source | str) -> tuple[float, int]:
     """(test accuracy in percent, parameters) of another answer of the same trained cast: a larger peer, the last exit."""
     data = made.sources.data
     entry = Deployed(made.sources.cast, Tap(source) if isinstance(source, str) else source).eval()
-    found = predict(entry, Batches(data.judged, data, size=256, seed=0).ordered())
+    found = predict(entry, Batches(data.judged, data, size=256, seed=0).ordered(), data.task)
     example = next(Batches(data.judged, data, size=2, seed=0).ordered())["inputs"]
     return 100 * accuracy(found.logits, found.labels), entry.parameter_count(example)
 
@@ -141,9 +141,9 @@ def line(made: Finished, card: Mapping[str, Any], *, words: str = "", **changes:
         "networks": " -> ".join(
             _model_words(m) for m in (recipe.teacher if "teacher" in found else None, recipe.student) if m is not None
         ),
-        "teacher": None if teacher is None else 100 * teacher["accuracy"],
-        "baseline": None if baseline is None else 100 * baseline["accuracy"],
-        "student": 100 * student["accuracy"],
+        "teacher": None if teacher is None else 100 * teacher["score"],
+        "baseline": None if baseline is None else 100 * baseline["score"],
+        "student": 100 * student["score"],
         "teacher_size": None if teacher is None else teacher["parameters"],
         "student_size": student["parameters"],
         "teacher_bytes": None if teacher is None else teacher["bytes"],

@@ -49,7 +49,7 @@ def ternary(seed: int) -> dict[str, Any]:
     _, other = run(11, seed, method="gradual", arguments=alone, baseline=False, tag="-alone", **pair)
     sizes = {f"{who}_size": card["models"][who]["bytes"] for who in ("teacher", "student")}
     note = "sizes in bytes, of the packed file for the student"
-    return line(made, card, baseline=100 * other["models"]["student"]["accuracy"], **sizes, note=note)
+    return line(made, card, baseline=100 * other["models"]["student"]["score"], **sizes, note=note)
 
 
 def records(seed: int) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def records(seed: int) -> dict[str, Any]:
     others = {}
     for name in ("records_top", "records_spectral"):
         _, other = run(15, seed, method=name, arguments=size, baseline=False, tag=f"-{name}", **pair)
-        others[name] = 100 * other["models"]["student"]["accuracy"]
+        others[name] = 100 * other["models"]["student"]["score"]
     note = "the student sees inputs made from records, the baseline 3,600 labels"
     return line(made, card, words="twice that for the inputs", others=others, note=note)
 

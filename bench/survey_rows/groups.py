@@ -44,7 +44,7 @@ def own_teacher(seed: int) -> dict[str, Any]:
     (first, size), (plain, _) = also(made, exit_1), also(other, exit_1)
     deepest = card["models"]["student"]
     return line(
-        made, card, teacher=100 * deepest["accuracy"], teacher_size=deepest["parameters"], student=first, student_size=size,
+        made, card, teacher=100 * deepest["score"], teacher_size=deepest["parameters"], student=first, student_size=size,
         baseline=plain, deepest_gain=card["gain_percent"], exits=card["exits"]["thresholds"],
         note="teacher: the deepest exit; student: the first exit; baseline: the first exit without lessons",
     )  # fmt: skip
@@ -69,8 +69,8 @@ def ladder(seed: int) -> dict[str, Any]:
         arguments={"weights": [1.0, 0.0, 0.0], "ratios": [0.25]},
     )  # fmt: skip
     return line(
-        made, card, teacher=full, teacher_size=size, student=100 * student["accuracy"],
-        baseline=100 * other["models"]["student"]["accuracy"],
+        made, card, teacher=full, teacher_size=size, student=100 * student["score"],
+        baseline=100 * other["models"]["student"]["score"],
         note="teacher: the full network; baseline: the same copy beside a full one, without maps or soft labels",
     )  # fmt: skip
 

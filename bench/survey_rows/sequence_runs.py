@@ -54,7 +54,9 @@ def run(
 
 def score(made: Finished, data: Data, role: str) -> float:
     """Another role's accuracy on the test part, in percent."""
-    found = predict(Deployed(made.sources.cast, Tap(role)).eval(), Batches(data["test"], data, size=256, seed=0).ordered())
+    found = predict(
+        Deployed(made.sources.cast, Tap(role)).eval(), Batches(data["test"], data, size=256, seed=0).ordered(), data.task
+    )
     return 100 * accuracy(found.logits, found.labels)
 
 
@@ -66,9 +68,9 @@ def line(made: Finished, card: Mapping[str, Any], **changes: Any) -> dict[str, A
         "method": card["method"]["name"],
         "budget": f"{train.epochs:g} epochs, batch {train.batch}",
         "metric": "test accuracy",
-        "teacher": None if teacher is None else 100 * teacher["accuracy"],
-        "baseline": None if baseline is None else 100 * baseline["accuracy"],
-        "student": 100 * student["accuracy"],
+        "teacher": None if teacher is None else 100 * teacher["score"],
+        "baseline": None if baseline is None else 100 * baseline["score"],
+        "student": 100 * student["score"],
         "teacher_size": None if teacher is None else teacher["parameters"],
         "student_size": student["parameters"],
         "seconds": round(sum(m["train_seconds"] or 0 for m in card["models"].values()), 1),

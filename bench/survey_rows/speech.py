@@ -39,8 +39,8 @@ def teachers(seed: int) -> dict[str, Any]:
         data="spoken digits (FSDD), 450 training recordings",
         networks="bidirectional lstm 2x48, gru 2x48, tdnn 64 -> tdnn 16",
         teachers={role: score(switch, data, role) for role in TEACHERS},
-        each=100 * each["models"]["student"]["accuracy"],
-        narrowband={who: 100 * less["models"][who]["accuracy"] for who in ("baseline", "student")},
+        each=100 * each["models"]["student"]["score"],
+        narrowband={who: 100 * less["models"][who]["score"] for who in ("baseline", "student")},
     )
 
 

@@ -95,7 +95,7 @@ def test_every_method_serves_a_need():
 
 def test_figures_come_from_files(tmp_path):
     rows = [("alone", 0, 0.7), ("alone", 1, 0.8), ("kd", 0, 0.8), ("kd", 1, 0.9), ("dkd", 0, 0.75)]
-    line = '{{"method": "{}", "seed": {}, "accuracy": {}, "epochs": 3, "arguments": {{}}}}\n'
+    line = '{{"method": "{}", "seed": {}, "score": {}, "epochs": 3, "arguments": {{}}}}\n'
     (tmp_path / "board.jsonl").write_text("".join(line.format(*row) for row in rows))
     (kd,) = figures.lines("kd", tmp_path)
     assert kd == "board, 3 epochs, 2 seeds: 85.00 +- 63.53 against 75.00 +- 63.53 alone (bench/board.py)"  # 12.706 x 5
@@ -106,7 +106,7 @@ def test_figures_come_from_files(tmp_path):
 
 def test_the_gain_of_the_sweep_is_paired_by_seed(tmp_path):
     lines = [("alone", 0, 0.90), ("alone", 1, 0.80), ("kd", 0, 0.91), ("kd", 1, 0.83), ("dkd", 1, 0.70)]
-    rows = [{"method": m, "arguments": {}, "seed": s, "epochs": 20, "accuracy": a} for m, s, a in lines]
+    rows = [{"method": m, "arguments": {}, "seed": s, "epochs": 20, "score": a} for m, s, a in lines]
     (tmp_path / "catalogue.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert figures.gain("kd", tmp_path) == "+2.0 +- 12.7"  # t(1) 12.706, spread sqrt 2, over sqrt 2
     assert figures.gain("dkd", tmp_path) == "-10.0"

@@ -54,14 +54,14 @@ def test_the_card_says_what_was_measured(done):
     for who, parameters in (("teacher", 64 * 64 + 64 + 2 * (64 * 64 + 64) + 650), ("baseline", 350), ("student", 350)):
         entry = made["models"][who]
         assert entry["parameters"] == parameters and entry["bytes"] == 4 * parameters
-        assert 0 <= entry["accuracy"] <= 1 and entry["interval"][0] <= entry["accuracy"] <= entry["interval"][1]
+        assert 0 <= entry["score"] <= 1 and entry["interval"][0] <= entry["score"] <= entry["interval"][1]
         assert entry["latency_ms"]["median"] > 0 and entry["steps"] == 10 and entry["samples"] == 539
-        assert {"worst_class", "calibration_error", "agreement_with_teacher"} <= set(entry)
-    assert made["models"]["teacher"]["agreement_with_teacher"] == 1.0
+        assert {"macro_f1", "balanced_accuracy", "calibration_error", "agreement_with_teacher"} <= set(entry["figures"])
+    assert made["models"]["teacher"]["figures"]["agreement_with_teacher"] == 1.0
     student, teacher, baseline = (made["models"][who] for who in ("student", "teacher", "baseline"))
     assert made["size_cut_percent"] == pytest.approx(100 * (1 - student["parameters"] / teacher["parameters"]))
-    assert made["drop_percent"] == pytest.approx(100 * (teacher["accuracy"] - student["accuracy"]) / teacher["accuracy"])
-    assert made["gain_percent"] == pytest.approx(100 * (student["accuracy"] - baseline["accuracy"]) / baseline["accuracy"])
+    assert made["drop_percent"] == pytest.approx(100 * (teacher["score"] - student["score"]) / teacher["score"])
+    assert made["gain_percent"] == pytest.approx(100 * (student["score"] - baseline["score"]) / baseline["score"])
     assert made["export"]["onnx"]["largest_difference"] < 1e-4 and made["export"]["onnx"]["same_answers"] == 1.0
 
 
@@ -70,7 +70,7 @@ def test_the_resolved_recipe_runs_again_to_the_same_bits(done, limbeck, tmp_path
     code, _, err = limbeck("distill", "--recipe", done / "recipe.toml", "--quiet", "--set", "onnx=false", "--out", again)
     assert code == 0 and err == ""
     assert same_files(done, again) and same_files(done, again, "metrics.jsonl")
-    assert card(again)["models"]["student"]["accuracy"] == card(done)["models"]["student"]["accuracy"]
+    assert card(again)["models"]["student"]["score"] == card(done)["models"]["student"]["score"]
     first, second = ({k: v for k, v in recipe.load(f / "recipe.toml").items() if k != "onnx"} for f in (done, again))
     assert first == second
 
@@ -124,15 +124,16 @@ def test_what_was_deployed_is_loaded_with_equal_logits(name, limbeck, tmp_path):
     assert torch.equal(seen.logits, stored["student"]) and torch.equal(seen.labels, stored["labels"])
     assert info["method"]["name"] == name and len(info["classes"]) == 10
     code, out, err = limbeck("evaluate", folder, "--json")
-    assert code == 0 and json.loads(out)["accuracy"] == card(folder)["models"]["student"]["accuracy"]
+    assert code == 0 and json.loads(out)["score"] == card(folder)["models"]["student"]["score"]
 
 
 def test_evaluate_a_run_and_bare_weights(done, limbeck):
     code, out, _ = limbeck("evaluate", done, "--json")
     facts = json.loads(out)
     expected = card(done)["models"]["student"]
-    assert code == 0 and facts["accuracy"] == expected["accuracy"] and facts["parameters"] == 350
-    assert facts["worst_class"] == expected["worst_class"] and facts["calibration_error"] == expected["calibration_error"]
+    assert code == 0 and facts["score"] == expected["score"] and facts["parameters"] == 350
+    assert facts["worst"] == expected["worst"]
+    assert facts["figures"]["calibration_error"] == expected["figures"]["calibration_error"]
     code, out, _ = limbeck("evaluate", done, "--part", "validation")
     assert code == 0 and "accuracy" in out
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from limbeck import data
 from limbeck.cli.app import app
 from limbeck.deploy.student import load_student
-from limbeck.tasks.predictions import predict, summary
+from limbeck.tasks.predictions import predict
 
 
 def pictures(root, count=40):
@@ -47,10 +47,10 @@ def run(tmp_path_factory):
 
 def test_the_card_is_judged_by_mean_average_precision(run):
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
-    assert card["task"] == {"name": "detect", "metric": "mAP@0.5", "share": "AP@0.5"}
+    assert card["task"]["name"] == "detect" and card["task"]["figures"][0]["title"] == "mAP@0.5"
     models = card["models"]
-    assert models["teacher"]["accuracy"] > 0.3 and 0 <= models["student"]["accuracy"] <= 1
-    assert models["student"]["interval"][0] <= models["student"]["accuracy"] <= models["student"]["interval"][1]
+    assert models["teacher"]["score"] > 0.3 and 0 <= models["student"]["score"] <= 1
+    assert models["student"]["interval"][0] <= models["student"]["score"] <= models["student"]["interval"][1]
     assert card["export"]["onnx"]["same_answers"] > 0.99
 
 
@@ -59,8 +59,10 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
     student, info = load_student(run)
     found = data.load(str(run.parent / "squares"))
     batches = data.Batches(found["test"], found, size=64, seed=0).ordered()
-    again = summary(predict(student, batches, found.task), found.classes, task=found.task)
-    assert info["task"] == "detect" and again["accuracy"] == pytest.approx(card["models"]["student"]["accuracy"])
+    again = found.task.measure(predict(student, batches, found.task), found.classes)
+    assert info["task"] == {"name": "detect", "settings": {"size": [32, 32]}} and again.score == pytest.approx(
+        card["models"]["student"]["score"]
+    )
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "test mAP@0.5" in page and "MAP@0.5 on validation" not in page and page.count('alt="Answer to sample') == 6 * 4
 
@@ -73,5 +75,5 @@ def test_a_comparison_has_the_detectors_own_baseline(tmp_path):
     settings = {"data": {"name": str(pictures(tmp_path / "squares"))}, "train": {"epochs": 1, "batch": 8}, "onnx": False, **nets}
     board = Comparison(make(settings), parse_entries("fine_grained"), [0], tmp_path / "board").go()
     assert {row["name"]: row["errors"] for row in board["rows"]} == {"baseline": [], "fine_grained": []}
-    assert board["task"]["metric"] == "mAP@0.5"
+    assert board["task"]["figures"][0]["title"] == "mAP@0.5"
     assert "Test mAP@0.5: each seed" in (tmp_path / "board" / "report.html").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from limbeck.deploy.student import load_student
 from limbeck.methods._terms import task
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe
-from limbeck.tasks.predictions import predict, summary
+from limbeck.tasks.predictions import predict
 from limbeck.tasks.segment import Segment
 
 
@@ -52,12 +52,12 @@ def run(tmp_path_factory):
 
 def test_the_card_is_judged_by_mean_iou(run):
     card = json.loads((run / "card.json").read_text(encoding="utf-8"))
-    assert card["task"] == {"name": "segment", "metric": "mean IoU", "share": "IoU"}
+    assert card["task"]["name"] == "segment" and card["task"]["figures"][0]["within"] == "IoU"
     student, teacher = card["models"]["student"], card["models"]["teacher"]
-    assert student["metric"] == "mean IoU" and len(student["per_class"]) == 3
-    assert teacher["accuracy"] > 0.5  # the background alone gives 0.25
+    assert len(student["per_class"]) == 3
+    assert teacher["score"] > 0.5  # the background alone gives 0.25
     assert card["export"]["onnx"]["same_answers"] > 0.99
-    assert card["export"]["onnx"]["accuracy"] == pytest.approx(student["accuracy"], abs=0.01)
+    assert card["export"]["onnx"]["score"] == pytest.approx(student["score"], abs=0.01)
     assert any("mask value 255" in note for note in card["data"]["notes"])
 
 
@@ -66,10 +66,10 @@ def test_the_student_comes_back_and_scores_the_same(run):
     student, info = load_student(run)
     found = data.load(str(run.parent / "squares"))
     batches = data.Batches(found["test"], found, size=256, seed=0).ordered()
-    again = summary(predict(student, batches, found.task), found.classes, task=found.task)
-    assert info["task"] == "segment" and again["accuracy"] == card["models"]["student"]["accuracy"]
+    again = found.task.measure(predict(student, batches, found.task), found.classes)
+    assert info["task"]["name"] == "segment" and again.score == card["models"]["student"]["score"]
     said = CliRunner().invoke(app, ["evaluate", str(run), "--json"], catch_exceptions=False)
-    assert json.loads(said.output)["accuracy"] == pytest.approx(again["accuracy"])
+    assert json.loads(said.output)["score"] == pytest.approx(again.score)
 
 
 def test_the_page_speaks_of_mean_iou_and_shows_masks(run):
@@ -99,6 +99,6 @@ def test_methods_written_for_classes_run_on_masks_as_they_are(tmp_path):
     nets = [models.build("unet", classes=3, shape=found.shape, arguments={"width": w, "depth": 3}) for w in (4, 2, 2)]
     plain = {"onnx": False, "baseline": False, "epochs": 1, "batch": 4}
     card = limbeck.distill(None, nets[1], found, method=methods.mean_teacher(), out=tmp_path / "a", **plain).card
-    assert 0 <= card["models"]["student"]["accuracy"] <= 1
+    assert 0 <= card["models"]["student"]["score"] <= 1
     card = limbeck.distill(nets[0], nets[2], found, method=methods.attention(), out=tmp_path / "b", **plain).card
     assert card["models"]["student"]["agreement_with_teacher"] is not None

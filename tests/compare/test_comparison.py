@@ -132,7 +132,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
     assert {name: len(found) for name, found in trials.items()} == {"baseline": 3, "kd": 3, "dkd_beta=4.0": 3}
     assert finished and not [folder for folder in finished if "trials" in str(folder)]
     for name, entry in (("baseline", "baseline"), ("kd", "kd"), ("dkd_beta=4.0", "dkd:beta=4.0")):
-        best = max(trials[name], key=lambda t: t["accuracy"])
+        best = max(trials[name], key=lambda t: t["score"])
         assert board["chosen"][entry] == {"lr": best["lr"], **best["arguments"]}
         settings = [load(run / "recipe.toml") for run in (tmp_path / "c" / "runs").glob(f"{name}-seed*")]
         assert len(settings) == 2 and all(s["train"]["lr"] == best["lr"] for s in settings)

@@ -8,18 +8,21 @@ import pytest
 from limbeck.compare.leaderboard import leaderboard, ranking_by_alpha
 from limbeck.metrics.significance import Paired, seeds_needed
 from limbeck.runs.settings import make
+from limbeck.tasks.classify import CLASSIFY
 
 RECIPE = make({})
 
 
-def card(accuracy, parameters=100, teacher=0.9, steps=50):
+def card(score, parameters=100, teacher=0.9, steps=50):
     """A run's card with what the leaderboard reads; the teacher has 1,000 parameters."""
-    found = {"accuracy": accuracy, "worst_class": {"class": "0", "accuracy": accuracy / 2}, "agreement_with_teacher": None,
-             "calibration_error": 0.1, "parameters": parameters, "bytes": 4 * parameters, "latency_ms": {"median": 0.2},
+    figures = {"accuracy": score, "macro_f1": score / 2, "agreement_with_teacher": None, "calibration_error": 0.1}
+    found = {"score": score, "worst": {"name": "0", "value": None if score is None else score / 2}, "figures": figures,
+             "parameters": parameters, "bytes": 4 * parameters, "latency_ms": {"median": 0.2},
              "train_seconds": 2.0, "steps": steps}  # fmt: skip
-    models = {"student": found} | ({"teacher": {"accuracy": teacher}} if teacher else {})
+    models = {"student": found} | ({"teacher": {"score": teacher}} if teacher else {})
     cut = 100 * (1 - parameters / 1000) if teacher else None
-    return {"models": models, "size_cut_percent": cut, "distillation_score": 0.1 if teacher else None, "data": {"name": "toy"}}
+    return {"models": models, "size_cut_percent": cut, "distillation_score": 0.1 if teacher else None, "data": {"name": "toy"},
+            "task": CLASSIFY.facts()}  # fmt: skip
 
 
 def board(table, names=None, seeds=None, **facts):
@@ -44,8 +47,8 @@ def test_means_intervals_and_differences_by_hand():
     assert [r["name"] for r in found["rows"]] == ["kd", "baseline", "dkd"]  # 74, 72, 72: equal means keep their order
     base = row(found, "baseline")
     half = 4.302652729749464 * 2 / sqrt(3)  # t(0.975, 2) s / sqrt(3), s = 2
-    assert base["accuracy"] == pytest.approx({"mean": 72.0, "low": 72 - half, "high": 72 + half})
-    assert base["worst_class"] == pytest.approx(36.0) and "to_baseline" not in base
+    assert base["score"] == pytest.approx({"mean": 72.0, "low": 72 - half, "high": 72 + half})
+    assert base["worst"] == pytest.approx(36.0) and "to_baseline" not in base
     gap = row(found, "kd")["to_baseline"]  # differences 2, 2.5, 1.5: mean 2, s 0.5, t = 2 / (0.5 / sqrt 3) = 6.9282, 2 degrees
     assert (gap["difference"], gap["spread"]) == pytest.approx((2.0, 0.5))
     assert gap["p"] == pytest.approx(0.0202, abs=5e-5) and gap["p_corrected"] == pytest.approx(2 * gap["p"]) and gap["differs"]
@@ -110,7 +113,7 @@ def test_failures_and_nan_results_are_rows_and_sentences():
     assert (kd["seeds"], odd["seeds"], dead["seeds"]) == ([0, 2], [1, 2], [])
     assert kd["to_baseline"]["seeds"] == 2 and kd["to_baseline"]["difference"] == pytest.approx(1.75)  # only the seeds of both
     assert kd["to_baseline"]["difference"] == pytest.approx(np.mean([2.0, 1.5]))
-    assert "to_best" not in dead and dead["accuracy"] == {"mean": None, "low": None, "high": None}
+    assert "to_best" not in dead and dead["score"] == {"mean": None, "low": None, "high": None}
     assert found["verdict"][-3:] == [
         "1 of the 3 runs of kd failed; seed 1: term 'soft' is nan; lower the learning rate.",
         "1 of the 3 runs of odd failed; seed 0: the accuracy is nan.",

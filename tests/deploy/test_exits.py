@@ -43,7 +43,7 @@ def test_the_card_and_the_page_have_the_table(tmp_path):
     card = conclude(last(Session(sources, tmp_path).steps()))
     found = card["exits"]
     assert [each["name"] for each in found["exits"]] == ["layer1", "layer2", "layer3"]
-    assert found["exits"][-1]["accuracy"] == pytest.approx(card["models"]["student"]["accuracy"])
+    assert found["exits"][-1]["accuracy"] == pytest.approx(card["models"]["student"]["score"])
     sizes = [each["parameters"] for each in found["exits"]]
     assert sizes[2] == card["models"]["student"]["parameters"] and sizes[0] < 1000
     ran = []

@@ -43,7 +43,7 @@ def test_every_kind_of_student_survives(name, tmp_path, capfd):
     found = compare_onnx(module, path, inputs, labels, batch=4)  # batches of 1 (asked alone), 4, 4 and 1
     assert found["largest_difference"] < TOLERANCE
     assert found["same_answers"] == 1.0
-    assert found["accuracy"] == pytest.approx(8 / 9)
+    assert found["score"] == pytest.approx(8 / 9)
     assert found["bytes"] == path.stat().st_size
     assert capfd.readouterr() == ("", ""), "the exporter must not chat"
     assert [p.name for p in tmp_path.iterdir()] == ["student.onnx"]
@@ -59,7 +59,7 @@ def test_a_changed_file_is_noticed(tmp_path):
     after = compare_onnx(module, tmp_path / "a.onnx", inputs)
     assert before["largest_difference"] < 1e-6
     assert after["largest_difference"] == pytest.approx(0.25, abs=1e-6)
-    assert before["accuracy"] is None
+    assert before["score"] is None
 
 
 def test_metadata_is_kept_and_modes_stay(tmp_path):

@@ -71,7 +71,7 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     first, second = json.loads(capsys.readouterr().out)["exports"]
     assert "note" not in first and "steps of training on as int8 with the teacher" in second["note"]
     words = second["note"].split(": ")[1].split()
-    assert second["validation"]["accuracy"] == pytest.approx(max(float(words[0]), float(words[3])) / 100, abs=1e-4)
+    assert second["validation"]["score"] == pytest.approx(max(float(words[0]), float(words[3])) / 100, abs=1e-4)
     assert second["sha256"] == formats.sha256(tmp_path / "run/student.int8.onnx"), "the manifest is that of the file"
     assert (tmp_path / "run/repaired/student.safetensors").exists()
     assert (tmp_path / "run/student.safetensors").read_bytes() == before, "the float student stays what it was"

@@ -40,7 +40,7 @@ def test_onnx_and_torch_in_float_and_int8(student_folder, tmp_path, capsys):
     # it rounds, so it must differ; a three-layer network keeps nearly all answers
     assert int8["largest_difference"] > 1e-3 and int8["same_answers"] > 0.95
     assert rows["student.onnx"]["test"]["student"] > 0.5  # it was trained: the comparison is not between constants
-    assert rows["student.onnx"]["test"]["accuracy"] == rows["student.onnx"]["test"]["student"]
+    assert rows["student.onnx"]["test"]["score"] == rows["student.onnx"]["test"]["student"]
     kept = json.loads((folder / "exports.json").read_text())["rows"]
     assert {row["file"]: row["sha256"] for row in kept} == {n: formats.sha256(folder / n) for n in rows}
     ops = {node.op_type for node in onnx.load(folder / "student.int8.onnx").graph.node}
@@ -83,7 +83,7 @@ def test_a_tree_goes_out_as_rules_that_anyone_can_walk(tmp_path, capsys):
     assert run(["export", str(tmp_path), "--format", "rules,onnx", "--json"]) == 0
     rows = rows_of(capsys)
     assert rows["student.rules.json"]["same_answers"] == rows["student.onnx"]["same_answers"] == 1.0
-    assert rows["student.rules.json"]["largest_difference"] < 1e-5 and rows["student.onnx"]["test"]["accuracy"] > 0.5
+    assert rows["student.rules.json"]["largest_difference"] < 1e-5 and rows["student.onnx"]["test"]["score"] > 0.5
     rules, digits = json.loads((tmp_path / "student.rules.json").read_text()), load("digits")
     inputs = some(digits["test"], digits, 50)
     said = formats.module_answers(student, inputs)

@@ -19,7 +19,8 @@ from limbeck.metrics.classification import (
     reliability,
     worst_class,
 )
-from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.predictions import Predictions, predict
 
 # four samples of three classes; answers 0, 1, 1, 0
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 0.5]])
@@ -122,7 +123,7 @@ def test_paired_counts_who_alone_is_right():
 
 def test_predict_keeps_order_and_numbers():
     batches = [{"inputs": torch.eye(2), "labels": torch.tensor([0, 1]), "index": torch.tensor([7, 3])}]
-    found = predict(lambda x: (x * 3).requires_grad_(), batches)
+    found = predict(lambda x: (x * 3).requires_grad_(), batches, CLASSIFY)
     assert found.logits.tolist() == [[3.0, 0.0], [0.0, 3.0]]
     assert not found.logits.requires_grad
     assert found.index.tolist() == [7, 3]
@@ -138,26 +139,26 @@ def test_predict_keeps_order_and_numbers():
 )
 def test_predict_refuses_answers_that_cannot_be_measured(answer, words):
     with pytest.raises(UserError, match=words):
-        predict(answer, [{"inputs": torch.eye(2), "labels": torch.tensor([0, 1])}])
+        predict(answer, [{"inputs": torch.eye(2), "labels": torch.tensor([0, 1])}], CLASSIFY)
 
 
 def test_predict_of_nothing_is_one_sentence():
     with pytest.raises(UserError, match="nothing to predict"):
-        predict(lambda x: x, [])
+        predict(lambda x: x, [], CLASSIFY)
 
 
-def test_summary_is_json_with_every_key():
+def test_what_was_measured_is_json_with_every_key():
     import json
 
     seen = Predictions(LOGITS, LABELS, torch.arange(4))
-    found = json.loads(json.dumps(summary(seen, ["a", "b", "c"], seen), allow_nan=False))
-    assert found["accuracy"] == 0.5
+    found = json.loads(json.dumps(CLASSIFY.measure(seen, ["a", "b", "c"], seen).entry(), allow_nan=False))
+    assert found["score"] == found["figures"]["accuracy"] == 0.5
     assert found["interval"] == pytest.approx(list(interval(2, 4)))
-    assert found["worst_class"] == {"class": "a", "accuracy": 0.5}
+    assert found["worst"] == {"name": "a", "value": 0.5}
     assert found["per_class"] == [0.5, 0.5, None]
-    assert found["agreement_with_teacher"] == 1.0
-    assert summary(seen, ["a", "b", "c"])["agreement_with_teacher"] is None
+    assert found["figures"]["agreement_with_teacher"] == 1.0
+    assert CLASSIFY.measure(seen, ["a", "b", "c"]).figures["agreement_with_teacher"] is None
     with pytest.raises(UserError, match="different samples"):
-        summary(seen, ["a", "b", "c"], Predictions(LOGITS, LABELS, torch.arange(4).flip(0)))
+        CLASSIFY.measure(seen, ["a", "b", "c"], Predictions(LOGITS, LABELS, torch.arange(4).flip(0)))
     with pytest.raises(UserError, match="answers 3 classes, but 2"):
-        summary(seen, ["a", "b"])
+        CLASSIFY.measure(seen, ["a", "b"])

@@ -7,7 +7,7 @@ import torch
 
 from limbeck.errors import UserError
 from limbeck.metrics import strings
-from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.transcribe import Transcribe
 from limbeck.tasks.translate import Translate
@@ -77,9 +77,9 @@ def test_a_transcription_is_scored_by_its_edits():
     labels = torch.tensor([[1, 2, 2], [3, -100, -100]])
     frames = torch.tensor([[1, 1, 0, 2, 0, 2], [0, 3, 3, 0, 1, 0]])  # right; one too many
     found = predict(lambda x: x, [{"inputs": logits_of(frames, 4), "labels": labels}], Transcribe())
-    facts = summary(found, ["-", "a", "b", "c"], task=Transcribe())
-    assert facts["accuracy"] == pytest.approx(1 - 1 / 4) and facts["whole_strings"] == 0.5
-    assert facts["per_class"] == [None, 1.0, 1.0, 1.0] and facts["metric"] == "1 - label error rate"
+    facts = Transcribe().measure(found, ["-", "a", "b", "c"])
+    assert facts.score == pytest.approx(1 - 1 / 4) and facts.figures["whole_strings"] == 0.5
+    assert facts.per_class == [None, 1.0, 1.0, 1.0] and Transcribe.figures[0].title == "1 - label error rate"
     silent = predict(lambda x: x, [{"inputs": logits_of(0 * frames, 4), "labels": labels}], Transcribe())
     assert Transcribe().score(silent) == 0.0 and Transcribe().near_chance(silent, 4)
     assert Transcribe().agreement(found, silent) == 0.0 and Transcribe().agreement(found, found) == 1.0
@@ -92,8 +92,8 @@ def test_a_translation_ends_at_its_end():
     labels = torch.tensor([[4, 5, 6, 7, 2], [5, 5, 2, -100, -100]])
     found = predict(lambda x: x, [{"inputs": logits_of(words, 10), "labels": labels}], Translate())
     assert strings.lists(found.answers) == [[4, 5, 6, 7], [5, 5]] == strings.lists(found.labels)
-    facts = summary(found, [str(k) for k in range(10)], task=Translate())
-    assert facts["accuracy"] == 1.0 and facts["interval"][1] == 1.0 and facts["whole_strings"] == 1.0
+    facts = Translate().measure(found, [str(k) for k in range(10)])
+    assert facts.score == 1.0 and facts.interval[1] == 1.0 and facts.figures["whole_strings"] == 1.0
 
 
 def test_the_interval_draws_strings():

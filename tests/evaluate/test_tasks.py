@@ -6,7 +6,7 @@ import torch
 from limbeck.errors import UserError
 from limbeck.metrics import iou as figures
 from limbeck.tasks.classify import CLASSIFY
-from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.segment import Pixels, Segment
 
@@ -35,13 +35,13 @@ def naive_iou(answers, labels):
 
 def test_mean_iou_is_that_of_a_naive_loop():
     each = naive_iou(LOGITS.argmax(-1), LABELS)
-    found = summary(seen(), ["a", "b", "c", "d"], task=Segment())
+    found = Segment().measure(seen(), ["a", "b", "c", "d"])
     known = [v for v in each if v is not None]
-    assert each[3] is None and found["per_class"][3] is None
-    assert found["per_class"][:3] == pytest.approx(known, abs=1e-12)  # the same integers, divided
-    assert found["accuracy"] == pytest.approx(sum(known) / 3, abs=1e-12) and found["metric"] == "mean IoU"
-    assert found["worst_class"]["accuracy"] == pytest.approx(min(known), abs=1e-12)
-    assert found["interval"][0] < found["accuracy"] < found["interval"][1]
+    assert each[3] is None and found.per_class[3] is None
+    assert found.per_class[:3] == pytest.approx(known, abs=1e-12)  # the same integers, divided
+    assert found.score == pytest.approx(sum(known) / 3, abs=1e-12) and Segment.figures[0].title == "mean IoU"
+    assert found.worst.value == pytest.approx(min(known), abs=1e-12)
+    assert found.interval[0] < found.score < found.interval[1]
 
 
 def test_a_perfect_answer_scores_1_and_pixels_without_label_do_not_count():

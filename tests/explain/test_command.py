@@ -40,7 +40,7 @@ def found(done):
 def test_it_agrees_with_the_card_of_the_run(done, found):
     models = json.loads((done / "card.json").read_text())["models"]
     for who, facts in models.items():
-        assert found["agreement"]["overall"]["accuracy"][who] == pytest.approx(facts["accuracy"], abs=1e-9)
+        assert found["agreement"]["overall"]["accuracy"][who] == pytest.approx(facts["score"], abs=1e-9)
         assert [r["accuracy"][who] for r in found["agreement"]["per_class"]] == pytest.approx(facts["per_class"])
     for who in ("baseline", "student"):
         assert found["agreement"]["overall"]["agreement"][who] == pytest.approx(models[who]["agreement_with_teacher"])
@@ -123,8 +123,8 @@ def test_a_run_made_of_python_objects(tmp_path, monkeypatch):
     with pytest.raises(limbeck.UserError, match="cannot be rebuilt by name"):
         explain(result.folder, seeds=0, data=digits)
     found = explain(result.folder, data=digits, given={"teacher": teacher, "student": student})
-    assert found["agreement"]["overall"]["accuracy"]["baseline"] == result.card["models"]["baseline"]["accuracy"]
-    assert found["agreement"]["overall"]["accuracy"]["student"] == result.card["models"]["student"]["accuracy"]
+    assert found["agreement"]["overall"]["accuracy"]["baseline"] == result.card["models"]["baseline"]["score"]
+    assert found["agreement"]["overall"]["accuracy"]["student"] == result.card["models"]["student"]["score"]
     assert "Python object" in found["gain"]["skipped"]
 
 

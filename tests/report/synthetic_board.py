@@ -14,7 +14,7 @@ NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")
 def make_board(
     folder: Path, seeds: int = 3, fail: tuple[str, ...] = ("dkd",), missing: int = 0, names: tuple[str, ...] = NAMES
 ) -> Path:
-    """Method i has the accuracy 80 + 2 i + seed / 2 and a bit; the last `missing` runs are not there; seed 1 of `fail` failed."""
+    """Method i has the score 80 + 2 i + seed / 2 and a bit; the last `missing` runs are not there; seed 1 of `fail` failed."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = [{"name": n, "method": n.partition(":")[0], "arguments": {}} for n in names if n != "baseline"]
     facts = {"recipe": dump(make({"student": {"model": "cnn"}})), "entries": entries, "seeds": list(range(seeds))}
@@ -32,10 +32,10 @@ def make_board(
     return folder
 
 
-def change_card(run: Path, accuracy: float, name: str) -> None:
-    """Give a run a set accuracy and method, and no baseline: its own comes with the comparison."""
+def change_card(run: Path, score: float, name: str) -> None:
+    """Give a run a set score and method, and no baseline: its own comes with the comparison."""
     card = json.loads((run / "card.json").read_text())
     del card["models"]["baseline"]
-    card["models"]["student"]["accuracy"] = accuracy
+    card["models"]["student"]["score"] = score
     card["method"]["name"] = name
     (run / "card.json").write_text(json.dumps(card), encoding="utf-8")

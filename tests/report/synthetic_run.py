@@ -12,7 +12,8 @@ from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.schedules import linear
 from limbeck.plan.taps import Field, Tap
 from limbeck.report import svg
-from limbeck.tasks.predictions import Predictions, summary
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.predictions import Predictions
 
 SIZES = {"teacher": 300_000, "baseline": 12_000, "student": 12_000}
 
@@ -53,7 +54,7 @@ def make_run(folder: Path, classes: tuple[str, ...] = tuple("0123456789"), n: in
         at = torch.arange(0, n, 15)
         values = torch.randint(0, 256, (len(at), 1, 8, 8), generator=torch.Generator().manual_seed(5))
         tensors |= {"samples": values.to(torch.uint8), "samples_index": at}
-    save_file(tensors, folder / "predictions.safetensors")
+    save_file(tensors, folder / "predictions.safetensors", metadata={"task": "classify", "settings": "{}"})
     (folder / "method.svg").write_text(svg(small_method()), encoding="utf-8")
     (folder / "card.json").write_text(json.dumps(make_card(seen, classes)), encoding="utf-8")
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, records())) + "\n", encoding="utf-8")
@@ -67,7 +68,7 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
     models = {
         who: {
             "model": "resnet20" if who == "teacher" else "cnn",
-            **summary(p, classes, seen["teacher"]),
+            **CLASSIFY.measure(p, classes, seen["teacher"]).entry(),
             "parameters": SIZES[who],
             "bytes": 4 * SIZES[who],
             "latency_ms": {
@@ -82,8 +83,8 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
         }
         for who, p in seen.items()
     }
-    s, t, b = (models[w]["accuracy"] for w in ("student", "teacher", "baseline"))
-    onnx = {"file": "student.onnx", "bytes": 50_000, "largest_difference": 2e-6, "same_answers": 1.0, "accuracy": s}
+    s, t, b = (models[w]["score"] for w in ("student", "teacher", "baseline"))
+    onnx = {"file": "student.onnx", "bytes": 50_000, "largest_difference": 2e-6, "same_answers": 1.0, "score": s}
     return {
         "limbeck": "0.1.0",
         "method": {
@@ -95,6 +96,7 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
             "text": "two_stages()",
         },
         "svg": "method.svg",
+        "task": CLASSIFY.facts(),
         "data": {
             "name": "digits",
             "kind": "image",
@@ -124,6 +126,6 @@ def records() -> list[dict[str, Any]]:
             terms = {"task": 2.3 * 0.99**step + 0.05} | ({"soft": 9 * 0.985**step + 0.01} if who == "student" else {})
             record = {"who": who, "stage": stage, "epoch": step / 40, "step": step, "terms": terms, "lr": {"0": 0.1}}
             if step % 40 == 0:
-                record["validation"] = {"accuracy": ceiling * (1 - 0.9 * 0.985**step)}
+                record["validation"] = {"score": ceiling * (1 - 0.9 * 0.985**step)}
             found.append(record)
     return found

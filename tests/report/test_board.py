@@ -35,7 +35,7 @@ def test_sections_come_in_order_and_the_verdict_first(board_folder):
 def test_the_figures_of_the_leaderboard_are_on_the_page(board_folder):
     text, view = page(board_folder).text, read_board(board_folder)
     for row in view.board["rows"]:
-        mean, low, high = (row["accuracy"][k] for k in ("mean", "low", "high"))
+        mean, low, high = (row["score"][k] for k in ("mean", "low", "high"))
         assert f"{mean:.2f} % [{low:.2f}, {high:.2f}]" in text
         if "to_baseline" in row:
             gap = row["to_baseline"]
@@ -116,8 +116,7 @@ def test_curves_are_means_with_the_lowest_and_highest_seed(tmp_path):
     folder = make_board(tmp_path / "board", seeds=2, fail=())
     for seed, value in ((0, 0.5), (1, 0.7)):
         records = [
-            {"who": "student", "stage": "s", "step": 10 * k, "terms": {}, "validation": {"accuracy": value + k / 10}}
-            for k in (1, 2)
+            {"who": "student", "stage": "s", "step": 10 * k, "terms": {}, "validation": {"score": value + k / 10}} for k in (1, 2)
         ]
         (folder / "runs" / f"kd-seed{seed}" / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
     line = mean_curves(read_board(folder))["kd"]

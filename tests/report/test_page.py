@@ -14,10 +14,13 @@ from synthetic_run import make_run
 from limbeck.errors import UserError
 from limbeck.report import card_table, write_report
 from limbeck.report.curves import stages, thinned
-from limbeck.report.differ import differing
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
-from limbeck.report.texts import written
+from limbeck.report.sections import drawn
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.keeping import Kept
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.section import Say
 
 
 class Page(HTMLParser):
@@ -74,7 +77,7 @@ def test_figures_of_the_card_are_on_the_page(run_folder):
     text = page(run_folder).text
     card = json.loads((run_folder / "card.json").read_text())
     for who, model in card["models"].items():
-        assert f"{100 * model['accuracy']:.1f} %" in text, who
+        assert f"{100 * model['score']:.1f} %" in text, who
     assert f"{card['drop_percent']:.2f} %" in text
     assert f"{card['distillation_score']:.4f}" in text
     assert "25 times fewer parameters" in text
@@ -167,10 +170,12 @@ def test_headline_says_what_the_samples_can_tell():
         who: torch.stack([right] * n + [wrong] * (100 - n)) for who, n in {"teacher": 92, "baseline": 60, "student": 90}.items()
     }
     models = {
-        who: {"accuracy": n / 100, "parameters": p}
+        who: {"score": n / 100, "parameters": p}
         for who, n, p in (("teacher", 92, 100), ("baseline", 60, 40), ("student", 90, 40))
     }
-    said = headline(RunView(Path("x"), card={"models": models}, labels=labels, logits=logits))
+    seen = {who: Predictions(z, labels, torch.arange(100)) for who, z in logits.items()}
+    view = RunView(Path("x"), card={"models": models, "task": CLASSIFY.facts()}, task=CLASSIFY, kept=Kept(seen))
+    said = headline(view)
     assert said[0] == "The student gets 90.0 % of the test samples right with 2.5 times fewer parameters than its teacher."
     # 2 samples of difference: p = 2 * 1/4
     assert (
@@ -183,11 +188,12 @@ def test_headline_says_what_the_samples_can_tell():
 
 def test_samples_are_ordered_by_total_variation():
     probabilities = torch.tensor([[0.5, 0.5], [0.9, 0.1], [0.6, 0.4]])
-    view = RunView(Path("x"), labels=torch.tensor([0, 1, 0]), index=torch.tensor([10, 11, 12]))
-    view.logits = {"teacher": torch.tensor([[0.5, 0.5]] * 3).log(), "student": probabilities.log()}
-    found = differing(view)["samples"]
-    assert [s["number"] for s in found] == [11, 12, 10]
-    assert found[0]["says"][1] == {"who": "student", "answer": "0", "share": "90 %", "right": False}
+    logits = {"teacher": torch.tensor([[0.5, 0.5]] * 3).log(), "student": probabilities.log()}
+    kept = Kept({w: Predictions(z, torch.tensor([0, 1, 0]), torch.tensor([10, 11, 12])) for w, z in logits.items()})
+    *_, section = CLASSIFY.sections(kept, ["0", "1"])
+    (piece,) = section.pieces
+    assert [s.number for s in piece.samples] == [11, 12, 10]
+    assert piece.samples[0].says[1] == Say("student", "0", "90 %", False)
 
 
 def test_stages_and_thinning(run_folder):
@@ -214,7 +220,7 @@ def test_terminal_table_holds_the_same_figures(run_folder):
     assert shown.index("teacher") < shown.index("baseline") < shown.index("student")
     for expected in (
         "300\u202f000",
-        f"{100 * card['models']['student']['accuracy']:.1f} %",
+        f"{100 * card['models']['student']['score']:.1f} %",
         "0.11 ms",
         f"{card['gain_percent']:.2f} %",
         "student.onnx",
@@ -229,20 +235,21 @@ def strings(folder, **changes):
         "strings_teacher": torch.tensor([[1, 2], [2, -100], [0, 1]]),
         "strings_student": torch.tensor([[1, 2], [-100, -100], [0, 0]]),
     }
-    save_file(tensors | changes, folder / "predictions.safetensors")
+    save_file(tensors | changes, folder / "predictions.safetensors", metadata={"task": "transcribe"})
     return read_run(folder)
 
 
 def test_where_answers_are_strings_the_page_shows_what_was_written(run_folder):
     view = strings(run_folder)
     view.card["data"]["classes"] = ["a", "b", "c"]
-    found = written(view)
+    (section,) = view.task.sections(view.kept, view.class_names())
+    found = drawn(section, [])
     assert found["note"].startswith("Teacher and student write something else for 66.7 % of the samples.")
     assert found["texts"]["head"] == ["sample", "label", "teacher", "student"]
     assert found["texts"]["rows"] == [
-        [41, "c", "c", "(nothing)"],  # one edit of one
-        [42, "a b", "a b", "a a"],  # one of two
-        [40, "b c", "b c", "b c"],
+        ["41", "c", "c", "(nothing)"],  # one edit of one
+        ["42", "a b", "a b", "a a"],  # one of two
+        ["40", "b c", "b c", "b c"],
     ]
     text = page(run_folder).text
     assert "(nothing)" in text and "What is taken for what" not in text
@@ -250,4 +257,4 @@ def test_where_answers_are_strings_the_page_shows_what_was_written(run_folder):
 
 def test_strings_of_other_counts_are_left_out(run_folder):
     view = strings(run_folder, strings_student=torch.zeros(2, 2, dtype=torch.int64))
-    assert not view.strings and "predictions.safetensors cannot be read: what is drawn from it is left out." in view.missing
+    assert view.kept is None and "predictions.safetensors cannot be read: what is drawn from it is left out." in view.missing

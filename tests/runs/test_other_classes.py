@@ -71,4 +71,4 @@ def test_a_module_is_understood_by_its_answers(weights, tmp_path, name):
             limbeck.distill(teacher, student, data, **settings)
         return
     card = limbeck.distill(teacher, student, data, **settings).card
-    assert "teacher" not in card["models"] and card["models"]["student"]["accuracy"] > 0
+    assert "teacher" not in card["models"] and card["models"]["student"]["score"] > 0

@@ -51,7 +51,7 @@ def test_answers_of_a_search_are_not_compared_place_by_place(files, tmp_path, na
 def test_forced_answers_are_compared(files, tmp_path, name):
     chosen = {} if name == "kd" else {"forced": True, "labels": 1.0}  # kd is bound to the words of the label
     card = run(recipe(files, name, **chosen), tmp_path / "run")
-    assert set(card["models"]) == {"teacher", "baseline", "student"} and card["task"]["metric"] == "BLEU"
+    assert set(card["models"]) == {"teacher", "baseline", "student"} and card["task"]["figures"][0]["title"] == "BLEU"
     assert card["method"]["taxonomy"].startswith("soft labels; offline; 1-1")
 
 

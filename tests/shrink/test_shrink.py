@@ -64,7 +64,7 @@ def test_what_cannot_fit_is_not_trained_and_the_answer_holds(teacher, tmp_path, 
     assert state["verdict"]["chosen"]["number"] == best["number"]
     assert chosen["bytes"] == (folder / chosen["file"]).stat().st_size <= 40_000 and chosen["latency_ms"] <= 50
     card = json.loads((folder / "card.json").read_text())
-    assert chosen["accuracy"] == card["models"]["student"]["accuracy"] and "Its file student.onnx" in said
+    assert chosen["score"] == card["models"]["student"]["score"] and "Its file student.onnx" in said
     page = (tmp_path / "s" / "shrink.html").read_text()
     assert "Validation accuracy against latency" in page and "<svg" in page and (folder / "MODEL_CARD.md").exists()
     assert not (tmp_path / "s" / "trials" / "2").exists()

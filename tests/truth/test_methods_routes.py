@@ -161,5 +161,5 @@ def test_the_card_has_their_teacher_and_a_score(name, tmp_path):
     settings |= {"teacher": {"model": "cnn", "arguments": {"width": 4}}, "train": {"epochs": 1}, "store": {"use": False}}
     card = run(make(settings), tmp_path)
     teacher, student = card["models"]["teacher"], card["models"]["student"]
-    expected = 0.5 * student["parameters"] / teacher["parameters"] + 0.5 * (1 - student["accuracy"] / teacher["accuracy"])
+    expected = 0.5 * student["parameters"] / teacher["parameters"] + 0.5 * (1 - student["score"] / teacher["score"])
     assert card["distillation_score"] == pytest.approx(expected) and card["drop_percent"] is not None

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as serialise
 from torch import Tensor
 
 import limbeck
+from limbeck.cards.entry import Entry
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
@@ -20,14 +20,16 @@ from limbeck.deploy.measure import module_latency, onnx_latency
 from limbeck.deploy.packed import same_answers, save_packed
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.errors import UserError
-from limbeck.files import atomic_write, write_json
+from limbeck.files import write_json
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.runs.casting import rebuild_facts
 from limbeck.runs.events import Listener, Say, silent
 from limbeck.runs.folder import lines_of
 from limbeck.runs.session import Finished
 from limbeck.store.shelves import identity
-from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.figure import known
+from limbeck.tasks.keeping import write_predictions
+from limbeck.tasks.predictions import Predictions, predict
 
 Note = Callable[[str], None]
 
@@ -51,12 +53,12 @@ def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
             "text": describe(method),
         },
         "svg": "method.svg",
-        "task": {"name": data.task.name, "metric": data.task.metric, "share": data.task.share},
+        "task": data.task.facts(),
         "data": data.describe(),
         "seed": recipe.seed,
         "alpha": recipe.alpha,
         "budget": recipe.train.model_dump(),
-        "models": {who: _entry(who, finished, seen, example) for who in entries},
+        "models": {who: _entry(who, finished, seen, example).entry() for who in entries},
     }
     card |= _relations(card["models"], recipe.alpha)
     note = _note(finished, listen)
@@ -69,7 +71,7 @@ def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
         card["exits"] = measure_exits(sources.cast, method.exits, data, example)
     card["export"] = _export(finished, example, note) if recipe.onnx else {}
     card["notes"], card["command"] = finished.notes, command(finished.folder)
-    _write_predictions(finished.folder, data, seen)
+    write_predictions(finished.folder, data.task, seen, _pictures(data))
     write_json(finished.folder / "card.json", card)
     if recipe.tensorboard:
         write_tensorboard(finished.folder)
@@ -102,36 +104,37 @@ def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictio
     return {"teacher": said[key], **seen}
 
 
-def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Any) -> dict[str, Any]:
+def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Any) -> Entry:
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
     settings = recipe.teacher if who == "teacher" else recipe.student
     one = example[:1] if isinstance(example, Tensor) else {k: v[:1] for k, v in example.items()}
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
-    return {
-        "model": settings.model,
-        **summary(seen[who], data.classes, teacher=seen.get("teacher"), task=data.task),
-        "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
-        "bytes": sum(t.numel() * t.element_size() for t in tensors),
-        "latency_ms": module_latency(entry, one, threads=1),
-        "train_seconds": round(trained.seconds, 2) if trained else None,
-        "steps": trained.steps if trained else None,
-        "teacher_samples": trained.answered if trained else None,
-    }
+    return Entry(
+        model=settings.model,
+        measured=data.task.measure(seen[who], data.classes, seen.get("teacher")),
+        parameters=entry.parameter_count(example) or sum(t.numel() for t in tensors),
+        bytes=sum(t.numel() * t.element_size() for t in tensors),
+        latency_ms=module_latency(entry, one, threads=1),
+        train_seconds=round(trained.seconds, 2) if trained else None,
+        steps=trained.steps if trained else None,
+        teacher_samples=trained.answered if trained else None,
+    )
 
 
-def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, Any]:
-    """Survey A's relative figures; None where a model to compare with is missing, or answers nothing right."""
-    student, teacher, baseline = models["student"], models.get("teacher"), models.get("baseline")
-    found: dict[str, Any] = {"drop_percent": None, "gain_percent": None, "size_cut_percent": None, "distillation_score": None}
-    if baseline is not None and baseline["accuracy"] > 0:
-        found["gain_percent"] = relative_gain(student["accuracy"], baseline["accuracy"])
-    if teacher is not None and teacher["accuracy"] > 0:
-        found["drop_percent"] = relative_drop(student["accuracy"], teacher["accuracy"])
-        found["size_cut_percent"] = size_cut(student["parameters"], teacher["parameters"])
-        found["distillation_score"] = distillation_score(
-            student["parameters"], teacher["parameters"], student["accuracy"], teacher["accuracy"], alpha
-        )
+def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, float | None]:
+    """Survey A's relative figures; None where a model to compare with is missing, or a score is not above 0."""
+    scores = {who: model["score"] for who, model in models.items()}
+    student, teacher, baseline = (scores.get(who) for who in ("student", "teacher", "baseline"))
+    found: dict[str, float | None] = dict.fromkeys(("drop_percent", "gain_percent", "size_cut_percent", "distillation_score"))
+    if "teacher" in models:
+        own, whole = (models[who]["parameters"] for who in ("student", "teacher"))
+        found["size_cut_percent"] = size_cut(own, whole)
+        if known(student) and known(teacher) and student >= 0 and teacher > 0:
+            found["drop_percent"] = relative_drop(student, teacher)
+            found["distillation_score"] = distillation_score(own, whole, student, teacher, alpha)
+    if known(student) and known(baseline) and student >= 0 and baseline > 0:
+        found["gain_percent"] = relative_gain(student, baseline)
     return found
 
 
@@ -164,8 +167,9 @@ def _student_facts(finished: Finished) -> dict[str, Any]:
         "classes": list(data.classes),
         "shape": list(data.shape),
         "kind": data.kind,
-        "task": data.task.name,
+        "task": {"name": data.task.name, "settings": data.task.settings()},
         "inputs": input_words(data),
+        "outputs": data.task.gives(data.classes),
         "data": data.name,
         **({"words": list(data.words)} if data.words else {}),
     }
@@ -198,12 +202,10 @@ def _export(finished: Finished, example: Any, note: Note) -> dict[str, Any]:
         return {}
 
 
-def _write_predictions(folder: Path, data: Data, seen: Mapping[str, Predictions]) -> None:
+def _pictures(data: Data) -> Tensor | None:
+    """The judged part's inputs where they are pictures."""
     inputs = data.judged.inputs
-    pictures = isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and inputs.dim() == 4
-    tensors = data.task.record(seen, inputs if pictures else None)  # type: ignore[arg-type]
-    with atomic_write(folder / "predictions.safetensors") as file:
-        file.write(serialise(tensors))
+    return inputs if isinstance(inputs, Tensor) and inputs.dtype == torch.uint8 and inputs.dim() == 4 else None
 
 
 def write_tensorboard(folder: Path) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.cards.table import columns
+from limbeck.cards.words import bytes_words, item_of, number, percent
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
-from limbeck.report.words import bytes_words, count, known, number, percent, seconds_words
+from limbeck.tasks.figure import Facts, figures_in, known, score_in
 
 FILE = "MODEL_CARD.md"
 Row = Sequence[str]
@@ -29,7 +31,7 @@ def write_model_card(folder: Path) -> Path:
         _data(card.get("data") or {}),
         _figures(card),
         _classes(card, info),
-        _exports((_read(folder / "exports.json") or {}).get("rows") or []),
+        _exports((_read(folder / "exports.json") or {}).get("rows") or [], score_in(card)),
         _measured((_read(folder / "measured.json") or {}).get("rows") or []),
         _limits(card),
         _made(card, info, _read(folder / "environment.json")),
@@ -91,7 +93,7 @@ def _feeding(info: Mapping[str, Any]) -> str:
         lines.append(f"- Normalisation (mean {mean}; standard deviation {std}) is inside every file: do not apply it again")
     names = info["classes"]
     shown = ", ".join(plain(name) for name in names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
-    lines.append(f"- Output: one logit for each of {len(names)} classes, in this order: {shown}")
+    lines.append(f"- Output: {plain(info['outputs'])}, in this order: {shown}")
     return "\n".join(lines)
 
 
@@ -110,31 +112,21 @@ def _figures(card: Mapping[str, Any]) -> str:
     if not models:
         return ""
     rows: list[Row] = [
-        [
-            "accuracy [95 %]",
-            *(f"{percent(m['accuracy'])} [{percent(m['interval'][0])}, {percent(m['interval'][1])}]" for m in models.values()),
-        ],
-        [
-            "worst class",
-            *(f"{percent(m['worst_class']['accuracy'])} ({plain(m['worst_class']['class'])})" for m in models.values()),
-        ],
-        ["calibration error", *(percent(m["calibration_error"]) for m in models.values())],
-        ["agrees with teacher", *(percent(m.get("agreement_with_teacher")) for m in models.values())],
-        ["parameters", *(count(m["parameters"]) for m in models.values())],
-        ["size", *(bytes_words(m["bytes"]) for m in models.values())],
-        ["training", *(seconds_words(m.get("train_seconds")) for m in models.values())],
+        [column.title.removeprefix("test ").replace("\u00a0", " "), *(plain(column.cell(m)[0]) for m in models.values())]
+        for column in columns(card)
+        if column.key != "latency_ms"
     ]
-    said = [f"{words} {card[key]:.4g}{unit}" for key, words, unit in RELATIONS if known(card.get(key))]
+    relations = (
+        ("drop_percent", f"Relative to the teacher, {score_in(card).title} lost", " %"),
+        ("gain_percent", "gained over the same student without a teacher", " %"),
+        ("distillation_score", "distillation score", ""),
+    )
+    said = [f"{words} {card[key]:.4g}{unit}" for key, words, unit in relations if known(card.get(key))]
     samples = next(iter(models.values()))["samples"]
     note = f"Measured once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
-    return "\n\n".join(["## Figures", table(["", *models], rows), note + (f" {', '.join(said)}." if said else "")])
-
-
-RELATIONS = (
-    ("drop_percent", "Relative to the teacher, accuracy lost", " %"),
-    ("gain_percent", "gained over the same student without a teacher", " %"),
-    ("distillation_score", "distillation score", ""),
-)
+    meant = [f"- {plain(figure.title)}: {plain(figure.words)}" for figure in figures_in(card) if figure.words]
+    about = note + (f" {', '.join(said)}." if said else "")
+    return "\n\n".join(["## Figures", table(["", *models], rows), about, "\n".join(meant)]).strip()
 
 
 def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
@@ -144,12 +136,15 @@ def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
         return ""
     rows = [(n, t, s, t - s) for n, t, s in zip(names, teacher, student, strict=True) if t is not None and s is not None]
     rows.sort(key=lambda row: -row[3])
-    shown = [[plain(n), percent(t), percent(s), f"{100 * lost:+.1f}"] for n, t, s, lost in rows[:50]]
-    more = f"\n\nThe 50 classes that lost most, of {len(rows)}." if len(rows) > 50 else ""
-    return "## What each class lost\n\n" + table(["class", "teacher", "student", "points lost"], shown) + more
+    score, item = score_in(card), item_of(card)
+    lost = lambda value: f"{100 * value:+.1f}" if score.share else f"{value:+.3g}"  # noqa: E731
+    shown = [[plain(n), score.text(t), score.text(s), lost(gap)] for n, t, s, gap in rows[:50]]
+    more = f"\n\nThe 50 that lost most, of {len(rows)}." if len(rows) > 50 else ""
+    head = [item, "teacher", "student", "points lost" if score.share else "lost"]
+    return f"## What each {item} lost\n\n" + table(head, shown) + more
 
 
-def _exports(rows: Sequence[Mapping[str, Any]]) -> str:
+def _exports(rows: Sequence[Mapping[str, Any]], score: Facts) -> str:
     if not rows:
         return ""
     lines = []
@@ -158,9 +153,9 @@ def _exports(rows: Sequence[Mapping[str, Any]]) -> str:
             lines.append([plain(row["file"]), plain(row["precision"]), "failed: " + plain(row["error"]), "", "", ""])
             continue
         part = row.get("test") or row.get("validation") or {}
-        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), percent(part.get("accuracy"), 2)]
+        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), score.text(part.get("score"), 2)]
         lines.append([plain(row["file"]), plain(row["precision"]), bytes_words(row["bytes"]), *figures])
-    head = ["file", "precision", "size", "largest difference of a logit", "same answers", "test accuracy"]
+    head = ["file", "precision", "size", "largest difference of an answer", "same answers", f"test {score.title}"]
     return "## Files\n\nEach was reloaded in its own runtime and compared with the PyTorch student.\n\n" + table(head, lines)
 
 

@@ -1,56 +1,76 @@
 """The result table, for the terminal and for the page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.report.read import WHO
-from limbeck.report.words import bytes_words, count, known, metric_of, number, percent, seconds_words
+from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
+from limbeck.tasks.figure import Facts, figures_in, known, score_in
+from limbeck.tasks.keeping import WHO
 
-COLUMNS = (
-    ("accuracy", "test {metric} [95\u00a0%]"),
-    ("worst_class", "worst class"),
-    ("agreement_with_teacher", "agrees with teacher"),
-    ("calibration_error", "calibration error"),
-    ("parameters", "parameters"),
-    ("bytes", "size"),
-    ("latency_ms", "latency (quartiles)"),
-    ("train_seconds", "training"),
-)
+Cell = tuple[str, float | None]  # the words, and the value to sort by
 
 
-def columns(card: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """`COLUMNS` with the name of the card's score."""
-    return [(key, title.format(metric=metric_of(card))) for key, title in COLUMNS]
+@dataclass(frozen=True)
+class Column:
+    """One column of a result table: its key and title, and how a model's cell is made."""
+
+    key: str
+    title: str
+    cell: Callable[[Mapping[str, Any]], Cell]
 
 
-def cells(model: Mapping[str, Any]) -> list[tuple[str, float | None]]:
-    """A model's cells in the order of `COLUMNS`: the words, and the value to sort by."""
-    worst, latency, bounds = model.get("worst_class") or {}, model.get("latency_ms") or {}, list(model.get("interval") or ())
-    within = f" [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}]" if len(bounds) == 2 and all(map(known, bounds)) else ""
-    about = f" ({number(latency.get('low'))} to {number(latency.get('high'))})" if known(latency.get("low")) else ""
-    median = latency.get("median")
+def columns(card: Mapping[str, Any]) -> list[Column]:
+    """The score and what is worst, the task's other figures in order, and what a model costs."""
+    score, *others = figures_in(card)
     return [
-        (percent(model.get("accuracy")) + within, model.get("accuracy")),
-        (percent(worst.get("accuracy")) + (f" ({worst['class']})" if worst.get("class") else ""), worst.get("accuracy")),
-        (percent(model.get("agreement_with_teacher")), model.get("agreement_with_teacher")),
-        (percent(model.get("calibration_error")), model.get("calibration_error")),
-        (count(model.get("parameters")), model.get("parameters")),
-        (bytes_words(model.get("bytes")), model.get("bytes")),
-        (f"{number(median)} ms{about}" if known(median) else "–", median),
-        (seconds_words(model.get("train_seconds")), model.get("train_seconds")),
+        Column(score.key, f"test {score.title} [95\u00a0%]", partial(_score, score)),
+        Column("worst", f"worst {item_of(card)}", partial(_worst, score)),
+        *(Column(figure.key, figure.title, partial(_figure, figure)) for figure in others),
+        Column("parameters", "parameters", partial(_plain, count, "parameters")),
+        Column("bytes", "size", partial(_plain, bytes_words, "bytes")),
+        Column("latency_ms", "latency (quartiles)", _latency),
+        Column("train_seconds", "training", partial(_plain, seconds_words, "train_seconds")),
     ]
+
+
+def _score(score: Facts, model: Mapping[str, Any]) -> Cell:
+    return score.text(model.get("score")) + score.bounds(model.get("interval")), model.get("score")
+
+
+def _worst(score: Facts, model: Mapping[str, Any]) -> Cell:
+    worst = model.get("worst") or {}
+    return score.text(worst.get("value")) + (f" ({worst['name']})" if worst.get("name") else ""), worst.get("value")
+
+
+def _figure(figure: Facts, model: Mapping[str, Any]) -> Cell:
+    value = (model.get("figures") or {}).get(figure.key)
+    return figure.text(value), value
+
+
+def _plain(words: Callable[[float | None], str], key: str, model: Mapping[str, Any]) -> Cell:
+    return words(model.get(key)), model.get(key)
+
+
+def _latency(model: Mapping[str, Any]) -> Cell:
+    latency = model.get("latency_ms") or {}
+    median = latency.get("median")
+    about = f" ({number(latency.get('low'))} to {number(latency.get('high'))})" if known(latency.get("low")) else ""
+    return (f"{number(median)} ms{about}" if known(median) else "–"), median
 
 
 def relations(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Survey A's figures as (name, value, what it means); those that are unknown are left out."""
     alpha = card.get("alpha", 0.5)
     found = (
-        ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {metric_of(card)} lost (negative: gained)"),
+        ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {score_in(card).title} lost (negative: gained)"),
         ("gain", "gain_percent", "{:.2f} %", "over the same student without a teacher"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
@@ -91,34 +111,48 @@ def card_table(card: Mapping[str, Any]) -> Table:
     table.add_column("")
     for who in order:
         table.add_column(Text(f"{who}\n{given[who].get('model', '')}".strip()), justify="right")
-    values = [cells(given[who]) for who in order]
-    for place, (_, title) in enumerate(columns(card)):
-        table.add_row(title, *(Text(re.sub(r" (?=[\[(])", "\n", column[place][0])) for column in values))
+    for column in columns(card):
+        cells = (column.cell(given[who])[0] for who in order)
+        table.add_row(column.title, *(Text(re.sub(r" (?=[\[(])", "\n", cell)) for cell in cells))
     return table
 
 
-def board_table(board: Mapping[str, Any]) -> Table:
-    """A comparison's leaderboard for the terminal: a line per method, best first."""
-    data = board.get("data") or {}
-    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; {metric_of(board)} in %, 95\u00a0% intervals"
+def board_table(board: Mapping[str, Any]) -> Group:
+    """A comparison's leaderboard for the terminal: a line per method, best first; below it the task's other figures."""
+    data, (score, *others) = board.get("data") or {}, figures_in(board)
+    unit = f" in{score.unit}" if score.unit else ""
+    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; {score.title}{unit}, 95\u00a0% intervals"
     caption = Text(f"hyper-parameters: {board['hyperparameters']}")
     table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("method", metric_of(board), "to baseline", "p", "worst", "score", "s"):
+    for name in ("method", score.title, "to baseline", "p", "worst", "score", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in board["rows"]:
-        table.add_row(*map(Text, _board_cells(row)))
+        table.add_row(*map(Text, _board_cells(row, score)))
+    return Group(table, *([_other_figures(board["rows"], others)] if others else []))
+
+
+def _other_figures(rows: Sequence[Mapping[str, Any]], figures: Sequence[Facts]) -> Table:
+    """The means of what else is said of a method's answers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for figure in figures:
+        table.add_column(figure.title, justify="right")
+    for row in (row for row in rows if row["seeds"]):
+        table.add_row(*map(Text, (row["name"], *(figure.text(row["figures"].get(figure.key)) for figure in figures))))
     return table
 
 
-def _board_cells(row: Mapping[str, Any]) -> list[str]:
+def _board_cells(row: Mapping[str, Any], score: Facts) -> list[str]:
     if not row["seeds"]:
         return [row["name"], "failed", *[""] * 5]
-    mean, low, high = (row["accuracy"][k] for k in ("mean", "low", "high"))
-    half = f" \u00b1 {(high - low) / 2:.2f}" if known(high) else ""
+    mean, low, high = (row["score"][k] for k in ("mean", "low", "high"))
+    places, worst = score.places, row["worst"]
+    half = f" \u00b1 {(high - low) / 2:.{places}f}" if known(high) else ""
     gap = row.get("to_baseline")
-    wide = "" if gap is None or not known(gap["high"]) else f" \u00b1 {(gap['high'] - gap['low']) / 2:.2f}"
+    wide = "" if gap is None or not known(gap["high"]) else f" \u00b1 {(gap['high'] - gap['low']) / 2:.{places}f}"
     p = "" if gap is None or not known(gap["p_corrected"]) else f"{gap['p_corrected']:.3f}"
-    shown = [None if row[k] is None else f"{row[k]:.1f}" for k in ("worst_class", "train_seconds")]
-    score = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
-    beside = "" if gap is None else f"{gap['difference']:+.2f}{wide}"
-    return [row["name"], f"{mean:.2f}{half}", beside, p, shown[0] or "", score, shown[1] or ""]
+    seconds = "" if row["train_seconds"] is None else f"{row['train_seconds']:.1f}"
+    distilled = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
+    beside = "" if gap is None else f"{gap['difference']:+.{places}f}{wide}"
+    least = "" if worst is None else f"{worst:.{places - 1}f}"
+    return [row["name"], f"{mean:.{places}f}{half}", beside, p, least, distilled, seconds]

@@ -49,7 +49,7 @@ def gain(method: str, results: Path = RESULTS) -> str:
     for name in ("catalogue", "catalogue_few_labels"):
         path = results / f"{name}.jsonl"
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-        by = {(row["method"], row["seed"]): 100 * row["accuracy"] for row in rows}
+        by = {(row["method"], row["seed"]): 100 * row["score"] for row in rows}
         gaps = [value - by["alone", seed] for (who, seed), value in by.items() if who == method != "alone"]
         if gaps:
             mean, low, high = mean_interval(gaps)
@@ -60,8 +60,8 @@ def gain(method: str, results: Path = RESULTS) -> str:
 def _of_table(method: str, path: Path) -> list[str]:
     """A file with one line for each method and seed, `alone` among them."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = [row for row in rows if {"method", "seed", "accuracy", "epochs"} <= set(row)]
-    alone = {(row["seed"], row["epochs"]): 100 * row["accuracy"] for row in rows if row["method"] == "alone"}
+    rows = [row for row in rows if {"method", "seed", "score", "epochs"} <= set(row)]
+    alone = {(row["seed"], row["epochs"]): 100 * row["score"] for row in rows if row["method"] == "alone"}
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if method == row["method"]:
@@ -72,7 +72,7 @@ def _of_table(method: str, path: Path) -> list[str]:
         same = [alone[key] for row in group if (key := (row["seed"], epochs)) in alone]
         against = f" against {_mean(same)} alone" if len(same) == len(group) and group[0]["method"] != "alone" else ""
         what = ", ".join(filter(None, (SETTINGS.get(path.stem, path.stem), chosen, f"{epochs:g} epochs", _seeds(len(group)))))
-        found.append(f"{what}: {_mean([100 * row['accuracy'] for row in group])}{against} ({_script(path)})")
+        found.append(f"{what}: {_mean([100 * row['score'] for row in group])}{against} ({_script(path)})")
     return found
 
 

@@ -13,7 +13,7 @@ from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import DataSettings, ModelSettings, read
-from limbeck.tasks.predictions import predict, summary
+from limbeck.tasks.predictions import predict
 
 
 def evaluate(
@@ -41,7 +41,7 @@ def evaluate(
         "data": chosen.name,
         "part": part,
         "parameters": entry.parameter_count(example),
-        **summary(seen, chosen.classes, task=chosen.task),
+        **chosen.task.measure(seen, chosen.classes).entry(),
     }
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"

@@ -23,7 +23,7 @@ class Display:
             console=self.console, transient=True,
         )  # fmt: skip
         self.task: TaskID | None = None
-        self.accuracy = ""
+        self.score = ""
         self.refreshed = 0.0
         self.said: set[str] = set()
 
@@ -48,8 +48,8 @@ class Display:
         elif isinstance(event, Step) and self.task is not None:
             self._step(event)
         elif isinstance(event, Epoch):
-            found = event.validation.get("accuracy")
-            self.accuracy = "" if found is None else f"  validation {found:.1%}"
+            found = event.validation.get("score")
+            self.score = "" if found is None else f"  validation {found:.4g}"
 
     def _line(self, event: Say | RunBegins) -> None:
         if self.quiet:
@@ -63,7 +63,7 @@ class Display:
     def _stage(self, event: StageBegins) -> None:
         if self.task is not None:
             self.bar.remove_task(self.task)
-        self.accuracy = ""
+        self.score = ""
         self.task = self.bar.add_task(f"{event.who}: {event.stage}", total=event.steps, completed=event.step, facts="")
 
     def _step(self, event: Step) -> None:
@@ -72,7 +72,7 @@ class Display:
             return
         self.refreshed = now
         terms = "  ".join(f"{name} {value:.3f}" for name, value in event.terms.items())
-        self.bar.update(self.task, completed=event.step, facts=terms + self.accuracy)
+        self.bar.update(self.task, completed=event.step, facts=terms + self.score)
 
     def _download(self, event: Download) -> None:
         if self.task is None or self.bar.tasks[-1].description != event.file:

@@ -7,15 +7,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.report.words import bytes_words, number, percent
+from limbeck.cards.words import bytes_words, number, percent
 
 
 def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Every exported file: how large, how near to the PyTorch student, how accurate."""
+    """Every exported file: how large, how near to the PyTorch student, how good."""
     if as_json:
         print(json.dumps({"exports": list(rows)}, indent=1))
         return
-    table = _table("file", "precision", "size", "largest difference", "same answers", "test accuracy", "of PyTorch")
+    table = _table("file", "precision", "size", "largest difference", "same answers", "test score", "of PyTorch")
     for row in rows:
         if "error" in row:
             table.add_row(row["file"], row["precision"], "failed: see below")
@@ -27,8 +27,8 @@ def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             bytes_words(row["bytes"]),
             f"{row['largest_difference']:.2g}",
             percent(row["same_answers"], 2),
-            percent(part.get("accuracy"), 2),
-            percent(part.get("student"), 2),
+            number(part.get("score"), 4),
+            number(part.get("student"), 4),
         )
     _print(table)
     for row in rows:

@@ -1,26 +1,22 @@
 """The page of a comparison: verdict, table, charts, failures, every method drawn, how to repeat it."""
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from limbeck.cards.words import capital
 from limbeck.compare import board_charts as charts
+from limbeck.compare.board_columns import columns, shown
 from limbeck.compare.board_read import BoardView, read_board
+from limbeck.compare.leaderboard import scored
 from limbeck.compare.verdict import listed
 from limbeck.files import atomic_write
 from limbeck.report.frame import figure, fill
-from limbeck.report.words import bytes_words, capital, count, known, metric_of, number, seconds_words
+from limbeck.tasks.figure import known, score_in
 
-COLUMNS = (
-    *("mean {metric} [95\u00a0%]", "to baseline", "p", "to best", "p", "worst class", "agrees with teacher"),
-    *("calibration error", "training", "asked of teacher", "parameters", "size", "latency", "score"),
-)
 SIDE = "Marks that would cover one another stand side by side; point at one for its value."
-Cell = tuple[str, float | None]
-NOTHING: Cell = ("–", None)
 
 
 def write_board(folder: Path) -> Path:
@@ -35,7 +31,7 @@ def write_board(folder: Path) -> Path:
 def render_board(view: BoardView, live: str = "") -> str:
     """The page's HTML for what was read."""
     board = view.board
-    data = board.get("data") or {}
+    data, teacher, table = board.get("data") or {}, board.get("teacher") or {}, columns(board)
     cards = [result["card"] for result in view.results if "card" in result]
     return fill(
         "board.html",
@@ -45,9 +41,9 @@ def render_board(view: BoardView, live: str = "") -> str:
         seeds=view.seeds,
         words=board["verdict"],
         progress=progress(view),
-        columns=[title.format(metric=metric_of(board)) for title in COLUMNS],
-        rows=[(row["name"], view.css(row["name"]), cells(row)) for row in board["rows"]],
-        teacher=teacher_cells(board.get("teacher") or {}),
+        columns=[column.title for column in table],
+        rows=[(row["name"], view.css(row["name"]), [column.method(row) for column in table]) for row in board["rows"]],
+        teacher=[column.teacher(teacher) for column in table] if known(teacher.get("score")) else [],
         notes=_notes(view),
         sections=_sections(view),
         errors=failures(view),
@@ -58,65 +54,6 @@ def render_board(view: BoardView, live: str = "") -> str:
         data=data,
         environment=_environments(view)[0] if _environments(view) else {},
     )
-
-
-def cells(row: Mapping[str, Any]) -> list[Cell]:
-    """A method's cells in the order of `COLUMNS`: the words, and the value to sort by."""
-    mean, low, high = (row["accuracy"][key] for key in ("mean", "low", "high"))
-    within = f" [{low:.2f}, {high:.2f}]" if known(low) else ""
-    return [
-        (f"{mean:.2f} %{within}", mean) if known(mean) else ("failed" if row["errors"] else "not yet", None),
-        *_gap(row.get("to_baseline")),
-        *_gap(row.get("to_best")),
-        _cell(row["worst_class"], "{:.1f} %"),
-        _cell(row["agreement"], "{:.1f} %"),
-        _cell(None if row["calibration_error"] is None else 100 * row["calibration_error"], "{:.1f} %"),
-        (seconds_words(row["train_seconds"]), row["train_seconds"]),
-        (count(row["teacher_samples"]), row["teacher_samples"]) if known(row.get("teacher_samples")) else NOTHING,
-        (count(row["parameters"]), row["parameters"]),
-        (bytes_words(row["bytes"]), row["bytes"]),
-        (f"{number(row['latency_ms'])} ms", row["latency_ms"]) if known(row["latency_ms"]) else NOTHING,
-        _cell(row["distillation_score"], "{:.4f}"),
-    ]
-
-
-def teacher_cells(teacher: Mapping[str, Any]) -> list[Cell]:
-    """The teacher as a last row, where there is one."""
-    if not known(teacher.get("accuracy")):
-        return []
-    latency = (teacher.get("latency_ms") or {}).get("median")
-    share = {key: None if value is None else 100 * value for key, value in (
-        ("accuracy", teacher["accuracy"]), ("worst", (teacher.get("worst_class") or {}).get("accuracy")),
-        ("calibration", teacher.get("calibration_error")))}  # fmt: skip
-    return [
-        _cell(share["accuracy"], "{:.2f} %"),
-        *[NOTHING] * 4,
-        _cell(share["worst"], "{:.1f} %"),
-        NOTHING,
-        _cell(share["calibration"], "{:.1f} %"),
-        NOTHING,
-        NOTHING,
-        (count(teacher.get("parameters")), teacher.get("parameters")),
-        (bytes_words(teacher.get("bytes")), teacher.get("bytes")),
-        (f"{number(latency)} ms", latency) if known(latency) else NOTHING,
-        NOTHING,
-    ]
-
-
-def _cell(value: float | None, form: str) -> Cell:
-    return (form.format(value), value) if known(value) else NOTHING
-
-
-def _gap(gap: Mapping[str, Any] | None) -> list[Cell]:
-    """A paired difference with half its interval, and its corrected p."""
-    if gap is None:
-        return [NOTHING, NOTHING]
-    half = f" ± {(gap['high'] - gap['low']) / 2:.2f}" if known(gap["high"]) else ""
-    p = gap["p_corrected"]
-    return [
-        (f"{gap['difference']:+.2f}{half}", gap["difference"]),
-        ("< 0.001" if p < 0.001 else f"{p:.3f}", p) if known(p) else NOTHING,
-    ]
 
 
 def progress(view: BoardView) -> str:
@@ -174,20 +111,17 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
     curves = charts.mean_curves(view)
     keys = charts.keys_of(view, [r["name"] for r in rows])
     mates = keys + ([{"name": "teacher", "css": "by teacher", "dash": ""}] if view.board.get("teacher") else [])
+    title = capital(score_in(view.board).title)
+    kinds = (("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time"))
     costs = [
-        figure(
-            charts.cost_chart(view, what),
-            f"{capital(metric_of(view.board))} against {title}",
-            keys if what == "train_seconds" else mates,
-        )
+        figure(charts.cost_chart(view, what), f"{title} against {cost}", keys if what == "train_seconds" else mates)
         | {"dots": True}
-        for what, title in (("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time"))
+        for what, cost in kinds
     ]
-    wide = figure(charts.seeds_chart(view), f"Test {metric_of(view.board)}: each seed, the mean, its 95 % interval") | {
-        "wide": True
-    }
+    seeds = f"Test {score_in(view.board).title}: each seed, the mean, its 95 % interval"
+    wide = figure(charts.seeds_chart(view), seeds) | {"wide": True}
     legend = charts.keys_of(view, list(curves))
-    lines = figure(charts.curves_chart(view, curves), f"{capital(metric_of(view.board))} on validation", legend) | {"wide": True}
+    lines = figure(charts.curves_chart(view, curves), f"{title} on validation", legend) | {"wide": True}
     none = "" if rows else "No run is done yet."
     band = "Mean over the seeds; the band goes from the lowest to the highest seed."
     return [
@@ -198,7 +132,7 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
             "figures": [lines],
             "note": band if curves else "No learning curves were recorded.",
         },
-        {"id": "cost", "title": f"{capital(metric_of(view.board))} against cost", "figures": costs, "note": none or SIDE},
+        {"id": "cost", "title": f"{title} against cost", "figures": costs, "note": none or SIDE},
         _alpha_section(view),
     ]
 
@@ -206,23 +140,24 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
 def _seed_values(view: BoardView) -> dict[str, Any]:
     """Every result as a table."""
     rows = charts.done_rows(view)
-    lines = [[r["name"], *(_cell(r["accuracies"].get(str(seed)), "{:.2f} %") for seed in view.seeds)] for r in rows]
+    score = score_in(view.board)
+    lines = [[r["name"], *(shown(r["scores"].get(str(seed)), score) for seed in view.seeds)] for r in rows]
     return {"head": ["method", *(f"seed {seed}" for seed in view.seeds)], "rows": lines} if rows else {}
 
 
 def _alpha_section(view: BoardView) -> dict[str, Any]:
-    rows, changes = charts.scored(view), view.board["ranking_by_alpha"]
+    rows, changes = scored(view.board["rows"]), view.board["ranking_by_alpha"]
     section: dict[str, Any] = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
     if not rows:
         return section | {
-            "note": f"The distillation score needs a teacher's size and {metric_of(view.board)}, which are not known here."
+            "note": f"The distillation score needs a teacher's size and {score_in(view.board).title}, which are not known here."
         }
     keys = charts.keys_of(view, [row["name"] for row in rows])
     section["figures"] = [figure(charts.alpha_chart(view), "Distillation score against alpha", keys)]
     if len(changes) == 1:
         return section | {"note": f"The order is the same at every alpha between 0 and 1: {', '.join(changes[0]['order'])}."}
     lines = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
-    words = f"Alpha weighs size against {metric_of(view.board)}"
+    words = f"Alpha weighs size against {score_in(view.board).title}"
     note = f"{words}; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
     return section | {"note": note, "values": {"head": ["from alpha", "order, best first"], "rows": lines}}
 

@@ -89,7 +89,7 @@ def _take(view: BoardView, name: str, seed: int, folder: Path) -> None:
 def _whole(card: Mapping[str, Any]) -> bool:
     models = card.get("models")
     student = models.get("student") if isinstance(models, Mapping) else None
-    return isinstance(student, Mapping) and {"accuracy", "worst_class"} <= set(student)
+    return isinstance(student, Mapping) and {"score", "figures", "worst"} <= set(student)
 
 
 def _reason(path: Path) -> str:

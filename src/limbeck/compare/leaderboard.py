@@ -4,6 +4,7 @@ Letters: s seeds, m methods (the baseline is one of them).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from math import isfinite
 from pathlib import Path
@@ -14,6 +15,7 @@ from limbeck.compare.verdict import BASELINE, verdict
 from limbeck.metrics.score import distillation_score
 from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
 from limbeck.runs.settings import Recipe
+from limbeck.tasks.figure import Facts, figures_in, score_in
 
 Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
 
@@ -29,7 +31,7 @@ def leaderboard(
     """
     by, failed = _sorted_out(results, names)
     rows = [_row(name, by[name], failed[name], seeds) for name in names]
-    ranked = sorted((r for r in rows if r["seeds"]), key=lambda r: -r["accuracy"]["mean"])
+    ranked = sorted((r for r in rows if r["seeds"]), key=lambda r: -r["score"]["mean"])
     best = next((r["name"] for r in ranked if r["name"] != BASELINE), None)
     _to_baseline(rows, by)
     _to_best(rows, by, best)
@@ -37,7 +39,7 @@ def leaderboard(
     cards = [card for found in by.values() for card in found.values()]
     return {
         "rows": ordered,
-        "verdict": verdict(ordered),
+        "verdict": verdict(ordered, score_in(cards[0]) if cards else Facts()),
         "ranking_by_alpha": ranking_by_alpha(ordered),
         "alpha": recipe.alpha,
         "seeds": list(seeds),
@@ -51,32 +53,29 @@ def leaderboard(
 
 
 def _sorted_out(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[Cards, dict[str, list[str]]]:
-    """Cards and reasons of failures by method; a card whose accuracy is no number is a failure."""
+    """Cards and reasons of failures by method; a card whose score is no number is a failure."""
     by: dict[str, dict[int, Mapping[str, Any]]] = {name: {} for name in names}
     failed: dict[str, list[str]] = {name: [] for name in names}
     for result in sorted((r for r in results if r["entry"] in by), key=lambda r: r["seed"]):
         name, seed = result["entry"], result["seed"]
         if "error" in result:
             failed[name].append(f"seed {seed}: {result['error']}")
-        elif not isfinite(_accuracy(result["card"])):
-            failed[name].append(f"seed {seed}: the {_metric(result['card'])} is {_accuracy(result['card'])}")
+        elif not isfinite(_score(result["card"])):
+            failed[name].append(f"seed {seed}: the {score_in(result['card']).title} is {_score(result['card'])}")
         else:
             by[name][seed] = result["card"]
     return by, failed
 
 
-def _accuracy(card: Mapping[str, Any]) -> float:
-    value = card["models"]["student"]["accuracy"]
-    return float("nan") if value is None else 100 * float(value)
-
-
-def _metric(card: Mapping[str, Any]) -> str:
-    return str((card.get("task") or {}).get("metric") or "accuracy")
+def _score(card: Mapping[str, Any]) -> float:
+    """A student's score, in percent where it is a share; NaN where it is unknown."""
+    value = card["models"]["student"]["score"]
+    return float("nan") if value is None else score_in(card).scale * float(value)
 
 
 def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
     students = [card["models"]["student"] for card in cards.values()]
-    mean, low, high = mean_interval([_accuracy(card) for card in cards.values()])
+    mean, low, high = mean_interval([_score(card) for card in cards.values()])
 
     def average(key: Callable[[Mapping[str, Any]], float | None]) -> float | None:
         found = [float(v) for v in map(key, students) if v is not None]
@@ -84,16 +83,18 @@ def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str
 
     scores = [c["distillation_score"] for c in cards.values() if c.get("distillation_score") is not None]
     cuts = [c["size_cut_percent"] for c in cards.values() if c.get("size_cut_percent") is not None]
-    teachers = [c["models"]["teacher"]["accuracy"] for c in cards.values() if "teacher" in c["models"]]
+    first: Mapping[str, Any] = next(iter(cards.values()), {})
+    scale, keys = score_in(first).scale, [figure.key for figure in figures_in(first)] if first else []
+    taught = (c["models"]["teacher"]["score"] for c in cards.values() if "teacher" in c["models"])
+    teachers = [scale * value for value in taught if value is not None]
     return {
         "name": name,
         "seeds": sorted(cards),
         "missing": len(seeds) - len(cards) - len(errors),
-        "accuracies": {str(seed): _accuracy(cards[seed]) for seed in sorted(cards)},
-        "accuracy": {"mean": _finite(mean), "low": _finite(low), "high": _finite(high)},
-        "worst_class": average(lambda s: 100 * s["worst_class"]["accuracy"]),
-        "agreement": average(lambda s: None if s.get("agreement_with_teacher") is None else 100 * s["agreement_with_teacher"]),
-        "calibration_error": average(lambda s: s.get("calibration_error")),
+        "scores": {str(seed): _score(cards[seed]) for seed in sorted(cards)},
+        "score": {"mean": _finite(mean), "low": _finite(low), "high": _finite(high)},
+        "worst": average(lambda s: scale * s["worst"]["value"] if s.get("worst") else None),
+        "figures": {key: average(partial(_figure, key)) for key in keys},
         "parameters": average(lambda s: s.get("parameters")),
         "bytes": average(lambda s: s.get("bytes")),
         "latency_ms": average(lambda s: (s.get("latency_ms") or {}).get("median")),
@@ -102,9 +103,14 @@ def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str
         "teacher_samples": average(lambda s: s.get("teacher_samples")),
         "distillation_score": fmean(scores) if scores else None,
         "size_ratio": fmean(1 - cut / 100 for cut in cuts) if cuts else None,
-        "teacher_accuracy": 100 * fmean(teachers) if teachers else None,
+        "teacher_score": fmean(teachers) if teachers else None,
         "errors": list(errors),
     }
+
+
+def _figure(key: str, student: Mapping[str, Any]) -> float | None:
+    value = student["figures"].get(key)
+    return None if value is None else float(value)
 
 
 def _finite(value: float) -> float | None:
@@ -117,7 +123,7 @@ def _finite(value: float) -> float | None:
 def _pair(by: Cards, first: str, second: str) -> Paired | None:
     """Two methods on the seeds that both finished."""
     common = sorted(set(by[first]) & set(by[second]))
-    return paired([_accuracy(by[first][s]) for s in common], [_accuracy(by[second][s]) for s in common]) if common else None
+    return paired([_score(by[first][s]) for s in common], [_score(by[second][s]) for s in common]) if common else None
 
 
 def _to_baseline(rows: Sequence[dict[str, Any]], by: Cards) -> None:
@@ -156,12 +162,12 @@ def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     A score is a straight line in alpha, so the order can change only where two lines cross.
 
-    >>> rows = [{"name": n, "seeds": [0], "size_ratio": s, "teacher_accuracy": 100.0, "accuracy": {"mean": a}}
+    >>> rows = [{"name": n, "seeds": [0], "size_ratio": s, "teacher_score": 100.0, "score": {"mean": a}}
     ...         for n, s, a in (("small", 0.1, 80.0), ("large", 0.3, 90.0))]
     >>> [(round(r["alpha"], 4), r["order"]) for r in ranking_by_alpha(rows)]
     [(0.0, ['large', 'small']), (0.3333, ['small', 'large'])]
     """
-    usable = [r for r in rows if r["seeds"] and r["size_ratio"] is not None and r["teacher_accuracy"]]
+    usable = scored(rows)
     crossings = {c for a, b in combinations(usable, 2) if (c := _crossing(a, b)) is not None}
     edges = [0.0, *sorted(crossings), 1.0]
     changes: list[dict[str, Any]] = []
@@ -173,9 +179,15 @@ def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return changes
 
 
+def scored(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows that have a distillation score: sizes are known, and scores are not below 0."""
+    usable = (r for r in rows if r["seeds"] and r["size_ratio"] is not None and (r["teacher_score"] or 0) > 0)
+    return [r for r in usable if r["score"]["mean"] >= 0]
+
+
 def score_at(row: Mapping[str, Any], alpha: float) -> float:
     """A row's distillation score at another alpha."""
-    return distillation_score(row["size_ratio"], 1, row["accuracy"]["mean"], row["teacher_accuracy"], alpha)
+    return distillation_score(row["size_ratio"], 1, row["score"]["mean"], row["teacher_score"], alpha)
 
 
 def _crossing(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:

@@ -64,7 +64,7 @@ def _scaled(value: float, random: Random) -> float:
 def tuned(
     settings: Mapping[str, Any], name: str, trials: int, folder: Path, say: Callable[[str], None]
 ) -> tuple[Setting, list[dict[str, Any]]]:
-    """The settings of the best of so many trials by accuracy on validation, and what all of them gave.
+    """The settings of the best of so many trials by the score on validation, and what all of them gave.
 
     settings: a resolved recipe with its method and seed. A trial that fails counts as tried. Raises `UserError` if
     all of them failed.
@@ -77,12 +77,12 @@ def tuned(
             _try(settings, trial, place)
         kept = json.loads((place / "trial.json").read_text(encoding="utf-8"))
         found.append(kept)
-        gave = f"failed: {kept['error']}" if "error" in kept else f"{kept['accuracy']:.4f} on validation"
+        gave = f"failed: {kept['error']}" if "error" in kept else f"{kept['score']:.4f} on validation"
         say(f"{name}, trial {number + 1} of {trials}: {gave}")
     good = [kept for kept in found if "error" not in kept]
     if not good:
         raise UserError(f"every trial of {name} failed; the first: {found[0]['error']}")
-    best = max(good, key=lambda kept: kept["accuracy"])  # the earliest of equals
+    best = max(good, key=lambda kept: kept["score"])  # the earliest of equals
     return Setting(best["lr"], best["arguments"]), found
 
 
@@ -93,7 +93,7 @@ def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     try:
         trained = last(Session(open_sources(make(changed)), place).learning())
-        facts["accuracy"] = trained.history[-1]["validation"]["accuracy"]
+        facts["score"] = trained.history[-1]["validation"]["score"]
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise

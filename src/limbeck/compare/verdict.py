@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limbeck.tasks.figure import Facts
+
 BASELINE = "baseline"
 MANY = 10  # methods that are spoken of one by one
 Row = Mapping[str, Any]
 
 
-def verdict(rows: Sequence[Row]) -> list[str]:
+def verdict(rows: Sequence[Row], score: Facts = Facts()) -> list[str]:  # noqa: B008  frozen
     """The best method first, then each method against the baseline, unequal budgets, failures, what is missing."""
     known = [row for row in rows if row["seeds"]]
     best = next((row for row in known if row["name"] != BASELINE), None)
-    said = _first(best, known) if best is not None else []
+    said = _first(best, known, score) if best is not None else []
     tested = [row for row in known if "to_baseline" in row]
     unsettled = [row for row in tested if _unsettled(row["to_baseline"])]
     brief = unsettled if len(unsettled) > MANY else []
-    said += [_against_baseline(row) for row in tested if row not in brief]
-    said += [_together(brief)] if brief else []
+    said += [_against_baseline(row, score) for row in tested if row not in brief]
+    said += [_together(brief, score)] if brief else []
     said += _budgets(known)
     said += [_failures(row) for row in rows if row["errors"]]
     missing = [f"{row['missing']} of {row['name']}" for row in rows if row["missing"] > 0]
@@ -30,19 +32,20 @@ def _unsettled(gap: Mapping[str, Any]) -> bool:
     return gap["seeds"] > 1 and not gap["differs"]
 
 
-def _together(rows: Sequence[Row]) -> str:
+def _together(rows: Sequence[Row], score: Facts) -> str:
     """Many methods in one sentence, with the two that differ most."""
     ends = sorted(rows, key=lambda r: r["to_baseline"]["difference"])
     counts = sorted({row["to_baseline"]["seeds"] for row in rows})
     seeds = seeds_words(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-    shown = listed([f"{row['name']} by {_points(row['to_baseline'])}" for row in (ends[-1], ends[0])])
+    shown = listed([f"{row['name']} by {_points(row['to_baseline'], score)}" for row in (ends[-1], ends[0])])
     words = f"{len(rows)} methods cannot be told apart from the baseline with {seeds}"
     return f"{words}; those that differ most: {shown}. The table has all."
 
 
-def _points(gap: Mapping[str, Any]) -> str:
-    half = f" ± {(gap['high'] - gap['low']) / 2:.2f}" if gap["high"] is not None and gap["high"] > gap["low"] else ""
-    return f"{gap['difference']:+.2f}{half} points"
+def _points(gap: Mapping[str, Any], score: Facts) -> str:
+    places = score.places
+    half = f" ± {(gap['high'] - gap['low']) / 2:.{places}f}" if gap["high"] is not None and gap["high"] > gap["low"] else ""
+    return f"{gap['difference']:+.{places}f}{half}{score.points}"
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
@@ -58,10 +61,10 @@ def seeds_words(count: int) -> str:
     return "one seed" if count == 1 else f"{count} seeds"
 
 
-def _first(best: Row, rows: Sequence[Row]) -> list[str]:
+def _first(best: Row, rows: Sequence[Row], score: Facts) -> list[str]:
     """Who comes first, and from whom that cannot be told apart."""
     others = [r for r in rows if r["name"] not in (best["name"], BASELINE)]
-    mean = f"{best['accuracy']['mean']:.2f} %"
+    mean = f"{best['score']['mean']:.{score.places}f}{score.unit}"
     if not others:
         return []
     if len(best["seeds"]) < 2:
@@ -90,20 +93,20 @@ def _missing_seeds(pair: Mapping[str, Any]) -> int | None:
     return int(need - pair["seeds"]) if need and need > pair["seeds"] else None
 
 
-def _against_baseline(row: Row) -> str:
+def _against_baseline(row: Row, score: Facts) -> str:
     gap = row["to_baseline"]
     size, half = gap["difference"], (gap["high"] - gap["low"]) / 2 if gap["high"] is not None else None
     if gap["seeds"] < 2:
-        return f"{row['name']} is {_way(size)} the baseline with one seed; one seed shows no spread, use at least 3."
-    points = f" ± {half:.2f} points" if half else " points at every seed"
+        return f"{row['name']} is {_way(size, score)} the baseline with one seed; one seed shows no spread, use at least 3."
+    points = f" ± {half:.{score.places}f}{score.points}" if half else f"{score.points} at every seed"
     if gap["differs"]:
         word = "beats" if size > 0 else "is worse than"
-        return f"{row['name']} {word} the baseline by {abs(size):.2f}{points} ({_p(gap)})."
+        return f"{row['name']} {word} the baseline by {abs(size):.{score.places}f}{points} ({_p(gap)})."
     if size == 0 and not half:
         return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
     need = _missing_seeds(gap)
     more = f"about {need} more would be needed if it is that large" if need else "more seeds would have to settle it"
-    return (f"{row['name']} cannot be told apart from the baseline: {size:+.2f}{points} "
+    return (f"{row['name']} cannot be told apart from the baseline: {size:+.{score.places}f}{points} "
             f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
 
 
@@ -111,8 +114,8 @@ def _p(gap: Mapping[str, Any]) -> str:
     return "corrected p < 0.001" if gap["p_corrected"] < 0.001 else f"corrected p = {gap['p_corrected']:.3f}"
 
 
-def _way(size: float) -> str:
-    return f"{abs(size):.2f} points {'above' if size >= 0 else 'below'}" if size else "level with"
+def _way(size: float, score: Facts) -> str:
+    return f"{abs(size):.{score.places}f}{score.points} {'above' if size >= 0 else 'below'}" if size else "level with"
 
 
 def _budgets(rows: Sequence[Row]) -> list[str]:

@@ -74,8 +74,8 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
-    if len(raw.classes) < 2:
-        raise UserError(f"{name} has {len(raw.classes)} class; at least 2 are needed to train a classifier")
+    if len(raw.classes) < raw.task.fewest:
+        raise UserError(f"{name} has {len(raw.classes)} class; at least {raw.task.fewest} are needed to train a classifier")
     parts = numbered(name, {part: raw.parts[part] for part in sorted(raw.parts, key=rank)}, len(raw.classes), raw.task)
     shape = raw.parts["train"][0].shape[1:]
     for part, (inputs, _) in raw.parts.items():

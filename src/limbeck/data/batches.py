@@ -65,6 +65,8 @@ class Batches:
             if name in ("labels", "index", "view", "labelled") or name.endswith("_labels"):
                 raise UserError(f"view {name!r} has the name of another batch entry; call it something else")
             view.check(data.shape, data.kind, located=data.task.located)
+            if view.mixes and not data.task.blends:
+                raise UserError(f"view {view}: labels of the task {data.task.name!r} cannot be blended; leave mixup out")
         if size < 1 or (cycle is not None and cycle < 1) or workers < 0:
             raise UserError(f"batches need size >= 1, cycle >= 1 and workers >= 0, got {size}, {cycle} and {workers}")
         if not len(partition):

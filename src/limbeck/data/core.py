@@ -118,7 +118,7 @@ class Data:
         """Return what a run records of its data, ready for JSON."""
         parts = {}
         for name, part in self.partitions.items():
-            counts = None if part.labels is None else self.task.per_class(part.labels, len(self.classes))
+            counts = None if part.labels is None else self.task.occurrences(part.labels, len(self.classes))
             parts[name] = {"samples": len(part), "per_class": counts}
         return {
             "name": self.name,

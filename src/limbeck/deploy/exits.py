@@ -49,7 +49,7 @@ def measure_exits(
     """
     batches = Batches(data.judged, data, size=256, seed=0)
     models = {name: Deployed(cast, source).eval() for name, source in exits.items()}
-    seen = {name: predict(model, batches.ordered()) for name, model in models.items()}
+    seen = {name: predict(model, batches.ordered(), data.task) for name, model in models.items()}
     labels, logits = next(iter(seen.values())).labels, [found.logits for found in seen.values()]
     sources, times = list(exits.values()), []
     for k in range(len(sources)):

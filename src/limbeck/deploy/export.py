@@ -19,6 +19,7 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.plan.roles import Adapter
 from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.task import Task
 
@@ -101,8 +102,8 @@ def compare_onnx(
         labels: (n, ...), for the file's score. adapter: as for `export_onnx`. task: what is answered.
 
     Returns:
-        file (its name), bytes, largest_difference of any logit, same_answers (share), accuracy (the
-        task's score; None without labels).
+        file (its name), bytes, largest_difference of any logit, same_answers (share), score (the task's;
+        None without labels).
     """
     if not len(inputs):
         raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
@@ -129,7 +130,7 @@ def compare_onnx(
         "bytes": Path(path).stat().st_size,
         "largest_difference": largest,
         "same_answers": task.agreement(first, second),
-        "accuracy": None if labels is None else task.score(second),
+        "score": None if labels is None else finite(task.score(second)),
     }
 
 

@@ -15,6 +15,7 @@ from limbeck.deploy import formats
 from limbeck.deploy.formats import NAMES, Written
 from limbeck.errors import UserError
 from limbeck.files import write_json
+from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.task import Task
 
@@ -81,7 +82,7 @@ class Shipment:
                 labels = some_labels(self.data[part], count)
                 own, its = (seen(task, logits[cut], labels) for logits in (ours, said))
                 row["same_answers"] = min(row.get("same_answers", 1.0), task.agreement(own, its))
-                row[part] = {"samples": len(labels), "accuracy": task.score(its), "student": task.score(own)}
+                row[part] = {"samples": len(labels), "score": finite(task.score(its)), "student": finite(task.score(own))}
 
 
 def seen(task: Task, logits: np.ndarray, labels: Tensor) -> Predictions:
@@ -116,9 +117,9 @@ def judge(data: Data) -> str:
 
 
 def loss(row: Mapping[str, Any]) -> float:
-    """The accuracy that a file loses against its PyTorch student, where that is judged."""
+    """The score that a file loses against its PyTorch student, where that is judged."""
     part = row.get("validation") or row["test"]
-    return float(part["student"] - part["accuracy"])
+    return float(part["student"] - part["score"])
 
 
 def travelling(info: Mapping[str, Any], data: Data) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
 from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, observe
-from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.task import Task
 
@@ -91,7 +90,7 @@ def rebuild(info: Mapping[str, Any]) -> Deployed:
     """What `student.json` describes, with weights still to come."""
     cast = Cast({})
     for name, spec in info["roles"].items():
-        task = task_of(info.get("task", CLASSIFY.name))
+        task = task_of(info["task"]["name"], info["task"].get("settings"))
         module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
         cast.add(name, module, adapter)
     method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])

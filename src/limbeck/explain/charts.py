@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from limbeck.cards.words import number, percent
 from limbeck.report.charts import DASH, Axis, Chart, span
-from limbeck.report.words import known, number, percent
+from limbeck.tasks.figure import known
 
 ROW, WIDE = 22, 26
 

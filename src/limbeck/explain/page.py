@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.cards.words import number, percent
 from limbeck.explain.charts import heat_map, keeps_chart, parts_chart, rows_chart
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
 from limbeck.report.frame import figure, fill
-from limbeck.report.words import known, number, percent
+from limbeck.tasks.figure import known
 
 MOST_CLASSES = 30
 ARM_WORDS = {

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
@@ -19,6 +18,7 @@ from limbeck.report.read import read_run
 from limbeck.runs.settings import Recipe, read
 from limbeck.runs.sources import Given
 from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.keeping import read_predictions
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.transforms.draws import order
 
@@ -48,8 +48,8 @@ class Subject:
     def answers(self) -> dict[str, Predictions]:
         """What each model answered to the whole judged part: as the run recorded it, else asked again."""
         kept = recorded(self.folder)
-        if all(who in kept for who in (*self.entries, "labels", "index")):
-            return {who: Predictions(kept[who], kept["labels"], kept["index"]) for who in self.entries}
+        if all(who in kept for who in self.entries):
+            return {who: kept[who] for who in self.entries}
         return {who: predict(entry, self.batches().ordered(), self.data.task) for who, entry in self.entries.items()}
 
 
@@ -119,10 +119,10 @@ def _filled(entry: Deployed, file: Path) -> Deployed:
     return twin
 
 
-def recorded(folder: Path) -> dict[str, Tensor]:
-    """`predictions.safetensors` of a run, or nothing."""
-    file = folder / "predictions.safetensors"
-    return load_file(file) if file.exists() else {}
+def recorded(folder: Path) -> dict[str, Predictions]:
+    """What a run kept of each model's answers, or nothing."""
+    found = read_predictions(folder)
+    return dict(found[1].seen) if found is not None else {}
 
 
 def _check_recorded(subject: Subject) -> None:
@@ -130,13 +130,13 @@ def _check_recorded(subject: Subject) -> None:
     kept, labels = recorded(subject.folder), subject.data.judged.labels
     if not kept:
         return
-    first = next(subject.batches().ordered())
+    first, old = next(subject.batches().ordered()), next(iter(kept.values())).labels
     count = len(first["labels"])
-    if labels is None or len(labels) != len(kept["labels"]) or not bool((kept["labels"][:count] == first["labels"]).all()):
+    if labels is None or len(labels) != len(old) or not bool((old[:count] == first["labels"]).all()):
         raise UserError(f"the data of {subject.folder} has changed since the run; explain needs the same test samples")
     for who, entry in subject.entries.items():
         said = predict(entry, [first], subject.data.task).logits.argmax(1)
-        if who in kept and float((said == kept[who][:count].argmax(1)).float().mean()) < 0.98:
+        if who in kept and float((said == kept[who].logits[:count].argmax(1)).float().mean()) < 0.98:
             raise UserError(
                 f"the {who} of {subject.folder} no longer answers as recorded; its weights or preprocessing have changed"
             )

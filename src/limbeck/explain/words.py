@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from limbeck.cards.words import number, percent
 from limbeck.metrics.significance import Paired, seeds_needed
-from limbeck.report.words import known, number, percent
+from limbeck.tasks.figure import known
 
 
 def verdict(found: Mapping[str, Any]) -> list[str]:

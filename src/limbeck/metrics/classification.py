@@ -171,3 +171,23 @@ def _count(correct: int, n: int) -> int:
     if not (float(correct).is_integer() and 0 <= correct <= n and n > 0):
         raise UserError(f"expected a number of right answers between 0 and n > 0, got {correct} of {n}; give counts, not shares")
     return int(correct)
+
+
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean of F1 = 2 TP / (2 TP + FP + FN) over the classes that occur in labels or answers.
+
+    >>> macro_f1(torch.tensor([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), torch.tensor([0, 0, 1]))
+    0.6666666666666666
+    """
+    counts = confusion(logits, labels).double()
+    both = counts.sum(0) + counts.sum(1)
+    return float((2 * counts.diag() / both)[both > 0].mean())
+
+
+def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Return the mean of the accuracy within each class that has samples.
+
+    >>> balanced_accuracy(torch.tensor([[2.0, 1.0], [0.0, 3.0], [0.0, 3.0]]), torch.tensor([0, 0, 1]))
+    0.75
+    """
+    return float(per_class(logits, labels).nanmean())

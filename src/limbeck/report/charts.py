@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from limbeck.report.words import number
+from limbeck.cards.words import number
 
 DASH = {"teacher": "7 4", "baseline": "2 3", "student": ""}
 

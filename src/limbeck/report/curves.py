@@ -1,10 +1,13 @@
-"""How training went: accuracy on validation, and the student's loss terms, with the stages marked."""
+"""How training went: the score on validation, and the student's loss terms, with the stages marked."""
 
 from typing import Any
 
+from limbeck.cards.words import count, number
 from limbeck.report.charts import DASH, Axis, Chart, log_span, span
-from limbeck.report.read import WHO, RunView
-from limbeck.report.words import count, known, metric_of, number, percent
+from limbeck.report.figures import limits
+from limbeck.report.read import RunView
+from limbeck.tasks.figure import known, score_in
+from limbeck.tasks.keeping import WHO
 
 MOST = 160  # points of a line
 TERMS = 6
@@ -19,33 +22,34 @@ def stages(view: RunView, who: str = "student") -> list[tuple[str, float, float]
     return [(name, min(steps), max(steps)) for name, steps in found.items()]
 
 
-def accuracy_points(view: RunView) -> dict[str, list[tuple[float, float]]]:
-    """who -> (step, validation accuracy) in order."""
+def score_points(view: RunView) -> dict[str, list[tuple[float, float]]]:
+    """who -> (step, validation score) in order."""
     found: dict[str, list[tuple[float, float]]] = {}
     for record in view.metrics:
-        value = (record.get("validation") or {}).get("accuracy")
+        value = (record.get("validation") or {}).get("score")
         if known(value):
             found.setdefault(str(record["who"]), []).append((float(record["step"]), float(value)))
     return {who: found[who] for who in (*WHO, *found) if who in found}
 
 
-def accuracy_curves(view: RunView) -> str:
-    """The chart of validation accuracy, or "" where none was recorded."""
-    series = accuracy_points(view)
+def score_curves(view: RunView) -> str:
+    """The chart of the validation score, or "" where none was recorded."""
+    series = score_points(view)
     if not series:
         return ""
-    last = ", ".join(f"{who} {percent(points[-1][1])}" for who, points in series.items())
-    chart = Chart(f"Line chart: {metric_of(view.card)} on validation against training steps. At the end: {last}.")
+    score = score_in(view.card)
+    last = ", ".join(f"{who} {score.text(points[-1][1])}" for who, points in series.items())
+    chart = Chart(f"Line chart: {score.title} on validation against training steps. At the end: {last}.")
     chart.top = 30
     x = chart.x_axis(0, max(step for points in series.values() for step, _ in points) or 1)
-    y = chart.y_axis(*span((v for points in series.values() for _, v in points), floor=0, ceil=1))
+    y = chart.y_axis(*span((v for points in series.values() for _, v in points), **limits(score)))
     _mark_stages(chart, view, x)
-    chart.frame(x, y, "training step", f"validation {metric_of(view.card)}", count, lambda v: f"{100 * v:.3g}%")
+    chart.frame(x, y, "training step", f"validation {score.title}", count, score.tick)
     for who, points in series.items():
         drawn = [(x(step), y(value)) for step, value in thinned(points)]
         chart.line(drawn, f"by {who}", DASH.get(who, ""))
-        chart.mark(who, *drawn[-1], f"{who} at step {count(points[-1][0])}: {percent(points[-1][1])}", 4)
-    _hover(chart, x, series, percent)
+        chart.mark(who, *drawn[-1], f"{who} at step {count(points[-1][0])}: {score.text(points[-1][1])}", 4)
+    _hover(chart, x, series, score.text)
     return chart.svg()
 
 

@@ -2,30 +2,29 @@
 
 from typing import Any
 
-from limbeck.metrics.classification import paired
+from limbeck.cards.words import count, number
 from limbeck.report.read import RunView
-from limbeck.report.words import count, known, metric_of, number, percent
+from limbeck.tasks.figure import Facts, known, score_in
 
 
 def headline(view: RunView) -> list[str]:
     """Sentences that say what came out; none without a student in the card."""
     student = view.models.get("student")
-    if not student or not known(student.get("accuracy")):
+    if not student or not known(student.get("score")):
         return []
     teacher, baseline = view.models.get("teacher"), view.models.get("baseline")
-    found = [_first(student, teacher, metric_of(view.card))]
+    found = [_first(student, teacher, score_in(view.card))]
     for other, name in ((teacher, "its teacher"), (baseline, "the same network trained without a teacher")):
-        if other and known(other.get("accuracy")):
+        if other and known(other.get("score")):
             found.append(_against(view, student, other, "teacher" if other is teacher else "baseline", name))
     if baseline or teacher:
         found.append("This is one seed: how much the result moves between seeds is not in these figures.")
     return found
 
 
-def _first(student: dict[str, Any], teacher: dict[str, Any] | None, metric: str) -> str:
-    right = f"The student gets {percent(student['accuracy'])} of the test samples right"
-    if metric != "accuracy":
-        right = f"The student reaches {percent(student['accuracy'])} {metric} on the test samples"
+def _first(student: dict[str, Any], teacher: dict[str, Any] | None, score: Facts) -> str:
+    says = score.says or f"reaches {{}} {score.title} on the test samples"
+    right = f"The student {says.format(score.text(student['score']))}"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine
@@ -41,19 +40,16 @@ def _first(student: dict[str, Any], teacher: dict[str, Any] | None, metric: str)
 
 
 def _against(view: RunView, student: dict[str, Any], other: dict[str, Any], who: str, name: str) -> str:
-    points = 100 * (student["accuracy"] - other["accuracy"])
-    if abs(points) < 0.005:
+    score, gap = score_in(view.card), student["score"] - other["score"]
+    if score.scale * abs(gap) < 0.005 * (1 if score.share else 0.01):
         return f"That is level with {name}."
-    way = "above" if points > 0 else "below"
-    words = (
-        f"That is {abs(points):.1f} points {way} {name}"
-        if abs(points) >= 0.05
-        else f"That is {abs(points):.2f} points {way} {name}"
-    )
-    if view.labels is None or who not in view.logits or "student" not in view.logits:
+    words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
+    kept = view.kept.seen if view.kept is not None else {}
+    if view.task is None or who not in kept or "student" not in kept:
         return words + "."
-    test = paired(view.logits["student"], view.logits[who], view.labels)
-    n = count(len(view.labels))
-    if test["p"] < 0.05:
-        return f"{words}, more than chance among the {n} test samples explains (p = {number(test['p'], 2)})."
-    return f"{words}, which may be chance: {n} test samples cannot tell the two apart (p = {test['p']:.2f})."
+    p, n = view.task.paired(kept["student"], kept[who]), count(len(kept["student"]))
+    if p is None:
+        return words + "."
+    if p < 0.05:
+        return f"{words}, more than chance among the {n} test samples explains (p = {number(p, 2)})."
+    return f"{words}, which may be chance: {n} test samples cannot tell the two apart (p = {p:.2f})."

@@ -6,21 +6,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from limbeck.cards.table import cells, columns, latency_note, relations
+from limbeck.cards.table import columns, latency_note, relations
+from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
-from limbeck.metrics.classification import accuracy, calibration_error
-from limbeck.report.curves import TERMS, accuracy_curves, accuracy_points, legend, term_curves, term_points
-from limbeck.report.differ import differing
-from limbeck.report.figures import CELLS, FEW, class_bars, confusion_chart, cost_chart, reliability_chart
+from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
+from limbeck.report.figures import class_bars, cost_chart
 from limbeck.report.frame import figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
-from limbeck.report.words import bytes_words, capital, metric_of, number, percent
-
-RELIABILITY = (
-    "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
-    f"Lines join the bins of at least {FEW} samples."
-)
+from limbeck.report.sections import drawn
+from limbeck.tasks.figure import score_in
 
 
 def write_report(folder: Path) -> Path:
@@ -53,7 +48,7 @@ def page_of(folder: Path, live: str = "") -> str:
 def render(view: RunView, live: str = "") -> str:
     """The page's HTML for what was read."""
     card = view.card
-    method, data = card.get("method") or {}, card.get("data") or {}
+    method, data, table = card.get("method") or {}, card.get("data") or {}, columns(card)
     return fill(
         "page.html",
         live,
@@ -63,8 +58,8 @@ def render(view: RunView, live: str = "") -> str:
         data=data,
         words=headline(view),
         tiles=relations(card),
-        columns=columns(card),
-        rows=[(who, model.get("model", ""), cells(model)) for who, model in view.models.items()],
+        columns=table,
+        rows=[(who, model.get("model", ""), [column.cell(model) for column in table]) for who, model in view.models.items()],
         latency_note=latency_note(card),
         onnx=_onnx_words(card),
         sections=_sections(view),
@@ -79,37 +74,17 @@ def render(view: RunView, live: str = "") -> str:
 
 def _sections(view: RunView) -> list[dict[str, Any]]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
-    costs = [figure(cost_chart(view, what), f"{capital(metric_of(view.card))} against {what}") for what in ("size", "latency")]
+    title = f"{capital(score_in(view.card).title)} against"
+    costs = [figure(cost_chart(view, what), f"{title} {what}") for what in ("size", "latency")]
     said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
+    names = view.class_names()
+    own = view.task.sections(view.kept, names) if view.task is not None and view.kept is not None else ()
     return [
         _curves_section(view),
-        {"id": "cost", "title": f"{capital(metric_of(view.card))} against cost", "figures": costs, "note": said},
+        {"id": "cost", "title": f"{title} cost", "figures": costs, "note": said},
         *_exits_section(view.card),
         _class_section(view),
-        *([] if view.strings or view.boxes else _class_answers(view)),
-        {"id": "differ", "title": "Where teacher and student differ most", "figures": [], **differing(view)},
-    ]
-
-
-def _class_answers(view: RunView) -> list[dict[str, Any]]:
-    """What is taken for what, and how sure the models are; not where answers are strings or boxes."""
-    pairs = [figure(confusion_chart(view, who), who.capitalize()) for who in ("teacher", "student")]
-    none = "" if view.logits or view.confusions else "No predictions were kept."
-    many, unsure = len(view.class_names()), "" if view.logits else "Confidences were not kept."
-    return [
-        {
-            "id": "confusion",
-            "title": "What is taken for what",
-            "figures": pairs,
-            "note": none or (f"{many} classes are too many to draw." if many > CELLS else ""),
-        },
-        {
-            "id": "reliability",
-            "title": "Does it know when it is wrong?",
-            "figures": [figure(reliability_chart(view), "Confidence against correctness", legend(list(view.logits)))],
-            "note": unsure or RELIABILITY,
-            "values": _confidence_values(view),
-        },
+        *(drawn(section, names) for section in own),
     ]
 
 
@@ -132,8 +107,9 @@ def _exits_section(card: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _curves_section(view: RunView) -> dict[str, Any]:
     terms = list(term_points(view))[:TERMS]
+    title = f"{capital(score_in(view.card).title)} on validation"
     figures = [
-        figure(accuracy_curves(view), f"{capital(metric_of(view.card))} on validation", legend(list(accuracy_points(view)))),
+        figure(score_curves(view), title, legend(list(score_points(view)))),
         figure(term_curves(view), "The student's loss terms", legend(terms, "term-")),
     ]
     note = "" if view.metrics else "No learning curves were recorded."
@@ -142,38 +118,28 @@ def _curves_section(view: RunView) -> dict[str, Any]:
 
 def _class_section(view: RunView) -> dict[str, Any]:
     bars, shown = class_bars(view)
-    many = len(view.class_names())
-    few = f"The {shown} classes that the student answers worst, of {many}." if shown < many else ""
+    score, item, many = score_in(view.card), item_of(view.card), len(view.class_names())
+    few = f"The {shown} {_many(item)} that the student answers worst, of {many}." if shown < many else ""
+    within = capital(score.within or score.title)
     return {
         "id": "classes",
-        "title": "Class by class",
-        "figures": [
-            figure(bars, f"{capital(metric_of(view.card, 'share'))} within each class", legend(list(view.models or view.logits)))
-            | {"boxes": True}
-        ],
-        "note": few if bars else f"{capital(metric_of(view.card, 'share'))} per class was not recorded.",
+        "title": f"{capital(item)} by {item}",
+        "figures": [figure(bars, f"{within} within each {item}", legend(list(view.models))) | {"boxes": True}],
+        "note": few if bars else f"{within} per {item} was not recorded.",
         "values": _class_values(view),
     }
 
 
+def _many(item: str) -> str:
+    return f"{item}es" if item.endswith("s") else f"{item}s"
+
+
 def _class_values(view: RunView) -> dict[str, Any]:
-    """The accuracy of every class as a table, which a screen reader or a printer can use."""
-    names = view.class_names()
+    """The score of every class as a table, which a screen reader or a printer can use."""
+    names, score = view.class_names(), score_in(view.card)
     models = {who: m["per_class"] for who, m in view.models.items() if len(m.get("per_class") or ()) == len(names)}
-    rows = [[names[c], *((percent(values[c]), values[c]) for values in models.values())] for c in range(len(names))]
-    return {"head": ["class", *models], "rows": rows} if models else {}
-
-
-def _confidence_values(view: RunView) -> dict[str, Any]:
-    """Mean confidence, share that is right and calibration error of every model."""
-    if view.labels is None or not view.logits:
-        return {}
-    rows = []
-    for who, logits in view.logits.items():
-        sure = float(logits.double().softmax(1).max(1).values.mean())
-        shares = (sure, accuracy(logits, view.labels), calibration_error(logits, view.labels))
-        rows.append([who, *((percent(share), share) for share in shares)])
-    return {"head": ["model", "mean confidence", "is right", "calibration error"], "rows": rows}
+    rows = [[names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in range(len(names))]
+    return {"head": [item_of(view.card), *models], "rows": rows} if models else {}
 
 
 def _onnx_words(card: dict[str, Any]) -> str:
@@ -183,7 +149,7 @@ def _onnx_words(card: dict[str, Any]) -> str:
     median = (onnx.get("latency_ms") or {}).get("median")
     return (
         f"{onnx.get('file')} ({bytes_words(onnx.get('bytes'))}) was reloaded in ONNX Runtime: same answers for "
-        f"{percent(onnx.get('same_answers'))} of the samples asked, largest difference of a logit "
+        f"{percent(onnx.get('same_answers'))} of the samples asked, largest difference of an answer "
         f"{number(onnx.get('largest_difference'), 2)}" + (f", {number(median)} ms for one answer." if median else ".")
     )
 

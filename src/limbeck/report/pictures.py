@@ -8,47 +8,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limbeck.report.read import RunView
-from limbeck.report.words import capital, percent
+from limbeck.tasks.section import Gallery, Marked
 
-SHOWN = 6
-
-
-def masked(view: RunView) -> dict[str, Any]:
-    """The images on which teacher and student differ in most pixels: input, label, and every model's answer beside them."""
-    assert view.samples is not None and view.samples_index is not None and view.index is not None
-    other = next((who for who in ("teacher", "baseline") if who in view.masks), "")
-    colours = palette(len(view.class_names()))
-    rows, counted = [], view.masks["label"] >= 0
-    for k, row in enumerate(view.samples_index.tolist()[:SHOWN]):
-        says = []
-        for who, masks in view.masks.items():
-            right = float((masks[k] == view.masks["label"][k])[counted[k]].double().mean()) if counted[k].any() else None
-            words = "label" if who == "label" else f"{who}, {percent(right)} of the pixels right"
-            says.append({"who": who, "words": words, "picture": png(painted(masks[k], colours))})
-        rows.append({"number": int(view.index[row]), "picture": png(view.samples[k]), "says": says})
-    names = view.class_names()
-    keys = [{"name": name, "colour": "#" + "".join(f"{v:02x}" for v in colour)} for name, colour in zip(names, colours.tolist())]
-    note = f"The test images on which {other or 'other models'} and student differ in most pixels"
-    note = f"{capital(note.removeprefix('The '))}: the input, the label, and what each model answers. Black is not counted."
-    return {"note": note, "samples": [], "masks": rows, "colours": keys[:24]}
+KEYS = 24  # colours that are named
 
 
-def boxed(view: RunView) -> dict[str, Any]:
-    """The pictures in which teacher and student find the most different number of boxes: the label's, and every model's."""
-    assert view.samples is not None and view.samples_index is not None and view.index is not None
-    names, colours = view.class_names(), palette(len(view.class_names()))
-    rows = []
-    for k, row in enumerate(view.samples_index.tolist()[:SHOWN]):
-        says = []
-        for who, boxes in view.boxes.items():
-            real = boxes[k][boxes[k][:, 0] >= 0]
-            words = f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}"
-            says.append({"who": who, "words": words, "picture": png(framed(view.samples[k], real, colours))})
-        rows.append({"number": int(view.index[row]), "picture": png(view.samples[k]), "says": says})
-    keys = [{"name": name, "colour": "#" + "".join(f"{v:02x}" for v in colour)} for name, colour in zip(names, colours.tolist())]
-    note = "Test pictures in which the models' numbers of boxes differ most, among boxes of probability 0.5 and more."
-    return {"note": note, "samples": [], "masks": rows, "colours": keys[:24]}
+def gallery(pieces: Gallery) -> dict[str, Any]:
+    """What the template needs of pictures with marks: each with everyone's masks or boxes, and the classes' colours."""
+    colours = palette(len(pieces.classes))
+    rows = [
+        {
+            "number": shown.number,
+            "picture": png(shown.picture),
+            "says": [{"who": m.who, "words": m.words, "picture": png(_marked(shown.picture, m, colours))} for m in shown.marks],
+        }
+        for shown in pieces.rows
+    ]
+    spelt = ("#" + "".join(f"{v:02x}" for v in colour) for colour in colours.tolist())
+    keys = [{"name": name, "colour": colour} for name, colour in zip(pieces.classes, spelt, strict=True)]
+    return {"samples": [], "masks": rows, "colours": keys[:KEYS]}
+
+
+def _marked(picture: Tensor, marks: Marked, colours: Tensor) -> Tensor:
+    if marks.mask is not None:
+        return painted(marks.mask, colours)
+    return picture if marks.boxes is None else framed(picture, marks.boxes, colours)
 
 
 def framed(picture: Tensor, boxes: Tensor, colours: Tensor, scale: int = 2) -> Tensor:

@@ -77,7 +77,7 @@ def _better(folder: Path, aside: Path, old: dict[str, Any], new: dict[str, Any] 
         return old
     if "error" in new:
         return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new['error']}"}
-    before, after = old[part]["accuracy"], new[part]["accuracy"]
+    before, after = old[part]["score"], new[part]["score"]
     said = f"{steps} steps of training on as int8 with the teacher: {100 * before:.2f} % to {100 * after:.2f} % on {part}"
     if after <= before:
         return old | {"note": f"{said}; the file before them is kept"}

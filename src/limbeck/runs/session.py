@@ -22,6 +22,7 @@ from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import supervised
 from limbeck.store.estimate import estimate
 from limbeck.store.planner import Plan, plan
+from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict
 
 Validate = Callable[[Cast], Mapping[str, float]]
@@ -194,6 +195,7 @@ def validator(method: Method, data: Data) -> Validate | None:
             return {}
         device = next(iter(cast.state_dict().values())).device
         seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches, data.task)
-        return {"accuracy": data.task.score(seen)}
+        score = finite(data.task.score(seen))
+        return {} if score is None else {"score": score}
 
     return validate

@@ -23,6 +23,7 @@ from limbeck.shrink.fitting import Fitting
 from limbeck.shrink.limits import Limits
 from limbeck.shrink.study import SPACES, alive, judge_teacher, optuna_module
 from limbeck.shrink.verdict import choose, nothing
+from limbeck.tasks.figure import score_in
 
 FINISH = 0.15  # part of the time that is kept for export and measurement of the chosen student
 
@@ -72,6 +73,7 @@ class Search:
         self.fitting = Fitting(*how, say=self._say)
         rows = self._measured()
         fitting = [row for row in rows if not row["dropped"]]
+        self.state["task"] = self.data.task.facts()
         self.state |= {"candidates": [{k: v for k, v in r.items() if k not in ("candidate", "module")} for r in rows]}
         if not fitting:
             return self._end(nothing(self.limits, rows, self.state["floor_ms"]))
@@ -82,7 +84,7 @@ class Search:
             self._search({row["name"]: row for row in fitting}, teacher)
         except Over:
             self._say("the time is up")
-        return self._end(choose(self.limits, rows, self.state["trials"]))
+        return self._end(choose(self.limits, rows, self.state["trials"], score_in(self.state)))
 
     # ---------------------------------------------------------------- steps
 
@@ -189,13 +191,13 @@ class Search:
 
         def hear(event: Event) -> None:
             self.listen(event)
-            if isinstance(event, Epoch) and "accuracy" in event.validation:
-                trial.report(event.validation["accuracy"], round(1000 * event.epoch))
+            if isinstance(event, Epoch) and "score" in event.validation:
+                trial.report(event.validation["score"], round(1000 * event.epoch))
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
         trained = self._drive(Session(sources, self.folder / folder, hear).learning())
-        return float(trained.history[-1]["validation"]["accuracy"])
+        return float(trained.history[-1]["validation"]["score"])
 
     def _recipe(self, trial: Any, candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         values = self.recipe.model_dump()

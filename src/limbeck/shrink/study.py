@@ -11,6 +11,7 @@ from limbeck.metrics.score import distillation_score
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import ModelSettings, Recipe
+from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict
 
 SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
@@ -25,14 +26,14 @@ def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> dict[s
     cast.add("teacher", *settings.build("teacher", data, recipe.seed))
     batches = Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0)
     seen = predict(Deployed(cast, Tap("teacher")).eval(), batches.ordered(), data.task)
-    return {"parameters": sum(p.numel() for p in cast.parameters()), "validation": data.task.score(seen)}
+    return {"parameters": sum(p.numel() for p in cast.parameters()), "validation": finite(data.task.score(seen))}
 
 
-def score_of(row: Mapping[str, Any], parameters: float, accuracy: float, alpha: float) -> float | None:
+def score_of(row: Mapping[str, Any], parameters: float, score: float, alpha: float) -> float | None:
     """The distillation score of a training on validation."""
-    if row["validation"] is None or not parameters or not accuracy:
+    if row["validation"] is None or row["validation"] < 0 or not parameters or score <= 0:
         return None
-    return distillation_score(row["parameters"], parameters, row["validation"], accuracy, alpha)
+    return distillation_score(row["parameters"], parameters, row["validation"], score, alpha)
 
 
 def alive(pid: int) -> bool:

@@ -5,11 +5,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from limbeck.cards.words import bytes_words, number
 from limbeck.deploy.device import ask
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
-from limbeck.report.words import bytes_words, number, percent
 from limbeck.shrink.limits import Limits
+from limbeck.tasks.figure import Facts, score_in
 
 if TYPE_CHECKING:
     from limbeck.shrink.fitting import Fitting
@@ -48,7 +49,7 @@ def _relax(limits: Limits, row: Row | None) -> list[str]:
 
 
 def front(trials: Sequence[Row], cost: str) -> list[Row]:
-    """The trainings that no other beats in both validation accuracy and cost, cheapest first.
+    """The trainings that no other beats in both validation score and cost, cheapest first.
 
     >>> rows = [{"validation": v, "c": c} for v, c in ((0.8, 2), (0.9, 3), (0.7, 1), (0.85, 3))]
     >>> [row["validation"] for row in front(rows, "c")]
@@ -62,8 +63,8 @@ def front(trials: Sequence[Row], cost: str) -> list[Row]:
     return found
 
 
-def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row]) -> dict[str, Any]:
-    """The most accurate on validation among those trained to the end; of equals the faster one."""
+def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: Facts = Facts()) -> dict[str, Any]:  # noqa: B008
+    """The best on validation among those trained to the end; of equals the faster one."""
     done = [t for t in trials if t["state"] == "complete" and t["validation"] is not None]
     if not done:
         why = next((t["error"] for t in trials if t.get("error")), None)
@@ -71,10 +72,10 @@ def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row]) -> dict[s
         return {"chosen": None, "nearest": None, "words": [f"No student was trained to the end.{said}"]}
     best = max(done, key=lambda t: (t["validation"], -t["latency_ms"], -t["bytes"]))
     if limits.accuracy is None or best["validation"] >= limits.accuracy:
-        return {"chosen": best, "nearest": best["candidate"], "words": [_described(best, len(done))]}
+        return {"chosen": best, "nearest": best["candidate"], "words": [_described(best, len(done), score)]}
     words = [
         f"Nothing fits: of {len(done)} trained students the best, {best['candidate']}, reaches "
-        f"{percent(best['validation'], 2)} on validation, less than {percent(limits.accuracy, 2)}.",
+        f"{score.text(best['validation'], 2)} on validation, less than {score.text(limits.accuracy, 2)}.",
         f"Relax --min-accuracy to {best['validation']:.3f}, give more --time or --epochs, or allow more cost:",
     ]
     larger = [r for r in rows if r["dropped"] and r.get("latency_ms") is not None]
@@ -82,10 +83,10 @@ def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row]) -> dict[s
     return {"chosen": None, "nearest": best["candidate"], "words": words}
 
 
-def _described(trial: Row, count: int) -> str:
+def _described(trial: Row, count: int, score: Facts) -> str:
     settings = ", ".join(f"{k} {v:.3g}" for k, v in trial["settings"].items())
-    best = f"{trial['candidate']} ({settings}) is the most accurate on validation"
-    return f"Of {count} trained students {best}: {percent(trial['validation'], 2)}."
+    best = f"{trial['candidate']} ({settings}) is the best on validation"
+    return f"Of {count} trained students {best}: {score.title} {score.text(trial['validation'], 2)}."
 
 
 def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: float) -> dict[str, Any]:
@@ -105,13 +106,13 @@ def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: f
     latency = median(s.figures["latency_ms"]["1"]["median"] for s in seen)
     write_model_card(folder)
     part = "test" if "test" in row else "validation"
-    accuracy, count, whole = row[part]["accuracy"], row[part]["samples"], len(fitting.data[part])
+    score, value, count, whole = score_in(card), row[part]["score"], row[part]["samples"], len(fitting.data[part])
     of = "" if count == whole else f" ({count:,} of {whole:,} samples)"
     broken = fitting.limits.broken_by(latency, row["bytes"])
-    figures = f"{part} accuracy {percent(accuracy, 2)}{of}, {number(latency)} ms, {bytes_words(row['bytes'])}"
+    figures = f"{part} {score.title} {score.text(value, 2)}{of}, {number(latency)} ms, {bytes_words(row['bytes'])}"
     words = [f"Its file {row['file']}: {figures}, in {folder}."]
     words += [f"Measured again, {' and '.join(broken)}: the limit lies within the noise of this machine."] if broken else []
-    if fitting.limits.accuracy is not None and accuracy < fitting.limits.accuracy:
-        words.append(f"On test it is below {percent(fitting.limits.accuracy, 2)}, which it passed on validation.")
-    found = {"folder": folder.name, "file": row["file"], "accuracy": accuracy, "latency_ms": latency, "bytes": row["bytes"]}
+    if fitting.limits.accuracy is not None and value < fitting.limits.accuracy:
+        words.append(f"On test it is below {score.text(fitting.limits.accuracy, 2)}, which it passed on validation.")
+    found = {"folder": folder.name, "file": row["file"], "score": value, "latency_ms": latency, "bytes": row["bytes"]}
     return {**found, "distillation_score": card.get("distillation_score"), "words": words}

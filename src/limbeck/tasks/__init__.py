@@ -3,7 +3,8 @@
 from limbeck.tasks.bind import bind
 from limbeck.tasks.classify import CLASSIFY, Classify
 from limbeck.tasks.detect import Detect
-from limbeck.tasks.predictions import Predictions, predict, summary
+from limbeck.tasks.figure import Figure, Judged, Measured, PerClass, Worst
+from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.task import Task
@@ -14,14 +15,18 @@ __all__ = [
     "CLASSIFY",
     "Classify",
     "Detect",
+    "Figure",
+    "Judged",
+    "Measured",
+    "PerClass",
     "Predictions",
     "Segment",
     "Task",
     "Transcribe",
     "Translate",
+    "Worst",
     "bind",
     "predict",
     "register",
-    "summary",
     "task_of",
 ]

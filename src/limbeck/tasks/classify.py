@@ -5,17 +5,52 @@ Letters: n samples, C classes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.metrics import classification as figures
-from limbeck.tasks.task import Task, in_range, wrong_classes
+from limbeck.metrics import classification as metrics
+from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
+from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.section import Cell, Curve, Mark, Matrix, Sample, Samples, Say, Section, Values
+from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+KEPT, SHOWN = 24, 12  # pictures
+FEW = 5  # samples in a bin of the reliability diagram that a line passes
+DIFFER = "Where teacher and student differ most"
+RELIABILITY = (
+    "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
+    f"Lines join the bins of at least {FEW} samples."
+)
+percent = Facts().text
+
+
+def _accuracy(judged: Judged) -> float:
+    return metrics.accuracy(judged.predictions.logits, judged.predictions.labels)
+
+
+def _recall(judged: Judged) -> list[float | None]:
+    found = metrics.per_class(judged.predictions.logits, judged.predictions.labels)
+    return [None if value != value else value for value in found.tolist()]
+
+
+def _macro_f1(judged: Judged) -> float:
+    return metrics.macro_f1(judged.predictions.logits, judged.predictions.labels)
+
+
+def _balanced(judged: Judged) -> float:
+    return metrics.balanced_accuracy(judged.predictions.logits, judged.predictions.labels)
+
+
+def _calibration(judged: Judged) -> float:
+    return metrics.calibration_error(judged.predictions.logits, judged.predictions.labels)
+
+
+def _mean_kl(judged: Judged) -> float | None:
+    return None if judged.teacher is None else metrics.mean_kl(judged.predictions.logits, judged.teacher.logits)
 
 
 @final
@@ -24,8 +59,45 @@ class Classify(Task):
     """One class for each sample: labels (n,), logits (n, C). Scored by accuracy, with Wilson's interval."""
 
     name = "classify"
-    metric = "accuracy"
-    share = "accuracy"
+    blends = True
+    figures = (
+        Figure(
+            "accuracy",
+            "accuracy",
+            _accuracy,
+            "Share of samples whose largest logit is at the label.",
+            per_class=PerClass("accuracy", _recall),
+            says="gets {} of the test samples right",
+        ),
+        Figure(
+            "macro_f1",
+            "macro F1",
+            _macro_f1,
+            "Mean over classes of F1 = 2 TP / (2 TP + FP + FN), each class counting alike; 0 for a class that is never found.",
+        ),
+        Figure(
+            "balanced_accuracy",
+            "balanced accuracy",
+            _balanced,
+            "Mean over classes of the accuracy within each, so that rare classes count as much as common ones.",
+        ),
+        AGREES,
+        Figure(
+            "calibration_error",
+            "calibration error",
+            _calibration,
+            "How far confidence and accuracy are apart: sum over 15 bins of |B| / n x |accuracy - confidence|.",
+            better="lower",
+        ),
+        Figure(
+            "mean_kl_from_teacher",
+            "KL from teacher",
+            _mean_kl,
+            "Mean KL(teacher || model) of their probabilities, in nats; 0 for equal answers.",
+            better="lower",
+            form=".3g",
+        ),
+    )
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         count = inputs if isinstance(inputs, int) else len(inputs)
@@ -43,50 +115,133 @@ class Classify(Task):
                 f"a model must answer ({len(labels)}, classes) logits, got {tuple(said.shape)}; say where its logits are"
             )
         labels = labels.reshape(-1).long()
-        figures.check(said, labels)
+        metrics.check(said, labels)
         return said, labels
 
-    def score(self, predictions: "Predictions") -> float:
-        return figures.accuracy(predictions.logits, predictions.labels)
-
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
-        return figures.agreement(first.logits, second.logits)
-
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        logits, labels = predictions.logits, predictions.labels
-        if logits.shape[1] != len(classes):
-            raise UserError(f"the model answers {logits.shape[1]} classes, but {len(classes)} are named; name as many")
-        each = figures.per_class(logits, labels)
-        worst, value = figures.worst_class(logits, labels)
-        correct = int((logits.argmax(1) == labels).sum())
-        return {
-            "accuracy": correct / len(predictions),
-            "interval": list(figures.interval(correct, len(predictions))),
-            "worst_class": {"class": str(classes[worst]), "accuracy": value},
-            "per_class": [None if v != v else v for v in each.tolist()],
-            "calibration_error": figures.calibration_error(logits, labels),
-            "agreement_with_teacher": None if teacher is None else figures.agreement(logits, teacher.logits),
-            "mean_kl_from_teacher": None if teacher is None else figures.mean_kl(logits, teacher.logits),
-        }
-
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
-        correct = int((predictions.logits.argmax(1) == predictions.labels).sum())
-        return figures.near_chance(correct, len(predictions), classes)
-
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
-        first = seen["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
-        if inputs is not None:
-            other = seen.get("teacher", first).logits.softmax(1)
-            apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:24].sort().values
-            tensors |= {"samples": inputs[apart].contiguous(), "samples_index": apart}
-        return tensors
+    def gives(self, classes: Sequence[str]) -> str:
+        return f"one logit for each of {len(classes)} classes"
 
     def strata(self, labels: Tensor) -> Tensor:
         return labels
 
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
+    def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels, minlength=classes).tolist()
+
+    def agreement(self, first: Predictions, second: Predictions) -> float:
+        return metrics.agreement(first.logits, second.logits)
+
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
+        return metrics.near_chance(_correct(predictions), len(predictions), classes)
+
+    def interval(self, judged: Judged) -> tuple[float, float]:
+        said, named = judged.predictions.logits.shape[1], len(judged.classes)
+        if said != named:
+            raise UserError(f"the model answers {said} classes, but {named} are named; name as many")
+        return metrics.interval(_correct(judged.predictions), len(judged.predictions))
+
+    def paired(self, first: Predictions, second: Predictions) -> float:
+        """McNemar's exact test."""
+        return float(metrics.paired(first.logits, second.logits, first.labels)["p"])
+
+    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+        """All logits, and the pictures on which teacher and student differ most."""
+        first = seen["student"]
+        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
+        if inputs is not None:
+            other = seen.get("teacher", first).logits.softmax(1)
+            apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:KEPT].sort().values
+            tensors |= {"samples": inputs[apart].contiguous(), "samples_index": apart}
+        return tensors
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
+        labels, logits = tensors["labels"].long(), {who: z.float() for who, z in pick(tensors).items()}
+        index = tensors["index"].long()
+        need(len(labels) > 0 and all(z.dim() == 2 and len(z) == len(labels) for z in logits.values()))
+        need(len({z.shape for z in logits.values()}) < 2 and len(index) == len(labels))
+        need(all(int(labels.min()) >= 0 and int(labels.max()) < z.shape[1] for z in logits.values()), "labels out of range")
+        samples, at = tensors.get("samples"), tensors.get("samples_index")
+        shown = samples is not None and at is not None and samples.dim() == 4 and len(samples) == len(at)
+        seen = {who: Predictions(z, labels, index) for who, z in logits.items()}
+        return Kept(seen, samples if shown else None, at.long() if shown and at is not None else None)
+
+    def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
+        """What is taken for what, how sure the models are, and the samples on which they differ."""
+        taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.seen.items() if w != "baseline")
+        sure = (_confidence(kept), _confidence_values(kept)) if kept.seen else ()
+        return (
+            Section("confusion", "What is taken for what", taken),
+            Section("reliability", "Does it know when it is wrong?", sure, RELIABILITY),
+            _differing(kept, names),
+        )
+
+
+def _confidence(kept: Kept) -> Curve:
+    """Confidence against correctness for every model."""
+    errors = {who: metrics.calibration_error(p.logits, p.labels) for who, p in kept.seen.items()}
+    said = ", ".join(f"{who} {percent(error)}" for who, error in errors.items())
+    lines = {who: _line(who, p) for who, p in kept.seen.items()}
+    words = f"Reliability diagram. Expected calibration error: {said}."
+    return Curve("Confidence against correctness", words, lines, ("confidence", "share that is right"))
+
+
+def _line(who: str, predictions: Predictions) -> tuple[Mark, ...]:
+    curve = metrics.reliability(predictions.logits, predictions.labels)
+    marks = []
+    for b in torch.nonzero(curve.counts)[:, 0].tolist():
+        sure, right, count = float(curve.confidence[b]), float(curve.accuracy[b]), int(curve.counts[b])
+        tip = f"{who}\nconfidence {percent(sure)}\nright {percent(right)}\n{_count(count)} samples"
+        marks.append(Mark(sure, right, tip, count / len(predictions), count >= FEW))
+    return tuple(marks)
+
+
+def _count(value: int) -> str:
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _confidence_values(kept: Kept) -> Values:
+    """Mean confidence, share that is right and calibration error of every model."""
+    rows: list[tuple[Cell, ...]] = []
+    for who, p in kept.seen.items():
+        sure = float(p.logits.double().softmax(1).max(1).values.mean())
+        shares = (sure, metrics.accuracy(p.logits, p.labels), metrics.calibration_error(p.logits, p.labels))
+        rows.append((who, *((percent(share), share) for share in shares)))
+    return Values(("model", "mean confidence", "is right", "calibration error"), tuple(rows))
+
+
+def _differing(kept: Kept, names: Sequence[str]) -> Section:
+    """Samples ordered by the total variation between the two models' probabilities, half their absolute difference."""
+    if not kept.other:
+        return Section("differ", DIFFER, (), "Predictions of two models would be needed and were not kept.")
+    first, second = (kept.seen[who].logits.softmax(1) for who in (kept.other, "student"))
+    apart = (first - second).abs().sum(1) / 2
+    rows, pictures = _chosen(kept, apart)
+    unlike = float((first.argmax(1) != second.argmax(1)).double().mean())
+    note = f"{kept.other.capitalize()} and student give different answers for {percent(unlike)} of the samples. "
+    among = ", among the samples that the run kept." if pictures else "."
+    samples = tuple(_sample(kept, row, pictures.get(row), {kept.other: first, "student": second}, names) for row in rows)
+    return Section("differ", DIFFER, (Samples(samples),), f"{note}Shown: those whose probabilities are furthest apart{among}")
+
+
+def _chosen(kept: Kept, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]:
+    """The rows to show, furthest apart first, and their pictures, if the run kept any."""
+    if kept.samples is None or kept.at is None:
+        return apart.argsort(descending=True)[:SHOWN].tolist(), {}
+    there = {int(row): picture for row, picture in zip(kept.at, kept.samples) if 0 <= int(row) < len(apart)}
+    return sorted(there, key=lambda row: -float(apart[row]))[:SHOWN], there
+
+
+def _sample(kept: Kept, row: int, picture: Tensor | None, by: dict[str, Tensor], names: Sequence[str]) -> Sample:
+    student = kept.seen["student"]
+    label = int(student.labels[row])
+    says = []
+    for who, p in by.items():
+        answer = int(p[row].argmax())
+        says.append(Say(who, names[answer], percent(float(p[row].max()), 0), answer == label))
+    return Sample(int(student.index[row]), names[label], tuple(says), picture)
+
+
+def _correct(predictions: Predictions) -> int:
+    return int((predictions.logits.argmax(1) == predictions.labels).sum())
 
 
 CLASSIFY = Classify()

@@ -5,7 +5,8 @@ Letters: n samples, m boxes, C classes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from functools import lru_cache
+from typing import final
 
 import torch
 from torch import Tensor
@@ -15,13 +16,34 @@ from limbeck.losses import cross_entropy, smooth_l1
 from limbeck.metrics import precision
 from limbeck.plan import Field, Labels, Soft, Tap, Term, Weight
 from limbeck.plan.labels import named
-from limbeck.tasks.task import Task, in_range, wrong_classes
+from limbeck.tasks.figure import Figure, Judged, PerClass
+from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.section import Gallery, Marked, Section, Shown
+from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 from limbeck.transforms import boxes
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
-
+SHOWN = 6
 SURE = 0.5  # the probability from which a box counts in pictures and agreement
+
+
+@lru_cache(maxsize=2)
+def _match(predictions: Predictions, classes: int) -> precision.Matched:
+    most = max(predictions.answers[..., 0].max(), predictions.labels[..., 0].max())
+    return precision.match(predictions.answers, predictions.labels, classes or 1 + int(most.clamp_min(0)))
+
+
+def _matched(judged: Judged) -> precision.Matched:
+    return _match(judged.predictions, len(judged.classes))
+
+
+def _mean_precision(judged: Judged) -> float:
+    return float(precision.average_precision(_matched(judged)).nanmean())
+
+
+def _precision(judged: Judged) -> list[float | None]:
+    found = precision.average_precision(_matched(judged))[0]
+    return [None if value != value else value for value in found.tolist()]
 
 
 @final
@@ -36,9 +58,17 @@ class Detect(Task):
 
     size: tuple[int, int] = (0, 0)
     name = "detect"
-    metric = "mAP@0.5"
-    share = "AP@0.5"
     located = True
+    figures = (
+        Figure(
+            "map_50",
+            "mAP@0.5",
+            _mean_precision,
+            "Mean over classes of the average precision of boxes, surest first, that overlap a label's by at least a half.",
+            per_class=PerClass("AP@0.5", _precision),
+        ),
+        AGREES,
+    )
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         count = inputs if isinstance(inputs, int) else len(inputs)
@@ -75,10 +105,10 @@ class Detect(Task):
             raise UserError(f"a detector must answer (n, cells, cells, classes + 5), got {tuple(said.shape)}; say where they are")
         return boxes.detections(said, self.size), labels
 
-    def score(self, predictions: "Predictions") -> float:
-        return float(precision.average_precision(self._matched(predictions)).nanmean())
+    def gives(self, classes: Sequence[str]) -> str:
+        return f"for each cell one logit for each of {len(classes)} classes and for nothing, and 4 numbers of a box"
 
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
+    def agreement(self, first: Predictions, second: Predictions) -> float:
         """Of the boxes that either is sure of, the share that the other has too: class, and an overlap of a half."""
         same = total = 0
         for a, b in ((first, second), (second, first)):
@@ -89,25 +119,14 @@ class Detect(Task):
             same, total = same + int(matched.right.sum()), total + len(matched.right)
         return same / total if total else 1.0
 
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        matched = self._matched(predictions, len(classes))
-        each = precision.average_precision(matched)[0]
-        worst = int(torch.where(each.isnan(), 2.0, each).argmin())
-        return {
-            "accuracy": float(each.nanmean()),
-            "interval": list(precision.interval(matched)),
-            "worst_class": {"class": str(classes[worst]), "accuracy": float(each[worst])},
-            "per_class": [None if v != v else v for v in each.tolist()],
-            "calibration_error": None,
-            "agreement_with_teacher": None if teacher is None else self.agreement(predictions, teacher),
-            "mean_kl_from_teacher": None,
-        }
+    def interval(self, judged: Judged) -> tuple[float, float]:
+        return precision.interval(_matched(judged))
 
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
         """A detector that never looked finds next to nothing."""
         return self.score(predictions) < 0.05
 
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """The pictures on which teacher and student differ most in their number of sure boxes, with all boxes."""
         first = seen["student"]
         tensors = {"index": first.index, "boxes": first.labels[:0]}
@@ -121,15 +140,37 @@ class Detect(Task):
                 tensors[f"boxes_{who}"] = sure[..., [0, 2, 3, 4, 5]].contiguous()
         return tensors
 
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
+    def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
+        samples, at = tensors.get("samples"), tensors.get("samples_index")
+        if samples is None or at is None:
+            return Kept()
+        labels, index = tensors["boxes"], tensors["index"].long()[at]
+        said = pick(tensors, "boxes_")
+        fits = (b.dim() == 3 and len(b) == len(at) and b.shape[2] == 5 for b in (labels, *said.values()))
+        need(samples.dim() == 4 and all(fits))
+        return Kept({who: Predictions(b, labels, index) for who, b in said.items()}, samples, torch.arange(len(at)))
+
+    def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
+        """The pictures in which the models find the most different number of boxes: the label's, and every model's."""
+        title = "Where teacher and student differ most"
+        if kept.samples is None:
+            return (Section("differ", title, (), "No pictures were kept."),)
+        rows = []
+        first = next(iter(kept.seen.values()))
+        for k, number in enumerate(first.index.tolist()[:SHOWN]):
+            marks = []
+            for who, found in {"label": first.labels, **{who: p.answers for who, p in kept.seen.items()}}.items():
+                real = found[k][found[k][:, 0] >= 0]
+                marks.append(Marked(who, f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}", boxes=real))
+            rows.append(Shown(number, kept.samples[k], tuple(marks)))
+        note = "Test pictures in which the models' numbers of boxes differ most, among boxes of probability 0.5 and more."
+        return (Section("differ", title, (Gallery(tuple(rows), tuple(names)),), note),)
+
+    def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels[..., 0][labels[..., 0] >= 0].long(), minlength=classes).tolist()
 
     def at_once(self, shape: tuple[int, ...]) -> int:
         return max(1, min(64, 2**20 // (shape[-2] * shape[-1])))
-
-    def _matched(self, predictions: "Predictions", classes: int = 0) -> precision.Matched:
-        most = max(predictions.answers[..., 0].max(), predictions.labels[..., 0].max())
-        return precision.match(predictions.answers, predictions.labels, classes or 1 + int(most.clamp_min(0)))
 
 
 def box_terms(role: str = "student", *, weight: Weight = 1.0) -> tuple[Term, Term]:

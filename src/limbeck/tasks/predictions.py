@@ -1,18 +1,16 @@
-"""What a model answers to a partition, and the figures that a card holds of a classifier's answers.
+"""What a model answers to a partition.
 
 Letters: n samples, C classes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.tasks.classify import CLASSIFY
-from limbeck.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +37,14 @@ class Predictions:
         return self.answers
 
 
+class Keeps(Protocol):
+    """What `predict` needs of a task."""
+
+    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
 @torch.no_grad()
-def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]], task: Task = CLASSIFY) -> Predictions:
+def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]], task: Keeps) -> Predictions:
     """Ask a model about every batch and keep what the task needs of its answers.
 
     Args:
@@ -82,17 +86,3 @@ def same_samples(predictions: Predictions, teacher: Predictions | None) -> None:
     """Refuse to compare answers to different samples."""
     if teacher is not None and not torch.equal(teacher.index, predictions.index):
         raise UserError("teacher and student answered different samples, or in another order; predict both on one partition")
-
-
-def summary(
-    predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None, task: Task = CLASSIFY
-) -> dict[str, Any]:
-    """Return the figures of a card, ready for JSON; every share is between 0 and 1.
-
-    Keys: samples, metric (the name of the task's score), accuracy (the score), interval [low, high] (95 %, over the
-    samples), worst_class {"class", "accuracy"}, per_class (in the order of `classes`; None for a class without samples),
-    calibration_error, agreement_with_teacher and mean_kl_from_teacher (nats); None where a figure has no meaning, the
-    last two also without a teacher.
-    """
-    same_samples(predictions, teacher)
-    return {"samples": len(predictions), "metric": task.metric, **task.figures(predictions, classes, teacher)}

@@ -5,7 +5,8 @@ Letters: n samples, C classes, h and w pixels.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from functools import lru_cache
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -13,10 +14,59 @@ from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.metrics import iou as masks
-from limbeck.tasks.task import Task, in_range, wrong_classes
+from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
+from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.section import Gallery, Marked, Matrix, Section, Shown
+from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+SHOWN, DIFFER = 6, "Where teacher and student differ most"
+percent = Facts().text
+
+
+def _classes(predictions: Predictions) -> int:
+    return 1 + max(int(predictions.answers.max()), int(predictions.labels.max()))
+
+
+@lru_cache(maxsize=2)
+def _overlaps(predictions: Predictions, classes: int) -> Tensor:
+    return masks.overlaps(predictions.answers, predictions.labels, classes)
+
+
+def _counts(judged: Judged) -> Tensor:
+    return _overlaps(judged.predictions, len(judged.classes) or _classes(judged.predictions))
+
+
+def _mean_iou(judged: Judged) -> float:
+    return masks.mean_iou(_counts(judged).sum(0))
+
+
+def _iou(judged: Judged) -> list[float | None]:
+    return [None if value != value else value for value in masks.iou(_counts(judged).sum(0)).tolist()]
+
+
+def _pixel_accuracy(judged: Judged) -> float:
+    seen = judged.predictions
+    return float((seen.answers == seen.labels)[seen.labels != -100].double().mean())
+
+
+def _differing(kept: Kept, names: Sequence[str]) -> Section:
+    """The images on which teacher and student differ in most pixels: input, label, and every model's answer beside them."""
+    if kept.samples is None:
+        return Section("differ", DIFFER, (), "No pictures were kept.")
+    rows = []
+    first = next(iter(kept.seen.values()))
+    for k, number in enumerate(first.index.tolist()[:SHOWN]):
+        label = first.labels[k]
+        marks = [Marked("label", "label", mask=label)]
+        for who, p in kept.seen.items():
+            counted = label >= 0
+            right = float((p.answers[k] == label)[counted].double().mean()) if counted.any() else None
+            marks.append(Marked(who, f"{who}, {percent(right)} of the pixels right", mask=p.answers[k]))
+        rows.append(Shown(number, kept.samples[k], tuple(marks)))
+    note = f"Test images on which {kept.other or 'other models'} and student differ in most pixels"
+    note += ": the input, the label, and what each model answers. Black is not counted."
+    return Section("differ", DIFFER, (Gallery(tuple(rows), tuple(names)),), note)
 
 
 @final
@@ -32,9 +82,18 @@ class Segment(Task):
 
     pieces: int = 1
     name = "segment"
-    metric = "mean IoU"
-    share = "IoU"
     located = True
+    figures = (
+        Figure(
+            "mean_iou",
+            "mean IoU",
+            _mean_iou,
+            "Mean over classes of pixels in both label and answer over pixels in either, counted over all images together.",
+            per_class=PerClass("IoU", _iou),
+        ),
+        Figure("pixel_accuracy", "pixel accuracy", _pixel_accuracy, "Share of counted pixels that are right."),
+        AGREES,
+    )
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         pixels = labels.shape[1:] if isinstance(inputs, int) else inputs.shape[2:]
@@ -62,40 +121,27 @@ class Segment(Task):
         small = torch.uint8 if said.shape[-1] <= 256 else torch.int32
         return said.argmax(-1).to(small), labels.to(torch.int16 if said.shape[-1] < 2**15 else torch.int64)
 
-    def score(self, predictions: "Predictions") -> float:
-        return masks.mean_iou(masks.overlaps(predictions.answers, predictions.labels, self._classes(predictions)).sum(0))
+    def gives(self, classes: Sequence[str]) -> str:
+        return f"one logit for each of {len(classes)} classes at every pixel"
 
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
+    def agreement(self, first: Predictions, second: Predictions) -> float:
         counted = first.labels != -100
         return float((first.answers == second.answers)[counted].double().mean())
 
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        counts = masks.overlaps(predictions.answers, predictions.labels, len(classes))
-        each = masks.iou(counts.sum(0))
-        worst = int(torch.where(each.isnan(), 2.0, each).argmin())
-        counted = predictions.labels != -100
-        return {
-            "accuracy": masks.mean_iou(counts.sum(0)),
-            "interval": list(masks.interval(self._by_image(counts, predictions.index))),
-            "worst_class": {"class": str(classes[worst]), "accuracy": float(each[worst])},
-            "per_class": [None if v != v else v for v in each.tolist()],
-            "pixel_accuracy": float((predictions.answers == predictions.labels)[counted].double().mean()),
-            "calibration_error": None,
-            "agreement_with_teacher": None if teacher is None else self.agreement(predictions, teacher),
-            "mean_kl_from_teacher": None,
-        }
+    def interval(self, judged: Judged) -> tuple[float, float]:
+        return masks.interval(self._by_image(_counts(judged), judged.predictions.index))
 
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
         """Less than a tenth of the way from answering the most frequent class everywhere to perfect."""
         labels = predictions.labels[predictions.labels != -100].long()
         shares = torch.bincount(labels, minlength=classes).double() / len(labels)
         chance = float(shares.max()) / int((shares > 0).sum())
         return chance < 1 and (self.score(predictions) - chance) / (1 - chance) < 0.1
 
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """Confusion counts, and pictures, masks and answers of the 12 images on which teacher and student differ most."""
         first = seen["student"]
-        classes = max(self._classes(p) for p in seen.values())
+        classes = max(_classes(p) for p in seen.values())
         tensors = {"index": first.index}
         tensors |= {f"confusion_{who}": masks.confusion(p.answers, p.labels, classes) for who, p in seen.items()}
         if inputs is not None:
@@ -107,17 +153,30 @@ class Segment(Task):
             tensors |= {f"masks_{who}": p.answers[at].contiguous() for who, p in seen.items()}
         return tensors
 
+    def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
+        counts = {who: c.long() for who, c in pick(tensors, "confusion_").items()}
+        need(all(c.dim() == 2 and c.shape == (len(c), len(c)) for c in counts.values()))
+        need(len({len(c) for c in counts.values()}) < 2)
+        samples, at = tensors.get("samples"), tensors.get("samples_index")
+        if samples is None or at is None:
+            return Kept(counts=counts)
+        labels, index = tensors["masks"].long(), tensors["index"].long()[at]
+        said = {who: m.long() for who, m in pick(tensors, "masks_").items()}
+        need(samples.dim() == 4 and all(m.shape == (len(at), *samples.shape[2:]) for m in (labels, *said.values())))
+        return Kept({who: Predictions(m, labels, index) for who, m in said.items()}, samples, torch.arange(len(at)), counts)
+
+    def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
+        taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who != "baseline")
+        return Section("confusion", "What is taken for what", taken), _differing(kept, names)
+
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
         return Pixels(classes, (shape[-2], shape[-1]))
 
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
+    def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels[labels != -100].long(), minlength=classes).tolist()
 
     def at_once(self, shape: tuple[int, ...]) -> int:
         return max(1, min(256, 2**18 // (shape[-2] * shape[-1])))
-
-    def _classes(self, predictions: "Predictions") -> int:
-        return 1 + max(int(predictions.answers.max()), int(predictions.labels.max()))
 
     def _by_image(self, counts: Tensor, index: Tensor) -> Tensor:
         image = index // self.pieces

@@ -3,19 +3,21 @@
 Letters: n samples, t frames or steps, l places, C classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.metrics import strings
+from limbeck.tasks.figure import Facts, Figure, Judged
+from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.section import Section, Texts
 from limbeck.tasks.task import Task, in_range, wrong_classes
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+SHOWN, COMPARED = 12, 500
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,62 @@ class Strings(Task):
         if said.dim() != 3 or len(said) != len(labels) or said.shape[-1] != classes:
             raise wrong_classes(who, said, data, classes)
 
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
+    def agreement(self, first: Predictions, second: Predictions) -> float:
         pairs = zip(strings.lists(first.answers), strings.lists(second.answers), strict=True)
         return sum(one == other for one, other in pairs) / len(first)
 
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
+    def gives(self, classes: Sequence[str]) -> str:
+        return f"one logit for each of {len(classes)} classes at every step"
+
+    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         first = seen["student"]
         tensors = {"index": first.index, "strings": first.labels.contiguous()}
         return tensors | {f"strings_{who}": p.answers.contiguous() for who, p in seen.items()}
 
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
+    def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
+        labels, index = tensors["strings"].long(), tensors["index"].long()
+        said = {who: s.long() for who, s in pick(tensors, "strings_").items()}
+        need(all(s.dim() == 2 and len(s) == len(labels) == len(index) for s in (labels, *said.values())))
+        return Kept({who: Predictions(s, labels, index) for who, s in said.items()})
+
+    def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
+        return (_differing(kept, names),) if kept.seen else ()
+
+    def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels[labels != -100].long(), minlength=classes).tolist()
 
-    def _rest(self, predictions: "Predictions", teacher: "Predictions | None") -> dict[str, Any]:
-        same = [one == other for one, other in zip(*map(strings.lists, (predictions.answers, predictions.labels)), strict=True)]
-        return {
-            "whole_strings": sum(same) / len(same),
-            "calibration_error": None,
-            "agreement_with_teacher": None if teacher is None else self.agreement(predictions, teacher),
-            "mean_kl_from_teacher": None,
-        }
+
+def _whole(judged: Judged) -> float:
+    pairs = zip(*map(strings.lists, (judged.predictions.answers, judged.predictions.labels)), strict=True)
+    same = [one == other for one, other in pairs]
+    return sum(same) / len(same)
+
+
+WHOLE = Figure("whole_strings", "whole strings", _whole, "Share of strings that are right from end to end.")
+
+
+def _differing(kept: Kept, names: Sequence[str]) -> Section:
+    """The samples ordered by the edits between teacher and student (or baseline and student), over the longer of the two."""
+    first = next(iter(kept.seen.values()))
+    said = {"label": first.labels, **{who: p.answers for who, p in kept.seen.items()}}
+    compared = {who: strings.lists(each[:COMPARED]) for who, each in said.items()}
+    rows = list(range(len(compared["label"])))
+    note = "Strings of two models would be needed and were not kept."
+    if kept.other:
+        pairs = zip(compared[kept.other], compared["student"], strict=True)
+        apart = [strings.edits(a, b)[0] / max(len(a), len(b), 1) for a, b in pairs]
+        rows.sort(key=lambda row: -apart[row])
+        unlike = sum(distance > 0 for distance in apart) / max(len(apart), 1)
+        of = "the samples" if len(first) == len(apart) else f"the first {COMPARED} samples"
+        note = f"{kept.other.capitalize()} and student write something else for {Facts().text(unlike)} of {of}. "
+        note += "Shown: those that are furthest apart in edits, for their length."
+    cells = [(str(int(first.index[row])), *(_spelt(compared[who][row], names) for who in said)) for row in rows[:SHOWN]]
+    texts = Texts(("sample", *said), tuple(cells))
+    return Section("differ", "Where teacher and student differ most", (texts,), note)
+
+
+def _spelt(string: list[int], names: Sequence[str]) -> str:
+    return " ".join(names[k] if 0 <= k < len(names) else str(k) for k in string) or "(nothing)"
 
 
 def need_frames(said: Tensor, labels: Tensor) -> None:

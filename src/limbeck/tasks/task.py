@@ -1,4 +1,4 @@
-"""What is to be answered about a sample: how labels and answers look, what is scored, and how sure the score is.
+"""What is to be answered about a sample: how labels and answers look, how they teach, what is scored, kept and shown.
 
 `Data.task` holds one; a run asks it wherever one label for each sample would otherwise be taken for granted.
 Letters: n samples, C classes, h and w pixels.
@@ -7,32 +7,38 @@ Letters: n samples, C classes, h and w pixels.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.plan import Labels, Soft, Term
-
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.figure import Figure, Judged, Measured, Worst, finite
+from limbeck.tasks.keeping import Kept
+from limbeck.tasks.predictions import Predictions, same_samples
+from limbeck.tasks.section import Section
 
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What is to be answered. Subclasses are final; scores are between 0 and 1, and higher is better.
+    """What is to be answered. A subclass is a file of its own, registered by its name (`limbeck.tasks.register`).
 
-    name: as files spell it. metric: the score's name. share: the name of the score within one class.
-    located: labels move with the pixels of a view.
-    searched: models answer with what they have written by themselves, which no other answer or label stands beside.
+    name: as files spell it. figures: what is said of a model's answers; the first is the score, of which more is better.
+    item: what one of the things answered is called: a class, a label, a target. fewest: of these that data must have.
+    located: labels move with the pixels of a view. searched: models answer with what they have written by themselves, which
+    no other answer or label stands beside. blends: labels of several samples may be mixed (mixup).
     """
 
     name: ClassVar[str]
-    metric: ClassVar[str]
-    share: ClassVar[str]
-    searched: ClassVar[bool] = False
+    figures: ClassVar[tuple[Figure, ...]]
+    item: ClassVar[str] = "class"
+    fewest: ClassVar[int] = 2
     located: ClassVar[bool] = False
+    searched: ClassVar[bool] = False
+    blends: ClassVar[bool] = False
+
+    # ---------------------------------------------------------------- labels and answers
 
     @abstractmethod
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
@@ -47,24 +53,30 @@ class Task(ABC):
         """What is kept, for every sample, of a batch's logits and labels."""
 
     @abstractmethod
-    def score(self, predictions: "Predictions") -> float:
-        """The task's score."""
+    def gives(self, classes: Sequence[str]) -> str:
+        """What a model's answer is, in words that go on a model card: "one logit for each of 10 classes"."""
 
-    @abstractmethod
-    def agreement(self, first: "Predictions", second: "Predictions") -> float:
-        """The share of answers that two models give alike."""
+    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
+        """How the logits are found in a role's output, or None for the plain way."""
+        return None
 
-    @abstractmethod
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        """A card's figures after `samples` and `metric`; see `summary`."""
+    def strata(self, labels: Tensor) -> Tensor:
+        """(n,) int64 in 0 ..: the groups of which every split has its share."""
+        return torch.zeros(len(labels), dtype=torch.int64)
 
-    @abstractmethod
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
-        """Whether a model answers little better than without looking."""
+    def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
+        """How often each class occurs, or None."""
+        return None
 
-    @abstractmethod
-    def record(self, seen: Mapping[str, "Predictions"], inputs: Tensor | None) -> dict[str, Tensor]:
-        """What a run keeps of the answers of its models, for the page; inputs: the judged part's pictures, if any."""
+    def at_once(self, shape: tuple[int, ...]) -> int:
+        """Samples that are asked at once when a partition is judged."""
+        return 256
+
+    def settings(self) -> dict[str, Any]:
+        """What `task_of` needs to make this task again, ready for JSON."""
+        return asdict(self)
+
+    # ---------------------------------------------------------------- how they teach
 
     def label_terms(self, labels: Labels) -> tuple[Term, ...]:
         """What a role learns from the labels alone: what stands in the place of a method's `Labels`."""
@@ -77,25 +89,90 @@ class Task(ABC):
         """
         return (plain(soft),)
 
-    def settings(self) -> dict[str, Any]:
-        """What `task_of` needs to make this task again, ready for JSON."""
-        return asdict(self)
+    # ---------------------------------------------------------------- figures
 
-    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
-        """How the logits are found in a role's output, or None for the plain way."""
+    @abstractmethod
+    def agreement(self, first: Predictions, second: Predictions) -> float:
+        """The share of answers that two models give alike."""
+
+    @abstractmethod
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
+        """Whether a model answers little better than without looking."""
+
+    @abstractmethod
+    def interval(self, judged: Judged) -> tuple[float, float] | None:
+        """The score's interval, 95 %, over the samples."""
+
+    def paired(self, first: Predictions, second: Predictions) -> float | None:
+        """The chance of so large a difference between two models on the same samples if both were equally good; None: unknown."""
         return None
 
-    def strata(self, labels: Tensor) -> Tensor:
-        """(n,) int64 in 0 ..: the groups of which every split has its share."""
-        return torch.zeros(len(labels), dtype=torch.int64)
+    def worst(self, judged: Judged, each: Sequence[float | None] | None) -> Worst | None:
+        """The class that is answered worst (the first, if several are), from the score within each class."""
+        there = [(value, place) for place, value in enumerate(each or ()) if value is not None]
+        if not there:
+            return None
+        value, place = min(there)
+        return Worst(str(judged.classes[place]), value)
 
-    def per_class(self, labels: Tensor, classes: int) -> list[int] | None:
-        """How often each class occurs, or None."""
-        return None
+    @final
+    def score(self, predictions: Predictions) -> float:
+        """The task's score; NaN where it has no meaning."""
+        value = self.figures[0].value(Judged(self, predictions))
+        return float("nan") if value is None else float(value)
 
-    def at_once(self, shape: tuple[int, ...]) -> int:
-        """Samples that are asked at once when a partition is judged."""
-        return 256
+    @final
+    def measure(self, predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None) -> Measured:
+        """Every figure of a model's answers, with the score's interval.
+
+        Raises `UserError` if teacher and model answered different samples.
+        """
+        same_samples(predictions, teacher)
+        judged = Judged(self, predictions, tuple(classes), teacher)
+        values = {figure.key: finite(figure.value(judged)) for figure in self.figures}
+        first = self.figures[0]
+        each = None if first.per_class is None else [finite(value) for value in first.per_class.value(judged)]
+        return Measured(
+            samples=len(predictions),
+            score=values[first.key],
+            interval=self.interval(judged),
+            figures=values,
+            worst=self.worst(judged, each),
+            per_class=each,
+        )
+
+    @final
+    def facts(self) -> dict[str, Any]:
+        """What a card says of the task: enough to draw it without the task."""
+        figures = [asdict(figure.facts()) for figure in self.figures]
+        return {"name": self.name, "item": self.item, "settings": self.settings(), "figures": figures}
+
+    # ---------------------------------------------------------------- what is kept and shown
+
+    @abstractmethod
+    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+        """What a run keeps of the answers of its models; inputs: the judged part's pictures, if it has any."""
+
+    @abstractmethod
+    def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
+        """What `record` kept, checked. Raises `ValueError` or `KeyError` where it does not fit together."""
+
+    @abstractmethod
+    def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
+        """What a run's page shows of the answers; names: of the classes."""
+
+
+def _agrees(judged: Judged) -> float | None:
+    return None if judged.teacher is None else judged.task.agreement(judged.predictions, judged.teacher)
+
+
+AGREES = Figure(
+    "agreement_with_teacher",
+    "agrees with teacher",
+    _agrees,
+    "Share of answers that are the teacher's too, right or wrong.",
+)
+"""A figure that every task can have."""
 
 
 def plain(term: Term) -> Term:

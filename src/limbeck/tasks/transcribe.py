@@ -3,9 +3,9 @@
 Letters: n samples, t frames, C classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from functools import lru_cache
+from typing import final
 
 from torch import Tensor
 
@@ -14,10 +14,29 @@ from limbeck.losses import ctc
 from limbeck.metrics import strings
 from limbeck.plan import Field, Labels, Tap, Term
 from limbeck.plan.labels import named
-from limbeck.tasks.strings import Strings, need_frames
+from limbeck.tasks.figure import Figure, Judged, PerClass
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.strings import WHOLE, Strings, need_frames
+from limbeck.tasks.task import AGREES
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+
+@lru_cache(maxsize=2)
+def _edits(predictions: Predictions) -> Tensor:
+    return strings.error_counts(predictions.answers, predictions.labels)
+
+
+def _rate(judged: Judged) -> float:
+    return strings.right_rate(_edits(judged.predictions))
+
+
+def _kept(judged: Judged) -> list[float | None]:
+    """Of a class's places in the labels, the share that the answers keep."""
+    count = len(judged.classes)
+    kept, there = [0] * count, [0] * count
+    for one, label in zip(*map(strings.lists, (judged.predictions.answers, judged.predictions.labels)), strict=True):
+        for c, right in zip(label, strings.edits(one, label)[1], strict=True):
+            kept[c], there[c] = kept[c] + right, there[c] + 1
+    return [k / n if n else None for k, n in zip(kept, there, strict=True)]
 
 
 @final
@@ -30,8 +49,17 @@ class Transcribe(Strings):
     """
 
     name = "transcribe"
-    metric = "1 - label error rate"
-    share = "share kept"
+    figures = (
+        Figure(
+            "label_accuracy",
+            "1 - label error rate",
+            _rate,
+            "1 - edits from answer to label over the length of all labels; below 0 counts as 0.",
+            per_class=PerClass("share kept", _kept),
+        ),
+        WHOLE,
+        AGREES,
+    )
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         super().check_labels(who, labels, inputs, classes)
@@ -47,25 +75,9 @@ class Transcribe(Strings):
         need_frames(said, labels)
         return strings.collapse(said.argmax(-1)), labels.long()
 
-    def score(self, predictions: "Predictions") -> float:
-        return strings.right_rate(strings.error_counts(predictions.answers, predictions.labels))
+    def interval(self, judged: Judged) -> tuple[float, float]:
+        return strings.interval(_edits(judged.predictions), strings.right_rate)
 
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        counts = strings.error_counts(predictions.answers, predictions.labels)
-        kept, there = [0] * len(classes), [0] * len(classes)
-        for one, label in zip(*map(strings.lists, (predictions.answers, predictions.labels)), strict=True):
-            for c, right in zip(label, strings.edits(one, label)[1], strict=True):
-                kept[c], there[c] = kept[c] + right, there[c] + 1
-        each = [k / n if n else None for k, n in zip(kept, there, strict=True)]
-        worst = min((c for c, v in enumerate(each) if v is not None), key=lambda c: each[c] or 0.0)
-        return {
-            "accuracy": strings.right_rate(counts),
-            "interval": list(strings.interval(counts, strings.right_rate)),
-            "worst_class": {"class": str(classes[worst]), "accuracy": each[worst]},
-            "per_class": each,
-            **self._rest(predictions, teacher),
-        }
-
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
         """Whether not even a tenth of what is said is right: saying nothing scores 0."""
         return self.score(predictions) < 0.1

@@ -5,8 +5,8 @@ Letters: n samples, t steps, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, final
+from functools import lru_cache, partial
+from typing import final
 
 import torch
 from torch import Tensor
@@ -15,11 +15,20 @@ from limbeck.losses import sequence_nll
 from limbeck.metrics import strings
 from limbeck.plan import Field, Labels, Soft, Source, Term, Weight
 from limbeck.plan.labels import named
-from limbeck.tasks.strings import Strings, need_frames
+from limbeck.tasks.figure import Figure, Judged, Worst
+from limbeck.tasks.predictions import Predictions
+from limbeck.tasks.strings import WHOLE, Strings, need_frames
+from limbeck.tasks.task import AGREES
 from limbeck.transforms.masks import known
 
-if TYPE_CHECKING:
-    from limbeck.tasks.predictions import Predictions
+
+@lru_cache(maxsize=2)
+def _runs(predictions: Predictions) -> Tensor:
+    return strings.bleu_counts(predictions.answers, predictions.labels)
+
+
+def _bleu(judged: Judged) -> float:
+    return strings.bleu(_runs(judged.predictions))
 
 
 @final
@@ -33,8 +42,16 @@ class Translate(Strings):
 
     end: int = 2
     name = "translate"
-    metric = "BLEU"
-    share = "share of words"
+    figures = (
+        Figure(
+            "bleu",
+            "BLEU",
+            _bleu,
+            "Corpus BLEU-4 on class numbers: geometric mean of the precisions of runs of 1 to 4 words, less where it is short.",
+        ),
+        WHOLE,
+        AGREES,
+    )
     searched = True
 
     def label_terms(self, labels: Labels) -> tuple[Term, ...]:
@@ -57,24 +74,19 @@ class Translate(Strings):
         ended = words.masked_fill(over, -100)
         return torch.nn.functional.pad(ended, (0, width - words.shape[1]), value=-100)
 
-    def score(self, predictions: "Predictions") -> float:
-        return strings.bleu(strings.bleu_counts(predictions.answers, predictions.labels))
+    def interval(self, judged: Judged) -> tuple[float, float]:
+        return strings.interval(_runs(judged.predictions), strings.bleu)
 
-    def figures(self, predictions: "Predictions", classes: Sequence[str], teacher: "Predictions | None") -> dict[str, Any]:
-        counts = strings.bleu_counts(predictions.answers, predictions.labels)
-        said, there = (torch.bincount(s[s != -100], minlength=len(classes)) for s in (predictions.answers, predictions.labels))
+    def worst(self, judged: Judged, each: Sequence[float | None] | None) -> Worst | None:
+        """The word that is written least for how often it is in the labels; of rare words nothing can be said."""
+        pair = judged.predictions.answers, judged.predictions.labels
+        said, there = (torch.bincount(s[s != -100], minlength=len(judged.classes)) for s in pair)
         least = torch.where(there > 0, said / there.clamp_min(1), 2.0)
-        often = torch.where(there >= min(int(there.max()), 20), least, 2.0)  # of rare words nothing can be said
-        worst = int(often.argmin())
-        return {
-            "accuracy": strings.bleu(counts),
-            "interval": list(strings.interval(counts, strings.bleu)),
-            "worst_class": {"class": str(classes[worst]), "accuracy": min(1.0, float(often[worst]))},
-            "per_class": None,
-            **self._rest(predictions, teacher),
-        }
+        often = torch.where(there >= min(int(there.max()), 20), least, 2.0)
+        place = int(often.argmin())
+        return Worst(str(judged.classes[place]), min(1.0, float(often[place])))
 
-    def near_chance(self, predictions: "Predictions", classes: int) -> bool:
+    def near_chance(self, predictions: Predictions, classes: int) -> bool:
         """Whether hardly a run of four words is right: a BLEU below 0.01."""
         return self.score(predictions) < 0.01
 

@@ -67,7 +67,7 @@ def _model(name: str, module: nn.Module, data: Data, out: Path, card: dict[str, 
         "file": f"{name}.onnx",
         "bytes": (out / f"{name}.onnx").stat().st_size,
         "parameters": card.get("parameters") or sizes(module)["parameters"],
-        "accuracy": card.get("accuracy"),
+        "accuracy": (card.get("figures") or {}).get("accuracy"),
     }
 
 

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
+
+from limbeck.tasks.figure import known
 
 
-def metric_of(facts: Mapping[str, Any], key: str = "metric") -> str:
-    """What the score of a card is called, or (share) the score within one class: accuracy unless it says otherwise.
+def item_of(facts: Mapping[str, Any]) -> str:
+    """What one of the things that a card's models answer is called: a class unless it says otherwise.
 
-    >>> metric_of({}), metric_of({"task": {"metric": "mean IoU"}})
-    ('accuracy', 'mean IoU')
+    >>> item_of({}), item_of({"task": {"item": "target"}})
+    ('class', 'target')
     """
-    return str((facts.get("task") or {}).get(key) or "accuracy")
+    return str((facts.get("task") or {}).get("item") or "class")
 
 
 def capital(words: str) -> str:
@@ -30,11 +32,6 @@ def percent(share: float | None, digits: int = 1) -> str:
     ('97.2 %', '–')
     """
     return "–" if not known(share) else f"{100 * share:.{digits}f} %"
-
-
-def known(value: Any) -> TypeGuard[float]:
-    """Whether a value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def count(value: float | None) -> str:

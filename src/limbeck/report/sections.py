@@ -1,0 +1,72 @@
+"""A task's sections as the page's template needs them: each piece is drawn by its kind, whatever the task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from limbeck.report.curves import legend
+from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
+from limbeck.report.frame import figure
+from limbeck.report.pictures import gallery, png
+from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, Samples, Scatter, Section, Texts, Values
+
+
+@dataclass
+class Drawn:
+    """What a section's pieces came to: the fields that the template draws, and sentences for its note."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def drawn(section: Section, names: Sequence[str]) -> dict[str, Any]:
+    """A section for the template. names: of the classes."""
+    found = Drawn(notes=[section.note] if section.note else [])
+    for piece in section.pieces:
+        _draw(piece, names, found)
+    if not section.pieces and not section.note:
+        found.notes = ["No predictions were kept."]
+    note = " ".join(dict.fromkeys(found.notes))
+    return {"id": section.id, "title": section.title, "figures": found.figures, "note": note, **found.fields}
+
+
+def _draw(piece: Piece, names: Sequence[str], found: Drawn) -> None:
+    if isinstance(piece, Matrix):
+        found.figures.append(figure(matrix_chart(piece, names), piece.who.capitalize()))
+        found.notes += [f"{len(piece.counts)} classes are too many to draw."] if len(piece.counts) > CELLS else []
+    elif isinstance(piece, Curve):
+        found.figures.append(figure(curve_chart(piece), piece.title, legend(list(piece.lines))))
+    elif isinstance(piece, Scatter):
+        found.figures.append(figure(scatter_chart(piece), piece.title))
+    elif isinstance(piece, Values):
+        found.fields["values"] = {
+            "head": list(piece.head),
+            "rows": [[_words(row[0]), *map(_cell, row[1:])] for row in piece.rows],
+        }
+    elif isinstance(piece, Texts):
+        found.fields["texts"] = {"head": list(piece.head), "rows": [list(row) for row in piece.rows]}
+    elif isinstance(piece, Samples):
+        found.fields["samples"] = [_sample(sample) for sample in piece.samples]
+    elif isinstance(piece, Gallery):
+        found.fields |= gallery(piece)
+
+
+def _words(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell[0]
+
+
+def _cell(cell: Cell) -> tuple[str, float | None]:
+    return (cell, None) if isinstance(cell, str) else cell
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    says = [{"who": s.who, "answer": s.answer, "note": ", ".join(_beside(s.note, s.right))} for s in sample.says]
+    heard = "; ".join(f"{s.who} says {s.answer}" + (f", {s.note}" if s.note else "") for s in sample.says)
+    alternative = f"Sample {sample.number}, label {sample.label}: {heard}."
+    picture = "" if sample.picture is None else png(sample.picture)
+    return {"number": sample.number, "label": sample.label, "says": says, "alt": alternative, "picture": picture}
+
+
+def _beside(note: str, right: bool | None) -> list[str]:
+    return [*([note] if note else []), *([] if right is None else ["right" if right else "wrong"])]

@@ -1,0 +1,194 @@
+"""A number that is said of a model's answers: what it is called, how it is computed, written and read.
+
+A task has an ordered tuple of `Figure`s, the first of which is its score. Card, tables, pages, board and comparison are drawn
+from what a card keeps of them (`Facts`), so that whoever reads a card.json needs no task.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
+
+from limbeck.tasks.predictions import Predictions
+
+if TYPE_CHECKING:
+    from limbeck.tasks.task import Task
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What figures are computed of.
+
+    Attributes:
+        task: what was answered. predictions: a model's answers, and the labels.
+        classes: the names of classes, in the order of their numbers; () where only the score is wanted.
+        teacher: a teacher's answers to the same samples, or None.
+    """
+
+    task: "Task"
+    predictions: Predictions
+    classes: tuple[str, ...] = ()
+    teacher: Predictions | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A figure without its computation, as a card holds it.
+
+    Attributes:
+        key: its name in files. title: its name in tables. words: definition, a sentence, with the formula where that is short.
+        better: which way. form: "percent" for shares, else a format of numbers such as ".3g".
+        within: the title of the same within one class; "" where there is none.
+        says: the headline's sentence about a student, with {} for the value.
+    """
+
+    key: str = "score"
+    title: str = "score"
+    words: str = ""
+    better: Better = "higher"
+    form: str = "percent"
+    within: str = ""
+    says: str = ""
+
+    @property
+    def share(self) -> bool:
+        """Whether it lies between 0 and 1 and is told in percent; differences are then in points (hundredths)."""
+        return self.form == "percent"
+
+    @property
+    def scale(self) -> int:
+        return 100 if self.share else 1
+
+    @property
+    def unit(self) -> str:
+        """Behind a value that was multiplied by `scale`."""
+        return " %" if self.share else ""
+
+    @property
+    def points(self) -> str:
+        """Behind a difference that was multiplied by `scale`."""
+        return " points" if self.share else ""
+
+    @property
+    def places(self) -> int:
+        """Places behind the point of a value that was multiplied by `scale`, where small differences count."""
+        return 2 if self.share else 4
+
+    def text(self, value: object, digits: int = 1) -> str:
+        """A value as words; a dash where it is unknown.
+
+        >>> Facts().text(0.9722), Facts(form=".3f").text(-0.5), Facts().text(None)
+        ('97.2 %', '-0.500', '–')
+        """
+        if not known(value):
+            return "–"
+        return f"{100 * value:.{digits}f} %" if self.share else format(value, self.form)
+
+    def bounds(self, interval: Sequence[float | None] | None) -> str:
+        """An interval in brackets, in the value's unit; nothing where it is unknown.
+
+        >>> Facts().bounds((0.9511, 0.98)), Facts(form=".2f").bounds((0.1, 0.25)), Facts().bounds(None)
+        (' [95.1, 98.0]', ' [0.10, 0.25]', '')
+        """
+        if not interval or not all(map(known, interval)):
+            return ""
+        low, high = (f"{100 * v:.1f}" if self.share else format(v, self.form) for v in interval if v is not None)
+        return f" [{low}, {high}]"
+
+    def tick(self, value: float) -> str:
+        """A value at an axis."""
+        return f"{100 * value:.3g}%" if self.share else f"{value:.3g}"
+
+    def gap(self, difference: float) -> str:
+        """The size of a difference of two values.
+
+        >>> Facts().gap(-0.012), Facts().gap(0.0004), Facts(form=".3f").gap(0.0123)
+        ('1.2 points', '0.04 points', '0.0123')
+        """
+        size = abs(self.scale * difference)
+        if not self.share:
+            return f"{size:.3g}"
+        return f"{size:.1f} points" if size >= 0.05 else f"{size:.2f} points"
+
+
+@dataclass(frozen=True)
+class PerClass:
+    """A figure within each class: its title, and the values in the classes' order, None for a class without samples."""
+
+    title: str
+    value: Callable[[Judged], list[float | None]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a task; see `Facts` for what is not described here.
+
+    value: computes it; None where it has no meaning. per_class: the same within each class.
+    """
+
+    key: str
+    title: str
+    value: Callable[[Judged], float | None]
+    words: str
+    better: Better = "higher"
+    form: str = "percent"
+    per_class: PerClass | None = None
+    says: str = ""
+
+    def facts(self) -> Facts:
+        """What a card keeps of it."""
+        own = {f.name: getattr(self, f.name) for f in fields(Facts) if f.name != "within"}
+        return Facts(**own, within=self.per_class.title if self.per_class else "")
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The class that is answered worst, and the score within it."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model's answers to a partition came to; nothing in it is NaN.
+
+    Attributes:
+        samples: how many were asked. score: the first of `figures`, by their keys.
+        interval: of the score, 95 %, over the samples. worst, per_class: of the score within classes.
+    """
+
+    samples: int
+    score: float | None
+    interval: tuple[float, float] | None
+    figures: dict[str, float | None]
+    worst: Worst | None
+    per_class: list[float | None] | None
+
+    def entry(self) -> dict[str, Any]:
+        """The same as a card holds it."""
+        return asdict(self)
+
+
+def known(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is no finite number."""
+    return value if value is not None and isfinite(value) else None
+
+
+def figures_in(facts: Mapping[str, Any]) -> tuple[Facts, ...]:
+    """The figures that a card or a board names, the score first; a nameless score where it names none."""
+    named = {f.name for f in fields(Facts)}
+    found = (facts.get("task") or {}).get("figures") or ()
+    return tuple(Facts(**{k: v for k, v in each.items() if k in named}) for each in found) or (Facts(),)
+
+
+def score_in(facts: Mapping[str, Any]) -> Facts:
+    """The score that a card or a board names."""
+    return figures_in(facts)[0]
