@@ -11,6 +11,7 @@ from limbeck.data import Batches, load
 from limbeck.deploy.student import load_student
 from limbeck.methods import CATALOGUE
 from limbeck.runs import settings as recipe
+from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import predict
 
 
@@ -119,7 +120,7 @@ def test_what_was_deployed_is_loaded_with_equal_logits(name, limbeck, tmp_path):
     assert code == 0, err
     student, info = load_student(folder)
     data = load("digits", limit=100 if name in ("own_teacher", "soft_tree") else 200)
-    seen = predict(student, Batches(data["test"], data, size=256, seed=0).ordered())
+    seen = predict(student, Batches(data["test"], data, size=256, seed=0).ordered(), CLASSIFY)
     stored = load_file(folder / "predictions.safetensors")
     assert torch.equal(seen.logits, stored["student"]) and torch.equal(seen.labels, stored["labels"])
     assert info["method"]["name"] == name and len(info["classes"]) == 10

@@ -101,4 +101,4 @@ def test_methods_written_for_classes_run_on_masks_as_they_are(tmp_path):
     card = limbeck.distill(None, nets[1], found, method=methods.mean_teacher(), out=tmp_path / "a", **plain).card
     assert 0 <= card["models"]["student"]["score"] <= 1
     card = limbeck.distill(nets[0], nets[2], found, method=methods.attention(), out=tmp_path / "b", **plain).card
-    assert card["models"]["student"]["agreement_with_teacher"] is not None
+    assert card["models"]["student"]["figures"]["agreement_with_teacher"] is not None

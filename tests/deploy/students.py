@@ -28,6 +28,8 @@ def write_student(folder, model="cnn", arguments=None, train=None):
         "classes": list(digits.classes),
         "shape": list(digits.shape),
         "kind": digits.kind,
+        "task": {"name": "classify", "settings": {}},
+        "outputs": "one logit for each of 10 classes",
         "inputs": "images as float32 on 0..1, channels first; normalisation is inside",
         "data": "digits",
     }

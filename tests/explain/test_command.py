@@ -43,7 +43,7 @@ def test_it_agrees_with_the_card_of_the_run(done, found):
         assert found["agreement"]["overall"]["accuracy"][who] == pytest.approx(facts["score"], abs=1e-9)
         assert [r["accuracy"][who] for r in found["agreement"]["per_class"]] == pytest.approx(facts["per_class"])
     for who in ("baseline", "student"):
-        assert found["agreement"]["overall"]["agreement"][who] == pytest.approx(models[who]["agreement_with_teacher"])
+        assert found["agreement"]["overall"]["agreement"][who] == pytest.approx(models[who]["figures"]["agreement_with_teacher"])
     assert found["corruptions"][0]["accuracy"] == found["agreement"]["overall"]["accuracy"]  # all samples: fewer than the limit
 
 
@@ -145,7 +145,8 @@ def test_what_is_refused(done, tmp_path, capsys):
     shutil.copy(other / "weights" / "baseline.safetensors", other / "student.safetensors")
     assert "no longer answers as recorded" in complaint(capsys, "explain", str(other), "--seeds", "0")
     kept = load_file(other / "predictions.safetensors")
-    save_file(kept | {"labels": kept["labels"].roll(1)}, other / "predictions.safetensors")
+    about = {"task": "classify"}
+    save_file(kept | {"labels": kept["labels"].roll(1)}, other / "predictions.safetensors", metadata=about)
     assert "has changed since the run" in complaint(capsys, "explain", str(other), "--seeds", "0")
     (other / "weights" / "teacher.safetensors").unlink()
     (other / "weights" / "student.safetensors").unlink()

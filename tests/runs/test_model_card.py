@@ -21,6 +21,7 @@ def student_json(folder, classes):
         "classes": list(classes),
         "shape": [1, 8, 8],
         "inputs": "images",
+        "outputs": "one logit for each of 3 classes",
         "data": "digits",
     }
     (folder / "student.json").write_text(json.dumps(facts))
@@ -37,7 +38,9 @@ def test_each_class_and_what_it_lost(tmp_path):
     cells = [[cell.strip() for cell in line.replace("\\|", "/").strip("|").split("|")] for line in lines]
     assert [float(c[3]) for c in cells] == sorted((round(v, 1) for v in lost), reverse=True)
     assert {c[0] for c in cells} <= {"a/b", "&lt;i&gt;c&lt;/i&gt;", "d"} and len(cells) == 3
-    assert "<i>" not in text and "inside every file" in text
+    assert (
+        "<i>" not in text and "inside every file" in text and "- Output: one logit for each of 3 classes, in this order" in text
+    )
 
 
 def test_a_folder_without_a_student_is_refused(tmp_path):
