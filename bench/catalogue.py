@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.lines import show, write
 from limbeck import methods
-from limbeck.compare.comparison import Comparison, parse_entries
-from limbeck.distil import run
+from limbeck.comparison.comparison import Comparison, parse_entries
+from limbeck.face.run import run
 from limbeck.runs.settings import make
 
 FEW_LABELS = (

@@ -9,7 +9,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from limbeck.distil import run
+from limbeck.face.run import run
 from limbeck.runs.settings import make
 
 RESULTS = Path(__file__).parent / "results" / "demo.json"

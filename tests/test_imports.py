@@ -33,10 +33,10 @@ MAY = {
 }
 MAY["cards"] = set(MAY)
 MAY["report"] = set(MAY)
-MAY["distil"] = set(MAY)
-MAY |= {part: set(MAY) for part in ("compare", "explain", "shrink", "web")}
-MAY["explain"] |= {"compare"}
-MAY["shrink"] |= {"compare"}
+MAY["face"] = set(MAY)
+MAY |= {part: set(MAY) for part in ("comparison", "explanation", "shrinking", "web")}
+MAY["explanation"] |= {"comparison"}
+MAY["shrinking"] |= {"comparison"}
 MAY["cli"] = set(MAY)
 MAY["__init__"] = set(MAY)  # the face: names of every part, imported when they are first used
 MAY["__main__"] = set(MAY)

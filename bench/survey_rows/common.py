@@ -14,8 +14,8 @@ from typing import Any
 
 from limbeck.data import Batches
 from limbeck.deploy.student import Deployed
-from limbeck.distil import conclude
 from limbeck.engine.turns import last
+from limbeck.face.run import conclude
 from limbeck.metrics.classification import accuracy
 from limbeck.plan import Method
 from limbeck.plan.taps import Source, Tap

@@ -8,9 +8,9 @@ from typing import Any
 
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
-from limbeck.distil import conclude
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.face.run import conclude
 from limbeck.metrics.classification import accuracy
 from limbeck.plan.taps import Tap
 from limbeck.runs.session import Finished, Session

@@ -1,34 +1,71 @@
 """limbeck distils a trained model into one that fits a device, and proves it."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:  # the face, in full for type checkers and editors
+    from limbeck import connectors, data, deploy, engine, losses, methods, metrics, models, tasks, transforms
+    from limbeck.catalogue.describe import describe
+    from limbeck.comparison import compare
+    from limbeck.data import Data
+    from limbeck.errors import UserError
+    from limbeck.explanation import explain
+    from limbeck.face.distill import Result, distill, train
+    from limbeck.face.load import Student, load
+    from limbeck.models.load import Load
+    from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
+    from limbeck.plan.method import Method, Part, Stage, Term, Update, method, single_stage
+    from limbeck.plan.roles import Adapter, Cast, Normalise
+    from limbeck.plan.schedules import Progress, choose, cosine, linear, ramp_up, sometimes
+    from limbeck.plan.taps import Field, Scene, State, Tap, Via, observe
+    from limbeck.runs.settings import Recipe
+    from limbeck.runs.settings import StoreSettings as Store
+    from limbeck.runs.settings import TrainSettings as Train
+    from limbeck.shrinking import shrink
+
+# name -> where it is, for the first use: `import limbeck` itself is quick
 _HOMES = {
     "catalogue.describe": ("describe",),
-    "distil": ("distill", "Result"),
+    "comparison": ("compare",),
+    "data": ("Data",),
     "errors": ("UserError",),
+    "explanation": ("explain",),
+    "face.distill": ("Result", "distill", "train"),
+    "face.load": ("Student", "load"),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
     "plan.roles": ("Adapter", "Cast", "Normalise"),
     "plan.schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),
     "plan.taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
+    "runs.settings": ("Recipe", "Store=StoreSettings", "Train=TrainSettings"),
+    "shrinking": ("shrink",),
 }
-_WHERE = {name: module for module, names in _HOMES.items() for name in names}
+_WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, names in _HOMES.items() for name in names}
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
-__all__ = ["__version__", *_WHERE, *_MODULES]
+__all__ = [
+    "Adapter", "Adopt", "Cast", "Data", "Field", "Follow", "Load", "Method", "Normalise", "Part", "Progress", "Promote", "Recipe",
+    "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap", "Term", "Train", "Update", "UserError",
+    "Via", "__version__", "choose", "compare", "connectors", "cosine", "data", "deploy", "describe", "distill", "engine",
+    "explain", "linear", "load", "losses", "method", "methods", "metrics", "models", "observe", "ramp_up", "shrink",
+    "single_stage", "sometimes", "tasks", "train", "transforms",
+]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Public names are imported when they are first used, so that `import limbeck` itself is quick."""
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"limbeck.{_WHERE[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"limbeck.{name}")
-    raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name in _WHERE:
+            home, own = _WHERE[name]
+            found = getattr(importlib.import_module(f"limbeck.{home}"), own)
+            globals()[name] = found
+            return found
+        if name in _MODULES:
+            return importlib.import_module(f"limbeck.{name}")
+        raise AttributeError(f"module 'limbeck' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from limbeck import models
-from limbeck.compare import comparison as compare
-from limbeck.compare import work
-from limbeck.compare.comparison import Comparison, Entry, asked, from_recipe, parse_entries
+from limbeck.comparison import comparison as compare
+from limbeck.comparison import work
+from limbeck.comparison.comparison import Comparison, Entry, asked, parse_entries, table_of
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.runs.events import RunBegins
@@ -116,12 +116,12 @@ def test_failed_runs_are_rows_with_their_sentence(mixed):
 
 
 def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_part(tmp_path, monkeypatch):
-    from limbeck import distil
-    from limbeck.compare import tuning
+    from limbeck.comparison import tuning
+    from limbeck.face import run as whole
 
     finished = []
-    real = distil.build
-    monkeypatch.setattr(distil, "build", lambda left, *rest: (finished.append(left.folder), real(left, *rest))[1])
+    real = whole.build
+    monkeypatch.setattr(whole, "build", lambda left, *rest: (finished.append(left.folder), real(left, *rest))[1])
     made = comparison(tmp_path / "c", "kd,dkd:beta=4.0", [0, 1], search=3)
     board = made.go()
     assert not [error for row in board["rows"] for error in row["errors"]]
@@ -146,7 +146,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
 
 
 def test_drawn_settings_stay_where_they_have_a_meaning():
-    from limbeck.compare.tuning import drawn
+    from limbeck.comparison.tuning import drawn
 
     for number in range(1, 60):
         made = drawn("kd", {}, 0.1, number, "kd")
@@ -425,7 +425,7 @@ def test_mistakes_are_sentences(words, said):
 
 
 def test_a_recipe_may_say_it_and_options_win():
-    table = from_recipe({"compare": {"methods": ["kd", "dkd:beta=2"], "seeds": 3, "jobs": 2}})
+    table = table_of({"methods": ["kd", "dkd:beta=2"], "seeds": 3, "jobs": 2})
     found = asked(table, None, None, None, None)
     assert ([e.name for e in found.entries], found.seeds, found.jobs, found.on) == (["kd", "dkd:beta=2"], 3, 2, "processes")
     found = asked(table, "kd", 7, 1, None)
@@ -447,14 +447,14 @@ def test_a_recipe_may_say_it_and_options_win():
 )
 def test_mistakes_in_what_is_asked_are_sentences(table, options, said):
     with pytest.raises(UserError) as caught:
-        asked(from_recipe({"compare": table}), *(options.get(k) for k in ("methods", "seeds", "jobs", "on")))
+        asked(table_of(table), *(options.get(k) for k in ("methods", "seeds", "jobs", "on")))
     assert said in str(caught.value)
 
 
 def test_the_recipe_that_a_comparison_leaves_asks_for_it_again(mixed):
     folder, words, _ = mixed
     settings = load(folder / "compare.toml")
-    found = asked(from_recipe(settings), None, None, None, None)
+    found = asked(table_of(settings["compare"]), None, None, None, None)
     assert [(e.method, dict(e.arguments)) for e in found.entries][:5] == [
         (e.method, dict(e.arguments)) for e in parse_entries(words)
     ]

@@ -5,7 +5,7 @@ from math import nan, sqrt
 import numpy as np
 import pytest
 
-from limbeck.compare.leaderboard import leaderboard, ranking_by_alpha
+from limbeck.comparison.leaderboard import leaderboard, ranking_by_alpha
 from limbeck.metrics.significance import Paired, seeds_needed
 from limbeck.runs.settings import make
 from limbeck.tasks.classify import CLASSIFY
@@ -159,7 +159,7 @@ def test_the_chance_of_a_false_best_stays_under_5_percent(monkeypatch):
     """Equal methods: which one is best is read off the same numbers, so Holm over the m - 1 pairs with it would
     reject about twice as often as it says (9.8 % for 8 methods and 5 seeds); over all pairs it keeps its word."""
     monkeypatch.setattr(
-        "limbeck.compare.leaderboard.seeds_needed", lambda *_, **__: 0.0
+        "limbeck.comparison.leaderboard.seeds_needed", lambda *_, **__: 0.0
     )  # costs most of the time and is not asked for
     rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 800
     names = ["baseline", *(f"m{i}" for i in range(7))]

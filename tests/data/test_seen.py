@@ -6,9 +6,9 @@ import torch
 from limbeck import data as D
 from limbeck.data.views.seen import Seen, seen_in, shape_seen
 from limbeck.deploy.student import load_student
-from limbeck.distil import conclude
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.face.run import conclude
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.runs.session import Session
 from limbeck.runs.settings import ModelSettings, make

@@ -8,9 +8,9 @@ import torch
 from limbeck import data as D
 from limbeck.data.readers.sentences import LONGEST, SPECIAL, Words, numbered
 from limbeck.deploy.student import load_student
-from limbeck.distil import conclude
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.face.run import conclude
 from limbeck.runs.session import Session
 from limbeck.runs.settings import make
 from limbeck.runs.sources import open_sources

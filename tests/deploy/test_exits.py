@@ -5,9 +5,9 @@ import torch
 
 from limbeck import methods
 from limbeck.deploy.exits import _time, leave
-from limbeck.distil import conclude, run
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
+from limbeck.face.run import conclude, run
 from limbeck.report.page import page_of
 from limbeck.runs.session import Session
 from limbeck.runs.settings import make

@@ -9,8 +9,8 @@ from limbeck import models
 from limbeck.connectors import quantise
 from limbeck.deploy.packed import load_packed
 from limbeck.deploy.student import load_student
-from limbeck.distil import run
 from limbeck.errors import UserError
+from limbeck.face.run import run
 from limbeck.runs.settings import make
 
 METHODS = [

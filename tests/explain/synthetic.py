@@ -5,7 +5,7 @@ from torch import nn
 
 from limbeck.data import Data, Partition
 from limbeck.deploy.student import Deployed
-from limbeck.explain.gain import Taught, mean_doubt
+from limbeck.explanation.gain import Taught, mean_doubt
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import make

@@ -2,7 +2,7 @@
 
 import torch
 
-from limbeck.explain.agree import agreement, took_over
+from limbeck.explanation.agree import agreement, took_over
 from limbeck.tasks.predictions import Predictions
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 1])

@@ -11,9 +11,9 @@ from torch import nn
 
 from limbeck.__main__ import run
 from limbeck.deploy.student import Deployed
-from limbeck.explain import explain
-from limbeck.explain.corrupt import under_corruption
-from limbeck.explain.subject import Subject, open_run
+from limbeck.explanation import explain
+from limbeck.explanation.corrupt import under_corruption
+from limbeck.explanation.subject import Subject, open_run
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.events import StageBegins

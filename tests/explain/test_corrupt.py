@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limbeck import data
-from limbeck.explain.corrupt import blurred, corruptions, dropped, flattened, made_worse, noisy, shifted
+from limbeck.explanation.corrupt import blurred, corruptions, dropped, flattened, made_worse, noisy, shifted
 
 PIXEL = torch.zeros(1, 1, 9, 9)
 PIXEL[0, 0, 4, 4] = 1.0

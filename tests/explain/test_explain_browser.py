@@ -6,11 +6,11 @@ import shutil
 import pytest
 from synthetic import all_in_the_relations
 
-from limbeck.explain.agree import agreement
-from limbeck.explain.gain import take_apart
-from limbeck.explain.inside import gram, similarity
-from limbeck.explain.page import page
-from limbeck.explain.words import verdict
+from limbeck.explanation.agree import agreement
+from limbeck.explanation.gain import take_apart
+from limbeck.explanation.inside import gram, similarity
+from limbeck.explanation.page import page
+from limbeck.explanation.words import verdict
 from limbeck.tasks.predictions import Predictions
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,9 +7,9 @@ from torch import nn
 
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
-from limbeck.explain import removed
-from limbeck.explain.gain import ARMS, PARTS, parts, take_apart
-from limbeck.explain.words import gain_words
+from limbeck.explanation import removed
+from limbeck.explanation.gain import ARMS, PARTS, parts, take_apart
+from limbeck.explanation.words import gain_words
 from limbeck.methods import kd
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.explain.inside import cka, gram, kept_of_input, kept_of_label, layer_grams, places, similarity, small
+from limbeck.explanation.inside import cka, gram, kept_of_input, kept_of_label, layer_grams, places, similarity, small
 
 
 def drawn(*shape, seed=0):

@@ -7,8 +7,8 @@ import pytest
 from synthetic_board import NAMES, make_board
 from test_page import Page
 
-from limbeck.compare.board_charts import mean_curves, side_by_side
-from limbeck.compare.board_read import read_board
+from limbeck.comparison.board_charts import mean_curves, side_by_side
+from limbeck.comparison.board_read import read_board
 from limbeck.errors import UserError
 from limbeck.report import write_report
 

@@ -1,7 +1,7 @@
 """A run says which term drowns the labels, and nothing where none does."""
 
-from limbeck.distil import run
 from limbeck.engine.balance import Balance, too_loud
+from limbeck.face.run import run
 from limbeck.runs.settings import make
 
 

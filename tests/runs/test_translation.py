@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from limbeck import data, models
-from limbeck.distil import run
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
+from limbeck.face.run import run
 from limbeck.methods import find
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import observe

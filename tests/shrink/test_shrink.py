@@ -15,10 +15,9 @@ from limbeck.data import load
 from limbeck.errors import UserError
 from limbeck.models import build
 from limbeck.runs.settings import ModelSettings
-from limbeck.shrink import Limits, parse_candidates, parse_seconds, parse_size
-from limbeck.shrink.candidates import pieces, take_from, usual
-from limbeck.shrink.limits import parse_share
-from limbeck.shrink.verdict import choose, nothing
+from limbeck.shrinking.candidates import parse_candidates, pieces, take_from, usual
+from limbeck.shrinking.limits import Limits, parse_seconds, parse_share, parse_size
+from limbeck.shrinking.verdict import choose, nothing
 
 pytest.importorskip("optuna", reason='Optuna is not installed; pip install "limbeck[search]"')
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:optuna", "ignore::Warning:sqlalchemy", "ignore::Warning:alembic")
@@ -50,7 +49,7 @@ SMALL = ["--epochs", "2", "--trials", "2", "--quiet"]
 
 def test_what_cannot_fit_is_not_trained_and_the_answer_holds(teacher, tmp_path, capsys):
     words = ["--candidates", "cnn:width=2|4|64,cnn:width=4:size=8", "--max-size", "40kB", "--max-latency", "50ms"]
-    assert run(["shrink", *teacher, *SMALL, *words, "--min-accuracy", "0.1", "--out", "s"]) == 0
+    assert run(["shrink", *teacher, *SMALL, *words, "--min-score", "0.1", "--out", "s"]) == 0
     said = capsys.readouterr().out
     state = state_of(tmp_path / "s")
     rows = {row["name"]: row for row in state["candidates"]}
@@ -69,7 +68,7 @@ def test_what_cannot_fit_is_not_trained_and_the_answer_holds(teacher, tmp_path, 
     assert "Validation accuracy against latency" in page and "<svg" in page and (folder / "MODEL_CARD.md").exists()
     assert not (tmp_path / "s" / "trials" / "2").exists()
     before = time.monotonic()
-    assert run(["shrink", *teacher, *SMALL, *words, "--min-accuracy", "0.1", "--out", "s"]) == 0  # it is done already
+    assert run(["shrink", *teacher, *SMALL, *words, "--min-score", "0.1", "--out", "s"]) == 0  # it is done already
     assert time.monotonic() - before < 60 and len(state_of(tmp_path / "s")["trials"]) == 2
 
 
@@ -90,9 +89,9 @@ def test_too_small_a_file_names_the_nearest_miss(tmp_path, capsys):
 
 
 def test_too_high_an_accuracy_is_answered_with_what_was_reached(teacher, tmp_path, capsys):
-    words = ["--candidates", "cnn:width=2", "--min-accuracy", "100%", "--out", "s"]
+    words = ["--candidates", "cnn:width=2", "--min-score", "100%", "--out", "s"]
     assert run(["shrink", *teacher, *SMALL[:2], "--trials", "1", "--quiet", *words]) == 0
-    assert "Relax --min-accuracy to 0." in capsys.readouterr().out and state_of(tmp_path / "s").get("chosen") is None
+    assert "Relax --min-score to 0." in capsys.readouterr().out and state_of(tmp_path / "s").get("chosen") is None
 
 
 def test_the_time_is_kept_and_a_killed_search_goes_on(teacher, tmp_path):
@@ -141,8 +140,8 @@ def test_a_search_with_other_settings_is_refused(tmp_path, capsys):
         (["--max-latency", "5 parsec"], "with a unit"),
         (["--max-latency", "-5ms"], "above 0"),
         (["--max-size", "1"], "1MB, 200kB"),
-        (["--min-accuracy", "1.2"], "between 0 and 1"),
-        (["--min-accuracy", "good"], "between 0 and 1"),
+        (["--min-score", "1.2"], "between 0 and 1"),
+        (["--min-score", "good"], "between 0 and 1"),
         (["--time", "0m"], "above 0"),
         (["--format", "onnx,torch"], "one runtime"),
         (["--trials", "0"], "at least 1"),
@@ -222,7 +221,7 @@ def test_the_verdict_is_right_in_small_cases():
 
 
 def test_nobody_waits_for_a_dead_process():
-    from limbeck.shrink.study import alive
+    from limbeck.shrinking.study import alive
 
     assert alive(os.getpid())
     process = subprocess.Popen([sys.executable, "-c", ""])

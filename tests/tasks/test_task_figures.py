@@ -11,7 +11,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from limbeck.cards.model_card import write_model_card
 from limbeck.cards.table import board_table, card_table
-from limbeck.compare.leaderboard import leaderboard
+from limbeck.comparison.leaderboard import leaderboard
 from limbeck.errors import UserError
 from limbeck.metrics import balanced_accuracy, macro_f1
 from limbeck.report.page import page_of

@@ -7,7 +7,7 @@ import torch
 from digits import DIGITS, make_cast, states, train
 
 from limbeck.connectors.route import farthest
-from limbeck.distil import run
+from limbeck.face.run import run
 from limbeck.methods import find
 from limbeck.plan.actions import Snapshot
 from limbeck.plan.roles import Cast

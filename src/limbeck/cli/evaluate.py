@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
+from limbeck.cli.command import command_of
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
@@ -17,17 +19,17 @@ from limbeck.tasks.predictions import predict
 
 
 def evaluate(
-    run: Path | None,
-    model: str | None,
-    weights: Path | None,
-    data: str | None,
-    data_path: str | None,
-    mean: str | None,
-    std: str | None,
-    part: str,
-    as_json: bool,
+    run: Annotated[Path | None, typer.Argument(help="run folder, or a folder with student.json")] = None,
+    model: Annotated[str | None, typer.Option(help="instead of a run: a model by name")] = None,
+    weights: Annotated[Path | None, typer.Option(help="its weights")] = None,
+    data: Annotated[str | None, typer.Option(help="data set by name, or a path; default: the run's")] = None,
+    data_path: Annotated[str | None, typer.Option(help="where the data's files are")] = None,
+    mean: Annotated[str | None, typer.Option(help="per channel, with commas; default: the data's")] = None,
+    std: Annotated[str | None, typer.Option(help="per channel, with commas; default: the data's")] = None,
+    part: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """`limbeck evaluate`: a run's student, or a model by name with weights, on one part of some data."""
+    """Accuracy, worst class, calibration and size of a student, or of any model with weights."""
     if (run is None) == (model is None):
         raise UserError("evaluate needs either a run folder or --model NAME (with --weights FILE)")
     chosen = data_of(run, data, data_path)
@@ -45,7 +47,7 @@ def evaluate(
     }
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
-    _print(facts, as_json)
+    _print(facts, json_)
 
 
 def data_of(run: Path | None, name: str | None = None, path: str | None = None) -> Data:
@@ -93,3 +95,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_text(v) for v in value)
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+app = command_of(evaluate)

@@ -1,85 +1,186 @@
-"""The options that commands share, and the checked recipe that they make together."""
+"""Options of the command line that are settings of a recipe; help, range and default are the schema's."""
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Concatenate, Literal, ParamSpec, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-RecipeFile = Annotated[Path | None, typer.Option(help="TOML recipe; options given here win over it")]
-DataName = Annotated[str | None, typer.Option(help="data set by name, or a path")]
-DataPath = Annotated[str | None, typer.Option(help="folder with the data set's files")]
-Augment = Annotated[str | None, typer.Option(help="crop,flip,cutout:8,mixup:0.2,randaugment,...")]
-Teacher = Annotated[str | None, typer.Option(help="built-in name, package.module:factory, transformers:NAME")]
-TeacherWeights = Annotated[str | None, typer.Option(help="safetensors or state_dict file")]
-Student = Annotated[str | None, typer.Option(help="like --teacher")]
-StudentWeights = Annotated[str | None, typer.Option(help="to start from")]
-MethodName = Annotated[str | None, typer.Option(help="a name of `limbeck methods`")]
-Number = Annotated[float | None, typer.Option()]
-Whole = Annotated[int | None, typer.Option()]
-StoreLimit = Annotated[float | None, typer.Option(help="GiB that stored teacher answers may take; what does not fit runs live")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="any setting: train.schedule=cosine, method.temperature=2, student.width=16")
-]
+from limbeck.errors import UserError
+from limbeck.runs import settings as recipes
+from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
 
-# setting of the recipe -> option of the command line
-SETTINGS = {
+P = ParamSpec("P")
+GROUPS = {"data": "Data", "teacher": "Models", "student": "Models"} | dict.fromkeys(("method", "train", "store"), "Training")
+OPTIONS = {  # settings that have an option of their own; --set reaches all others
     "data.name": "data",
-    "data.path": "data_path",
+    "data.path": "data-path",
     "data.augment": "augment",
-    "teacher.weights": "teacher_weights",
-    "student.weights": "student_weights",
+    "data.views": "views",
+    "teacher.model": "teacher",
+    "teacher.weights": "teacher-weights",
+    "student.model": "student",
+    "student.weights": "student-weights",
+    "method.name": "method",
     "train.epochs": "epochs",
     "train.batch": "batch",
     "train.lr": "lr",
+    "store.limit_gb": "store-limit",
     "seed": "seed",
     "alpha": "alpha",
-    "store.limit_gb": "store_limit",
     "baseline": "baseline",
     "tensorboard": "tensorboard",
+    "onnx": "onnx",
+    "device": "device",
 }
 
 
-SHRINK = {"max_latency", "max_size", "min_accuracy", "time", "trials", "candidates", "format_", "int8", "threads", "on", "python"}
-SHRINK |= {"storage", "guided", "out", "quiet"}  # what is the search's own
+@dataclass(frozen=True)
+class Setting:
+    """A setting that has an option of its own: path in the recipe, option's name, type, help and group of the help page."""
+
+    path: str
+    option: str
+    kind: type
+    help: str
+    group: str
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        flags = f"--{self.option}/--no-{self.option}" if self.kind is bool else f"--{self.option}"
+        info = typer.Option(flags, help=self.help, rich_help_panel=self.group, show_default=False, metavar=self.metavar)
+        kind = Annotated[self.kind | None, info]  # type: ignore[name-defined]
+        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+
+    @property
+    def metavar(self) -> str | None:
+        return {str: "TEXT", int: "N", float: "NUMBER"}.get(self.kind)
+
+    @property
+    def name(self) -> str:
+        return self.option.replace("-", "_")
 
 
-def recipe_of(given: dict[str, Any]) -> Any:
-    """The checked recipe of a command's options: the file first, then models and method, then single settings."""
-    from limbeck.runs import settings as recipes
-
-    path = given["recipe"]
-    settings: dict[str, Any] = recipes.load(path) if path is not None else {}
-    settings.pop("compare", None) if "methods" in given else None  # the table is `compare`'s own
-    _choose_model(settings, "teacher", given["teacher"])
-    _choose_model(settings, "student", given["student"])
-    if given["method"] is not None and settings.get("method", {}).get("name") != given["method"]:
-        settings["method"] = {"name": given["method"]}
-    for key, option in SETTINGS.items():
-        if given.get(option) is not None:
-            recipes.assign(settings, key, given[option])
-    for word in given["set_"] or []:
-        _set(settings, word)
-    return recipes.make(settings, str(path) if path is not None else "the settings")
+def settings() -> list[Setting]:
+    """Every setting that has an option, in the order of the help page."""
+    return [_setting(path, option) for path, option in OPTIONS.items()]
 
 
-def _choose_model(settings: dict[str, Any], role: str, name: str | None) -> None:
-    """A model named on the command line takes the place of the recipe's, arguments and weights included."""
-    if name is not None and settings.get(role, {}).get("model") != name:
-        settings[role] = {"model": name}
+def _setting(path: str, option: str) -> Setting:
+    model: type[BaseModel] = Recipe
+    own: BaseModel = Recipe()
+    *groups, key = path.split(".")
+    for group in groups:
+        own = getattr(own, group)
+        model = type(own)
+    field, usual = model.model_fields[key], getattr(own, key)
+    return Setting(
+        path, option, _plain(field), str(field.description) + _bounds(field, usual), GROUPS.get(path.partition(".")[0], "Run")
+    )
 
 
-def _set(settings: dict[str, Any], word: str) -> None:
-    from limbeck.errors import UserError
-    from limbeck.runs import settings as recipes
+def _plain(field: FieldInfo) -> type:
+    kinds = [kind for kind in (get_args(field.annotation) or (field.annotation,)) if kind is not type(None)]
+    if get_origin(field.annotation) is Literal:
+        return str
+    return kinds[0] if isinstance(kinds[0], type) else str
 
+
+def _bounds(field: FieldInfo, default: object) -> str:
+    words = {"gt": "above {}", "ge": "from {}", "lt": "below {}", "le": "to {}"}
+    limits = [(key, getattr(limit, key)) for limit in field.metadata for key in words if getattr(limit, key, None) is not None]
+    text = " ".join(words[key].format(value) for key, value in limits)
+    usual = ("yes" if default else "no") if isinstance(default, bool) else "" if default is None else f"{default}"
+    found = [text] * bool(text) + [f"default {usual}"] * bool(usual)
+    return f" ({'; '.join(found)})" if found else ""
+
+
+FileOption = Annotated[Path | None, typer.Option("--recipe", help="settings in TOML; options win", rich_help_panel="Run")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="any other setting: train.schedule=cosine", rich_help_panel="Run"),
+]
+
+
+Command = Callable[Concatenate[Recipe, P], None]
+
+
+def takes_settings(*, leave: tuple[str, ...] = (), table: str = "") -> Callable[[Command[P]], Callable[..., None]]:
+    """Give a command the options of a recipe; it is called with the checked recipe in front.
+
+    leave: paths of settings that the command decides itself. table: a table of the file that is the command's own; it is given
+    as the argument of that name.
+    """
+
+    def decorate(command: Command[P]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != table][1:]
+        offered = [setting for setting in settings() if setting.path not in leave]
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        shared = [setting.parameter for setting in offered]
+        shared.append(inspect.Parameter("recipe_file", keyword, default=None, annotation=FileOption))
+        shared.append(inspect.Parameter("set_words", keyword, default=None, annotation=SetOption))
+        parameters = [*shared, *(p.replace(kind=keyword) for p in own)]
+
+        def read(given: dict[str, object]) -> Recipe:
+            """The recipe that the options make; they are taken out of `given`."""
+            file, words = given.pop("recipe_file"), given.pop("set_words")
+            chosen = {s.path: value for s in offered if (value := given.pop(s.name)) is not None}
+            known = recipes.load(file) if isinstance(file, Path) else {}
+            if table:
+                given[table] = known.pop(table, {})
+            return recipe_of(chosen, known, words, "the settings" if file is None else str(file))
+
+        @functools.wraps(command)
+        def called(**given: object) -> None:
+            recipe = read(given)
+            command(recipe, **given)  # type: ignore[arg-type, call-arg]
+
+        called.read = read  # type: ignore[attr-defined]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in parameters}
+        return called
+
+    return decorate
+
+
+def recipe_of(chosen: Mapping[str, object], known: Mapping[str, object], words: object, where: str) -> Recipe:
+    """The checked recipe of a command: the file first, then models and method, then single settings.
+
+    chosen: values by the path of their setting. known: the file's settings. words: of `--set`, KEY=VALUE each.
+    """
+    given = dict(known)
+    for path in ("teacher.model", "student.model", "method.name"):
+        head, _, key = path.partition(".")
+        named = given.get(head)
+        if path in chosen and (not isinstance(named, Mapping) or named.get(key) != chosen[path]):
+            given[head] = {key: chosen[path]}  # it takes the place of the recipe's, arguments and weights included
+    for path, value in chosen.items():
+        recipes.assign(_with_role(given, path), path, value)
+    for word in words if isinstance(words, list) else []:
+        _set(given, word)
+    return recipes.make(given, where)
+
+
+def _with_role(given: dict[str, object], path: str) -> dict[str, object]:
+    """A recipe's teacher or student whose settings are changed starts from the default one."""
+    head = path.partition(".")[0]
+    if head in ("teacher", "student") and head not in given:
+        given[head] = Recipe().model_dump(exclude_none=True)[head]
+    return given
+
+
+def _set(given: dict[str, object], word: str) -> None:
     key, equals, value = word.partition("=")
     if not equals:
         raise UserError(f"--set {word!r}: write KEY=VALUE, for example --set train.schedule=cosine")
     head, _, rest = key.partition(".")
-    model: Any = recipes.ModelSettings
-    known = {"method": recipes.MethodSettings, "teacher": model, "student": model}.get(head)
+    groups: dict[str, type[BaseModel]] = {"method": MethodSettings, "teacher": ModelSettings, "student": ModelSettings}
+    known = groups.get(head)
     if known is not None and rest and rest.partition(".")[0] not in known.model_fields:
         key = f"{head}.arguments.{rest}"  # method.temperature means method.arguments.temperature
-    if head in ("teacher", "student") and head not in settings:
-        settings[head] = recipes.Recipe().model_dump(exclude_none=True)[head]
-    recipes.assign(settings, key, recipes.parse_value(value))
+    recipes.assign(_with_role(given, key), key, recipes.parse_value(value))

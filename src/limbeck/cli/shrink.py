@@ -1,61 +1,75 @@
 """`limbeck shrink`: the words of the command line as a search, and its answer on the screen."""
 
 from pathlib import Path
+from typing import Annotated
 
-from limbeck.cli.progress import Display
-from limbeck.data import Data
-from limbeck.deploy.device import Place
-from limbeck.deploy.formats import NAMES, parse_formats
-from limbeck.errors import UserError
+import typer
+
+from limbeck.cli.command import command_of
+from limbeck.cli.options import takes_settings
 from limbeck.runs.settings import Recipe
-from limbeck.shrink.candidates import Candidate, parse_candidates, usual
-from limbeck.shrink.limits import Limits, parse_seconds, parse_share, parse_size
-from limbeck.shrink.search import Search
+
+SEARCH = "Search"
 
 
+@takes_settings(leave=("student.model", "student.weights", "baseline", "tensorboard", "onnx"))
 def shrink(
     recipe: Recipe,
-    *,
-    max_latency: str | None,
-    max_size: str | None,
-    min_accuracy: str | None,
-    time: str | None,
-    trials: int,
-    candidates: str | None,
-    format_: str,
-    int8: bool,
-    threads: int,
-    on: str | None,
-    python: str | None,
-    storage: str | None,
-    guided: bool,
-    out: Path | None,
-    quiet: bool,
+    max_latency: Annotated[str | None, typer.Option(help="of one answer, median: 5ms, 800us", rich_help_panel=SEARCH)] = None,
+    max_size: Annotated[str | None, typer.Option(help="of the exported file: 1MB, 200kB", rich_help_panel=SEARCH)] = None,
+    min_score: Annotated[str | None, typer.Option(help="of the task's score: 0.9 or 90%", rich_help_panel=SEARCH)] = None,
+    time: Annotated[str | None, typer.Option(help="for the whole search: 30m, 2h", rich_help_panel=SEARCH)] = None,
+    trials: Annotated[int, typer.Option(help="trainings, at most", rich_help_panel=SEARCH)] = 30,
+    candidates: Annotated[
+        str | None, typer.Option(help="cnn:width=4|8:size=14,my_models:small; default: the zoo", rich_help_panel=SEARCH)
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="the runtime: onnx, torch or executorch", rich_help_panel=SEARCH)
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="students are shipped in int8", rich_help_panel=SEARCH)] = False,
+    threads: Annotated[int, typer.Option(help="threads of the runtime", rich_help_panel=SEARCH)] = 1,
+    on: Annotated[
+        str | None, typer.Option(help='words that run a command on the target: "ssh pi"', rich_help_panel=SEARCH)
+    ] = None,
+    python: Annotated[str | None, typer.Option(help="the interpreter there; default python3", rich_help_panel=SEARCH)] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="any storage of Optuna, for several machines; default: SQLite", rich_help_panel=SEARCH)
+    ] = None,
+    guided: Annotated[bool, typer.Option(help="--no-guided: the same search without the teacher", rich_help_panel=SEARCH)] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the answer", rich_help_panel="Run")] = False,
 ) -> None:
-    """Check the options, search, print the answer and the page's path."""
-    limits = Limits(
-        None if max_latency is None else parse_seconds("--max-latency", max_latency),
-        None if max_size is None else parse_size("--max-size", max_size),
-        None if min_accuracy is None else parse_share("--min-accuracy", min_accuracy),
-    )
-    seconds = None if time is None else parse_seconds("--time", time)
-    format_, *more = parse_formats(format_)
-    if more or format_ == "rules":
-        raise UserError(f"--format names one runtime for a search: {', '.join(n for n in NAMES if n != 'rules')}")
-    if trials < 1 or threads < 1:
-        raise UserError("--trials and --threads must be at least 1")
+    """The best student within a latency, a size and an accuracy: measured first, then searched; or why nothing fits."""
+    from limbeck.cli.progress import Display
+    from limbeck.shrinking.call import fresh_folder
+    from limbeck.shrinking.call import shrink as search
+    from limbeck.shrinking.limits import parse_seconds, parse_share, parse_size
 
-    def considered(data: Data) -> list[Candidate]:
-        return parse_candidates(candidates, data) if candidates is not None else usual(data, recipe.teacher)
-
-    fresh = (Path("runs") / f"shrink-{n}" for n in range(1, 10**6))
-    folder = out if out is not None else next(path for path in fresh if not path.exists())
-    place = Place.at(on, python)
+    folder = out if out is not None else fresh_folder()
     with Display(quiet=quiet) as display:
-        search = Search(
-            recipe, considered, limits, folder, seconds, trials, storage, format_, int8, place, threads, display.hear, guided
+        state = search(
+            recipe,
+            max_latency=None if max_latency is None else parse_seconds("--max-latency", max_latency),
+            max_size=None if max_size is None else parse_size("--max-size", max_size),
+            min_score=None if min_score is None else parse_share("--min-score", min_score),
+            seconds=None if time is None else parse_seconds("--time", time),
+            trials=trials,
+            candidates=candidates,
+            format=format_,
+            int8=int8,
+            threads=threads,
+            on=on,
+            python=python,
+            storage=storage,
+            guided=guided,
+            out=folder,
+            listen=display.hear,
         )
-        state = search.go()
     for sentence in state["verdict"]["words"]:
         print(sentence)
     print(folder / "shrink.html")
+
+
+app = command_of(shrink)

@@ -38,8 +38,8 @@ def write_report(folder: Path) -> Path:
 def page_of(folder: Path, live: str = "") -> str:
     """The HTML of a run's page, or of a comparison's; live: see `frame.fill`."""
     if (folder / "comparison.json").exists():
-        from limbeck.compare.board import render_board
-        from limbeck.compare.board_read import read_board
+        from limbeck.comparison.board import render_board
+        from limbeck.comparison.board_read import read_board
 
         return render_board(read_board(folder), live)
     return render(read_run(folder), live)

@@ -27,14 +27,18 @@ class _Settings(BaseModel):
 class DataSettings(_Settings):
     """Which data, and how it is split and augmented."""
 
-    name: str = Field("digits", description="a data set by name, or the path of a folder, .zip, .npz or .csv")
-    path: str | None = Field(None, description="where its files are; else the cache folder, else a download")
+    name: str = Field("digits", description="data set by name, or path of a file or folder")
+    path: str | None = Field(None, description="where its files are, if not in the cache folder")
     validation: float = Field(0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
     test: float | None = Field(None, gt=0, description="share or number of samples to hold out where there is no test part")
     labelled: int | None = Field(None, ge=1, description="keep only so many labels; the other samples become unlabelled")
     limit: int | None = Field(None, ge=1, description="use only so many training samples")
-    augment: str = Field("", description="view of each sample: crop,flip,cutout:8,mixup:0.2,randaugment,...")
-    views: int | None = Field(None, ge=1, description="different views of a sample that repeat; default: a new one per epoch")
+    augment: str = Field("", description="crop,flip,cutout:8,mixup:0.2,randaugment, ...")
+    views: int | None = Field(
+        None,
+        ge=1,
+        description="views of a sample that repeat; else a new one each epoch",
+    )
     split_seed: int = Field(0, ge=0, description="seed of the splits, the same for all seeds of a run")
     size: tuple[int, int] | None = Field(None, description="height and width that images of a folder are scaled to")
     tile: int | None = Field(None, ge=8, description="side of the squares that images with masks are cut into")
@@ -63,9 +67,9 @@ class DataSettings(_Settings):
 class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
 
-    model: str = Field(description="a built-in name, package.module:factory, transformers:NAME or timm:NAME")
+    model: str = Field(description="built-in name, package.module:factory, transformers:NAME or timm:NAME")
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
-    weights: str | None = Field(None, description="safetensors or state_dict file; without one the role is trained")
+    weights: str | None = Field(None, description="safetensors or state_dict file to start from")
     mean: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
     sees: str = Field("", description="part of a sample that this role is given: bands:0:20, differences; default: all of it")
@@ -123,16 +127,18 @@ class MethodSettings(_Settings):
 class TrainSettings(_Settings):
     """Budget and optimisation, the same for baseline and student."""
 
-    epochs: float = Field(30, gt=0)
-    batch: int = Field(64, ge=1)
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    lr: float = Field(0.05, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
-    schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = "one_cycle"
+    epochs: float = Field(30, gt=0, description="passes over the training samples")
+    batch: int = Field(64, ge=1, description="samples per step")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="how weights follow the gradient")
+    lr: float = Field(0.05, gt=0, description="largest learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(5e-4, ge=0, description="of all weights")
+    schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = Field(
+        "one_cycle", description="how the learning rate changes over each stage"
+    )
     clip: float | None = Field(None, gt=0, description="largest gradient norm")
     accumulate: int = Field(1, ge=1, description="micro-batches per step")
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="of the arithmetic; below float32 it is mixed")
     compile: bool = Field(False, description="torch.compile every model that runs; takes minutes, pays in long runs")
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         "auto", description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more"
@@ -157,7 +163,7 @@ class StoreSettings(_Settings):
 
     use: bool = Field(True, description="false: frozen models always run live")
     path: str | None = Field(None, description="folder; default: $LIMBECK_STORE or the user's cache")
-    limit_gb: float = Field(4.0, gt=0, description="largest size on disk in GiB; what does not fit runs live")
+    limit_gb: float = Field(4.0, gt=0, description="GiB of stored teacher answers; the rest runs live")
     form: Literal["float32", "float16", "bfloat16", "int8"] = Field(
         "float32", description="how answers are written: exact, 16 bits, or 8 bits with a scale for each answer"
     )
@@ -176,13 +182,13 @@ class StoreSettings(_Settings):
 class Recipe(_Settings):
     """All settings of a run; the defaults distil the handwritten digits."""
 
-    seed: int = Field(0, ge=0)
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of size against accuracy in the distillation score")
-    baseline: bool = Field(True, description="also train the student without its teacher, for comparison")
-    tensorboard: bool = Field(False, description="also write the curves for TensorBoard")
-    onnx: bool = Field(True, description="export the student, reload it and compare")
-    device: Literal["auto", "cpu"] = "auto"
-    checkpoint_seconds: float = Field(60.0, ge=0)
+    seed: int = Field(0, ge=0, description="of weights, order and views")
+    alpha: float = Field(0.5, ge=0, le=1, description="weight of size in the distillation score")
+    baseline: bool = Field(True, description="also train the student without its teacher")
+    tensorboard: bool = Field(False, description="also write curves for TensorBoard")
+    onnx: bool = Field(True, description="export the student, reload and compare it")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto or cpu")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="seconds between checkpoints")
     data: DataSettings = Field(default_factory=DataSettings)  # type: ignore[arg-type]
     teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))  # type: ignore[call-arg]
     student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 4}))  # type: ignore[call-arg]

@@ -1,0 +1,50 @@
+"""`limbeck compare`: several methods and the baseline on equal terms, with several seeds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.command import command_of
+from limbeck.cli.options import takes_settings
+from limbeck.runs.settings import Recipe
+
+
+@takes_settings(leave=("method.name", "baseline", "tensorboard", "onnx"), table="compare")
+def compare(
+    recipe: Recipe,
+    compare: Mapping[str, object],
+    methods: Annotated[
+        str | None, typer.Option(help="kd,dkd,...; with settings: kd:temperature=2:alpha=0.5", rich_help_panel="Comparison")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="number of seeds, counted from --seed (from 1; default 5)", rich_help_panel="Comparison")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="runs at a time, each in a process (from 1; default 1)", rich_help_panel="Comparison")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="together: one pass for all methods of a seed; ray: on Ray", rich_help_panel="Comparison")
+    ] = None,
+    search: Annotated[
+        int | None,
+        typer.Option(help="trials of settings for each, on validation (0 or from 2; default 0)", rich_help_panel="Comparison"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
+) -> None:
+    """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
+    from limbeck.cli.progress import Display
+    from limbeck.comparison import comparison
+
+    asked = comparison.asked(comparison.table_of(compare), methods, seeds, jobs, on, search)
+    folder = out if out is not None else comparison.fresh_folder(recipe)
+    with Display(quiet=quiet) as display:
+        board = asked.over(recipe, folder, display.hear).go()
+    display.show_board(board, folder)
+
+
+app = command_of(compare)

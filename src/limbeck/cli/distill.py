@@ -1,0 +1,35 @@
+"""`limbeck distill`: one run, from settings to a card and a page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.command import command_of
+from limbeck.cli.options import takes_settings
+from limbeck.runs.settings import Recipe
+
+
+@takes_settings()
+def distill(
+    recipe: Recipe,
+    out: Annotated[Path | None, typer.Option(help="run folder; default: a new one under runs/", rich_help_panel="Run")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the unfinished run in --out", rich_help_panel="Run")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
+) -> None:
+    """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
+    from limbeck.cli.progress import Display
+    from limbeck.engine.turns import last
+    from limbeck.face.run import running
+    from limbeck.processes import agreed, first
+    from limbeck.runs.folder import finished, open_folder
+
+    folder = open_folder(out, recipe, resume)
+    with Display(quiet=quiet or not first()) as display:
+        done = agreed(lambda: finished(folder), cpu=recipe.device == "cpu")
+        card = done or last(running(recipe, folder, display.hear))
+    if first():
+        display.show(card, folder)
+
+
+app = command_of(distill)

@@ -1,0 +1,57 @@
+"""`limbeck plan`: what a run would store, run live, take in time and memory."""
+
+import tempfile
+from pathlib import Path
+
+from limbeck.cli.command import command_of
+from limbeck.cli.options import takes_settings
+from limbeck.runs.settings import Recipe
+from limbeck.runs.sources import Sources, open_sources
+
+
+@takes_settings(leave=("alpha", "baseline", "tensorboard", "onnx"))
+def plan(recipe: Recipe) -> None:
+    """Say what a run would store, run live and cost in time and memory; train nothing."""
+    from limbeck.engine.balance import balance
+    from limbeck.store import planner
+    from limbeck.store.estimate import estimate
+
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = open_sources(recipe)
+        method, cast, streams = sources.method, sources.cast, sources.streams()
+        fit = sources.fit(streams, "student")
+        planned = planner.plan(
+            method, cast, streams, recipe.store.open(Path(scratch) / "store"), form=recipe.store.form, top_k=recipe.store.top_k
+        )
+        for decision in planned.decisions:
+            print(decision)
+        for stage in estimate(method, cast, streams, planned, fit):
+            print(stage)
+        if all(sources.has_weights(role) for role in planner.frozen_roles(method)):  # an untrained mentor says nothing of it
+            for line in balance(method, cast, streams, fit):
+                print(line)
+        if any(adapter.channels_last for adapter in cast.adapters.values()):
+            print(_layouts(sources))
+
+
+def _layouts(sources: Sources) -> str:
+    """A step in either memory layout, every role live, measured beside each other."""
+    from limbeck.store import planner
+    from limbeck.store.estimate import estimate
+
+    spent = {}
+    for layout in ("channels_last", "contiguous"):
+        train = sources.recipe.train.model_copy(update={"layout": layout})
+        other = open_sources(sources.recipe.model_copy(update={"train": train}), data=sources.data)
+        streams = other.streams()
+        bare = planner.plan(other.method, other.cast, streams, None)
+        found = estimate(other.method, other.cast, streams, bare, other.fit(streams, "student"))
+        spent[layout] = 1000 * sum(stage.live for stage in found) / len(found)
+    words = ", ".join(f"{layout} {ms:.1f} ms" for layout, ms in spent.items())
+    best = min(spent, key=lambda layout: spent[layout])
+    return f"memory layout: {words} a step; this run takes channels_last" + (
+        "" if best == "channels_last" else ": --set train.layout=contiguous is faster here"
+    )
+
+
+app = command_of(plan)

@@ -1,0 +1,18 @@
+"""`limbeck report`: the page of a folder, written again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.command import command_of
+
+
+def report(run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")]) -> None:
+    """Write the page of a run or a comparison again, from its folder alone."""
+    from limbeck.report.page import write_report
+
+    typer.echo(str(write_report(run)))
+
+
+app = command_of(report)

@@ -1,0 +1,28 @@
+"""`limbeck survey`: the 27 systems of a survey."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.command import command_of
+
+
+def survey(
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="weight of size against accuracy in the score")] = 0.5,
+    json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    figure: Annotated[Path | None, typer.Option(help="draw scores against alpha into this SVG file")] = None,
+) -> None:
+    """The 27 systems of survey A: as published, as declared here, and as measured here."""
+    from limbeck.catalogue import survey as systems
+
+    if figure is not None:
+        from limbeck.files import atomic_write
+        from limbeck.report.survey import svg
+
+        with atomic_write(figure, text=True) as file:
+            file.write(svg(alpha))
+    typer.echo(systems.as_json(alpha)) if json_ else systems.show(alpha)
+
+
+app = command_of(survey)

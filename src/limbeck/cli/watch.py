@@ -1,0 +1,21 @@
+"""`limbeck watch`: a page that grows with its run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limbeck.cli.command import command_of
+
+
+def watch(
+    run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0 takes a free one")] = 8765,
+) -> None:
+    """Serve the page of a run or a comparison on this machine while it grows; control-C ends it."""
+    from limbeck.report.watch import watch as serve
+
+    serve(run, port, typer.echo)
+
+
+app = command_of(watch)

@@ -1,1 +1,0 @@
-"""Many methods and seeds under one budget: the runs, what they share, their table, and what it says."""

@@ -1,0 +1,5 @@
+"""Many methods and seeds under one budget: the runs, what they share, their table, and what it says."""
+
+from limbeck.comparison.call import compare
+
+__all__ = ["compare"]

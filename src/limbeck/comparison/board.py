@@ -1,0 +1,183 @@
+"""The page of a comparison: verdict, table, charts, failures, every method drawn, how to repeat it."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from limbeck.cards.words import capital
+from limbeck.comparison import board_charts as charts
+from limbeck.comparison.board_columns import columns, shown
+from limbeck.comparison.board_read import BoardView, read_board
+from limbeck.comparison.leaderboard import scored
+from limbeck.comparison.verdict import listed
+from limbeck.files import atomic_write
+from limbeck.report.frame import figure, fill
+from limbeck.tasks.figure import known, score_in
+
+SIDE = "Marks that would cover one another stand side by side; point at one for its value."
+
+
+def write_board(folder: Path) -> Path:
+    """Write `report.html` into a comparison folder from what it holds so far, and return its path."""
+    target = Path(folder) / "report.html"
+    html = render_board(read_board(Path(folder)))
+    with atomic_write(target, text=True) as file:
+        file.write(html)
+    return target
+
+
+def render_board(view: BoardView, live: str = "") -> str:
+    """The page's HTML for what was read."""
+    board = view.board
+    data, teacher, table = board.get("data") or {}, board.get("teacher") or {}, columns(board)
+    cards = [result["card"] for result in view.results if "card" in result]
+    return fill(
+        "board.html",
+        live,
+        title=f"{len(view.names) - 1} methods on {data.get('name') or 'their data'}",
+        version=next((card.get("limbeck", "") for card in cards), ""),
+        seeds=view.seeds,
+        words=board["verdict"],
+        progress=progress(view),
+        columns=[column.title for column in table],
+        rows=[(row["name"], view.css(row["name"]), [column.method(row) for column in table]) for row in board["rows"]],
+        teacher=[column.teacher(teacher) for column in table] if known(teacher.get("score")) else [],
+        notes=_notes(view),
+        sections=_sections(view),
+        errors=failures(view),
+        methods=_methods(view),
+        commands=_commands(view),
+        recipe=view.recipe,
+        budget=board["budget"],
+        data=data,
+        environment=_environments(view)[0] if _environments(view) else {},
+    )
+
+
+def progress(view: BoardView) -> str:
+    """How far an unfinished comparison is; "" once every run has a result."""
+    if not view.missing:
+        return ""
+    total = len(view.names) * len(view.seeds)
+    failed = f", {len(view.errors)} of them failed" if view.errors else ""
+    shown = [f"{name} with seed {seed}" for name, seed in view.missing[:4]]
+    more = f" and {len(view.missing) - 4} more" if len(view.missing) > 4 else ""
+    words = ", ".join(shown) + more if more else listed(shown)
+    return f"In progress: {len(view.results)} of {total} runs are done{failed}. Still to come: {words}."
+
+
+def failures(view: BoardView) -> list[dict[str, Any]]:
+    """Runs of a method that failed for the same reason, as one: {"entry", "seeds" in words, "error"}."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for result in view.errors:
+        found.setdefault((result["entry"], result["error"]), []).append(str(result["seed"]))
+    return [
+        {"entry": entry, "seeds": f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds)}", "error": error}
+        for (entry, error), seeds in found.items()
+    ]
+
+
+def _notes(view: BoardView) -> list[str]:
+    board, data = view.board, view.board.get("data") or {}
+    found = [
+        "± and [ ] are 95 % intervals over the seeds; differences are paired by seed. p is corrected after Holm: "
+        "to the baseline over the methods, to the best over all pairs, because the best was found by looking at all. "
+        "Teacher and split of the data are the same in every run, so the intervals do not hold what they would add.",
+        f"Hyper-parameters: {board['hyperparameters']}. "
+        f"Score: distillation score at alpha {board['alpha']:g}; lower is better. "
+        "Latency: one answer at a time, one thread, mean of the runs' medians.",
+    ]
+    if len(_environments(view)) > 1:
+        found.append("The runs were not all made with the same machine and versions; times may not be comparable.")
+    every = (note for r in view.results if "card" in r for note in (r["card"].get("notes") or ()))
+    return [*found, *dict.fromkeys(str(note) for note in (*(data.get("notes") or ()), *every))]
+
+
+def _environments(view: BoardView) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for run in (run for runs in view.runs.values() for run in runs.values()):
+        if run.environment and run.environment not in found:
+            found.append(run.environment)
+    return found
+
+
+# --------------------------------------------------------------------------------------- sections
+
+
+def _sections(view: BoardView) -> list[dict[str, Any]]:
+    rows = charts.done_rows(view)
+    curves = charts.mean_curves(view)
+    keys = charts.keys_of(view, [r["name"] for r in rows])
+    mates = keys + ([{"name": "teacher", "css": "by teacher", "dash": ""}] if view.board.get("teacher") else [])
+    title = capital(score_in(view.board).title)
+    kinds = (("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time"))
+    costs = [
+        figure(charts.cost_chart(view, what), f"{title} against {cost}", keys if what == "train_seconds" else mates)
+        | {"dots": True}
+        for what, cost in kinds
+    ]
+    seeds = f"Test {score_in(view.board).title}: each seed, the mean, its 95 % interval"
+    wide = figure(charts.seeds_chart(view), seeds) | {"wide": True}
+    legend = charts.keys_of(view, list(curves))
+    lines = figure(charts.curves_chart(view, curves), f"{title} on validation", legend) | {"wide": True}
+    none = "" if rows else "No run is done yet."
+    band = "Mean over the seeds; the band goes from the lowest to the highest seed."
+    return [
+        {"id": "seeds", "title": "Seed by seed", "figures": [wide], "note": none, "values": _seed_values(view), "wide": True},
+        {
+            "id": "curves",
+            "title": "Learning curves",
+            "figures": [lines],
+            "note": band if curves else "No learning curves were recorded.",
+        },
+        {"id": "cost", "title": f"{title} against cost", "figures": costs, "note": none or SIDE},
+        _alpha_section(view),
+    ]
+
+
+def _seed_values(view: BoardView) -> dict[str, Any]:
+    """Every result as a table."""
+    rows = charts.done_rows(view)
+    score = score_in(view.board)
+    lines = [[r["name"], *(shown(r["scores"].get(str(seed)), score) for seed in view.seeds)] for r in rows]
+    return {"head": ["method", *(f"seed {seed}" for seed in view.seeds)], "rows": lines} if rows else {}
+
+
+def _alpha_section(view: BoardView) -> dict[str, Any]:
+    rows, changes = scored(view.board["rows"]), view.board["ranking_by_alpha"]
+    section: dict[str, Any] = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
+    if not rows:
+        return section | {
+            "note": f"The distillation score needs a teacher's size and {score_in(view.board).title}, which are not known here."
+        }
+    keys = charts.keys_of(view, [row["name"] for row in rows])
+    section["figures"] = [figure(charts.alpha_chart(view), "Distillation score against alpha", keys)]
+    if len(changes) == 1:
+        return section | {"note": f"The order is the same at every alpha between 0 and 1: {', '.join(changes[0]['order'])}."}
+    lines = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
+    words = f"Alpha weighs size against {score_in(view.board).title}"
+    note = f"{words}; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
+    return section | {"note": note, "values": {"head": ["from alpha", "order, best first"], "rows": lines}}
+
+
+def _methods(view: BoardView) -> list[dict[str, Any]]:
+    """Each method's abstract view, from its first run that has one; ids are made different, as they share a page."""
+    found = []
+    for place, name in enumerate(view.names):
+        runs = [run for _, run in sorted(view.runs[name].items())]
+        card = next((run.card for run in runs if run.card.get("method")), {})
+        svg = next((run.svg for run in runs if run.svg), "")
+        for word in ("lbk-title", "lbk-desc"):
+            svg = svg.replace(word, f"{word}-{place}")
+        facts = {key: (card.get("method") or {}).get(key) or "" for key in ("text", "paper", "taxonomy")}
+        found.append({"name": name, "css": view.css(name), "svg": Markup(svg), **facts})
+    return found
+
+
+def _commands(view: BoardView) -> list[str]:
+    folder = shlex.quote(view.folder.name or "comparison")
+    recipe = f"{folder}/compare.toml"
+    found = [f"limbeck compare --recipe {recipe} --out {folder}-again"] if (view.folder / "compare.toml").exists() else []
+    return [*found, f"limbeck report {folder}", f"limbeck watch {folder}"]

@@ -1,0 +1,37 @@
+"""Compare methods from Python in one call."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from limbeck.comparison.comparison import asked, fresh_folder
+from limbeck.runs.events import Listener, silent
+from limbeck.runs.settings import Recipe, make
+
+
+def compare(
+    methods: str | Sequence[str],
+    recipe: Recipe | Mapping[str, object] | None = None,
+    *,
+    seeds: int = 5,
+    jobs: int = 1,
+    on: Literal["here", "together", "processes", "ray"] | None = None,
+    search: int = 0,
+    out: str | Path | None = None,
+    listen: Listener = silent,
+) -> dict[str, Any]:
+    """Train several methods and the baseline on equal terms, with several seeds, and return the leaderboard.
+
+    Args:
+        methods: names of the catalogue, with settings where wanted: "kd,dkd,kd:temperature=2", or a list of such words.
+        recipe: data, teacher, student and budget as `limbeck distill` takes them; nested settings or a `Recipe`.
+        seeds: how many, at least 1, counted from the recipe's. jobs: runs at a time, at least 1.
+        on: "together" (one pass for all methods of a seed), "processes", "ray" or "here" (one after another).
+        search: trials of settings for each method, chosen on validation; 0 takes them as given.
+        out: the folder, a new one by default; an existing one is continued. listen: called with each event.
+
+    Raises `UserError` if something given cannot be used. A run that fails is a row of the table that says why.
+    """
+    settings = recipe if isinstance(recipe, Recipe) else make(recipe or {}, "compare(...)")
+    folder = fresh_folder(settings) if out is None else Path(out)
+    return asked({}, methods, seeds, jobs, on, search).over(settings, folder, listen).go()

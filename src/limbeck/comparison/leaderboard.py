@@ -1,0 +1,208 @@
+"""The table of a comparison: rows per method, paired differences, and the order as alpha moves.
+
+Letters: s seeds, m methods (the baseline is one of them).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import combinations
+from math import isfinite
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from limbeck.comparison.verdict import BASELINE, verdict
+from limbeck.metrics.score import distillation_score
+from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
+from limbeck.runs.settings import Recipe
+from limbeck.tasks.figure import Facts, figures_in, score_in
+
+Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
+
+
+def leaderboard(
+    results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Sequence[str], seeds: Sequence[int]
+) -> dict[str, Any]:
+    """Rows per method, best mean first, with paired differences to the baseline and to the best, and a verdict.
+
+    results: {"entry", "seed", and "card" or "error"}; runs that are still missing are simply not among them.
+    p is corrected after Holm: to the baseline over m - 1 comparisons; to the best over all m (m - 1) / 2 pairs,
+    because which method is the best is read off the same results.
+    """
+    by, failed = _sorted_out(results, names)
+    rows = [_row(name, by[name], failed[name], seeds) for name in names]
+    ranked = sorted((r for r in rows if r["seeds"]), key=lambda r: -r["score"]["mean"])
+    best = next((r["name"] for r in ranked if r["name"] != BASELINE), None)
+    _to_baseline(rows, by)
+    _to_best(rows, by, best)
+    ordered = [*ranked, *(r for r in rows if not r["seeds"])]
+    cards = [card for found in by.values() for card in found.values()]
+    return {
+        "rows": ordered,
+        "verdict": verdict(ordered, score_in(cards[0]) if cards else Facts()),
+        "ranking_by_alpha": ranking_by_alpha(ordered),
+        "alpha": recipe.alpha,
+        "seeds": list(seeds),
+        "budget": recipe.train.model_dump(),
+        "task": next((card.get("task") for card in cards), None),
+        "data": next((card.get("data") for card in cards), None),
+        "teacher": next((card["models"]["teacher"] for card in cards if "teacher" in card["models"]), None),
+        "hyperparameters": "as given or the method's defaults; none was chosen by its result here",
+        "correction": "Holm; to the baseline over the methods, to the best over all pairs",
+    }
+
+
+def _sorted_out(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[Cards, dict[str, list[str]]]:
+    """Cards and reasons of failures by method; a card whose score is no number is a failure."""
+    by: dict[str, dict[int, Mapping[str, Any]]] = {name: {} for name in names}
+    failed: dict[str, list[str]] = {name: [] for name in names}
+    for result in sorted((r for r in results if r["entry"] in by), key=lambda r: r["seed"]):
+        name, seed = result["entry"], result["seed"]
+        if "error" in result:
+            failed[name].append(f"seed {seed}: {result['error']}")
+        elif not isfinite(_score(result["card"])):
+            failed[name].append(f"seed {seed}: the {score_in(result['card']).title} is {_score(result['card'])}")
+        else:
+            by[name][seed] = result["card"]
+    return by, failed
+
+
+def _score(card: Mapping[str, Any]) -> float:
+    """A student's score, in percent where it is a share; NaN where it is unknown."""
+    value = card["models"]["student"]["score"]
+    return float("nan") if value is None else score_in(card).scale * float(value)
+
+
+def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+    students = [card["models"]["student"] for card in cards.values()]
+    mean, low, high = mean_interval([_score(card) for card in cards.values()])
+
+    def average(key: Callable[[Mapping[str, Any]], float | None]) -> float | None:
+        found = [float(v) for v in map(key, students) if v is not None]
+        return fmean(found) if found else None
+
+    scores = [c["distillation_score"] for c in cards.values() if c.get("distillation_score") is not None]
+    cuts = [c["size_cut_percent"] for c in cards.values() if c.get("size_cut_percent") is not None]
+    first: Mapping[str, Any] = next(iter(cards.values()), {})
+    scale, keys = score_in(first).scale, [figure.key for figure in figures_in(first)] if first else []
+    taught = (c["models"]["teacher"]["score"] for c in cards.values() if "teacher" in c["models"])
+    teachers = [scale * value for value in taught if value is not None]
+    return {
+        "name": name,
+        "seeds": sorted(cards),
+        "missing": len(seeds) - len(cards) - len(errors),
+        "scores": {str(seed): _score(cards[seed]) for seed in sorted(cards)},
+        "score": {"mean": _finite(mean), "low": _finite(low), "high": _finite(high)},
+        "worst": average(lambda s: scale * s["worst"]["value"] if s.get("worst") else None),
+        "figures": {key: average(partial(_figure, key)) for key in keys},
+        "parameters": average(lambda s: s.get("parameters")),
+        "bytes": average(lambda s: s.get("bytes")),
+        "latency_ms": average(lambda s: (s.get("latency_ms") or {}).get("median")),
+        "train_seconds": average(lambda s: s.get("train_seconds")),
+        "steps": average(lambda s: s.get("steps")),
+        "teacher_samples": average(lambda s: s.get("teacher_samples")),
+        "distillation_score": fmean(scores) if scores else None,
+        "size_ratio": fmean(1 - cut / 100 for cut in cuts) if cuts else None,
+        "teacher_score": fmean(teachers) if teachers else None,
+        "errors": list(errors),
+    }
+
+
+def _figure(key: str, student: Mapping[str, Any]) -> float | None:
+    value = student["figures"].get(key)
+    return None if value is None else float(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+# ------------------------------------------------------------------------------------- comparisons
+
+
+def _pair(by: Cards, first: str, second: str) -> Paired | None:
+    """Two methods on the seeds that both finished."""
+    common = sorted(set(by[first]) & set(by[second]))
+    return paired([_score(by[first][s]) for s in common], [_score(by[second][s]) for s in common]) if common else None
+
+
+def _to_baseline(rows: Sequence[dict[str, Any]], by: Cards) -> None:
+    found = {row["name"]: _pair(by, row["name"], BASELINE) for row in rows if row["name"] != BASELINE and BASELINE in by}
+    known = {name: pair for name, pair in found.items() if pair is not None}
+    tested = dict(zip(known, corrected(list(known.values()))))
+    for row in rows:
+        if row["name"] in tested:
+            row["to_baseline"] = _facts(tested[row["name"]], BASELINE)
+
+
+def _to_best(rows: Sequence[dict[str, Any]], by: Cards, best: str | None) -> None:
+    """All pairs are corrected together: the best was found by looking at all of them."""
+    if best is None:
+        return
+    names = [best, *(row["name"] for row in rows if row["name"] != best)]
+    found = {(second, first): _pair(by, second, first) for first, second in combinations(names, 2)}
+    known = {pair: value for pair, value in found.items() if value is not None}
+    tested = dict(zip(known, corrected(list(known.values()))))
+    for row in rows:
+        if (row["name"], best) in tested:
+            row["to_best"] = _facts(tested[row["name"], best], best)
+
+
+def _facts(pair: Paired, other: str) -> dict[str, Any]:
+    """A comparison as JSON. `seeds_needed` counts at the level that the correction leaves to this comparison."""
+    numbers = {key: _finite(value) for key, value in vars(pair).items()}
+    return {**numbers, "to": other, "differs": pair.differs, "seeds_needed": _finite(seeds_needed(pair, level=pair.level))}
+
+
+# ------------------------------------------------------------------------------------------- alpha
+
+
+def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The order by distillation score, and the alpha from which on it holds: every change between 0 and 1.
+
+    A score is a straight line in alpha, so the order can change only where two lines cross.
+
+    >>> rows = [{"name": n, "seeds": [0], "size_ratio": s, "teacher_score": 100.0, "score": {"mean": a}}
+    ...         for n, s, a in (("small", 0.1, 80.0), ("large", 0.3, 90.0))]
+    >>> [(round(r["alpha"], 4), r["order"]) for r in ranking_by_alpha(rows)]
+    [(0.0, ['large', 'small']), (0.3333, ['small', 'large'])]
+    """
+    usable = scored(rows)
+    crossings = {c for a, b in combinations(usable, 2) if (c := _crossing(a, b)) is not None}
+    edges = [0.0, *sorted(crossings), 1.0]
+    changes: list[dict[str, Any]] = []
+    for start, end in zip(edges, edges[1:]):
+        middle = (start + end) / 2
+        order = [r["name"] for r in sorted(usable, key=lambda r: (round(score_at(r, middle), 12), r["name"]))]
+        if order and (not changes or changes[-1]["order"] != order):
+            changes.append({"alpha": start, "order": order})
+    return changes
+
+
+def scored(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows that have a distillation score: sizes are known, and scores are not below 0."""
+    usable = (r for r in rows if r["seeds"] and r["size_ratio"] is not None and (r["teacher_score"] or 0) > 0)
+    return [r for r in usable if r["score"]["mean"] >= 0]
+
+
+def score_at(row: Mapping[str, Any], alpha: float) -> float:
+    """A row's distillation score at another alpha."""
+    return distillation_score(row["size_ratio"], 1, row["score"]["mean"], row["teacher_score"], alpha)
+
+
+def _crossing(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
+    """Where two rows' scores are equal, strictly between 0 and 1."""
+    at_0, at_1 = (score_at(a, alpha) - score_at(b, alpha) for alpha in (0.0, 1.0))
+    if at_0 * at_1 >= 0:
+        return None
+    return at_0 / (at_0 - at_1)
+
+
+def run_folder(folder: Path, entry: str, seed: int) -> Path:
+    """Where a run of a comparison lies."""
+    return folder / "runs" / f"{safe_name(entry)}-seed{seed}"
+
+
+def safe_name(name: str) -> str:
+    """An entry as part of a file name."""
+    return "".join(c if c.isalnum() or c in "=_.-" else "_" for c in name)

@@ -1,0 +1,68 @@
+"""`limbeck explain RUN`: look at what is there, train the students with parts of the labels removed, write JSON and page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import limbeck
+from limbeck.data import Data
+from limbeck.errors import UserError
+from limbeck.explanation.agree import agreement
+from limbeck.explanation.corrupt import under_corruption
+from limbeck.explanation.gain import take_apart, taught_by, unfit
+from limbeck.explanation.inside import look_inside
+from limbeck.explanation.subject import Subject, open_run
+from limbeck.explanation.words import verdict
+from limbeck.files import alone_in, write_json
+from limbeck.plan.roles import Adapter
+from limbeck.runs.events import Listener, silent
+
+
+def explain(
+    folder: str | Path,
+    *,
+    seeds: int = 3,
+    data: Data | None = None,
+    given: Mapping[str, nn.Module] | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
+    listen: Listener = silent,
+) -> dict[str, Any]:
+    """Explain a finished run; writes `explain.json` and `explain.html` into its folder and returns the former.
+
+    Args:
+        folder: of a run of a classification that had a teacher. seeds: students of each kind that are trained to take the gain
+            apart, five kinds each; 0 trains nothing. They lie in `explain/` and are not trained twice.
+        data, given, adapters: of a run that was made from Python objects, the data, {"teacher": module, "student": module} and
+            how they eat a batch, as `limbeck.distill` got them. The gain is then not taken apart: there is no fresh student.
+
+    Raises `UserError` if the run is not finished, cannot be rebuilt, or answers otherwise than it did.
+    """
+    from limbeck.explanation.page import write_page
+
+    if seeds < 0:
+        raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
+    subject = open_run(Path(folder), data, given, adapters)
+    found = {
+        "limbeck": limbeck.__version__,
+        "method": subject.card.get("method") or {},
+        "data": {"name": subject.data.name, "classes": list(subject.data.classes), "kind": subject.data.kind},
+        "agreement": agreement(subject.answers(), subject.data.classes),
+        "corruptions": under_corruption(subject),
+        "inside": look_inside(subject),
+        "gain": _gain(subject, seeds, listen),
+    }
+    found["verdict"] = verdict(found)
+    write_json(subject.folder / "explain.json", found)
+    write_page(subject.folder)
+    return found
+
+
+def _gain(subject: Subject, seeds: int, listen: Listener) -> dict[str, Any]:
+    why = "no seeds were asked for" if not seeds else unfit(subject)
+    if why:
+        return {"skipped": why}
+    first = subject.recipe.seed
+    with alone_in(subject.folder / "explain"):
+        return take_apart(taught_by(subject), range(first, first + seeds), listen)

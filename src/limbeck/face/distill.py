@@ -1,0 +1,222 @@
+"""Distillation and training from Python in one call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Never
+
+import numpy as np
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from limbeck import methods
+from limbeck.data import Data, from_datasets
+from limbeck.engine.turns import last
+from limbeck.errors import UserError, unknown
+from limbeck.face.run import conclude
+from limbeck.plan import Method
+from limbeck.plan.roles import Adapter
+from limbeck.runs.events import Listener, silent
+from limbeck.runs.folder import open_folder
+from limbeck.runs.session import Session
+from limbeck.runs.settings import Recipe, StoreSettings, TrainSettings, make
+from limbeck.runs.sources import Given, open_sources
+
+Samples = Data | Dataset[Any] | tuple[Tensor | np.ndarray, Tensor | np.ndarray]
+"""What samples may be: loaded data, a map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
+
+ELSEWHERE = {  # what other libraries call a setting -> what it is called here
+    "learning_rate": "lr",
+    "batch_size": "batch",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "optim": "train=Train(optimizer=...)",
+    "lr_scheduler_type": "train=Train(schedule=...)",
+    "gradient_accumulation_steps": "train=Train(accumulate=...)",
+    "max_grad_norm": "train=Train(clip=...)",
+    "random_state": "seed",
+    "output_dir": "out",
+    "temperature": "method=methods.kd(temperature=...)",
+    "callbacks": "listen",
+    "val_data": "validation",
+    "valid": "validation",
+    "early_stopping": "",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `distill` and `train` give back.
+
+    student: in evaluation mode, from inputs to logits; the module given, or what a method deploys instead of it. card: as in
+    card.json; {} in a process that only helps to train. folder: of the run, with its page `report.html`.
+    """
+
+    student: nn.Module
+    card: Mapping[str, Any]
+    folder: Path
+
+
+def distill(
+    teacher: nn.Module | None,
+    student: nn.Module,
+    data: Samples,
+    *,
+    validation: float | Samples = 0.1,
+    test: Samples | None = None,
+    method: Method | None = None,
+    roles: Mapping[str, nn.Module] | None = None,
+    adapters: Mapping[str, Adapter] | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    augment: str = "",
+    views: int | None = None,
+    train: TrainSettings | None = None,
+    store: StoreSettings | None = None,
+    baseline: bool = True,
+    alpha: float = 0.5,
+    onnx: bool = True,
+    tensorboard: bool = False,
+    device: Literal["auto", "cpu"] = "auto",
+    checkpoint_seconds: float = 60.0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    listen: Listener = silent,
+    **unknown: Never,
+) -> Result:
+    """Distil `teacher` into `student` (trained in place) and measure both beside an undistilled twin.
+
+    Args:
+        teacher: a trained module, or None for methods without one. It is frozen, never changed.
+        student: any module from inputs to logits (n, C), or (n, C, h, w) where the data has masks.
+        data: the training samples: `limbeck.data.Data` (then with its own validation and test parts), a Dataset of
+            (input, label), or a pair of arrays (inputs, labels).
+        validation: share of them to hold out (0 to below 1), or samples. test: samples; without them the held-out part is
+            reported.
+        method: a value such as `limbeck.methods.kd(temperature=4)`, which is also the default.
+        roles: modules of further roles (peers, assistants, more teachers) by name.
+        adapters: how a role takes a batch, by role, where a plain call will not do.
+        epochs (above 0), lr (above 0), batch (from 1): in place of those in `train`.
+        augment: views of samples, as `crop,flip,cutout:8`. views: how many of each sample repeat, if not a new one per epoch.
+        train: optimiser, schedule, precision and whatever else `Train` has. store: where a teacher's answers are kept, or
+            `Store(use=False)`.
+        baseline: also train a twin of the student on the labels alone.
+        alpha: weight of size against accuracy in the score, 0 .. 1.
+        onnx: export the student, reload and compare it. tensorboard: also write curves for it.
+        checkpoint_seconds: between checkpoints, at least 0.
+        out: the run folder, a new one under runs/ by default; resume continues an unfinished one.
+        listen: called with each event of `limbeck.runs.events`.
+
+    Raises `UserError` (a `ValueError`) with one sentence if something given cannot be used.
+    """
+    _need_known("distill", unknown)
+    chosen = method or methods.kd()
+    given = {"student": student, **({"teacher": teacher} if teacher is not None else {}), **(roles or {})}
+    samples = _data_of(data, validation, test)
+    fit = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
+    teachers = {"teacher": {"model": _python(teacher)}} if teacher is not None else {}
+    settings: dict[str, object] = {
+        "seed": seed,
+        "alpha": alpha,
+        "baseline": baseline,
+        "onnx": onnx,
+        "tensorboard": tensorboard,
+        "device": device,
+        "checkpoint_seconds": checkpoint_seconds,
+        "data": {"name": samples.name, "augment": augment, "views": views},
+        "method": {"name": chosen.name or "own", "arguments": _plain(chosen.arguments)},
+        "train": (train or TrainSettings()).model_dump() | fit,
+        "store": (store or StoreSettings()).model_dump(),
+        "roles": {name: {"model": _python(module)} for name, module in (roles or {}).items()},
+        "student": {"model": _python(student)},
+        **teachers,
+    }
+    recipe = make(settings, "distill(...)")
+    folder = open_folder(None if out is None else Path(out), recipe, resume)
+    return _run(recipe, folder, chosen, samples, Given(given, adapters or {}), listen)
+
+
+def train(
+    model: nn.Module,
+    data: Samples,
+    *,
+    validation: float | Samples = 0.1,
+    test: Samples | None = None,
+    adapter: Adapter | None = None,
+    epochs: float | None = None,
+    lr: float | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    augment: str = "",
+    train: TrainSettings | None = None,
+    onnx: bool = False,
+    device: Literal["auto", "cpu"] = "auto",
+    out: str | Path | None = None,
+    resume: bool = False,
+    listen: Listener = silent,
+    **unknown: Never,
+) -> Result:
+    """Train a model (in place) on the labels alone: a teacher, or a baseline. Arguments as for `distill`."""
+    _need_known("train", unknown)
+    return distill(
+        None,
+        model,
+        data,
+        validation=validation,
+        test=test,
+        method=methods.alone(),
+        adapters={"student": adapter} if adapter is not None else None,
+        epochs=epochs,
+        lr=lr,
+        batch=batch,
+        seed=seed,
+        augment=augment,
+        train=train,
+        baseline=False,
+        onnx=onnx,
+        device=device,
+        out=out,
+        resume=resume,
+        listen=listen,
+    )
+
+
+def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given, listen: Listener) -> Result:
+    sources = open_sources(recipe, method=method, data=data, given=given, listen=listen)
+    left = last(Session(sources, folder, listen).steps())
+    card = {} if left is None else conclude(left, listen)
+    own = left is None or method.deploys == "student"
+    deployed = given.modules["student"] if own or left is None else left.entries["student"]
+    return Result(deployed.eval(), card, folder)
+
+
+def _data_of(data: Samples, validation: float | Samples, test: Samples | None) -> Data:
+    found = data if isinstance(data, Data) else from_datasets(data, validation=validation, test=test)
+    if "test" not in found.partitions and "validation" not in found.partitions:
+        raise UserError("nothing to measure on: give test=, or validation= a share above 0")
+    return found
+
+
+def _need_known(call: str, given: Mapping[str, object]) -> None:
+    """Refuse a keyword that the call does not have: with its name here if another library has it, else the closest."""
+    for name in given:
+        if name in ELSEWHERE:
+            here = ELSEWHERE[name]
+            hint = f"here it is {here}" if here else "there is none: a run reports its last epoch, chosen by nothing it saw"
+            raise UserError(f"{call}() has no {name!r}; {hint}")
+        if name in TrainSettings.model_fields:
+            raise UserError(f"{call}() takes {name!r} inside train: write train=limbeck.Train({name}=...)")
+        if name in StoreSettings.model_fields:
+            raise UserError(f"{call}() takes {name!r} inside store: write store=limbeck.Store({name}=...)")
+        raise unknown(f"argument of {call}()", name, [*distill.__annotations__][:-2])
+
+
+def _plain(arguments: Mapping[str, object]) -> dict[str, object]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items() if v is not None}
+
+
+def _python(module: nn.Module) -> str:
+    return f"python object of class {type(module).__module__}.{type(module).__qualname__}"

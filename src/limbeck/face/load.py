@@ -1,0 +1,43 @@
+"""A finished student back from its folder, ready to be called."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.data import to_float
+from limbeck.deploy.student import load_student
+from limbeck.tasks import Task, task_of
+
+
+class Student(nn.Module):
+    """A student with what it needs beside its weights; in evaluation mode, from raw inputs to logits.
+
+    Attributes:
+        task: what it answers. classes: their names, in the order of the logits. shape: of one input. kind: "image", "table", ...
+        words: what the numbers in a text's inputs mean; () where inputs are no text.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.model, facts = load_student(folder)
+        self.task: Task = task_of(facts["task"])
+        self.classes: tuple[str, ...] = tuple(facts["classes"])
+        self.shape: tuple[int, ...] = tuple(facts["shape"])
+        self.kind: str = facts["kind"]
+        self.words: tuple[str, ...] = tuple(facts.get("words", ()))
+        self.eval()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits of inputs (n, ...) as the data has them: images as uint8, or as floats on 0 .. 1; scaling is inside."""
+        ready = to_float(inputs) if self.kind == "image" and inputs.dtype == torch.uint8 else inputs
+        found: Tensor = self.model(ready)
+        return found
+
+
+def load(folder: str | Path) -> Student:
+    """The student of a finished run (or of any folder with student.json and student.safetensors); no code in it is run.
+
+    Raises `UserError` if a file is missing or damaged, or the student's class cannot be rebuilt by name.
+    """
+    return Student(Path(folder))
