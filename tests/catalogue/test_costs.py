@@ -10,7 +10,7 @@ from limbeck.catalogue import figures
 from limbeck.catalogue.costs import costs
 from limbeck.catalogue.facts import use_of
 from limbeck.catalogue.purposes import by_need
-from limbeck.cli import listing
+from limbeck.cli import methods as listing
 from limbeck.methods import CATALOGUE
 
 
