@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import limbeck
 from limbeck.__main__ import run
 from limbeck.catalogue import pages as docs
 from limbeck.cli.app import app

@@ -454,7 +454,7 @@ def test_mistakes_in_what_is_asked_are_sentences(table, options, said):
 def test_the_recipe_that_a_comparison_leaves_asks_for_it_again(mixed):
     folder, words, _ = mixed
     settings = load(folder / "compare.toml")
-    found = asked(table_of(settings["compare"]), None, None, None, None)
+    found = asked(table_of(settings.pop("compare")), None, None, None, None)
     assert [(e.method, dict(e.arguments)) for e in found.entries][:5] == [
         (e.method, dict(e.arguments)) for e in parse_entries(words)
     ]
