@@ -43,8 +43,8 @@ def comparison(folder, words="kd", seeds=(0, 1), settings=TINY, **more):
     return Comparison(make(settings), parse_entries(words), list(seeds), folder, **more)
 
 
-def accuracies(board):
-    return {row["name"]: row["accuracies"] for row in board["rows"]}
+def scores(board):
+    return {row["name"]: row["scores"] for row in board["rows"]}
 
 
 # ------------------------------------------------------------------------------------ equal terms
@@ -142,7 +142,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
     )
     assert "among 3 trials for each" in board["hyperparameters"]
     monkeypatch.setattr(tuning, "_try", None)  # going on tries nothing again
-    assert accuracies(made.go()) == accuracies(board)
+    assert scores(made.go()) == scores(board)
 
 
 def test_drawn_settings_stay_where_they_have_a_meaning():
@@ -174,8 +174,8 @@ def test_what_was_asked_of_the_teacher_is_counted(tmp_path):
 def test_runs_that_take_turns_are_the_runs_that_follow_one_another(tmp_path, mixed):
     _, words, board = mixed
     taking_turns = comparison(tmp_path / "t", words, on="together").go()
-    apart = {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in accuracies(taking_turns).items()}
-    assert apart == {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in accuracies(board).items()}
+    apart = {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in scores(taking_turns).items()}
+    assert apart == {k: {s: v for s, v in runs.items() if (k, s) != ("dkd", "1")} for k, runs in scores(board).items()}
     assert [row["errors"] for row in taking_turns["rows"][-2:]] == [row["errors"] for row in board["rows"][-2:]]
     one, other = (load_file(f / "runs" / "kd-seed1" / "predictions.safetensors") for f in (mixed[0], tmp_path / "t"))
     assert all(torch.equal(one[k], other[k]) for k in one)
@@ -204,7 +204,7 @@ def test_taking_turns_the_teacher_answers_each_batch_once(tmp_path, monkeypatch)
             passes.clear()
             made = board.go()
         assert not [row["name"] for row in made["rows"] if row["errors"]]
-        found[on], asked_for[on] = accuracies(made), passes.count("teacher")
+        found[on], asked_for[on] = scores(made), passes.count("teacher")
     steps = 2 * (180 // 32)
     extra = asked_for["here"] - 3 * steps  # checks, probes, the measuring at the end
     assert asked_for["together"] <= steps + extra
@@ -231,7 +231,7 @@ def test_taking_turns_the_store_is_filled_once_for_all(tmp_path):
         }
         made = comparison(tmp_path / on, "kd,attention,fitnets", [0], settings, on=on).go()
         assert not [row["errors"] for row in made["rows"] if row["errors"]]
-        found[on], passes[on] = accuracies(made), sum(row["teacher_samples"] for row in made["rows"])
+        found[on], passes[on] = scores(made), sum(row["teacher_samples"] for row in made["rows"])
     assert passes == {"together": 2 * 180, "here": 3 * 2 * 180}
     assert found["together"] == found["here"]
 
@@ -253,13 +253,13 @@ def test_the_teacher_answers_the_test_part_once_for_all_runs(tmp_path, monkeypat
     rows = made.go()["rows"]
     assert not [row["errors"] for row in rows if row["errors"]]
     assert sum(str(source) == "teacher" for source in asked) == 1 and len(asked) == 1 + 2 * 3
-    agreed = [row["agreement"] for row in rows]
-    assert all(value is not None and 0 < value <= 100 for value in agreed)
+    agreed = [row["figures"]["agreement_with_teacher"] for row in rows]
+    assert all(value is not None and 0 < value <= 1 for value in agreed)
 
 
 def test_the_same_method_with_two_settings_is_two_rows(mixed):
     folder, _, board = mixed
-    found = accuracies(board)
+    found = scores(board)
     assert set(found["kd"]) == set(found["kd:temperature=2"]) == {"0", "1"}
     settings = [load(folder / "runs" / f"{name}-seed0" / "recipe.toml")["method"] for name in ("kd", "kd_temperature=2")]
     assert settings == [{"name": "kd", "arguments": {}}, {"name": "kd", "arguments": {"temperature": 2}}]
@@ -271,9 +271,7 @@ def test_going_on_tries_a_crash_again_and_nothing_else(mixed):
     heard = []
     again = comparison(folder, words, listen=heard.append).go()
     assert [(e.entry, e.seed) for e in heard if isinstance(e, RunBegins)] == [("dkd", 1)]
-    assert {k: v for k, v in accuracies(again).items() if k != "dkd"} == {
-        k: v for k, v in accuracies(board).items() if k != "dkd"
-    }
+    assert {k: v for k, v in scores(again).items() if k != "dkd"} == {k: v for k, v in scores(board).items() if k != "dkd"}
     assert len(json.loads((folder / "leaderboard.json").read_text())["rows"]) == 6
     assert (folder / "report.html").exists()
 
@@ -286,7 +284,7 @@ def test_more_entries_and_seeds_join_and_other_settings_do_not(mixed):
     with pytest.raises(UserError, match="holds a comparison with other settings"):
         Comparison(make(TINY), [Entry("kd", "kd", {"temperature": 9})], [0, 1], folder).go()
     board = comparison(folder, words + ",dist", seeds=(0,)).go()
-    assert accuracies(board)["dist"].keys() == {"0"}
+    assert scores(board)["dist"].keys() == {"0"}
     (folder.parent / "other").mkdir()
     (folder.parent / "other" / "a.txt").touch()
     with pytest.raises(UserError, match="exists and is not a comparison"):
@@ -333,7 +331,7 @@ def test_killed_five_times_at_random_moments_the_table_is_the_same(tmp_path):
     del settings["compare"]
     recipe = make(settings)
     whole = Comparison(recipe, parse_entries("kd,fitnets"), range(2), tmp_path / "whole").go()
-    assert accuracies(json.loads((cut / "leaderboard.json").read_text())) == accuracies(whole)
+    assert scores(json.loads((cut / "leaderboard.json").read_text())) == scores(whole)
     assert moments[0] < 6 and not list(cut.rglob("failed.json"))
     for name in ("kd-seed0", "fitnets-seed1", "baseline-seed1"):
         first, second = ((f / "runs" / name / "student.safetensors").read_bytes() for f in (cut, tmp_path / "whole"))
@@ -357,7 +355,7 @@ def test_two_processes_give_the_same_table_although_one_is_killed(tmp_path):
     (tmp_path / "died").unlink()
     board = comparison(tmp_path / "two", seeds=(0,), settings=mortal(tmp_path), on="processes", jobs=2).go()
     assert (tmp_path / "died").exists(), "no process was killed; the test shows nothing"
-    assert accuracies(board) == accuracies(calm) and not any(row["errors"] for row in board["rows"])
+    assert scores(board) == scores(calm) and not any(row["errors"] for row in board["rows"])
 
 
 def test_a_process_that_always_dies_is_a_row(tmp_path, monkeypatch):
@@ -383,7 +381,7 @@ def test_on_ray_a_worker_is_killed_and_the_table_is_complete(tmp_path):
     board = comparison(tmp_path / "ray", seeds=(0,), settings=mortal(tmp_path), on="ray", jobs=2).go()
     assert (tmp_path / "died").exists(), "no worker was killed; the test shows nothing"
     calm = comparison(tmp_path / "calm", seeds=(0,), settings=mortal(tmp_path)).go()
-    assert accuracies(board) == accuracies(calm) and not any(row["errors"] for row in board["rows"])
+    assert scores(board) == scores(calm) and not any(row["errors"] for row in board["rows"])
 
 
 def test_without_ray_it_says_what_to_install(tmp_path, monkeypatch):

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from limbeck import methods
+from limbeck.comparison.pages import page_of
 from limbeck.deploy.exits import _time, leave
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.face.run import conclude, run
-from limbeck.report.page import page_of
 from limbeck.runs.session import Session
 from limbeck.runs.settings import make
 from limbeck.runs.sources import open_sources

@@ -135,7 +135,7 @@ def complaint(capsys, *words):
 
 def test_what_is_refused(done, tmp_path, capsys):
     assert "give the folder that `limbeck distill` made" in complaint(capsys, "explain", str(tmp_path / "nothing"))
-    assert "--seeds must be 0" in complaint(capsys, "explain", str(done), "--seeds", "-1")
+    assert "greater than or equal to 0" in complaint(capsys, "explain", str(done), "--seeds", "-1")
     half = tmp_path / "half"
     half.mkdir()
     shutil.copy(done / "recipe.toml", half)

@@ -9,14 +9,14 @@ from test_page import Page
 
 from limbeck.comparison.board_charts import mean_curves, side_by_side
 from limbeck.comparison.board_read import read_board
+from limbeck.comparison.pages import write_page
 from limbeck.errors import UserError
-from limbeck.report import write_report
 
 SECTIONS = ["result", "seeds", "curves", "cost", "alpha", "failures", "method", "again"]
 
 
 def page(folder):
-    return Page(write_report(folder).read_text(encoding="utf-8"))
+    return Page(write_page(folder).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_figures_of_the_leaderboard_are_on_the_page(board_folder):
 
 
 def test_it_fetches_nothing(board_folder):
-    html = write_report(board_folder).read_text(encoding="utf-8")
+    html = write_page(board_folder).read_text(encoding="utf-8")
     parsed = Page(html)
     for tag, attributes in parsed.tags:
         for key in ("src", "href", "action", "data", "poster", "srcset"):
@@ -109,7 +109,7 @@ def test_damaged_pieces_are_no_end(board_folder):
 def test_a_damaged_comparison_is_one_sentence(tmp_path, damage):
     (tmp_path / "comparison.json").write_text(damage)
     with pytest.raises(UserError, match="comparison.json"):
-        write_report(tmp_path)
+        write_page(tmp_path)
 
 
 def test_curves_are_means_with_the_lowest_and_highest_seed(tmp_path):

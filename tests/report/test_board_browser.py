@@ -8,15 +8,15 @@ from synthetic_board import change_card, make_board
 from synthetic_run import make_run
 from test_browser import CONTRAST, browser  # noqa: F401  (the fixture)
 
-from limbeck.report import write_report
-from limbeck.report.watch import server
+from limbeck.comparison.pages import write_page
+from limbeck.web.watch import server
 
 ROWS = "return [...document.querySelectorAll('#result tbody tr th')].map(x => x.innerText.trim())"
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    return write_report(make_board(tmp_path_factory.mktemp("board") / "board")).as_uri()
+    return write_page(make_board(tmp_path_factory.mktemp("board") / "board")).as_uri()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from synthetic_board import change_card, make_board
 from synthetic_run import make_run
 
 from limbeck.errors import UserError
-from limbeck.report.watch import server, state_of
+from limbeck.web.watch import server, state_of
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from limbeck.cards.model_card import write_model_card
 from limbeck.cards.table import board_table, card_table
 from limbeck.comparison.leaderboard import leaderboard
+from limbeck.comparison.pages import page_of
 from limbeck.errors import UserError
 from limbeck.metrics import balanced_accuracy, macro_f1
-from limbeck.report.page import page_of
 from limbeck.runs.settings import make
 from limbeck.tasks import registry
 from limbeck.tasks.classify import CLASSIFY

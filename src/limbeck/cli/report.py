@@ -10,9 +10,9 @@ from limbeck.cli.command import command_of
 
 def report(run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")]) -> None:
     """Write the page of a run or a comparison again, from its folder alone."""
-    from limbeck.report.page import write_report
+    from limbeck.comparison.pages import write_page
 
-    typer.echo(str(write_report(run)))
+    typer.echo(str(write_page(run)))
 
 
 app = command_of(report)

@@ -13,7 +13,7 @@ def watch(
     port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0 takes a free one")] = 8765,
 ) -> None:
     """Serve the page of a run or a comparison on this machine while it grows; control-C ends it."""
-    from limbeck.report.watch import watch as serve
+    from limbeck.web.watch import watch as serve
 
     serve(run, port, typer.echo)
 

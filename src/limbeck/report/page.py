@@ -19,7 +19,7 @@ from limbeck.tasks.figure import score_in
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html` into the folder of a run or comparison from what it holds, and return its path.
+    """Write `report.html` into the folder of a run from what it holds, and return its path.
 
     The page needs nothing else: no network, no other file. Pieces that the folder lacks are left out with a
     sentence. Everything that came from a user is escaped; a content security policy lets only our own script run.
@@ -29,20 +29,10 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     target = folder / "report.html"
-    html = page_of(folder)
+    html = render(read_run(folder))
     with atomic_write(target, text=True) as file:
         file.write(html)
     return target
-
-
-def page_of(folder: Path, live: str = "") -> str:
-    """The HTML of a run's page, or of a comparison's; live: see `frame.fill`."""
-    if (folder / "comparison.json").exists():
-        from limbeck.comparison.board import render_board
-        from limbeck.comparison.board_read import read_board
-
-        return render_board(read_board(folder), live)
-    return render(read_run(folder), live)
 
 
 def render(view: RunView, live: str = "") -> str:

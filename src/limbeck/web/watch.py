@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from limbeck.comparison.pages import is_comparison, page_of
 from limbeck.errors import UserError
-from limbeck.report.page import page_of
 
 HERE = "127.0.0.1"
 PIECES = ("card.json", "failed.json", "metrics.jsonl", "recipe.toml", "environment.json", "method.svg", "predictions.safetensors")
@@ -46,7 +46,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
 def state_of(folder: Path) -> str:
     """A word that changes when a piece of the page does: from names, sizes and times of the files alone."""
     runs = folder / "runs"
-    folders = [folder, *(sorted(runs.iterdir()) if (folder / "comparison.json").exists() and runs.is_dir() else [])]
+    folders = [folder, *(sorted(runs.iterdir()) if is_comparison(folder) and runs.is_dir() else [])]
     seen = hashlib.sha256()
     for path in (folder / "comparison.json", *(f / name for f in folders for name in PIECES)):
         try:
