@@ -8,6 +8,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from limbeck import data as D
 from limbeck.errors import UserError
+from limbeck.transforms.draws import Draw
 
 X = torch.randint(0, 256, (50, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 Y = torch.arange(50) % 5
@@ -99,7 +100,7 @@ def test_mixup_by_hand(source):
     batches = D.Batches(data["train"], data, size=50, seed=1, views=views, shuffle=False)
     batch = batches.batch(0)
     assert batch["labels"].shape == (50, 5) and torch.allclose(batch["labels"].sum(1), torch.ones(50))
-    op, draw = views["inputs"].ops[1], D.views.Draw.of(1, torch.arange(50), 0).within("inputs").within("1:Mixup")
+    op, draw = views["inputs"].ops[1], Draw.of(1, torch.arange(50), 0).within("inputs").within("1:Mixup")
     share, partner = op.share(draw), op.partner(draw, 50)
     expected = share.view(-1, 1, 1, 1) * batch["hard"] + (1 - share).view(-1, 1, 1, 1) * batch["hard"][partner]
     assert torch.equal(batch["inputs"], expected)  # the partner is flipped as in its own view

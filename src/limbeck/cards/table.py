@@ -52,7 +52,7 @@ def _worst(score: Facts, model: Mapping[str, Any]) -> Cell:
 
 def _figure(figure: Facts, model: Mapping[str, Any]) -> Cell:
     value = (model.get("figures") or {}).get(figure.key)
-    return figure.text(value), value
+    return figure.text(value) + figure.bounds((model.get("intervals") or {}).get(figure.key)), value
 
 
 def _plain(words: Callable[[float | None], str], key: str, model: Mapping[str, Any]) -> Cell:

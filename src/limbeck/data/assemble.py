@@ -70,12 +70,14 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)
     ordered = {n: parts[n] for n in sorted(parts, key=rank)}
     shape = tuple(raw.parts["train"][0].shape[1:])
-    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, raw.task, raw.words)
+    known = parts["train"].labels
+    task = raw.task if known is None else raw.task.learned(known)
+    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, task, raw.words)
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     if len(raw.classes) < raw.task.fewest:
-        raise UserError(f"{name} has {len(raw.classes)} class; at least {raw.task.fewest} are needed to train a classifier")
+        raise UserError(f"{name} has {len(raw.classes)} {raw.task.item}; at least {raw.task.fewest} are needed")
     parts = numbered(name, {part: raw.parts[part] for part in sorted(raw.parts, key=rank)}, len(raw.classes), raw.task)
     shape = raw.parts["train"][0].shape[1:]
     for part, (inputs, _) in raw.parts.items():

@@ -162,8 +162,8 @@ class Batches:
         like = self.data["train"].labels
         if like is None:
             return torch.full((len(rows),), -100)
-        boxes = like.is_floating_point()
-        return torch.full((len(rows), *like.shape[1:]), -100, dtype=like.dtype if boxes else torch.int64)
+        kind = like.dtype if like.is_floating_point() else torch.int64
+        return torch.full((len(rows), *like.shape[1:]), self.data.task.unknown, dtype=kind)
 
     def _fetch(self, rows: Tensor) -> Any:
         return gather(self.partition, rows)

@@ -10,6 +10,7 @@ from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
 from limbeck.data.readers import find, folder, made, masks, npz, published, recordings, sentences, table, voc
 from limbeck.errors import UserError, unknown
+from limbeck.tasks.classify import CLASSIFY
 
 _AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}
 _AT_A_PATH |= {"recordings": recordings.read, "sentences": sentences.read}
@@ -33,6 +34,8 @@ def load(
     size: Sequence[int] | None = None,
     tile: int | None = None,
     void: int | None = None,
+    task: str | None = None,
+    label: str | Sequence[str] | None = None,
     download: bool = True,
     arguments: Mapping[str, Any] | None = None,
     on_progress: find.OnProgress | None = None,
@@ -55,6 +58,8 @@ def load(
         size: (height, width) that the images of folders are scaled to; None for as they are, or `folder`'s own choice.
         tile: side of the squares that images with masks are cut into, after the splits; None for whole images.
         void: the value of masks that is not counted, besides 255.
+        task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
+        label: the column of a table that is to be predicted, or several; None for the usual one (see `readers.table`).
         download: False forbids the network.
         arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
             `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
@@ -77,8 +82,13 @@ def load(
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
+    columns = None if task is None and label is None else table.Columns(task or CLASSIFY.name, _listed(label))
     layout = masks.Layout(None if size is None else (int(size[0]), int(size[1])), void)
-    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout)
+    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout, columns)
+    if columns is not None and raw.kind != "table":
+        raise UserError(
+            f"data.task and data.label say which columns of a table are labels, but {name} is no table; leave them out"
+        )
     if test is not None and "test" not in raw.parts:
         raw.test_share = test
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
@@ -86,7 +96,13 @@ def load(
 
 
 def _read(
-    name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None, layout: masks.Layout
+    name: str,
+    place: Path | None,
+    cache: Path,
+    download: bool,
+    on_progress: find.OnProgress | None,
+    layout: masks.Layout,
+    columns: table.Columns | None,
 ) -> tuple[Raw, str]:
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
@@ -99,13 +115,19 @@ def _read(
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
             raise UserError(f"data {name!r} needs a path, and {where}; give the path of the file or folder")
-        return (_images(place, layout) if name == "folder" else _AT_A_PATH[name](place)), place.stem
+        if name in ("folder", "csv"):
+            return (_images(place, layout) if name == "folder" else table.read(place, columns)), place.stem
+        return _AT_A_PATH[name](place), place.stem
     if place is None and Path(name).expanduser().exists():
         place = Path(name).expanduser()
-        return _whatever(place, layout), place.resolve().name.partition(".")[0] or place.resolve().name
+        return _whatever(place, layout, columns), place.resolve().name.partition(".")[0] or place.resolve().name
     if place is None and any(c in name for c in "/\\."):
         raise UserError(f"data {name!r} does not exist; give a path that does, or one of: {', '.join(names())}")
     raise unknown("data", name, names(), "or give the path of a folder, .zip, .npz or .csv")
+
+
+def _listed(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
 
 
 def _spoken_digits(place: Path) -> Raw:
@@ -131,13 +153,13 @@ def _images(path: Path, layout: masks.Layout) -> Raw:
     return masks.read(files, pairs, layout) if pairs else folder.read(path, layout.size)
 
 
-def _whatever(path: Path, layout: masks.Layout) -> Raw:
+def _whatever(path: Path, layout: masks.Layout, columns: table.Columns | None) -> Raw:
     """Read what lies at a path, whichever layout it has."""
     ending = path.suffix.lower()
     if path.is_file() and ending in (".npz", ".csv", ".tsv", ".zip"):
         if ending == ".zip":
             return _images(path, layout)
-        return npz.read(path) if ending == ".npz" else table.read(path)
+        return npz.read(path) if ending == ".npz" else table.read(path, columns)
     below = [path, *(path / f"cifar-{k}-batches-{e}" for k in (10,) for e in ("bin", "py")), path / "raw"]
     below += [path / f"cifar-100-{e}" for e in ("binary", "python")]
     for candidate in below:
@@ -153,7 +175,7 @@ def _whatever(path: Path, layout: masks.Layout) -> Raw:
     if recordings.find(path) is not None:
         return recordings.read(path)
     if path.is_dir() and (path / "train.csv").is_file():
-        return table.read(path)
+        return table.read(path, columns)
     if path.is_dir() and folder.holds_images(path):
         return _images(path, layout)
     raise UserError(

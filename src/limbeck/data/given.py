@@ -15,6 +15,7 @@ from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.detect import Detect
+from limbeck.tasks.registry import known
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.task import Task
 
@@ -41,7 +42,8 @@ def from_datasets(
         test: None or samples.
         classes: their names or number; else `train.classes`, else as many as the labels say.
         task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
-            boxes (n, m, 5) as floats, else `Classify()`.
+            boxes (n, m, 5) as floats, what `limbeck.tasks` has for floats (n,) or (n, k) and for rows of true and false, else
+            `Classify()`.
         further: parts of your own by name: samples, or inputs alone (a tensor or an array (n, ...)), which have no labels:
             `further={"unlabelled": x}` for what methods with few labels read.
 
@@ -55,9 +57,10 @@ def from_datasets(
     share = validation if isinstance(validation, (int, float)) else None
     given = {"train": train, "validation": None if share is not None else validation, "test": test}
     given |= further or {}
-    found = {k: _samples(f"{name} {k}", v, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
-    names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None])
-    task = task or _guessed(found["train"][0], found["train"][1])
+    found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
+    task = task or _guessed(*found["train"])
+    found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}
+    names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None], task)
     parts = numbered(name, found, len(names), task)
     if share:
         count = size_of(share, len(parts["train"]), "validation")
@@ -66,56 +69,63 @@ def from_datasets(
         parts["train"], parts["validation"] = parts["train"].select(rest), parts["train"].select(drawn, "validation")
     kind, shape = _kind(name, parts["train"])
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
+    labels = parts["train"].labels
+    task = task if labels is None else task.learned(labels)
     return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
 
 
 def _guessed(inputs: Any, labels: Tensor | None) -> Task:
-    """Whole numbers for every pixel are masks, five floats are boxes."""
+    """Whole numbers for every pixel are masks, five floats are boxes; else each task says which labels are its own."""
     if labels is None or labels.dim() != 3:
-        return CLASSIFY
+        return next((kind() for kind in known().values() if labels is not None and kind.takes(labels)), CLASSIFY)
     return Detect((inputs.shape[-2], inputs.shape[-1])) if labels.is_floating_point() else Segment()
 
 
-def _samples(who: str, given: Any, *, labelled: bool = True) -> tuple[Tensor | Dataset[Any], Tensor | None]:
+def _samples(who: str, given: Any, task: Task | None, *, labelled: bool = True) -> tuple[Tensor | Dataset[Any], Tensor | None]:
     """Inputs and labels; of a part of the user's own also inputs alone."""
     if isinstance(given, TensorDataset):
         given = given.tensors
     if not labelled and isinstance(given, (tuple, list)) and len(given) == 1:
         given = given[0]
     if not labelled and hasattr(given, "shape"):
-        inputs, _ = _samples(who, (given, np.zeros(len(given), np.int64)))
+        inputs, _ = _samples(who, (given, np.zeros(len(given), np.int64)), None)
         return inputs, None
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
         inputs, labels = (torch.as_tensor(np.asarray(g) if not isinstance(g, Tensor) else g) for g in given)
-        if inputs.dim() < 2 or (labels.is_floating_point() and labels.dim() != 3):
+        if inputs.dim() < 2 or not labels.dim():
             raise UserError(
-                f"{who}: expected inputs (n, ...) and whole-number labels (n,), got {tuple(inputs.shape)} and "
-                f"{labels.dtype}; convert them first"
+                f"{who}: expected inputs (n, ...) and labels (n, ...), got {tuple(inputs.shape)} and {tuple(labels.shape)}; "
+                "give one row of each for every sample"
             )
-        return inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32), (
-            labels.float() if labels.is_floating_point() else labels.long()
-        )
+        kept = inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32)
+        if labels.dtype == torch.bool:
+            return kept, labels
+        return kept, labels.float() if labels.is_floating_point() else labels.long()
     if not hasattr(given, "__getitem__") or not hasattr(given, "__len__") or isinstance(given, (tuple, list, str)):
         raise UserError(f"{who}: expected a map-style Dataset or a pair (inputs, labels), got a {type(given).__name__}")
     if len(given) == 0:
         raise UserError(f"{who} is empty: expected at least one sample")
     if isinstance(given, Subset) and isinstance(given.dataset, TensorDataset):
         rows = torch.as_tensor(list(given.indices))
-        return _samples(who, tuple(t[rows] for t in given.dataset.tensors), labelled=labelled)
-    return given, _labels(who, given)
+        return _samples(who, tuple(t[rows] for t in given.dataset.tensors), task, labelled=labelled)
+    return given, _labels(who, given, task)
 
 
-def _labels(who: str, dataset: Any) -> Tensor:
+def _labels(who: str, dataset: Any, task: Task | None) -> Tensor:
     """Return all labels; from `.targets` or `.labels` where those agree with the items, else by reading every item."""
     first = dataset[0]
-    if isinstance(first, (tuple, list)) and len(first) == 2 and len(getattr(first[1], "shape", ())) == 2:
-        return torch.stack([torch.as_tensor(dataset[k][1]).long() for k in range(len(dataset))])  # masks
+    if isinstance(first, (tuple, list)) and len(first) == 2:
+        wide = len(getattr(first[1], "shape", ()))
+        if wide == 2:
+            return torch.stack([torch.as_tensor(dataset[k][1]).long() for k in range(len(dataset))])  # masks
+        if wide == 1 or (task is not None and not task.whole):
+            return torch.stack([torch.as_tensor(dataset[k][1]) for k in range(len(dataset))])
     rows = [0, len(dataset) // 2, len(dataset) - 1]
     few = [_label(who, dataset[k], k) for k in rows]
-    known = getattr(dataset, "targets", getattr(dataset, "labels", None))
-    if known is not None and hasattr(known, "__len__") and len(known) == len(dataset):
+    listed = getattr(dataset, "targets", getattr(dataset, "labels", None))
+    if listed is not None and hasattr(listed, "__len__") and len(listed) == len(dataset):
         try:
-            labels = torch.as_tensor(known).long()
+            labels = torch.as_tensor(listed).long()
         except (TypeError, ValueError, RuntimeError):
             labels = torch.empty(0)
         if labels.shape == (len(dataset),) and labels[rows].tolist() == few:
@@ -132,17 +142,18 @@ def _label(who: str, item: Any, row: int) -> int:
             return int(label)
     except (TypeError, ValueError):
         pass
-    raise UserError(f"{who}: the label of item {row} must be a whole number, got {item[1]!r}")
+    raise UserError(f"{who}: the label of item {row} must be a whole number, got {item[1]!r}; say which task has such labels")
 
 
-def _class_names(classes: Sequence[str] | int | None, train: Any, labels: list[Tensor]) -> tuple[str, ...]:
+def _class_names(classes: Sequence[str] | int | None, train: Any, labels: list[Tensor], task: Task) -> tuple[str, ...]:
     if classes is None:
         classes = getattr(train, "classes", None)
     if classes is None:
-        classes = max((int(y.max()) + 1 for y in labels if len(y)), default=0)
+        classes = max((task.width(y) for y in labels if len(y)), default=0)
     names = tuple(str(k) for k in range(classes)) if isinstance(classes, int) else tuple(map(str, classes))
-    if len(names) < 2:
-        raise UserError(f"a classifier needs at least 2 classes, got {len(names)}; name them with classes=")
+    if len(names) < task.fewest:
+        need = f"a task of {task.name} needs at least {task.fewest} {task.item}es"
+        raise UserError(f"{need}, got {len(names)}; name them with classes=")
     return names
 
 

@@ -336,3 +336,12 @@ def state_of(cast: Cast, source: State) -> Tensor:
     if source.path not in known:
         raise unknown(f"parameter or buffer of role {source.role!r}", source.path, known)
     return known[source.path]
+
+
+def replaced(source: Source, swap: Mapping[Source, Source]) -> Source:
+    """The source with every occurrence of the swapped ones replaced."""
+    if source in swap:
+        return swap[source]
+    if isinstance(source, Via):
+        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources), source.answers)
+    return source

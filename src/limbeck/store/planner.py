@@ -13,7 +13,7 @@ from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
 from limbeck.plan import Method, Stage
 from limbeck.plan.roles import Cast, role_of
-from limbeck.plan.taps import Field, Scene, Source, Tap, Via, functions_of, leaves, modules_of, observe
+from limbeck.plan.taps import Field, Scene, Source, Tap, Via, functions_of, leaves, modules_of, observe, replaced
 from limbeck.store.filling import Filling, Stored
 from limbeck.store.shelves import Key, Store, code_of, identity, needed
 from limbeck.store.thin import thin, top_of
@@ -276,12 +276,3 @@ def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
         )
         updates.append(replace(update, terms=terms) if update.partitions else update)
     return replace(stage, updates=tuple(updates))
-
-
-def replaced(source: Source, swap: Mapping[Source, Any]) -> Source:
-    """The source with every occurrence of the swapped ones replaced."""
-    if source in swap:
-        return swap[source]
-    if isinstance(source, Via):
-        return Via(source.fn, tuple(replaced(inner, swap) for inner in source.sources), source.answers)
-    return source

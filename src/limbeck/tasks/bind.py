@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from limbeck.errors import UserError
+from limbeck.losses import traits_of
 from limbeck.plan import Labels, Method, Soft, Term
+from limbeck.plan.taps import functions_of
 from limbeck.tasks.task import Task
+from limbeck.transforms.facts import facts_of
+
+OF_CLASSES = ("hard labels", "soft labels", "relations of classes")
 
 
 def bind(method: Method, task: Task) -> Method:
@@ -14,6 +19,10 @@ def bind(method: Method, task: Task) -> Method:
     Raises:
         UserError: the method asks for what this task has no term for; says what works.
     """
+
+    if task.instead:
+        for _, _, term in method.terms():
+            _refuse_classes(method, term, task)
 
     def bound(terms: tuple[Term, ...]) -> tuple[Term, ...]:
         try:
@@ -34,4 +43,17 @@ def _own(term: Term, task: Task) -> Iterator[Term]:
     elif isinstance(term, Soft):
         yield from task.soft_terms(term)
     else:
-        yield term
+        yield task.adapted(term)
+
+
+def _refuse_classes(method: Method, term: Term, task: Task) -> None:
+    """Refuse a term of the method's own that reads probabilities of classes, where answers are none."""
+    if isinstance(term, Labels | Soft):
+        return
+    through = (facts_of(fn).knowledge for source in term.sources for fn in functions_of(source))
+    traits = traits_of(term.by)
+    if (traits is not None and traits.over == "classes") or any(kind in OF_CLASSES for kind in through):
+        raise UserError(
+            f"method {method.name or 'given'!r}: term {term.name!r} reads probabilities of classes, which the answers to a task "
+            f"of {task.name} are not; take {task.instead}"
+        )

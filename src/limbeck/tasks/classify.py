@@ -16,7 +16,7 @@ from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Cell, Curve, Mark, Matrix, Sample, Samples, Say, Section, Values
-from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
+from limbeck.tasks.task import AGREES, Task, in_range, is_number, wrong_classes
 
 KEPT, SHOWN = 24, 12  # pictures
 FEW = 5  # samples in a bin of the reliability diagram that a line passes
@@ -98,6 +98,31 @@ class Classify(Task):
             form=".3g",
         ),
     )
+
+    def prepared(self, labels: Tensor) -> Tensor:
+        if labels.is_floating_point() and not bool((labels == labels.round()).all()):
+            odd = float(labels.flatten()[0])
+            raise UserError(f"classes are whole-number labels, got {labels.dtype} such as {odd:g}; convert them")
+        return labels.long()
+
+    def read(self, where: str, columns: Mapping[str, Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
+        """One column of numbers or words, each different one a class."""
+        if len(columns) > 1:
+            raise UserError(
+                f"{where}: {len(columns)} label columns, but a sample has one class; set data.task = 'tags' or 'numbers'"
+            )
+        ((name, cells),) = columns.items()
+        found = sorted(set(cells))
+        numbers = all(map(is_number, found))
+        many = len(found) > 50 and len(found) > len(cells) / 10
+        if numbers and (many or any(float(cell) % 1 for cell in found)):
+            raise UserError(
+                f"{where}: the label column {name!r} has {len(found)} different numbers in {len(cells)} rows, where classes are "
+                "expected; set data.task = 'numbers' if it is to be predicted as a number, or name the right column by data.label"
+            )
+        classes = tuple(sorted(found, key=float)) if numbers else tuple(found)
+        place = {name: k for k, name in enumerate(classes)}
+        return torch.tensor([place[cell] for cell in cells], dtype=torch.int64), classes
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         count = inputs if isinstance(inputs, int) else len(inputs)

@@ -5,7 +5,7 @@ from what a card keeps of them (`Facts`), so that whoever reads a card.json need
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
@@ -125,7 +125,8 @@ class PerClass:
 class Figure:
     """One figure of a task; see `Facts` for what is not described here.
 
-    value: computes it; None where it has no meaning. per_class: the same within each class.
+    value: computes it; None where it has no meaning. per_class: the same within each class. interval: its 95 %, where it is
+    not the score, whose the task has.
     """
 
     key: str
@@ -136,6 +137,7 @@ class Figure:
     form: str = "percent"
     per_class: PerClass | None = None
     says: str = ""
+    interval: Callable[[Judged], tuple[float, float] | None] | None = None
 
     def facts(self) -> Facts:
         """What a card keeps of it."""
@@ -157,7 +159,8 @@ class Measured:
 
     Attributes:
         samples: how many were asked. score: the first of `figures`, by their keys.
-        interval: of the score, 95 %, over the samples. worst, per_class: of the score within classes.
+        interval: of the score, 95 %, over the samples; intervals: of other figures that have one.
+        worst, per_class: of the score within classes.
     """
 
     samples: int
@@ -166,6 +169,7 @@ class Measured:
     figures: dict[str, float | None]
     worst: Worst | None
     per_class: list[float | None] | None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def entry(self) -> dict[str, Any]:
         """The same as a card holds it."""

@@ -5,8 +5,9 @@ Letters: n samples, C classes, h and w pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, ClassVar, final
 
 import torch
@@ -27,7 +28,9 @@ class Task(ABC):
     name: as files spell it. figures: what is said of a model's answers; the first is the score, of which more is better.
     item: what one of the things answered is called: a class, a label, a target. fewest: of these that data must have.
     located: labels move with the pixels of a view. searched: models answer with what they have written by themselves, which
-    no other answer or label stands beside. blends: labels of several samples may be mixed (mixup).
+    no other answer or label stands beside. blends: labels of several samples may be mixed (mixup). whole: a label is whole
+    numbers. unknown: what stands in the place of a label that is not known. instead: where answers are no classes, which
+    methods work all the same.
     """
 
     name: ClassVar[str]
@@ -37,6 +40,9 @@ class Task(ABC):
     located: ClassVar[bool] = False
     searched: ClassVar[bool] = False
     blends: ClassVar[bool] = False
+    whole: ClassVar[bool] = True
+    unknown: ClassVar[float] = -100
+    instead: ClassVar[str] = ""
 
     # ---------------------------------------------------------------- labels and answers
 
@@ -55,6 +61,30 @@ class Task(ABC):
     @abstractmethod
     def gives(self, classes: Sequence[str]) -> str:
         """What a model's answer is, in words that go on a model card: "one logit for each of 10 classes"."""
+
+    @classmethod
+    def takes(cls, labels: Tensor) -> bool:
+        """Whether labels (n,) or (n, k) that came without a task are of this one."""
+        return False
+
+    def read(self, where: str, columns: Mapping[str, Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
+        """Labels (n, ...) and the names of the classes, from the cells of a table's label columns.
+
+        Raises `UserError` where these cannot be such labels.
+        """
+        raise UserError(f"{where}: labels of the task {self.name!r} do not stand in a table; take classify, numbers or tags")
+
+    def width(self, labels: Tensor) -> int:
+        """How many classes labels speak of, where nobody named them."""
+        return int(labels.max()) + 1
+
+    def prepared(self, labels: Tensor) -> Tensor:
+        """Labels as they came, in the type and shape that the task has them in."""
+        return labels
+
+    def learned(self, labels: Tensor) -> "Task":
+        """The task with what it has to know of the training labels."""
+        return self
 
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
         """How the logits are found in a role's output, or None for the plain way."""
@@ -88,6 +118,10 @@ class Task(ABC):
         Raises `UserError` where answers cannot be softened.
         """
         return (plain(soft),)
+
+    def adapted(self, term: Term) -> Term:
+        """A term that is the method's own, as it reads this task's answers and labels."""
+        return term
 
     # ---------------------------------------------------------------- figures
 
@@ -139,7 +173,11 @@ class Task(ABC):
             figures=values,
             worst=self.worst(judged, each),
             per_class=each,
+            intervals={key: found for key, found in self._intervals(judged) if found is not None},
         )
+
+    def _intervals(self, judged: Judged) -> Iterator[tuple[str, tuple[float, float] | None]]:
+        return ((figure.key, figure.interval(judged)) for figure in self.figures if figure.interval is not None)
 
     @final
     def facts(self) -> dict[str, Any]:
@@ -178,6 +216,14 @@ AGREES = Figure(
 def plain(term: Term) -> Term:
     """A `Labels` or `Soft` term as the loss that it stands for where one class is answered."""
     return Term(term.name, term.by, weight=term.weight, mask=term.mask, **term.inputs)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a table's cell is a number."""
+    try:
+        return isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def in_range(who: str, labels: Tensor, classes: int) -> None:

@@ -2,29 +2,43 @@
 
 A file, or a folder with train.csv and test.csv (and validation.csv, and unlabelled.csv, whose column of labels is not read
 and may be missing). The separator is a comma, semicolon or tab.
-The label is the column called label, target, class or y, else the last. A column of numbers is one feature; a
+The label is the column called label, target, class or y, else the last, or those that `Columns` names; what they hold is for its
+task to say. A column of numbers is one feature; a
 column of words is one feature 0/1 for 2 values, one for each of up to 32 values, else its rank in the alphabet.
 Features stay as they are; `Data.mean` and `Data.std` hold the train statistics to standardise with.
 """
 
 import csv
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from limbeck.data.assemble import ORDER, Raw
-from limbeck.errors import UserError
+from limbeck.errors import UserError, unknown
+from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.registry import task_of
 
 _LABEL = ("label", "target", "class", "y")
 _MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
 _ONE_HOT = 32
 
 
-def read(path: Path) -> Raw:
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are labels, and of which task. task: by name. label: one column or several; () for the usual one."""
+
+    task: str = CLASSIFY.name
+    label: tuple[str, ...] = ()
+
+
+def read(path: Path, columns: Columns | None = None) -> Raw:
     """Read a table or a folder of tables; see the module for what is understood."""
+    chosen = columns or Columns()
+    task = task_of(chosen.task)
     files = {"train": path}
     if path.is_dir():
         files = {p: path / f"{p}.csv" for p in ORDER if (path / f"{p}.csv").is_file()}
@@ -33,26 +47,46 @@ def read(path: Path) -> Raw:
     names = tables["train"][0] if header else [str(k + 1) for k in range(len(tables["train"][0]))]
     if header:
         tables = {part: rows[1:] if rows[:1] == [names] else rows for part, rows in tables.items()}
-    label = next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1
+    places = _label_places(path, names, chosen.label, header)
     if "unlabelled" in tables:
-        tables["unlabelled"] = _without_labels(tables["unlabelled"], names, label, header)
+        tables["unlabelled"] = _without_labels(tables["unlabelled"], names, places, header)
     for part, rows in tables.items():
         _whole(files[part], rows, len(names), header)
-    together = [row for rows in tables.values() for row in rows]
-    known = [row[label] for part, rows in tables.items() if part != "unlabelled" for row in rows]
-    classes = _classes(path, known, names[label])
-    columns: list[Any] = []
     notes: list[str] = []
-    for k, name in enumerate(names):
-        if k != label:
-            columns.append(_features(path, name, [row[k] for row in together], notes, 1 + header))
-    inputs = torch.from_numpy(np.concatenate(columns, axis=1))
-    numbers = {c: k for k, c in enumerate(classes)}
-    parts: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {}
-    for (part, rows), features in zip(tables.items(), inputs.split([len(rows) for rows in tables.values()]), strict=True):
-        told = None if part == "unlabelled" else torch.tensor([numbers[row[label]] for row in rows])
-        parts[part] = features, told
-    return Raw(parts, classes, "table", notes=notes)
+    together = [row for rows in tables.values() for row in rows]
+    features = [
+        _features(path, name, [row[k] for row in together], notes, 1 + header) for k, name in enumerate(names) if k not in places
+    ]
+    if not features:
+        raise UserError(f"{path}: every column is a label; leave at least one to predict from")
+    inputs = torch.from_numpy(np.concatenate(features, axis=1))
+    known = {part: rows for part, rows in tables.items() if part != "unlabelled"}
+    labels, classes = task.read(str(path), _label_cells(path, known, names, places))
+    told = dict(zip(known, labels.split([len(rows) for rows in known.values()]), strict=True))
+    split = inputs.split([len(rows) for rows in tables.values()])
+    return Raw(
+        {part: (x, told.get(part)) for part, x in zip(tables, split, strict=True)}, classes, "table", notes=notes, task=task
+    )
+
+
+def _label_places(path: Path, names: list[str], wanted: tuple[str, ...], header: bool) -> list[int]:
+    """The places of the label columns: those named, else the usual one."""
+    for name in wanted:
+        if name not in names:
+            raise unknown(f"column of {path}", name, names)
+    if wanted:
+        return [names.index(name) for name in wanted]
+    return [next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1]
+
+
+def _label_cells(path: Path, tables: Mapping[str, list[list[str]]], names: list[str], places: list[int]) -> dict[str, list[str]]:
+    """The cells of the label columns by name, of all parts with labels one after another."""
+    cells = {names[k]: [row[k] for rows in tables.values() for row in rows] for k in places}
+    for name, column in cells.items():
+        missing = sum(c.lower() in _MISSING for c in column)
+        if missing:
+            raise UserError(f"{path}: the label column {name!r} has {missing} missing values; fill or remove those rows")
+    return cells
 
 
 def _rows(file: Path) -> list[list[str]]:
@@ -78,11 +112,17 @@ def _rows(file: Path) -> list[list[str]]:
     return rows
 
 
-def _without_labels(rows: list[list[str]], names: list[str], label: int, header: bool) -> list[list[str]]:
-    """Rows with an empty cell where the label would be, whether or not the file has that column."""
-    if header and rows[0] == names[:label] + names[label + 1 :]:
+def _without_labels(rows: list[list[str]], names: list[str], places: list[int], header: bool) -> list[list[str]]:
+    """Rows with an empty cell where labels would be, whether or not the file has those columns."""
+    rest = [name for k, name in enumerate(names) if k not in places]
+    if header and rows[0] == rest:
         rows = rows[1:]
-    return [row[:label] + [""] + row[label + (len(row) == len(names)) :] for row in rows]
+
+    def emptied(row: list[str]) -> list[str]:
+        cells = iter(row if len(row) < len(names) else [cell for k, cell in enumerate(row) if k not in places])
+        return ["" if k in places else next(cells, "") for k in range(len(names))]
+
+    return [row if len(row) not in (len(names), len(rest)) else emptied(row) for row in rows]
 
 
 def _number(cell: str) -> bool:
@@ -110,19 +150,6 @@ def _whole(file: Path, rows: list[list[str]], width: int, header: bool) -> None:
     for k, row in enumerate(rows, start=1 + header):
         if len(row) != width:
             raise UserError(f"{file}: row {k} has {len(row)} cells where {width} are expected; mend or remove it")
-
-
-def _classes(path: Path, cells: list[str], name: str) -> tuple[str, ...]:
-    missing = sum(c.lower() in _MISSING for c in cells)
-    if missing:
-        raise UserError(f"{path}: the label column {name!r} has {missing} missing values; fill or remove those rows")
-    found = sorted(set(cells))
-    if len(found) > 50 and len(found) > len(cells) / 10 and all(map(_number, found)):
-        raise UserError(
-            f"{path}: the label column {name!r} has {len(found)} different numbers in {len(cells)} rows; "
-            "expected classes, so put the label last or name its column 'label'"
-        )
-    return tuple(sorted(found, key=float)) if all(map(_number, found)) else tuple(found)
 
 
 def _features(path: Path, name: str, cells: list[str], notes: list[str], first: int) -> np.ndarray:
