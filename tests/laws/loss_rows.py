@@ -188,6 +188,11 @@ ROWS: dict[str, Row] = {
     "unit_l2": Row(MAPS),
     "background_cross_entropy": Row(LOGITS),
     "smooth_l1": Row(ROWS_),
+    "binary_cross_entropy": Row(
+        lambda n: {"student": draw(n, CLASSES, seed=0), "labels": (torch.arange(n * CLASSES).view(n, CLASSES) * 7 % 5 < 2).long()}
+    ),
+    "binary_kl": Row(LOGITS),
+    "binary_soft_target": Row(LOGITS, {"temperature": 2.0}),
     "bounded_regression": Row(lambda n: ROWS_(n) | {"goal": draw(n, 6, seed=2)}),
     "magnitude": Row(lambda n: {"code": draw(n, 3, 4, seed=0)}),
     "info_nce": Row(lambda n: ROWS_(n) | {"negatives": draw(4, 6, seed=9)}, {"temperature": 0.5}, shared=("negatives",)),

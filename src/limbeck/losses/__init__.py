@@ -101,6 +101,9 @@ from limbeck.losses.sequence import delayed_kl as delayed_kl
 from limbeck.losses.sequence import n_best_nll as n_best_nll
 from limbeck.losses.sequence import sequence_nll as sequence_nll
 from limbeck.losses.sequence import top_k_kl as top_k_kl
+from limbeck.losses.tags import binary_cross_entropy as binary_cross_entropy
+from limbeck.losses.tags import binary_kl as binary_kl
+from limbeck.losses.tags import binary_soft_target as binary_soft_target
 from limbeck.losses.traits import Traits as Traits
 from limbeck.losses.traits import loss as loss
 from limbeck.losses.traits import traits_of as traits_of

@@ -18,12 +18,15 @@ def task(role: str = "student", *, weight: Weight = 1.0, mask: Source | None = N
     return Labels(role, weight=weight, mask=mask)
 
 
-def soft(learner: str = "student", mentor: str = "teacher", *, temperature: float = 4.0, weight: Weight = 1.0) -> Term:
+def soft(
+    learner: str = "student", mentor: str = "teacher", *, temperature: float = 4.0, scaled: bool = True, weight: Weight = 1.0
+) -> Term:
     """What a learner learns from a mentor's softened answers; the mentor does not learn from it.
 
     How is for the data's task to say: T^2 KL(mentor || learner) of their tempered probabilities where one class is answered.
+    scaled: False leaves T^2 out.
     """
-    return Soft(learner, mentor, temperature=temperature, weight=weight)
+    return Soft(learner, mentor, temperature=temperature, scaled=scaled, weight=weight)
 
 
 def of_judges(rate: float) -> Any:

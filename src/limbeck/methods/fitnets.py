@@ -1,10 +1,8 @@
 """Hints from the middle, then soft labels."""
 
-from functools import partial
-
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
-from limbeck.methods._terms import task
+from limbeck.methods._terms import soft, task
 from limbeck.plan import Method, Part, Stage, Term, Update, method
 from limbeck.plan.schedules import linear
 from limbeck.plan.taps import Tap
@@ -35,9 +33,7 @@ def fitnets(
     student, teacher = Tap("student", guided), Tap("teacher", hint).detach()
     match = Term("hint", losses.mse, student=student.via("regressor"), teacher=teacher)
     first = Update((f"student:{guided}", "regressor"), (match,))
-    by = partial(losses.kl, temperature=temperature)
-    kd = Term("soft", by, weight=linear(4.0, 1.0), student=Tap("student"), teacher=Tap("teacher").detach())
-    second = Update(("student",), (task(), kd))
+    second = Update(("student",), (task(), soft(temperature=temperature, scaled=False, weight=linear(4.0, 1.0))))
     return Method(
         (Stage("hint", (first,), share=hint_share), Stage("kd", (second,), share=1 - hint_share)),
         parts={"regressor": Part(ConvRegressor, like=(student, teacher))},

@@ -28,10 +28,10 @@ def gradual(
         given: for a teacher that is finished: it stays, and a twin that starts anew learns from it as in `kd`; the
             student follows the twin. False: the teacher trains here, from the weights it has.
     """
-    both = {"temperature": temperature, "weight": alpha}
+    taught = partial(soft, temperature=temperature, weight=alpha)
     who = "walker" if given else "teacher"
-    lead = (task(who, weight=1 - alpha), soft(who, "teacher", **both)) if given else (task(who),)
-    student = Update(("student",), (task(weight=1 - alpha), soft("student", "snapshot", **both)))
+    lead = (task(who, weight=1 - alpha), taught(who, "teacher")) if given else (task(who),)
+    student = Update(("student",), (task(weight=1 - alpha), taught("student", "snapshot")))
     start = (Promote("walker", "teacher"), Reinit("walker")) if given else ()
     before = (*start, Promote("snapshot", who), Quantise("student", partial(Ternary, scale=scale)))
     renew = Snapshot("snapshot", who, at=tuple((k + 1) / snapshots for k in range(snapshots)))

@@ -7,7 +7,7 @@ as these where nobody binds them; a run replaces them by the terms of its data's
 from functools import partial
 from typing import Any
 
-from limbeck.losses import cross_entropy, soft_target
+from limbeck.losses import cross_entropy, kl, soft_target
 from limbeck.plan.method import Term
 from limbeck.plan.schedules import Weight
 from limbeck.plan.taps import Field, Source, Tap
@@ -40,10 +40,11 @@ class Labels(Term):
 class Soft(Term):
     """What a learner learns from a mentor's answers, softened by a temperature; the mentor does not learn from it."""
 
-    __slots__ = ("learner", "mentor", "temperature")
+    __slots__ = ("learner", "mentor", "scaled", "temperature")
     learner: str
     mentor: str
     temperature: float
+    scaled: bool  # by T^2
 
     def __init__(
         self,
@@ -51,21 +52,22 @@ class Soft(Term):
         mentor: str = "teacher",
         *,
         temperature: float = 4.0,
+        scaled: bool = True,
         weight: Weight = 1.0,
         mask: Source | None = None,
         name: str = "",
     ):
         called = name or ("soft" if (learner, mentor) == ("student", "teacher") else f"soft {learner} from {mentor}")
-        by = partial(soft_target, temperature=temperature)
+        by = partial(soft_target if scaled else kl, temperature=temperature)
         super().__init__(called, by, weight=weight, mask=mask, student=Tap(learner), teacher=Tap(mentor).detach())
-        for key, value in (("learner", learner), ("mentor", mentor), ("temperature", temperature)):
+        for key, value in (("learner", learner), ("mentor", mentor), ("temperature", temperature), ("scaled", scaled)):
             object.__setattr__(self, key, value)
 
     def but(self, **changes: Any) -> Term:
         if not changes.keys() <= FREE:
             return super().but(**changes)
         now = {key: changes.get(key, getattr(self, key)) for key in FREE}
-        return Soft(self.learner, self.mentor, temperature=self.temperature, **now)
+        return Soft(self.learner, self.mentor, temperature=self.temperature, scaled=self.scaled, **now)
 
 
 def named(word: str, role: str) -> str:

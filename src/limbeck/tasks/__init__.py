@@ -7,6 +7,7 @@ from limbeck.tasks.figure import Figure, Judged, Measured, PerClass, Worst
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
+from limbeck.tasks.tags import Tags
 from limbeck.tasks.task import Task
 from limbeck.tasks.transcribe import Transcribe
 from limbeck.tasks.translate import Translate
@@ -21,6 +22,7 @@ __all__ = [
     "PerClass",
     "Predictions",
     "Segment",
+    "Tags",
     "Task",
     "Transcribe",
     "Translate",

@@ -12,6 +12,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import Classify
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.segment import Segment
+from limbeck.tasks.tags import Tags
 from limbeck.tasks.task import Task
 from limbeck.tasks.transcribe import Transcribe
 from limbeck.tasks.translate import Translate
@@ -37,7 +38,7 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-for _ours in (Classify, Detect, Segment, Transcribe, Translate):
+for _ours in (Classify, Detect, Segment, Tags, Transcribe, Translate):
     register(_ours)
 
 
