@@ -136,9 +136,9 @@ TEN = ("kd", "kd_standardised", "dkd", "dist", "nkd", "logit_regression", "atten
 def ten_by_hand(teacher: str, student: str) -> Loop:
     """Ten methods in ten separate plain loops, one after another; a step is a step of each."""
     from limbeck import methods
+    from limbeck.plan.observe import observe
     from limbeck.plan.roles import Cast
     from limbeck.plan.schedules import Progress
-    from limbeck.plan.taps import observe
 
     loops = []
     t = network(teacher).eval().requires_grad_(False)

@@ -97,8 +97,9 @@ def taps(count: int) -> Callable[[], None]:
 
     from limbeck import losses
     from limbeck.plan import Term
+    from limbeck.plan.observe import observe
     from limbeck.plan.roles import Cast
-    from limbeck.plan.taps import Tap, observe
+    from limbeck.plan.taps import Tap
 
     def network() -> nn.Module:
         layers = [nn.Sequential(nn.Conv2d(8 if k else 3, 8, 3, padding=1), nn.ReLU()) for k in range(16)]

@@ -17,9 +17,10 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.method import Method, Part, Stage, Term, Update, method, single_stage
+    from limbeck.plan.observe import Scene, observe
     from limbeck.plan.roles import Adapter, Cast, Normalise
     from limbeck.plan.schedules import Progress, choose, cosine, linear, ramp_up, sometimes
-    from limbeck.plan.taps import Field, Scene, State, Tap, Via, observe
+    from limbeck.plan.taps import Field, Now, State, Tap, Via
     from limbeck.runs.settings import Recipe
     from limbeck.runs.settings import StoreSettings as Store
     from limbeck.runs.settings import TrainSettings as Train
@@ -37,9 +38,10 @@ _HOMES = {
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
+    "plan.observe": ("Scene", "observe"),
     "plan.roles": ("Adapter", "Cast", "Normalise"),
     "plan.schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),
-    "plan.taps": ("Field", "Scene", "State", "Tap", "Via", "observe"),
+    "plan.taps": ("Field", "Now", "State", "Tap", "Via"),
     "runs.settings": ("Recipe", "Store=StoreSettings", "Train=TrainSettings"),
     "shrinking": ("shrink",),
 }
@@ -47,11 +49,11 @@ _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, name
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
-    "Adapter", "Adopt", "Cast", "Data", "Field", "Follow", "Load", "Method", "Normalise", "Part", "Progress", "Promote", "Recipe",
-    "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap", "Term", "Train", "Update", "UserError",
-    "Via", "__version__", "choose", "compare", "connectors", "cosine", "data", "deploy", "describe", "distill", "engine",
-    "explain", "linear", "load", "losses", "method", "methods", "metrics", "models", "observe", "ramp_up", "shrink",
-    "single_stage", "sometimes", "tasks", "train", "transforms",
+    "Adapter", "Adopt", "Cast", "Data", "Field", "Follow", "Load", "Method", "Normalise", "Now", "Part", "Progress",
+    "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap", "Term",
+    "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine", "data", "deploy",
+    "describe", "distill", "engine", "explain", "linear", "load", "losses", "method", "methods", "metrics", "models",
+    "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
 ]  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from limbeck import data, methods, models
 from limbeck.cli.app import app
 from limbeck.deploy.student import load_student
 from limbeck.methods._terms import task
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 from limbeck.tasks.predictions import predict
 from limbeck.tasks.segment import Segment
 

@@ -15,8 +15,8 @@ from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed
 from limbeck.engine.balance import balance
 from limbeck.engine.check import quiet
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import role_of
-from limbeck.plan.taps import observe
 from limbeck.store.planner import plan
 from limbeck.store.shelves import Store
 

@@ -7,8 +7,9 @@ from torch import nn
 from limbeck import data, engine, methods, models
 from limbeck.data.streams import Streams
 from limbeck.engine.fold import fold
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Tap, observe
+from limbeck.plan.taps import Tap
 from limbeck.store.planner import plan
 
 

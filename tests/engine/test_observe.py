@@ -8,8 +8,9 @@ from torch import nn
 from toy import build
 
 from limbeck.errors import UserError
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.plan.taps import Field, State, Tap, Via, observe
+from limbeck.plan.taps import Field, State, Tap, Via
 
 
 class Net(nn.Module):

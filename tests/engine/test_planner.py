@@ -7,8 +7,9 @@ from limbeck import data, engine, losses, methods, models
 from limbeck.data.streams import Streams
 from limbeck.errors import UserError
 from limbeck.plan import Term, single_stage
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise
-from limbeck.plan.taps import Field, Tap, observe
+from limbeck.plan.taps import Field, Tap
 from limbeck.store.estimate import estimate
 from limbeck.store.filling import CHUNK
 from limbeck.store.planner import plan

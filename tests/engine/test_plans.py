@@ -27,14 +27,14 @@ def test_follow_by_hand():
     cast["mean"].weight.data.fill_(1.0)
     cast["fast"].weight.data.fill_(3.0)
     cast["fast"].num_batches_tracked.fill_(7)
-    Follow("mean", "fast", decay=0.9)(cast, seed=0, step=0)  # min(0.9, 0 / 1): a copy
+    Follow("mean", "fast", decay=0.9)(cast, Progress("any", 0, 1000))  # min(0.9, 0 / 1): a copy
     assert cast["mean"].weight.item() == 3.0 and cast["mean"].num_batches_tracked.item() == 7
     cast["fast"].weight.data.fill_(5.0)
-    Follow("mean", "fast", decay=0.9)(cast, seed=0, step=1)  # min(0.9, 1 / 2)
+    Follow("mean", "fast", decay=0.9)(cast, Progress("any", 1, 1000))  # min(0.9, 1 / 2)
     assert cast["mean"].weight.item() == 4.0
-    Follow("mean", "fast", decay=0.9, warm_up=False)(cast, seed=0, step=1)
+    Follow("mean", "fast", decay=0.9, warm_up=False)(cast, Progress("any", 1, 1000))
     assert cast["mean"].weight.item() == pytest.approx(4.1, abs=1e-6)
-    Follow("mean", "fast", decay=0.9)(cast, seed=0, step=100)
+    Follow("mean", "fast", decay=0.9)(cast, Progress("any", 100, 1000))
     assert cast["mean"].weight.item() == pytest.approx(4.19, abs=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_follow_in_a_run_is_the_mean_of_the_steps():
 def test_promote_is_a_frozen_copy():
     cast = cast_of(student=2)
     cast.adapters["student"] = Adapter(logits="x")
-    Promote("ancestor", "student")(cast, seed=0)
+    Promote("ancestor", "student")(cast, Progress("any", 0, 1, seed=0))
     assert differing(state(cast["ancestor"]), state(cast["student"])) == []
     assert not any(p.requires_grad for p in cast["ancestor"].parameters()) and cast["student"].linear.weight.requires_grad
     assert cast.adapters["ancestor"] == cast.adapters["student"]
@@ -70,12 +70,12 @@ def test_reinit_depends_on_the_seed_alone_and_leaves_the_random_state():
     before = torch.get_rng_state()
     for cast, seed in ((first, 1), (second, 1), (other, 2)):
         cast.adapters["student"] = Adapter(factory=lambda: build_fresh())
-        Reinit("student")(cast, seed=seed)
+        Reinit("student")(cast, Progress("any", 0, 1, seed=seed))
     assert torch.equal(before, torch.get_rng_state())
     assert differing(state(first), state(second)) == [] != differing(state(first), state(other))
     plain = cast_of(student=2)
     old = state(plain)
-    Reinit("student")(plain, seed=1)
+    Reinit("student")(plain, Progress("any", 0, 1, seed=1))
     assert "student.linear.weight" in differing(old, state(plain))
 
 
@@ -88,10 +88,10 @@ def build_fresh():
 def test_load_reads_a_role_from_a_file(tmp_path):
     cast, other = cast_of(student=2), build(width=2, seed=9)
     save_weights(other, tmp_path / "w.safetensors")
-    Load("student", str(tmp_path / "w.safetensors"))(cast, seed=0)
+    Load("student", str(tmp_path / "w.safetensors"))(cast, Progress("any", 0, 1, seed=0))
     assert differing(state(cast["student"]), state(other)) == []
     with pytest.raises(UserError, match="student: .* does not exist"):
-        Load("student", str(tmp_path / "none.safetensors"))(cast, seed=0)
+        Load("student", str(tmp_path / "none.safetensors"))(cast, Progress("any", 0, 1, seed=0))
 
 
 def test_a_stage_may_load_what_it_starts_from(tmp_path):

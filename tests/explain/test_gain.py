@@ -11,8 +11,8 @@ from limbeck.explanation import removed
 from limbeck.explanation.gain import ARMS, PARTS, parts, take_apart
 from limbeck.explanation.words import gain_words
 from limbeck.methods import kd
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 from limbeck.runs.events import StageBegins
 
 SEEDS = range(3)

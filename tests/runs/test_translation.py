@@ -8,8 +8,8 @@ from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.face.run import run
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 from limbeck.runs.settings import make
 
 WORDS = ["a", "b", "c", "d", "e"]

@@ -6,8 +6,8 @@ from limbeck import data, engine, models
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise
-from limbeck.plan.taps import observe
 
 DIGITS = data.load("digits", labelled=None)
 WIDTH = 4

@@ -9,8 +9,8 @@ from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
 from limbeck.metrics import precision
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 from limbeck.tasks.bind import bind
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.predictions import Predictions

@@ -12,8 +12,8 @@ from limbeck.engine import Fit, train
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.plan.taps import observe
 from limbeck.tasks.segment import Segment
 
 SHAPE, CLASSES = (1, 24, 32), 3

@@ -18,8 +18,10 @@ from limbeck.data.streams import Streams
 from limbeck.engine.state import seed_of
 from limbeck.errors import UserError
 from limbeck.methods import alone_tree, find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Tap, observe
+from limbeck.plan.schedules import Progress
+from limbeck.plan.taps import Tap
 
 X = DIGITS["train"].inputs[:60].float().flatten(1) / 255
 Y = DIGITS["train"].labels[:60]
@@ -161,7 +163,7 @@ def test_each_period_adds_a_group_and_the_batch_stands_beside_the_real_one():
     assert set(batch["inputs"][50:].unique().tolist()) == {0.0, 1.0}
     assert batch["made"].tolist() == [False] * 50 + [True] * 50 and batch["labels"].tolist() == [0] * 50 + [-100] * 50
     assert Beside("pseudo", 2, 2, whole=True)(cast, draw, None)["inputs"].tolist() == [[2.0, 2.0]] * 3
-    Copy("pseudo", 2)(cast, seed=0)
+    Copy("pseudo", 2)(cast, Progress("any", 0, 1, seed=0))
     assert (bank.groups[2].images == 1).all()
     interpolate(cast, ("pseudo.groups.0",), draw(()), None, [])
     assert (bank.groups[0].images == 9).all()

@@ -15,8 +15,8 @@ from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import observe
 from limbeck.transforms import labelling
 
 
@@ -28,7 +28,7 @@ def of_stage(method, number, batch, *, prepare=None, modes=()):
     """(cast, {term: its mean}) of one stage on a batch, with the stage's own actions done; `modes` are set to train."""
     cast = make_cast(method)
     for action in method.stages[number].before:
-        action(cast, seed=0)
+        action(cast, Progress("any", 0, 1, seed=0))
     torch.manual_seed(7)
     build_parts(method, cast, batch)
     cast.eval()
@@ -159,7 +159,7 @@ def test_label_refinery_shows_both_the_same_crop_and_no_label():
     assert method_roles == ("student",) and [len(s.updates[0].terms) for s in method.stages] == [1, 1, 1]
     cast = make_cast(method)
     for action in method.stages[1].before:
-        action(cast, seed=1)
+        action(cast, Progress("any", 0, 1, seed=1))
     term = method.stages[1].updates[0].terms[0]
     scene = observe(cast.eval(), batch, term.sources, learns=("student",))
     total, count = evaluate_term(term, scene)
@@ -243,7 +243,7 @@ def test_a_specialist_teaches_only_where_it_is_asked():
     batch, t = streams(method)(("train",), 0), 4.0
     cast = make_cast(method)
     for action in method.stages[0].before:
-        action(cast, seed=0)
+        action(cast, Progress("any", 0, 1, seed=0))
     for k in (1, 2):  # experts that differ from the teacher
         for p in cast[f"expert_{k}"].parameters():
             torch.nn.init.normal_(p, std=0.3, generator=torch.Generator().manual_seed(k))

@@ -11,9 +11,9 @@ from limbeck.deploy.student import Deployed
 from limbeck.engine.step import evaluate_term
 from limbeck.losses import gaussian_transport, rld_confidence, rld_correlation, transport
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import observe
 
 
 def sides(cast, batch, view="inputs"):

@@ -12,8 +12,8 @@ from limbeck import connectors, engine, models
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 from limbeck.transforms import combine
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}  # float32 sums in another order

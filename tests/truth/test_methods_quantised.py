@@ -11,6 +11,7 @@ from limbeck.connectors import quantise as Q  # noqa: N812
 from limbeck.errors import UserError
 from limbeck.methods import find
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress
 
 KINDS = [(Q.Uniform, {"bits": 2, "bucket": 8}), (Q.Uniform, {"bits": 8, "bucket": 5}), (Q.Levels, {"bits": 3, "bucket": 8})]
 KINDS += [(Q.Ternary, {}), (Q.Ternary, {"scale": True}), (Q.Uniform, {"bits": 1, "bucket": 256})]
@@ -94,7 +95,7 @@ def test_what_is_stored_is_enough(kind, settings):
 
 def quantised(module, kind, **settings):
     cast = Cast({"student": module})
-    Q.Quantise("student", lambda w: kind(w, **settings))(cast, seed=0)
+    Q.Quantise("student", lambda w: kind(w, **settings))(cast, Progress("any", 0, 1, seed=0))
     return cast["student"]
 
 
@@ -127,7 +128,7 @@ def test_packing_leaves_no_gaps():
 def test_quantising_twice_is_quantising_once():
     layer = quantised(nn.Linear(5, 3), Q.Uniform, bits=2)
     before = layer.weight
-    Q.Quantise("student", Q.Uniform)(Cast({"student": layer}), seed=0)
+    Q.Quantise("student", Q.Uniform)(Cast({"student": layer}), Progress("any", 0, 1, seed=0))
     assert torch.equal(layer.weight, before) and len(layer.parametrizations.weight) == 1
 
 

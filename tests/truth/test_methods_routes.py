@@ -65,7 +65,7 @@ def test_snapshot_fires_at_the_rounded_step_only():
     fired = []
     for step in range(10):
         torch.nn.init.constant_(cast["b"].weight, step)
-        Snapshot("a", "b", at=(0.0, 0.26, 1.0))(cast, seed=0, step=step, steps=10)
+        Snapshot("a", "b", at=(0.0, 0.26, 1.0))(cast, Progress("any", step, 10))
         if cast["a"].weight.item() == step:
             fired.append(step + 1)
     assert fired == [1, 3, 10]

@@ -9,8 +9,8 @@ from torch import nn
 from limbeck import methods
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import observe
 
 
 class Says(nn.Module):

@@ -13,8 +13,9 @@ from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError
 from limbeck.models.inherit import Inherit
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.plan.taps import observe
+from limbeck.plan.schedules import Progress
 from limbeck.transforms.combine import attention_scores
 
 INPUTS = torch.tensor([[2.0, 5.0, 3.0, 0.0], [2.0, 4.0, 6.0, 3.0]])
@@ -37,14 +38,14 @@ def cast_of(student):
 def test_the_student_starts_as_every_second_layer_of_its_teacher():
     cast = cast_of(bert(1))
     (action,) = methods.distilbert().stages[0].before
-    action(cast, seed=0)
+    action(cast, Progress("any", 0, 1, seed=0))
     mine, theirs = cast["student"].state_dict(), cast["teacher"].state_dict()
     for name, value in mine.items():
         source = name.replace("layer.1.", "layer.2.")
         assert torch.equal(value, theirs[source]), name
     assert methods.distilbert(start=False).stages[0].before == ()
     with pytest.raises(UserError, match="layers of equal shape"):
-        Inherit("student", "teacher", (("bert.embeddings", "classifier"),))(cast, seed=0)
+        Inherit("student", "teacher", (("bert.embeddings", "classifier"),))(cast, Progress("any", 0, 1, seed=0))
 
 
 def test_attention_scores_are_those_that_transformers_puts_through_its_softmax():

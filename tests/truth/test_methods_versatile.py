@@ -14,9 +14,9 @@ from limbeck.data.views.seen import Seen
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.schedules import Progress, sometimes
-from limbeck.plan.taps import observe
 
 
 def sides(cast, batch, view="inputs"):

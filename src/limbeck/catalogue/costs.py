@@ -10,7 +10,7 @@ from limbeck.engine.step import active_terms
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import Field, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
+from limbeck.plan.taps import Field, Now, Source, State, Tap, functions_of, leaves, modules_of, reads_labels
 from limbeck.store.planner import frozen_roles
 from limbeck.transforms.facts import facts_of
 
@@ -77,7 +77,7 @@ def costs(method: Method) -> Costs:
     dearest = max(runs, key=lambda turn: (turn.forwards, turn.updates, turn.models))
     terms = [(update, term) for _, update, term in method.terms() if update.apply is None]
     batchwise = any(term.batchwise for _, term in terms)
-    masked = any(not all(isinstance(x, Field) for x in leaves(t.mask)) for _, t in terms if t.mask is not None)
+    masked = any(not all(isinstance(x, Field | Now) for x in leaves(t.mask)) for _, t in terms if t.mask is not None)
     return Costs(
         models=dearest.models,
         frozen=dearest.frozen,

@@ -11,7 +11,7 @@ from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.actions import Follow
 from limbeck.plan.roles import role_of
 from limbeck.plan.schedules import weight_words
-from limbeck.plan.taps import Field, Item, Source, State, Tap, Via, detach, leaves
+from limbeck.plan.taps import Field, Item, Now, Source, State, Tap, Via, detach, leaves
 from limbeck.transforms.facts import call_text
 from limbeck.transforms.masks import known
 
@@ -97,6 +97,10 @@ class Graph:
         if isinstance(source, Field):
             self._data().ports.setdefault(source.key, source.key)
             return "data", source.key, False, ""
+        if isinstance(source, Now):
+            words = source.of if isinstance(source.of, str) else weight_words(source.of)
+            self.boxes.setdefault("time", Box("data", 0, ("time",), full="time: where the stage stands")).ports[words] = words
+            return "time", words, False, ""
         return *self._add_role(source), False, ""
 
     def _add_via(self, source: Via) -> str:

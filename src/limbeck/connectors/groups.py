@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Scene
 from limbeck.transforms import covariance_weights, match_spatial, weighted_logits
 from limbeck.transforms.facts import connector
 

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from limbeck.connectors.quantise import Quantiser, Stored, pack, unpack
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -82,7 +83,7 @@ class AsInt8:
     def __str__(self) -> str:
         return f"{self.role} computes as in int8"
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         for module in list(cast.find(self.role).modules()):
             if isinstance(module, LAYERS) and not parametrize.is_parametrized(module):
                 parametrize.register_parametrization(module, "weight", PerChannel(module.weight.detach()))

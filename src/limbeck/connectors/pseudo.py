@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Scene
+from limbeck.plan.schedules import Progress
 
 
 class Pool(nn.Module):
@@ -56,7 +57,7 @@ class Copy:
     role: str
     group: int
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         bank = cast[self.role]
         assert isinstance(bank, PseudoInputs)
         with torch.no_grad():

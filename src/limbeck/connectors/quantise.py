@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress
 from limbeck.transforms.facts import call_text
 
 Stored = dict[str, Tensor]
@@ -236,7 +237,7 @@ class Quantise:
     def __str__(self) -> str:
         return f"{self.role} answers with weights quantised by {call_text(self.by)}"
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         for module in list(cast.find(self.role).modules()):
             if not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) or parametrize.is_parametrized(module):
                 continue

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Scene
 
 
 def strength(first: Tensor, labels: Tensor, second: Tensor | None = None) -> Tensor:

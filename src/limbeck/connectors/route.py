@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Scene
 
 
 class AnchorChoice(nn.Module):

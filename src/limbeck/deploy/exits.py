@@ -14,8 +14,9 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.measure import latency
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation
-from limbeck.plan.taps import Source, observe
+from limbeck.plan.taps import Source
 from limbeck.tasks.predictions import predict
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)

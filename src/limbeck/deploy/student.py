@@ -16,8 +16,9 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
-from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, observe
+from limbeck.plan.taps import Source, State, Tap, leaves, modules_of
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.task import Task
 
@@ -95,8 +96,9 @@ def rebuild(info: Mapping[str, Any]) -> Deployed:
         cast.add(name, module, adapter)
     method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
-    for action in (a for stage in method.stages for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
-        action(cast, seed=0)
+    for stage in method.stages:
+        for action in (a for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
+            action(cast, stage.start())
     return Deployed(cast, method.deployed)
 
 

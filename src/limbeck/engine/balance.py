@@ -12,9 +12,10 @@ from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Draw, Loop
 from limbeck.engine.step import active_terms, evaluate_term, sources_of
 from limbeck.plan import Method, Stage, Update
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import observe, reads_labels
+from limbeck.plan.taps import reads_labels
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def balance(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | N
         found = []
         for index, (stage, steps) in enumerate(zip(method.stages, loop.lengths, strict=True)):
             for action in stage.before:
-                action(twin, seed=index)
+                action(twin, stage.start(steps, seed=index))
             for update in stage.updates:
                 told = {term.name for term in update.terms if any(reads_labels(s) for s in term.inputs.values())}
                 norms = _norms(method, stage, update, steps, loop) if update.apply is None else {}
@@ -72,8 +73,9 @@ def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop)
     networks = tuple(path for path in update.trains if role_of(path) not in method.parts)
     wanted = trained_parameters(cast, networks)
     with only(cast, wanted), quiet(cast), torch.enable_grad():
-        terms = active_terms(update, Progress(stage.name, steps // 2, steps))
-        scene: Any = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks)
+        now = Progress(stage.name, steps // 2, steps)
+        terms = active_terms(update, now)
+        scene: Any = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks, now=now)
         for term, weight in terms:
             total, count = evaluate_term(term, scene)
             value = weight * total / count

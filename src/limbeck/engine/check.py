@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from limbeck.engine.step import evaluate_term, sources_of
 from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, in_evaluation
-from limbeck.plan.taps import Field, Scene, leaves, observe
+from limbeck.plan.taps import Field, Now, leaves
 
 
 def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:
@@ -42,7 +43,7 @@ def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
             continue
         device = next((p.device for p in cast.parameters()), torch.device("cpu"))
         with quiet(cast), torch.no_grad():
-            scene = observe(cast, batch, part.like)
+            scene = observe(cast, batch, part.like, now=method.stages[0].start())
             probed = [scene(source) for source in part.like]
         cast.add(name, part.build(*probed, *(cast.fresh(path) for path in part.copies)).to(device))
 
@@ -59,12 +60,14 @@ def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes
                 f"term {term.name!r} compares samples of a batch with each other, so {how} would change "
                 "its value; use accumulate = 1 and one process, or a method without such a term"
             )
-        if accumulate > 1 and term.mask is not None and not all(isinstance(x, Field) for x in leaves(term.mask)):
+        if accumulate > 1 and term.mask is not None and not all(isinstance(x, Field | Now) for x in leaves(term.mask)):
             raise UserError(f"term {term.name!r}: its mask depends on a model, so it cannot be used with accumulate > 1")
+    if any(isinstance(leaf, Now) for leaf in leaves(method.deployed)):
+        raise UserError("what is deployed cannot follow time; leave Now out of `deploys`")
     rehearsal = copy.deepcopy(cast) if any(stage.before for stage in method.stages) else cast
     for stage in method.stages:
         for action in stage.before:
-            action(rehearsal, seed=0)
+            action(rehearsal, stage.start())
         names = [term.name for update in stage.updates for term in update.terms]
         for name in names:
             if names.count(name) > 1:
@@ -78,14 +81,14 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Any) -> None:
     trained = {path: trained_parameters(cast, (path,)) for path in update.trains}
     if update.apply is not None:
         with quiet(cast), torch.no_grad():
-            observe(cast, probe(update, cast), sources_of(update.terms))
+            observe(cast, probe(update, cast), sources_of(update.terms), now=stage.start())
         return
     wanted = [p for parameters in trained.values() for p in parameters]
     if not wanted:
         raise UserError(f"{where}: nothing to train, {', '.join(update.trains)} has no parameters")
     reached: set[int] = set()
     with only(cast, wanted), quiet(cast), torch.enable_grad():
-        scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains)
+        scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains, now=stage.start())
         for term in update.terms:
             reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
     for path, parameters in trained.items():

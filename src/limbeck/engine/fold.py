@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from limbeck.errors import UserError
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation
-from limbeck.plan.taps import Batch, Tap, observe
+from limbeck.plan.taps import Batch, Tap
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

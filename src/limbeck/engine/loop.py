@@ -17,7 +17,6 @@ from limbeck.engine.keep import changing
 from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, active_terms, take
 from limbeck.plan import Method, Stage
-from limbeck.plan.actions import Follow, Snapshot
 from limbeck.plan.roles import Cast, in_evaluation, role_of
 from limbeck.plan.schedules import Progress
 from limbeck.plan.shared import Heard
@@ -104,15 +103,13 @@ class Loop:
         length, per_epoch = self.lengths[self.state.stage], self.fit.steps_per_epoch or self.lengths[self.state.stage]
         self.listen("stage", {"stage": stage.name, "step": self.state.step, "steps": length, "trains": stage.trains})
         while self.state.step < length:
-            progress = Progress(stage.name, self.state.step, length, self.state.step / per_epoch)
+            progress = Progress(stage.name, self.state.step, length, self.state.step / per_epoch, self.seed)
             self.feed.new_step()
             for number, learner in enumerate(self.learners):
                 for turn in range(learner.update.repeat):
                     self._step(number, turn, learner, progress)
             for action in stage.after_step:
-                extra = {"step": self.state.step} if isinstance(action, Follow | Snapshot) else {}
-                extra |= {"steps": length} if isinstance(action, Snapshot) else {}
-                action(self.cast, seed=self.seed, **extra)
+                action(self.cast, progress)
             self.state.step += 1
             self.state.done += 1
             if self.state.step % per_epoch == 0 or self.state.step == length:
@@ -170,7 +167,7 @@ class Loop:
 
     def _before(self, stage: Stage, index: int) -> None:
         for action in stage.before:
-            action(self.cast, seed=seed_of(self.seed, index))
+            action(self.cast, stage.start(self.lengths[index], seed_of(self.seed, index)))
         self.cast.moved(self.accelerator.device)
 
     def _ready(self, stage: Stage) -> None:

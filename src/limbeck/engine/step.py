@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Term, Update
+from limbeck.plan.observe import Scene, needs_grad, observe
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import Field, Scene, Source, State, Tap, leaves, modules_of, needs_grad, observe
+from limbeck.plan.taps import Field, Source, State, Tap, leaves, modules_of
 
 
 class NonFinite(UserError):
@@ -59,12 +60,19 @@ def take(
     if not terms:
         return {}
     if learner.update.apply is not None:
-        return _take_applied(learner, cast, batch, terms)
+        return _take_applied(learner, cast, batch, terms, progress)
     seen: dict[str, float] = {}
     pieces = list(_split(batch, micro)) if micro > 1 else [(batch, 1.0)]
     for number, (piece, fraction) in enumerate(pieces, start=1):
         with accelerator.autocast():
-            scene = observe(cast, piece, sources_of([t for t, _ in terms]), learns=learner.update.trains, shorten=learner.shorten)
+            scene = observe(
+                cast,
+                piece,
+                sources_of([t for t, _ in terms]),
+                learns=learner.update.trains,
+                shorten=learner.shorten,
+                now=progress,
+            )
             total = _weighted_total(terms, scene, fraction, accelerator, seen, batch)
         _refuse_non_finite(seen, terms, scene, progress)
         if total.requires_grad:
@@ -92,7 +100,7 @@ def _weighted_total(
     for term, weight in terms:
         value, count = evaluate_term(term, scene)
         if fraction != 1.0:  # a micro-batch: divide by the count of the whole batch
-            full = None if term.mask is None else Scene(scene.cast, whole)(term.mask).bool().sum()
+            full = None if term.mask is None else Scene(scene.cast, whole, now=scene.now)(term.mask).bool().sum()
             count = count / fraction if full is None else full.clamp(min=1)
         if accelerator.num_processes > 1:
             count = accelerator.reduce(count, reduction="mean")
@@ -104,14 +112,16 @@ def _weighted_total(
     return total
 
 
-def _take_applied(learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]]) -> dict[str, float]:
+def _take_applied(
+    learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]], now: Progress
+) -> dict[str, float]:
     update = learner.update
     assert update.apply is not None
     sources = sources_of([term for term, _ in terms])
     with in_evaluation(cast):  # whoever learns by gradient in this stage is only read here: its statistics stay
-        update.apply(cast, update.trains, batch, observe(cast, batch, sources), terms)
+        update.apply(cast, update.trains, batch, observe(cast, batch, sources, now=now), terms)
         with torch.no_grad():
-            after = observe(cast, batch, sources)
+            after = observe(cast, batch, sources, now=now)
             found = {term.name: evaluate_term(term, after) for term, _ in terms}
             return {name: (total / count).item() for name, (total, count) in found.items()}
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Scene
 
 
 class Fitted(nn.Module):

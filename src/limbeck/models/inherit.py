@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Inherit:
     of: str
     layers: tuple[tuple[str, str], ...]
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         for mine, theirs in self.layers:
             learner, mentor = cast.find(f"{self.role}.{mine}"), cast.find(f"{self.of}.{theirs}")
             try:

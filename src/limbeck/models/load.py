@@ -5,6 +5,7 @@ from pathlib import Path
 
 from limbeck.models.weights import load_weights
 from limbeck.plan.roles import Cast
+from limbeck.plan.schedules import Progress
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Load:
     role: str
     path: str
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         load_weights(cast.find(self.role), Path(self.path), who=self.role)
 
     def words(self) -> str:

@@ -3,6 +3,7 @@
 from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
 from limbeck.plan.labels import Labels, Soft
 from limbeck.plan.method import Action, Method, P, Part, Stage, Term, Update, method, single_stage
+from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.schedules import (
     Progress,
@@ -16,7 +17,7 @@ from limbeck.plan.schedules import (
     sometimes,
     weight_text,
 )
-from limbeck.plan.taps import Field, Scene, Source, State, Tap, Via, observe
+from limbeck.plan.taps import Field, Now, Source, State, Tap, Via
 
 __all__ = [
     "Action",
@@ -28,6 +29,7 @@ __all__ = [
     "Follow",
     "Method",
     "Normalise",
+    "Now",
     "P",
     "Part",
     "Progress",

@@ -1,7 +1,7 @@
 """What is done to the cast between stages or steps: roles made, copied, started again, averaged."""
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import isfunction
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
-from limbeck.plan.schedules import InWords
+from limbeck.plan.schedules import InWords, Progress
 from limbeck.transforms.facts import call_text, plain
 
 
@@ -20,7 +20,7 @@ class Promote:
     role: str
     source: str
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         twin = copy.deepcopy(cast.find(self.source)).requires_grad_(False)
         for parameter in twin.parameters():
             parameter.grad = None
@@ -36,10 +36,10 @@ class Reinit:
 
     role: str
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         module, factory = cast.find(self.role), cast.adapter_of(self.role).factory
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(now.seed)
             if factory is not None:
                 module.load_state_dict(factory().state_dict())
                 return
@@ -69,10 +69,9 @@ class Follow:
     source: str
     decay: float = 0.99
     warm_up: bool = True
-    step: int = field(default=0, compare=False)
 
-    def __call__(self, cast: Cast, seed: int, step: int = 0) -> None:
-        decay = min(self.decay, step / (step + 1)) if self.warm_up else self.decay
+    def __call__(self, cast: Cast, now: Progress) -> None:
+        decay = min(self.decay, now.step / (now.step + 1)) if self.warm_up else self.decay
         with torch.no_grad():
             mine, theirs = cast.find(self.role).state_dict(), cast.find(self.source).state_dict()
             for key, value in mine.items():
@@ -97,8 +96,8 @@ class Snapshot:
     source: str
     at: tuple[float, ...]
 
-    def __call__(self, cast: Cast, seed: int, step: int = 0, steps: int = 1) -> None:
-        if step + 1 in {max(1, round(part * steps)) for part in self.at}:
+    def __call__(self, cast: Cast, now: Progress) -> None:
+        if now.step + 1 in {max(1, round(part * now.steps)) for part in self.at}:
             cast.find(self.role).load_state_dict(cast.find(self.source).state_dict())
 
     def words(self) -> str:
@@ -113,7 +112,7 @@ class Adopt:
     of: tuple[str, ...]
     by: str
 
-    def __call__(self, cast: Cast, seed: int) -> None:
+    def __call__(self, cast: Cast, now: Progress) -> None:
         choice: Any = cast.find(self.by)
         if int(choice.taken) != int(choice.index):
             cast.find(self.role).load_state_dict(cast.find(self.of[int(choice.index)]).state_dict())

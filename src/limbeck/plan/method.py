@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.plan.needs import Need, Stated
-from limbeck.plan.roles import role_of
+from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.schedules import Progress, Weight, weight_text
 from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of
 from limbeck.transforms.facts import call_text, facts_of, one_of, plain
@@ -130,12 +130,13 @@ class Update:
 
 
 class Action(Protocol):
-    """Something done to the cast between stages or steps (see `roles.py`); `role` is what it makes or changes."""
+    """Something done to the cast between stages or steps (see `actions.py`); `role` is what it makes or changes, `now` when
+    it is done: before a stage, step 0 of it and a seed of its own."""
 
     @property
     def role(self) -> str: ...
 
-    def __call__(self, cast: Any, seed: int) -> None: ...
+    def __call__(self, cast: Cast, now: Progress) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,10 @@ class Stage:
     @property
     def trains(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(path for update in self.updates for path in update.trains))
+
+    def start(self, steps: int = 1, seed: int = 0) -> Progress:
+        """The moment before its first step."""
+        return Progress(self.name, 0, steps, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ class InWords(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a stage stands: `step` of `steps`, counted from 0; `fraction` runs from 0 to just under 1."""
+    """Where a stage stands: `step` of `steps`, counted from 0; `fraction` runs from 0 to just under 1. seed: of the run, or
+    for actions before a stage, of the stage."""
 
     stage: str
     step: int
     steps: int
     epoch: float = 0.0
+    seed: int = 0
 
     @property
     def fraction(self) -> float:

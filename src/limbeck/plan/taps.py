@@ -1,26 +1,24 @@
-"""WHERE: sources name what is compared; `observe` reads them all with one forward per role and view.
+"""WHERE, and WHEN: sources name what is compared; `observe` reads them all with one forward per role and view.
 
 A source is a frozen value. Equal sources are evaluated once per step, so a declaration may repeat them.
 """
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from limbeck.errors import UserError, unknown
-from limbeck.plan.roles import Cast, role_of, submodule
-from limbeck.transforms.facts import call_text
+from limbeck.errors import UserError
+from limbeck.plan.schedules import Progress
+from limbeck.transforms.facts import call_text, one_of
 
 Batch = Mapping[str, Any]
 
 
 class Source:
-    """Base of the four kinds of source; gives them `.via`, `.detach` and `[i]`."""
+    """Base of the five kinds of source; gives them `.via`, `.detach` and `[i]`."""
 
     def via(self, fn: "Callable[..., Any] | str", *others: "Source", answers: bool = False) -> "Via":
         """Apply a function, or a module of the cast by name, to this source (and others).
@@ -77,6 +75,32 @@ class State(Source):
 
     def __str__(self) -> str:
         return f"{self.role}.{self.path}"
+
+
+@dataclass(frozen=True)
+class Now(Source):
+    """Where the stage stands, as a number without dimensions: what a method is may follow time, not its weights alone.
+
+    of: "fraction" (of the stage, from 0 to just under 1), "step" or "epoch" (of the stage, from 0), or a schedule, as for a
+    weight: `Now(linear(0.4, 1.0))`. It is never stored by sample.
+
+    >>> str(Now("epoch")), Now("fraction").at(Progress("kd", step=3, steps=12))
+    ('now epoch', 0.25)
+    """
+
+    of: Literal["fraction", "step", "epoch"] | Callable[[Progress], float] = "fraction"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.of, str):
+            one_of("moment", self.of, Literal["fraction", "step", "epoch"])
+        elif call_text(self.of) == "<lambda>":
+            raise UserError("Now(...): a lambda cannot be printed or stored; give a schedule or a named function")
+
+    def at(self, now: Progress) -> float:
+        return float(self.of(now) if callable(self.of) else getattr(now, self.of))
+
+    def __str__(self) -> str:
+        return f"now {call_text(self.of)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +163,7 @@ class Item:
 
 
 def leaves(source: Source) -> Iterable[Source]:
-    """Every Tap, Field and State below a source, in order of appearance (repeats kept)."""
+    """Every Tap, Field, State and Now below a source, in order of appearance (repeats kept)."""
     if isinstance(source, Via):
         for inner in source.sources:
             yield from leaves(inner)
@@ -168,174 +192,6 @@ def functions_of(source: Source) -> Iterable[Callable[..., Any]]:
             yield source.fn
         for inner in source.sources:
             yield from functions_of(inner)
-
-
-@dataclass
-class _Capture:
-    tap: Tap
-    value: Any = None
-    versions: tuple[tuple[Tensor, int], ...] = ()
-    calls: int = 0
-
-
-class _Reached(Exception):  # noqa: N818  control flow: every wanted activation has been seen
-    pass
-
-
-def observe(cast: Cast, batch: Batch, sources: Iterable[Source], *, learns: Iterable[str] = (), shorten: bool = False) -> "Scene":
-    """Run each (role, view) that the sources ask for once and return a `Scene` to read them from.
-
-    learns: roles or sub-paths that train now. A graph is recorded for a role only if it learns or if
-        its input requires a gradient; all else runs without one.
-    shorten: stop a forward as soon as its last tap was read. Only for roles whose taps were seen to
-        fire once (the engine's first, checked step): a second call could no longer be noticed.
-    Raises `UserError` if a tap never ran, ran more than once without `call=`, or was overwritten in
-    place by a later layer.
-    """
-    learning = {role_of(path) for path in learns}
-    groups: dict[tuple[str, str], dict[Tap, None]] = {}
-    for source in sources:
-        for leaf in leaves(source):
-            if isinstance(leaf, Tap):
-                groups.setdefault((leaf.role, leaf.on), {})[leaf] = None
-    seen: dict[Source, Any] = {}
-    for (role, view), taps in groups.items():
-        if role not in cast:
-            raise unknown("role", role, cast.keys())
-        if view not in batch:
-            raise unknown("view", view, batch.keys(), "a Method names its views in `views`")
-        recording = role in learning or needs_grad(batch[view])
-        run = functools.partial(_forward, cast, role, batch[view], shorten=shorten)
-        with torch.set_grad_enabled(recording and torch.is_grad_enabled()):
-            if role in cast.heard and not recording:
-                seen.update(cast.heard[role].ask(cast[role], batch[view], list(taps), run))
-            else:
-                seen.update(run(list(taps)))
-    return Scene(cast, batch, seen)
-
-
-def needs_grad(value: Any) -> bool:
-    """Whether any tensor in a value has a graph behind it or is a parameter that learns."""
-    if isinstance(value, Tensor):
-        return value.requires_grad
-    if isinstance(value, Mapping):
-        return any(map(needs_grad, value.values()))
-    return isinstance(value, tuple | list) and any(map(needs_grad, value))
-
-
-def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bool) -> dict[Source, Any]:
-    caller: Any = cast.callers.get(role)
-    if hasattr(caller, "serves"):
-        return _compiled(cast, role, inputs, taps)
-    inner = [_Capture(tap) for tap in taps if tap.path]
-    shorten = shorten and len(inner) == len(taps)
-    with ExitStack() as stack:
-        for capture in inner:
-            module = submodule(cast.acting(role), capture.tap.path, role)
-            stack.callback(_hook(module, capture, inner if shorten else None).remove)
-        try:
-            output = cast.feed(role, inputs)
-        except _Reached:
-            output = None
-    found: dict[Source, Any] = {}
-    for capture in inner:
-        _check_capture(capture)
-        found[capture.tap] = capture.value
-    for tap in taps:
-        if not tap.path:
-            found[tap] = inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role)
-    return found
-
-
-def _compiled(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> dict[Source, Any]:
-    """A role compiled with its taps is read from the compiled code; asked otherwise, it runs as it is."""
-    caller: Any = cast.callers[role]
-    if not caller.serves(taps):
-        del cast.callers[role]
-        try:
-            return _forward(cast, role, inputs, taps, shorten=False)
-        finally:
-            cast.callers[role] = caller
-    output = cast.feed(role, inputs)
-    whole = [tap for tap in taps if not tap.path]
-    said = {tap: inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role) for tap in whole}
-    return said | {tap: caller.read(tap) for tap in taps if tap.path}
-
-
-def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | None) -> Any:
-    def keep(value: Any) -> None:
-        if capture.tap.call is None or capture.tap.call == capture.calls:
-            capture.value = value
-            capture.versions = tuple((t, t._version) for t in _tensors(value))
-        capture.calls += 1
-        if stop_after is not None and all(c.calls > (c.tap.call or 0) for c in stop_after):
-            raise _Reached
-
-    if capture.tap.io == "input":
-        return module.register_forward_pre_hook(lambda _, args: keep(args[0]))
-    return module.register_forward_hook(lambda _m, _args, output: keep(output))
-
-
-def _tensors(value: Any) -> Iterable[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for v in value:
-            yield from _tensors(v)
-    elif isinstance(value, Mapping):
-        for v in value.values():
-            yield from _tensors(v)
-
-
-def _check_capture(capture: _Capture) -> None:
-    tap = capture.tap
-    if capture.calls == 0 or (tap.call is not None and capture.calls <= tap.call):
-        raise UserError(f"tap {tap} never ran: the layer is not used in this forward (or was compiled before it was tapped)")
-    if tap.call is None and capture.calls > 1:
-        raise UserError(f"tap {tap} is ambiguous: the layer ran {capture.calls} times; choose one with call=0, 1, ...")
-    if any(tensor._version != version for tensor, version in capture.versions):
-        raise UserError(
-            f"tap {tap} was overwritten in place by a later layer (an in-place ReLU?); "
-            "tap that later layer instead, or build the model with inplace=False"
-        )
-
-
-@dataclass
-class Scene:
-    """What was observed: call it with a source to read its value; every source is evaluated once."""
-
-    cast: Cast
-    batch: Batch
-    seen: dict[Source, Any] = field(default_factory=dict)
-
-    def __call__(self, source: Source) -> Any:
-        if source not in self.seen:
-            self.seen[source] = self._evaluate(source)
-        return self.seen[source]
-
-    def _evaluate(self, source: Source) -> Any:
-        if isinstance(source, Field):
-            if source.key not in self.batch:
-                raise unknown("batch field", source.key, self.batch.keys())
-            return self.batch[source.key]
-        if isinstance(source, State):
-            return state_of(self.cast, source)
-        if isinstance(source, Via):
-            values = [self(inner) for inner in source.sources]
-            if not isinstance(source.fn, str):
-                return source.fn(*values)
-            module = self.cast.callers.get(source.fn) or self.cast.find(source.fn)
-            return module(*values)
-        raise UserError(f"{source} was not observed; name it among the sources of observe")
-
-
-def state_of(cast: Cast, source: State) -> Tensor:
-    """The parameter or buffer a `State` names; unknown names offer the closest ones."""
-    module = cast.find(source.role)
-    known = dict(module.named_parameters()) | dict(module.named_buffers())
-    if source.path not in known:
-        raise unknown(f"parameter or buffer of role {source.role!r}", source.path, known)
-    return known[source.path]
 
 
 def replaced(source: Source, swap: Mapping[Source, Source]) -> Source:

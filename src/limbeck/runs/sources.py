@@ -108,7 +108,7 @@ class Sources:
         check.build_parts(method, cast, self.streams(method)(("train",), 0) if method.parts else {})
         for index, stage in enumerate(method.stages):
             for action in stage.before:
-                action(cast, seed=self.recipe.seed + index)
+                action(cast, stage.start(seed=self.recipe.seed + index))
         load_weights(cast, weights, who="run")
         return cast
 

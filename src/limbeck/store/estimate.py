@@ -14,8 +14,8 @@ from limbeck.engine.check import build_parts, quiet
 from limbeck.engine.fit import Fit
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, role_of
-from limbeck.plan.taps import observe
 from limbeck.store.filling import CHUNK
 from limbeck.store.planner import Plan
 
@@ -56,7 +56,7 @@ def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: F
     found = []
     for stage, rewritten, steps in zip(method.stages, planned.method.stages, fit.stage_steps(method.stages), strict=True):
         for action in stage.before:
-            action(twin, seed=0)
+            action(twin, stage.start(steps))
         live, memory = _stage_seconds(method, stage, twin, streams, fit)
         changed = rewritten is not stage
         quick = _stage_seconds(method, rewritten, twin, _Blank(streams, planned), fit)[0] if changed else live

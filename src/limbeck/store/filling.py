@@ -9,8 +9,9 @@ from torch import Tensor
 
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Source, Tap, leaves, observe
+from limbeck.plan.taps import Source, Tap, leaves
 from limbeck.store.shelves import Shelf
 
 CHUNK = 256  # samples per forward when the store is filled

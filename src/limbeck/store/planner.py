@@ -12,8 +12,9 @@ from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
 from limbeck.plan import Method, Stage
+from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, role_of
-from limbeck.plan.taps import Field, Scene, Source, Tap, Via, functions_of, leaves, modules_of, observe, replaced
+from limbeck.plan.taps import Field, Source, Tap, Via, functions_of, leaves, modules_of, replaced
 from limbeck.store.filling import Filling, Stored
 from limbeck.store.shelves import Key, Store, code_of, identity, needed
 from limbeck.store.thin import thin, top_of
