@@ -173,6 +173,7 @@ ROWS: dict[str, Row] = {
     "streams": Row(CROWD, MANY, arguments={"teachers": ("teacher", "teacher_2", "teacher_3")}),
     "structured": Row(PAIR, DEEP),
     "structured_code": Row(PAIR, DEEP),
+    "taid": Row(PAIR, SOFT),
     "teachers_each": Row(CROWD, MANY),
     "teachers_gate": Row(CROWD, MANY),
     "teachers_mean": Row(CROWD, MANY),

@@ -14,7 +14,7 @@ from limbeck.errors import UserError
 from limbeck.methods import find
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.transforms import combine
+from limbeck.transforms.answers import convex_logits, least_logits, mean_probabilities
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-6}  # float32 sums in another order
 
@@ -135,21 +135,21 @@ def test_fusion_by_hand():
 def test_least_logits_by_loops():
     labels, peers = torch.tensor([1, 0, 3]), [draw(3, 4, seed=k) for k in range(3)]
     naive = [[min(p[n, c] - p[n, y] for p in peers) for c in range(4)] for n, y in enumerate(labels.tolist())]
-    torch.testing.assert_close(combine.least_logits(labels, *peers), torch.tensor(naive))
+    torch.testing.assert_close(least_logits(labels, *peers), torch.tensor(naive))
 
 
 def test_convex_logits_against_a_grid():
     labels, (a, b) = torch.randint(0, 4, (40,), generator=torch.Generator().manual_seed(3)), (draw(40, 4, seed=k) for k in (1, 2))
     shares = torch.linspace(0, 1, 2001).view(-1, 1, 1)
     losses = F.cross_entropy((shares * a + (1 - shares) * b).transpose(1, 2), labels.expand(2001, -1), reduction="none")
-    made = F.cross_entropy(combine.convex_logits(labels, a, b), labels, reduction="none")
+    made = F.cross_entropy(convex_logits(labels, a, b), labels, reduction="none")
     torch.testing.assert_close(made, losses.amin(0), rtol=1e-3, atol=2e-4)  # the grid's own step
 
 
 def test_convex_logits_of_three_meet_the_optimality_condition():
     """At the best shares the slope in every direction of the simplex is >= 0: min_k <g, z_k> >= <g, z>."""
     labels, peers = torch.tensor([0, 1, 2, 3, 0]), [draw(5, 4, seed=k) for k in (4, 5, 6)]
-    z = combine.convex_logits(labels, *peers, steps=400)
+    z = convex_logits(labels, *peers, steps=400)
     slope = z.softmax(1) - F.one_hot(labels, 4)
     corners = torch.stack([(slope * p).sum(1) for p in peers])
     assert ((slope * z).sum(1) - corners.amin(0)).max() < 2e-3
@@ -157,9 +157,9 @@ def test_convex_logits_of_three_meet_the_optimality_condition():
 
 def test_combinations_of_equal_peers_are_the_peer():
     labels, z = torch.tensor([0, 2]), draw(2, 3)
-    torch.testing.assert_close(combine.convex_logits(labels, z, z), z)
-    torch.testing.assert_close(combine.least_logits(labels, z, z).log_softmax(1), z.log_softmax(1))
-    torch.testing.assert_close(combine.mean_probabilities(z, z, temperature=2.0), (z / 2).softmax(1))
+    torch.testing.assert_close(convex_logits(labels, z, z), z)
+    torch.testing.assert_close(least_logits(labels, z, z).log_softmax(1), z.log_softmax(1))
+    torch.testing.assert_close(mean_probabilities(z, z, temperature=2.0), (z / 2).softmax(1))
 
 
 def test_general_weights_are_measured_on_validation_in_evaluation_mode():
@@ -280,7 +280,7 @@ def test_kdcl_each_on_its_own_view(name):
     if name == "kdcl_naive":
         target = z[0] if hard[0] < hard[1] else z[1]
     elif name == "kdcl_linear":
-        target = combine.convex_logits(y, *z)
+        target = convex_logits(y, *z)
     else:
         target = torch.minimum(*(x - x.gather(1, y[:, None]) for x in z))
     expected = {"task student": hard[0], "task peer": hard[1]}

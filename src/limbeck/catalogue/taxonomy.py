@@ -1,6 +1,6 @@
 """Where the surveys place a method: computed from the declaration, except where its author states it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from limbeck.catalogue.lessons import Lesson, is_deep, is_raw, lessons
 from limbeck.plan import Method
@@ -27,7 +27,7 @@ class Taxonomy:
     ratio: str
     chain: bool
     deploys: str
-    stated: tuple[str, ...] = ()
+    stated: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         scheme = self.scheme + (", self" if self.own else "")

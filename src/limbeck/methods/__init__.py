@@ -103,6 +103,7 @@ from limbeck.methods.stage_by_stage import stage_by_stage as stage_by_stage
 from limbeck.methods.streams import streams as streams
 from limbeck.methods.structured import structured as structured
 from limbeck.methods.structured import structured_code as structured_code
+from limbeck.methods.taid import taid as taid
 from limbeck.methods.teachers import teachers_each as teachers_each
 from limbeck.methods.teachers import teachers_gate as teachers_gate
 from limbeck.methods.teachers import teachers_mean as teachers_mean

@@ -5,7 +5,7 @@ from limbeck.methods._terms import task
 from limbeck.plan import Method, Stage, Term, Update, method
 from limbeck.plan.taps import Field, Tap, Via
 from limbeck.transforms import hard_labels
-from limbeck.transforms.combine import mean_probabilities
+from limbeck.transforms.answers import mean_probabilities
 from limbeck.transforms.labelling import where_not
 
 

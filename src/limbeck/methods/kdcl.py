@@ -9,7 +9,7 @@ from limbeck.plan import Method, Part, Stage, Term, Update, method
 from limbeck.plan.schedules import each_epoch
 from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import lowest_loss_logits
-from limbeck.transforms.combine import convex_logits, least_logits
+from limbeck.transforms.answers import convex_logits, least_logits
 
 PAPER = "Guo et al. 2020, Online Knowledge Distillation via Collaborative Learning, CVPR 2020"
 PEERS = ("student", "peer")

@@ -10,7 +10,7 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.schedules import ramp_up
 from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of, tempered
-from limbeck.transforms.combine import mean_probabilities, peer_logits, peer_target
+from limbeck.transforms.answers import mean_probabilities, peer_logits, peer_target
 
 PAPER = "Chen et al. 2020, Online Knowledge Distillation with Diverse Peers, arXiv 1912.00350"
 PEERS = ("peer_1", "peer_2", "peer_3")

@@ -7,7 +7,7 @@ from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Field, Tap
 from limbeck.transforms import tempered
-from limbeck.transforms.combine import trusted_mean
+from limbeck.transforms.answers import trusted_mean
 
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 

@@ -7,7 +7,7 @@ from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Tap, Via
 from limbeck.transforms import tempered, voted_order
-from limbeck.transforms.combine import mean_probabilities
+from limbeck.transforms.answers import mean_probabilities
 
 TEACHERS = ("teacher", "teacher_2", "teacher_3")
 
