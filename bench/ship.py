@@ -117,31 +117,37 @@ def keep(name: str, value: Any) -> None:
 def one(name: str, module: nn.Module, calibration: Tensor, inputs: Tensor, labels: Tensor) -> list[dict[str, Any]]:
     """All files of one network: how near, how accurate, how fast."""
     from limbeck.deploy import formats
-    from limbeck.deploy.device import Job, ask
+    from limbeck.deploy.device import ask
+    from limbeck.deploy.formats import asking
     from limbeck.errors import UserError
 
-    ours, rows, written = formats.module_answers(module, inputs), [], []
+    ours, rows, written = asking.module_answers(module, inputs), [], []
     own = float((ours.argmax(1) == labels.numpy()).mean())
     with TemporaryDirectory() as folder:
         for kind, int8 in (("torch", False), ("onnx", False), ("onnx", True), ("executorch", False), ("executorch", True)):
             row: dict[str, Any] = {"network": name, "runtime": kind, "precision": "int8" if int8 else "float32", "pytorch": own}
             rows.append(row)
-            path = Path(folder) / f"{'int8' if int8 else 'float'}{formats.NAMES[kind]}"
+            path = Path(folder) / f"{'int8' if int8 else 'float'}{formats.find(kind).endings[0]}"
             try:
                 written.append(
-                    (row, formats.write(kind, module, inputs[:2], path, metadata={}, calibration=calibration if int8 else None))
+                    (
+                        row,
+                        formats.write(
+                            formats.find(kind), module, inputs[:2], path, metadata={}, calibration=calibration if int8 else None
+                        ),
+                    )
                 )
                 row["bytes"] = path.stat().st_size
             except UserError as error:
                 row["error"] = str(error)
-        answers = formats.file_answers([w for _, w in written], inputs)
-        jobs = [Job(w.format, w.path, inputs[:1].numpy(), batches=(1, 16) if w.most != 1 else (1,)) for _, w in written]
+        answers = asking.file_answers([w for _, w in written], inputs)
+        jobs = [w.format.job(w.path, inputs[:1].numpy(), batches=(1, 16) if w.most != 1 else (1,)) for _, w in written]
         for (row, file), said, timed in zip(written, answers, ask(jobs), strict=True):
             row["largest_batch"] = file.most
             if isinstance(said, str) or timed.error:
                 row["error"] = said if isinstance(said, str) else timed.error
                 continue
-            row["largest_difference"] = formats.largest_difference(ours, said)
+            row["largest_difference"] = asking.largest_difference(ours, said)
             row["accuracy"] = float((said.argmax(1) == labels.numpy()).mean())
             row["latency_ms"] = {batch: t["median"] for batch, t in timed.figures["latency_ms"].items()}
             row["peak_bytes"], row["runtime_bytes"] = timed.figures["peak_bytes"], timed.figures["runtime_bytes"]

@@ -13,7 +13,9 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.errors import UserError
     from limbeck.explanation import explain
     from limbeck.face.distill import Result, distill, train
+    from limbeck.face.export import Exports, export
     from limbeck.face.load import Student, load
+    from limbeck.face.measure import Measured, measure
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.method import Method, Part, Stage, Term, Update, method, single_stage
@@ -34,7 +36,9 @@ _HOMES = {
     "errors": ("UserError",),
     "explanation": ("explain",),
     "face.distill": ("Result", "distill", "train"),
+    "face.export": ("Exports", "export"),
     "face.load": ("Student", "load"),
+    "face.measure": ("Measured", "measure"),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
@@ -49,11 +53,11 @@ _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, name
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
-    "Adapter", "Adopt", "Cast", "Data", "Field", "Follow", "Load", "Method", "Normalise", "Now", "Part", "Progress",
-    "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap", "Term",
-    "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine", "data", "deploy",
-    "describe", "distill", "engine", "explain", "linear", "load", "losses", "method", "methods", "metrics", "models",
-    "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
+    "Adapter", "Adopt", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measured", "Method", "Normalise", "Now", "Part",
+    "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap",
+    "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine", "data",
+    "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method", "methods",
+    "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
 ]  # fmt: skip
 
 

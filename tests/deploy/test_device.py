@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from limbeck.__main__ import run
-from limbeck.deploy.device import Job, Place, ask
-from limbeck.deploy.export import export_onnx
+from limbeck.deploy.device import Place, ask
+from limbeck.deploy.formats import find
+from limbeck.deploy.onnx_file import export_onnx
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_usual_prefixes(file, python, prefix, capsys):
 
 def test_peak_memory_is_that_of_a_fresh_process(file):
     ballast = np.ones(60_000_000)  # 480 MB that a child of this process must not be charged with
-    (seen,) = ask([Job("onnx", file, np.zeros((1, 4), np.float32), batches=(1,), repeats=5)])
+    (seen,) = ask([find("onnx").job(file, np.zeros((1, 4), np.float32), batches=(1,), repeats=5)])
     assert ballast[0] == 1
     assert 10e6 < seen.figures["runtime_bytes"] <= seen.figures["peak_bytes"] < 300e6
 
@@ -58,7 +59,7 @@ def test_peak_memory_is_that_of_a_fresh_process(file):
 def test_answers_are_those_of_the_module(file):
     torch.manual_seed(0)
     layer, inputs = nn.Linear(4, 3), torch.randn(7, 4)
-    (seen,) = ask([Job("onnx", file, inputs.numpy(), answers=True, batch=3)])
+    (seen,) = ask([find("onnx").job(file, inputs.numpy(), answers=True, batch=3)])
     with torch.no_grad():
         expected = layer(inputs).numpy()
     assert np.allclose(seen.answers, expected, atol=1e-6) and np.allclose(seen.alone, expected[:1], atol=1e-6)
@@ -66,17 +67,18 @@ def test_answers_are_those_of_the_module(file):
 
 def test_a_runtime_that_is_missing_is_a_row(file, tmp_path, python):
     (seen,) = ask(
-        [Job("executorch", file, np.zeros((1, 4), np.float32))], Place(("env", f"PYTHONPATH={tmp_path}", "LIMBECK=1"), python)
+        [find("executorch").job(file, np.zeros((1, 4), np.float32))],
+        Place(("env", f"PYTHONPATH={tmp_path}", "LIMBECK=1"), python),
     )
     assert seen.error  # a file of another runtime, or a runtime that is not there: either way words
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('not here')")
-    (seen,) = ask([Job("onnx", file, np.zeros((1, 4), np.float32))], Place(("env", f"PYTHONPATH={tmp_path}"), python))
+    (seen,) = ask([find("onnx").job(file, np.zeros((1, 4), np.float32))], Place(("env", f"PYTHONPATH={tmp_path}"), python))
     assert seen.error == "onnxruntime is not installed there (not here)"
 
 
 def test_a_runtime_that_dies_is_a_row(file, tmp_path, python):
     (tmp_path / "onnxruntime.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    job = Job("onnx", file, np.zeros((1, 4), np.float32))
+    job = find("onnx").job(file, np.zeros((1, 4), np.float32))
     (seen,) = ask([job], Place(("env", f"PYTHONPATH={tmp_path}"), python))
     assert "ended with code -11" in seen.error
 

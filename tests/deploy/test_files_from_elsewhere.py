@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from limbeck.deploy import formats
-from limbeck.deploy.torch_file import check_pt2, write_pt2
+from limbeck.deploy.formats import asking
+from limbeck.deploy.formats.torch import check_pt2, write_pt2
 from limbeck.errors import UserError
 
 
@@ -126,7 +127,7 @@ def test_rubbish_and_halves_are_one_sentence(good, tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(good.read_bytes()[:2000] if suffix == ".pt2" else pickle.dumps(Owned(tmp_path / "owned")))
     if suffix == ".onnx":
-        (found,) = formats.file_answers([formats.Written("onnx", False, path, None)], torch.zeros(2, 6))
+        (found,) = asking.file_answers([formats.Written(formats.find("onnx"), False, path, None)], torch.zeros(2, 6))
         assert isinstance(found, str) and found
     else:
         with pytest.raises(UserError, match="whole .pt2|no ExecuTorch|no exported model") as caught:

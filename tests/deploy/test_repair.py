@@ -11,6 +11,7 @@ from torch import nn
 from limbeck.__main__ import run
 from limbeck.connectors.int8 import AsInt8, PerChannel, Range, as_float
 from limbeck.deploy import formats
+from limbeck.deploy.formats import asking
 from limbeck.plan.roles import Cast
 
 
@@ -38,14 +39,14 @@ def test_it_answers_as_the_int8_file_does_and_can_be_undone(tmp_path):
     torch.manual_seed(0)
     net, x = nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, 4)), torch.randn(400, 12)
     exact = net(x).detach()
-    formats.write("onnx", net, x[:2], tmp_path / "a.onnx", metadata={}, calibration=x)
+    formats.write(formats.find("onnx"), net, x[:2], tmp_path / "a.onnx", metadata={}, calibration=x)
     keys = set(net.state_dict())
     cast = Cast({"student": net})
     AsInt8("student")(cast, 0)
     AsInt8("student")(cast, 0)  # twice is once
     net.train()(x)
     net.eval()
-    (file,) = formats.file_answers([formats.Written("onnx", True, tmp_path / "a.onnx", None)], x)
+    (file,) = asking.file_answers([formats.Written(formats.find("onnx"), True, tmp_path / "a.onnx", None)], x)
     ours = net(x).detach()
     off = (ours - exact).abs().max()
     # the file rounds its last answer once more; apart from that the two round alike
@@ -72,7 +73,9 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     assert "note" not in first and "steps of training on as int8 with the teacher" in second["note"]
     words = second["note"].split(": ")[1].split()
     assert second["validation"]["score"] == pytest.approx(max(float(words[0]), float(words[3])) / 100, abs=1e-4)
-    assert second["sha256"] == formats.sha256(tmp_path / "run/student.int8.onnx"), "the manifest is that of the file"
+    assert second["sha256"]["student.int8.onnx"] == formats.sha256(tmp_path / "run/student.int8.onnx"), (
+        "the manifest is that of the file"
+    )
     assert (tmp_path / "run/repaired/student.safetensors").exists()
     assert (tmp_path / "run/student.safetensors").read_bytes() == before, "the float student stays what it was"
     assert "as int8" not in (tmp_path / "run/student.json").read_text()

@@ -16,8 +16,9 @@ import limbeck
 from limbeck.__main__ import run
 from limbeck.data import load
 from limbeck.deploy import formats
-from limbeck.deploy.export import export_onnx
+from limbeck.deploy.formats import asking
 from limbeck.deploy.int8 import quantise_onnx
+from limbeck.deploy.onnx_file import export_onnx
 from limbeck.deploy.shipment import some, spread
 from limbeck.errors import UserError
 
@@ -42,7 +43,9 @@ def test_onnx_and_torch_in_float_and_int8(student_folder, tmp_path, capsys):
     assert rows["student.onnx"]["test"]["student"] > 0.5  # it was trained: the comparison is not between constants
     assert rows["student.onnx"]["test"]["score"] == rows["student.onnx"]["test"]["student"]
     kept = json.loads((folder / "exports.json").read_text())["rows"]
-    assert {row["file"]: row["sha256"] for row in kept} == {n: formats.sha256(folder / n) for n in rows}
+    assert {name: digest for row in kept for name, digest in row["sha256"].items()} == {
+        n: formats.sha256(folder / n) for n in rows
+    }
     ops = {node.op_type for node in onnx.load(folder / "student.int8.onnx").graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= ops
     facts = {p.key: p.value for p in onnx.load(folder / "student.int8.onnx").metadata_props}
@@ -69,7 +72,7 @@ def test_executorch_in_float_and_int8_and_measured(student_folder, tmp_path, cap
     assert run(["measure", str(folder / "student.pte"), "--json"]) == 2
     assert "checksum differs" in capsys.readouterr().err
     manifest = json.loads((folder / "exports.json").read_text())
-    manifest["rows"][0]["sha256"] = formats.sha256(folder / "student.pte")
+    manifest["rows"][0]["sha256"]["student.pte"] = formats.sha256(folder / "student.pte")
     (folder / "exports.json").write_text(json.dumps(manifest))
     assert run(["measure", str(folder / "student.pte"), "--json"]) == 0  # the process that opens it may die, not this one
     assert json.loads(capsys.readouterr().out)["measured"][0]["error"]
@@ -86,7 +89,7 @@ def test_a_tree_goes_out_as_rules_that_anyone_can_walk(tmp_path, capsys):
     assert rows["student.rules.json"]["largest_difference"] < 1e-5 and rows["student.onnx"]["test"]["score"] > 0.5
     rules, digits = json.loads((tmp_path / "student.rules.json").read_text()), load("digits")
     inputs = some(digits["test"], digits, 50)
-    said = formats.module_answers(student, inputs)
+    said = asking.module_answers(student, inputs)
     scaled = (inputs.flatten(1).numpy() - np.float32(rules["mean"][0])) / np.float32(rules["std"][0])
     for sample, expected in zip(scaled, said, strict=True):
         node = 0
@@ -101,7 +104,7 @@ def test_int8_of_one_layer_errs_no_more_than_its_steps_allow(tmp_path):
     inputs[0, 0], inputs[0, 1] = -1.0, 1.0
     export_onnx(layer, inputs[:2], tmp_path / "a.onnx", metadata={"kept": "yes"})
     quantise_onnx(tmp_path / "a.onnx", tmp_path / "b.onnx", inputs.numpy())
-    found = formats.file_answers([formats.Written("onnx", True, tmp_path / "b.onnx", None)], inputs)[0]
+    found = asking.file_answers([formats.Written(formats.find("onnx"), True, tmp_path / "b.onnx", None)], inputs)[0]
     exact = (inputs @ layer.weight.detach().T).numpy()
     # by hand: x in [-1, 1] in steps of 2 / 255 (asymmetric int8) or 2 / 254, w of row k in steps of max|w_k| / 127;
     # each is off by half a step, and the answer is itself rounded to a step of its own range
@@ -144,11 +147,11 @@ def test_a_layer_that_settles_the_batch_answers_one_at_a_time_in_executorch(tmp_
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module, inputs = Rows().eval(), torch.randn(5, 1, 3, 4)
-    written = formats.write("executorch", module, inputs[:2], tmp_path / "g.pte", metadata={})
+    written = formats.write(formats.find("executorch"), module, inputs[:2], tmp_path / "g.pte", metadata={})
     assert written.most == 1
-    (said,) = formats.file_answers([written], inputs)
+    (said,) = asking.file_answers([written], inputs)
     assert not isinstance(said, str), said
-    assert formats.largest_difference(formats.module_answers(module, inputs), said) < 1e-5
+    assert asking.largest_difference(asking.module_answers(module, inputs), said) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch", "executorch"])
@@ -159,7 +162,7 @@ def test_what_cannot_be_exported_says_which_operation(name, module, words, tmp_p
     if name == "torch" and isinstance(module, Bessel):
         pytest.skip("torch.export has every operation of torch")
     with pytest.raises(UserError, match=words) as caught:
-        formats.write(name, module, torch.randn(2, 20), tmp_path / f"a{formats.NAMES[name]}", metadata={})
+        formats.write(formats.find(name), module, torch.randn(2, 20), tmp_path / f"a{formats.find(name).endings[0]}", metadata={})
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
 
 

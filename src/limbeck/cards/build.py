@@ -15,8 +15,8 @@ from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
 from limbeck.deploy.exits import measure_exits
-from limbeck.deploy.export import compare_onnx, export_onnx
 from limbeck.deploy.measure import module_latency, onnx_latency
+from limbeck.deploy.onnx_file import compare_onnx, export_onnx
 from limbeck.deploy.packed import same_answers, save_packed
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.errors import UserError

@@ -12,9 +12,10 @@ from limbeck.cli.command import command_of
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
+from limbeck.face.data import data_of
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.settings import DataSettings, ModelSettings, read
+from limbeck.runs.settings import ModelSettings
 from limbeck.tasks.predictions import predict
 
 
@@ -48,12 +49,6 @@ def evaluate(
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
     _print(facts, json_)
-
-
-def data_of(run: Path | None, name: str | None = None, path: str | None = None) -> Data:
-    """The data named on the command line, else the run's own with the same splits."""
-    known = run is not None and (run / "recipe.toml").exists()
-    return (read(run).data if run is not None and known else DataSettings()).at(name, path).load()
 
 
 def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:

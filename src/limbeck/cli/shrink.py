@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from limbeck.cli.command import command_of
+from limbeck.cli.names import formats as names
 from limbeck.cli.options import takes_settings
 from limbeck.runs.settings import Recipe
 
@@ -23,9 +24,7 @@ def shrink(
     candidates: Annotated[
         str | None, typer.Option(help="cnn:width=4|8:size=14,my_models:small; default: the zoo", rich_help_panel=SEARCH)
     ] = None,
-    format_: Annotated[
-        str, typer.Option("--format", help="the runtime: onnx, torch or executorch", rich_help_panel=SEARCH)
-    ] = "onnx",
+    format_: Annotated[str, typer.Option("--format", help=f"the runtime: {', '.join(names())}", rich_help_panel=SEARCH)] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="students are shipped in int8", rich_help_panel=SEARCH)] = False,
     threads: Annotated[int, typer.Option(help="threads of the runtime", rich_help_panel=SEARCH)] = 1,
     on: Annotated[

@@ -25,6 +25,7 @@ import base64, json, os, shutil, subprocess, sys, tempfile
 folder = tempfile.mkdtemp(prefix="limbeck-")
 try:
     for name, text in FILES.items():
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
         with open(os.path.join(folder, name), "wb") as file:
             file.write(base64.b64decode(text))
     FILES.clear()
@@ -91,12 +92,15 @@ class Place:
 class Job:
     """One file in one fresh process.
 
-    runtime: onnx, torch, executorch or rules. inputs: (n, ...) what it is asked. answers: keep what it says.
+    format: its name. opener: source of the function that opens it (see `Format.opened`). needs: the package that does.
+    files: all that belong to it, the one that is opened first. inputs: (n, ...) what it is asked. answers: keep its predictions.
     batch: of the questions. batches: sizes that are timed, none for no timing.
     """
 
-    runtime: str
-    file: Path
+    format: str
+    opener: str
+    needs: str
+    files: tuple[Path, ...]
     inputs: np.ndarray
     answers: bool = False
     batch: int = 32
@@ -143,15 +147,19 @@ def ask(jobs: Sequence[Job], place: Place = Place(), limit: float = 600.0) -> li
 
 def _script(jobs: Sequence[Job], limit: float) -> str:
     files: dict[str, bytes] = {"probe.py": Path(__file__).with_name("probe.py").read_bytes()}
-    names: dict[tuple[Any, ...], str] = {}
+    places: dict[object, str] = {}
     for number, job in enumerate(jobs):
-        file = names.setdefault((job.file,), f"model-{number}{job.file.suffix}")
-        files.setdefault(file, _read(job.file))
-        inputs = names.setdefault((id(job.inputs), "inputs"), f"inputs-{number}.npy")
-        files.setdefault(inputs, _npy(job.inputs))
-        plain = {k: getattr(job, k) for k in ("runtime", "batch", "batches", "threads", "warm_up", "repeats", "seconds")}
-        facts = {**plain, "file": file, "inputs": inputs, "answers": f"answers-{number}.npy" if job.answers else ""}
-        files[f"job-{number}.json"] = json.dumps(facts).encode()
+        place = places.setdefault(job.files, f"model-{number}")
+        files |= {f"{place}/{file.name}": _read(file) for file in job.files if f"{place}/{file.name}" not in files}
+        inputs = places.setdefault(id(job.inputs), f"inputs-{number}.npy")
+        if inputs not in files:
+            files[inputs] = _npy(job.inputs)
+        opener = f"open-{job.format}.py"
+        files[opener] = f"from __future__ import annotations\n\n{job.opener}".encode()
+        plain = {k: getattr(job, k) for k in ("needs", "batch", "batches", "threads", "warm_up", "repeats", "seconds")}
+        answers = f"answers-{number}.npy" if job.answers else ""
+        named = {"opener": opener, "file": f"{place}/{job.files[0].name}", "inputs": inputs, "answers": answers}
+        files[f"job-{number}.json"] = json.dumps({**plain, **named}).encode()
     packed = {name: base64.b64encode(content).decode() for name, content in files.items()}
     return f"FILES = {packed!r}\nCOUNT, LIMIT, MARK = {len(jobs)}, {int(limit)}, {MARK!r}\n{SCRIPT}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.deploy.export import quiet
+from limbeck.deploy.tracing import quiet
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 

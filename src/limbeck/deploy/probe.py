@@ -1,5 +1,5 @@
 """Answers and times of exported files, each in a process of its own. Sent as it is to the machine that is measured:
-it needs Python 3.8, numpy and the one runtime that opens the file, and nothing of ours.
+it needs Python 3.8, numpy, the one runtime that opens the file, and nothing of ours but this and the opener of the format.
 
 `python probe.py FOLDER NUMBER` reads FOLDER/job-NUMBER.json and leaves FOLDER/result-NUMBER.json.
 """
@@ -19,72 +19,6 @@ from typing import Any
 import numpy as np
 
 LEAST = 5  # measured calls, however slow
-
-
-def open_onnx(path: str, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    before = memory()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return (lambda x: session.run(None, {name: x})[0]), onnxruntime.__version__, before
-
-
-def open_torch(path: str, threads: int) -> Any:
-    import torch
-
-    torch.set_num_threads(threads)
-    before = memory()
-    module = torch.export.load(path).module()
-
-    def answer(x: Any) -> Any:
-        with torch.no_grad():
-            return module(torch.from_numpy(x)).numpy()
-
-    return answer, torch.__version__, before
-
-
-def open_executorch(path: str, threads: int) -> Any:
-    import torch
-    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
-    from executorch.runtime import Runtime, Verification
-
-    _unsafe_reset_threadpool(threads)
-    before = memory()
-    program = Runtime.get().load_program(path, verification=Verification.InternalConsistency)
-    method = program.load_method("forward")
-    return (lambda x: method.execute([torch.from_numpy(x)])[0].numpy()), version_of("executorch"), before
-
-
-def open_rules(path: str, threads: int) -> Any:
-    rules = json.loads(Path(path).read_text(encoding="utf-8"))
-    before = memory()
-    feature, threshold = np.array(rules["feature"]), np.array(rules["threshold"], np.float32)
-    mean, std = (np.array(rules[name], np.float32) for name in ("mean", "std"))
-    branches, answers = np.array(rules["branches"]), np.array(rules["log_probability"], np.float32)
-
-    def answer(x: Any) -> Any:
-        rows, node = (x.reshape(len(x), len(mean), -1) - mean[:, None]) / std[:, None], np.zeros(len(x), np.int64)
-        rows = rows.reshape(len(x), -1)
-        every = np.arange(len(x))
-        for _ in range(rules["depth"]):
-            node = branches[node, (rows[every, feature[node]] > threshold[node]).astype(np.int64)]
-        return answers[node]
-
-    return answer, "numpy " + np.__version__, before
-
-
-OPEN = {"onnx": open_onnx, "torch": open_torch, "executorch": open_executorch, "rules": open_rules}
-NEEDS = {"onnx": "onnxruntime", "torch": "torch", "executorch": "executorch", "rules": "numpy"}
-
-
-def version_of(name: str) -> str:
-    from importlib.metadata import version
-
-    return version(name)
 
 
 def memory() -> int:
@@ -117,10 +51,12 @@ def timed(call: Any, warm_up: int, repeats: int, seconds: float) -> dict[str, An
 
 
 def do(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile((folder / job["opener"]).read_text(encoding="utf-8"), job["opener"], "exec"), names)  # of the file's format
     try:
-        answer, runtime, before = OPEN[job["runtime"]](str(folder / job["file"]), job["threads"])
+        answer, runtime, before = names["opened"](str(folder / job["file"]), job["threads"], memory)
     except ImportError as error:
-        return {"error": f"{NEEDS[job['runtime']]} is not installed there ({error})"}
+        return {"error": f"{job['needs']} is not installed there ({error})"}
     inputs, size = np.load(folder / job["inputs"], allow_pickle=False), job["batch"]
     found: dict[str, Any] = {
         "runtime": runtime,

@@ -1,10 +1,10 @@
 """A student as files for other runtimes, each reloaded there and compared on real data; what a folder has of them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from limbeck.data import Batches, Data, Partition
 from limbeck.deploy import formats
-from limbeck.deploy.formats import NAMES, Written
+from limbeck.deploy.formats import Format, Written, asking
 from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.tasks.figure import finite
@@ -22,6 +22,31 @@ from limbeck.tasks.task import Task
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
 MANIFEST = "exports.json"
 Say = Callable[[str], None]
+
+
+class PartScore(TypedDict):
+    """Samples asked, the file's score on them, and that of the PyTorch student."""
+
+    samples: int
+    score: float | None
+    student: float | None
+
+
+class Row(TypedDict, total=False):
+    """One export: its format and files, and how near it is to the PyTorch student; or why it could not be had."""
+
+    format: str
+    precision: str
+    file: str
+    bytes: int
+    sha256: dict[str, str]
+    largest_batch: int | None
+    largest_difference: float
+    same_answers: float
+    validation: PartScore
+    test: PartScore
+    note: str
+    error: str
 
 
 @dataclass
@@ -37,52 +62,59 @@ class Shipment:
     stem: str
     facts: Mapping[str, Any]
     say: Say = print
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
-    def go(self, wanted: tuple[str, ...], int8: bool, out: Path | None = None) -> list[dict[str, Any]]:
+    def go(self, wanted: Sequence[Format], int8: bool, out: Path | None = None) -> list[Row]:
         """Write every wanted format, and its int8 form where it has one; then ask and compare all. A failure is a row."""
         self.rows = []
         calibration = some(self.data["train"], self.data, CALIBRATE) if int8 else None
-        written = [self._write(name, None, out) for name in wanted]
-        written += [self._write(name, calibration, None) for name in wanted if int8 and name in formats.INT8]
+        written = [self._write(each, None, out) for each in wanted]
+        written += [self._write(each, calibration, None) for each in wanted if int8 and each.int8]
         self._compare([w for w in written if w is not None])
         return self.rows
 
-    def _write(self, name: str, calibration: Tensor | None, out: Path | None) -> Written | None:
+    def _write(self, kind: Format, calibration: Tensor | None, out: Path | None) -> Written | None:
         precision = "float32" if calibration is None else "int8"
-        path = out or self.folder / f"{self.stem}{'' if calibration is None else '.int8'}{NAMES[name]}"
-        row: dict[str, Any] = {"format": name, "precision": precision, "file": path.name}
+        path = out or self.folder / f"{self.stem}{'' if calibration is None else '.int8'}{kind.endings[0]}"
+        row: Row = {"format": kind.name, "precision": precision, "file": path.name}
         self.rows.append(row)
         try:
             example = some(self.data["train"], self.data, 2)
-            written = formats.write(name, self.student, example, path, metadata=self.facts, calibration=calibration)
+            written = formats.write(kind, self.student, example, path, metadata=self.facts, calibration=calibration)
         except UserError as error:
             row["error"] = str(error)
             return None
-        row |= {"bytes": path.stat().st_size, "sha256": formats.sha256(path), "largest_batch": written.most}
+        row["bytes"], row["sha256"] = file_facts(written.files)
+        row["largest_batch"] = written.most
         return written
 
     def _compare(self, written: list[Written]) -> None:
         task, count = self.data.task, min(COMPARE, 8 * self.data.task.at_once(self.data.shape))
         parts = [p for p in ("validation", "test") if p in self.data.partitions]
         samples = {p: some(self.data[p], self.data, count) for p in parts}
-        ours = formats.module_answers(self.student, torch.cat(list(samples.values())))
+        ours = asking.module_answers(self.student, torch.cat(list(samples.values())))
         rows = {row["file"]: row for row in self.rows}
-        theirs: list[np.ndarray | str] = formats.file_answers(written, torch.cat(list(samples.values()))) if written else []
+        theirs: list[np.ndarray | str] = asking.file_answers(written, torch.cat(list(samples.values()))) if written else []
         for file, said in zip(written, theirs, strict=True):
             row = rows[file.path.name]
             if isinstance(said, str) or said.shape != ours.shape:
                 why = said if isinstance(said, str) else f"answers {said.shape} where PyTorch answers {ours.shape}"
                 row["error"] = f"{file.path.name} was written, but {why}"
                 continue
-            row["largest_difference"] = formats.largest_difference(ours, said)
+            row["largest_difference"] = asking.largest_difference(ours, said)
             at = 0
             for part in parts:
                 cut = slice(at, at := at + len(samples[part]))
                 labels = some_labels(self.data[part], count)
                 own, its = (seen(task, logits[cut], labels) for logits in (ours, said))
                 row["same_answers"] = min(row.get("same_answers", 1.0), task.agreement(own, its))
-                row[part] = {"samples": len(labels), "score": finite(task.score(its)), "student": finite(task.score(own))}
+                scores = PartScore(samples=len(labels), score=finite(task.score(its)), student=finite(task.score(own)))
+                row |= {"validation": scores} if part == "validation" else {"test": scores}
+
+
+def file_facts(files: Sequence[Path]) -> tuple[int, dict[str, str]]:
+    """Bytes of all files of an export together, and the SHA-256 of each by its name."""
+    return sum(file.stat().st_size for file in files), {file.name: formats.sha256(file) for file in files}
 
 
 def seen(task: Task, logits: np.ndarray, labels: Tensor) -> Predictions:
@@ -116,10 +148,10 @@ def judge(data: Data) -> str:
     return "validation" if "validation" in data.partitions else "test"
 
 
-def loss(row: Mapping[str, Any]) -> float:
-    """The score that a file loses against its PyTorch student, where that is judged."""
+def loss(row: Row) -> float:
+    """The score that a file loses against its PyTorch student, where that is judged; 0 where it has none."""
     part = row.get("validation") or row["test"]
-    return float(part["student"] - part["score"])
+    return 0.0 if part["student"] is None or part["score"] is None else part["student"] - part["score"]
 
 
 def travelling(info: Mapping[str, Any], data: Data) -> dict[str, Any]:
@@ -137,17 +169,17 @@ def travelling(info: Mapping[str, Any], data: Data) -> dict[str, Any]:
     }
 
 
-def keep(folder: Path, rows: list[dict[str, Any]], data: Data) -> None:
+def keep(folder: Path, rows: Sequence[Row], data: Data) -> None:
     """Add the rows to the folder's `exports.json`, in place of older ones of the same files."""
     old = exports(folder)
     names = {row["file"] for row in rows}
-    write_json(folder / MANIFEST, {"data": data.name, "rows": [r for r in old if r["file"] not in names] + rows})
+    write_json(folder / MANIFEST, {"data": data.name, "rows": [*(r for r in old if r["file"] not in names), *rows]})
 
 
-def exports(folder: Path) -> list[dict[str, Any]]:
+def exports(folder: Path) -> list[Row]:
     """The rows of a folder's `exports.json`; none where there is no such file."""
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
+        found: list[Row] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
         return [row for row in found if isinstance(row, dict) and isinstance(row.get("file"), str)]
     except FileNotFoundError:
         return []
@@ -157,4 +189,4 @@ def exports(folder: Path) -> list[dict[str, Any]]:
 
 def checksums(folder: Path) -> dict[str, str]:
     """SHA-256 by file name of what was exported into a folder."""
-    return {row["file"]: row["sha256"] for row in exports(folder) if row.get("sha256")}
+    return {name: str(digest) for row in exports(folder) for name, digest in row.get("sha256", {}).items()}

@@ -11,8 +11,8 @@ from limbeck import engine, losses
 from limbeck.connectors.int8 import AsInt8, as_float
 from limbeck.connectors.quantise import quantisers
 from limbeck.data import Data
-from limbeck.deploy.formats import INT8
-from limbeck.deploy.shipment import Shipment, travelling
+from limbeck.deploy import formats
+from limbeck.deploy.shipment import PartScore, Row, Shipment, travelling
 from limbeck.deploy.student import Deployed, load_student, save_student
 from limbeck.engine import Fit
 from limbeck.errors import UserError
@@ -33,7 +33,7 @@ def method(guided: bool, temperature: float = 4.0) -> Method:
     return Method((Stage("int8", (update,), before=(AsInt8("student"),)),))
 
 
-def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+def repaired(folder: Path, rows: list[Row], data: Data, say: Callable[[str], None] = print) -> list[Row]:
     """Train the run's student on in int8, export it again, and keep for each int8 file the better one on validation.
 
     Raises `UserError` if its student is not a role of its own, or is quantised already.
@@ -42,8 +42,9 @@ def repaired(folder: Path, rows: list[dict[str, Any]], data: Data, say: Callable
     aside = folder / "repaired"
     save_student(aside, student, info)
     student, _ = load_student(aside)  # as anybody would: not in the memory layout that it was trained in
-    names = tuple(dict.fromkeys(row["format"] for row in rows if row["precision"] == "int8" and row["format"] in INT8))
-    again = Shipment(student, data, aside, "student", travelling(info, data), say).go(names, int8=True)
+    names = dict.fromkeys(row["format"] for row in rows if row["precision"] == "int8")
+    wanted = [formats.find(name) for name in names]
+    again = Shipment(student, data, aside, "student", travelling(info, data), say).go(wanted, int8=True)
     better = {row["format"]: row for row in again if row["precision"] == "int8"}
     return [_better(folder, aside, row, better.get(row["format"]), steps) if row["precision"] == "int8" else row for row in rows]
 
@@ -71,16 +72,31 @@ def trained_on(folder: Path) -> tuple[Deployed, dict[str, Any], int]:
     return Deployed(mine, Tap("student")).eval().cpu(), info | {"repaired": {"steps": steps, "guided": guided}}, steps
 
 
-def _better(folder: Path, aside: Path, old: dict[str, Any], new: dict[str, Any] | None, steps: int) -> dict[str, Any]:
-    part = "validation" if "validation" in old else "test"
-    if new is None or "error" in old or part not in old:
+def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) -> Row:
+    before = _judged(old)
+    if new is None or "error" in old or before is None:
         return old
-    if "error" in new:
-        return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new['error']}"}
-    before, after = old[part]["score"], new[part]["score"]
-    said = f"{steps} steps of training on as int8 with the teacher: {100 * before:.2f} % to {100 * after:.2f} % on {part}"
-    if after <= before:
+    after = _judged(new)
+    if "error" in new or after is None:
+        return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new.get('error')}"}
+    said = f"{steps} steps of training on as int8 with the teacher: {_percent(before)} to {_percent(after)}"
+    said += f" on {'validation' if 'validation' in old else 'test'}"
+    if (after["score"] or 0.0) <= (before["score"] or 0.0):
         return old | {"note": f"{said}; the file before them is kept"}
-    shutil.copyfile(aside / new["file"], folder / old["file"])
-    own = {name: {**new[name], "student": old[name]["student"]} for name in ("validation", "test") if name in new}
-    return new | own | {"file": old["file"], "note": said}
+    kind = formats.find(old["format"])
+    for mine, theirs in zip(kind.files(aside / new["file"]), kind.files(folder / old["file"]), strict=True):
+        shutil.copyfile(mine, theirs)
+    better: Row = new | {"file": old["file"], "note": said}
+    if "validation" in new and "validation" in old:
+        better["validation"] = new["validation"] | {"student": old["validation"]["student"]}
+    if "test" in new and "test" in old:
+        better["test"] = new["test"] | {"student": old["test"]["student"]}
+    return better
+
+
+def _judged(row: Row) -> PartScore | None:
+    return row.get("validation") or row.get("test")
+
+
+def _percent(part: PartScore) -> str:
+    return f"{100 * (part['score'] or 0.0):.2f} %"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data import Data
+from limbeck.deploy import formats
 from limbeck.deploy.device import Place
-from limbeck.deploy.formats import NAMES, parse_formats
 from limbeck.errors import UserError
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
@@ -48,16 +48,17 @@ def shrink(
 
     Returns what `shrink.json` holds. Raises `UserError` if something given cannot be used.
     """
-    runtime, *more = parse_formats(format)
-    if more or runtime == "rules":
-        raise UserError(f"--format names one runtime for a search: {', '.join(n for n in NAMES if n != 'rules')}")
+    runtime, *more = formats.parse_formats(format)
+    if more or not runtime.searched:
+        able = ", ".join(name for name, found in formats.formats().items() if found.searched)
+        raise UserError(f"--format names one runtime for a search: {able}")
     if trials < 1 or threads < 1:
         raise UserError("--trials and --threads must be at least 1")
     settings = recipe if isinstance(recipe, Recipe) else make(recipe or {}, "shrink(...)")
     folder = fresh_folder() if out is None else Path(out)
     considered = partial(_considered, candidates, settings)
     limits, place = Limits(max_latency, max_size, min_score), Place.at(on, python)
-    how = (seconds, trials, storage, runtime, int8, place, threads, listen, guided)
+    how = (seconds, trials, storage, runtime.name, int8, place, threads, listen, guided)
     return Search(settings, considered, limits, folder, *how).go()
 
 

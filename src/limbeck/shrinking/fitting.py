@@ -14,7 +14,8 @@ from limbeck.cards.build import input_words
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
-from limbeck.deploy.shipment import CALIBRATE, some, travelling
+from limbeck.deploy.formats import Format
+from limbeck.deploy.shipment import CALIBRATE, file_facts, some, travelling
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.plan.roles import Adapter, Cast
@@ -38,7 +39,7 @@ class Fitting:
     data: Data
     limits: Limits
     folder: Path
-    format: str = "onnx"
+    format: Format = field(default_factory=lambda: formats.find("onnx"))
     int8: bool = False
     place: Place = field(default_factory=Place)
     threads: int = 1
@@ -53,7 +54,7 @@ class Fitting:
                     self.known[record["key"]] = record
 
     def _how(self) -> list[Any]:
-        return [self.format, self.int8, str(self.place), self.threads]
+        return [self.format.name, self.int8, str(self.place), self.threads]
 
     def floor_ms(self) -> float:
         """The least that any file takes there: one that only flattens its inputs and adds some of them up."""
@@ -113,17 +114,19 @@ class Fitting:
 
     def cost(self, module: nn.Module) -> dict[str, Any]:
         """Median milliseconds of one answer and bytes of the file that a module becomes."""
-        path = self.folder / f".candidate{formats.NAMES[self.format]}"
+        path = self.folder / f".candidate{self.format.endings[0]}"
         calibration = some(self.data["train"], self.data, CALIBRATE) if self.int8 else None
         example = some(self.data["train"], self.data, 2)
         try:
             formats.write(self.format, module.eval(), example, path, metadata=self.facts(), calibration=calibration)
             (seen,) = ask([self.job(path, example)], self.place)
             if seen.error:
-                raise UserError(f"{self.format} on {self.place}: {seen.error}")
-            return {"latency_ms": seen.figures["latency_ms"]["1"]["median"], "bytes": path.stat().st_size}
+                raise UserError(f"{self.format.name} on {self.place}: {seen.error}")
+            size, _ = file_facts(self.format.files(path))
+            return {"latency_ms": seen.figures["latency_ms"]["1"]["median"], "bytes": size}
         finally:
-            path.unlink(missing_ok=True)
+            for file in self.format.files(path):
+                file.unlink(missing_ok=True)
 
     def whole(self, module: nn.Module) -> Deployed:
         """A candidate with its preprocessing, as it will be shipped."""
@@ -139,7 +142,7 @@ class Fitting:
 
     def job(self, path: Path, example: Tensor) -> Job:
         """How one file is timed."""
-        return Job(self.format, path, example[:1].numpy(), batches=(1,), threads=self.threads, seconds=1.0)
+        return self.format.job(path, example[:1].numpy(), batches=(1,), threads=self.threads, seconds=1.0)
 
 
 class Least(nn.Module):

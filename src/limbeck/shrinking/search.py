@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from limbeck.deploy import formats
 from limbeck.deploy.device import Place
 from limbeck.errors import UserError
 from limbeck.face.run import run
@@ -69,7 +70,7 @@ class Search:
         self.data = self.recipe.data.load()
         if "validation" not in self.data.partitions:
             raise UserError("shrink chooses on validation, and this data has no such part; set data.validation above 0")
-        how = (self.data, self.limits, self.folder, self.format, self.int8, self.place, self.threads)
+        how = (self.data, self.limits, self.folder, formats.find(self.format), self.int8, self.place, self.threads)
         self.fitting = Fitting(*how, say=self._say)
         rows = self._measured()
         fitting = [row for row in rows if not row["dropped"]]

@@ -105,14 +105,14 @@ def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: f
     seen = ask([fitting.job(path, example)] * 3, fitting.place)
     latency = median(s.figures["latency_ms"]["1"]["median"] for s in seen)
     write_model_card(folder)
-    part = "test" if "test" in row else "validation"
-    score, value, count, whole = score_in(card), row[part]["score"], row[part]["samples"], len(fitting.data[part])
+    part, judged = ("test", row["test"]) if "test" in row else ("validation", row["validation"])
+    score, value, count, whole = score_in(card), judged["score"], judged["samples"], len(fitting.data[part])
     of = "" if count == whole else f" ({count:,} of {whole:,} samples)"
     broken = fitting.limits.broken_by(latency, row["bytes"])
     figures = f"{part} {score.title} {score.text(value, 2)}{of}, {number(latency)} ms, {bytes_words(row['bytes'])}"
     words = [f"Its file {row['file']}: {figures}, in {folder}."]
     words += [f"Measured again, {' and '.join(broken)}: the limit lies within the noise of this machine."] if broken else []
-    if fitting.limits.accuracy is not None and value < fitting.limits.accuracy:
+    if fitting.limits.accuracy is not None and value is not None and value < fitting.limits.accuracy:
         words.append(f"On test it is below {score.text(fitting.limits.accuracy, 2)}, which it passed on validation.")
     found = {"folder": folder.name, "file": row["file"], "score": value, "latency_ms": latency, "bytes": row["bytes"]}
     return {**found, "distillation_score": card.get("distillation_score"), "words": words}

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from limbeck.data import Data
-from limbeck.deploy.export import export_onnx
 from limbeck.deploy.measure import sizes
+from limbeck.deploy.onnx_file import export_onnx
 from limbeck.deploy.shipment import some, some_labels
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError

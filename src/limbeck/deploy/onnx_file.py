@@ -1,13 +1,8 @@
 """ONNX: out through torch.export, back in through ONNX Runtime, and the two compared."""
 
-import contextlib
-import io
 import json
-import logging
 import os
-import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.deploy.measure import answering, open_session
+from limbeck.deploy.tracing import Answers, cannot_export, device_of, quiet, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.plan.roles import Adapter
@@ -23,25 +19,7 @@ from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.task import Task
 
-MISSING = (  # how the exporters name an operation that they do not have
-    r"No (?:ONNX function|decompositions?) (?:registered )?(?:found )?for .*?op='([\w.:]+)'",
-    r"No ONNX function found for \W*(?:OpOverload\()?\W*([\w.:]+)",
-    r"Missing out variants: \{'([\w.:]+)'",
-    r"Operator (?:torch._ops.)?([\w.:]+) is not (?:Core ATen|in Core ATen)",
-)
 _NAMES: dict[str, Any] = {"verbose": False, "input_names": ["inputs"], "output_names": ["logits"]}
-
-
-class Answers(nn.Module):
-    """A module whose only input is a tensor `inputs` and whose only output is its logits."""
-
-    def __init__(self, module: nn.Module, adapter: Adapter):
-        super().__init__()
-        self.module, self.adapter = module, adapter
-        self.prepare = adapter.prepare if isinstance(adapter.prepare, nn.Module) else None
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.adapter.find_logits(self.adapter.feed(self.module, inputs), "exported model")
 
 
 def export_onnx(
@@ -109,7 +87,7 @@ def compare_onnx(
         raise UserError("nothing to compare the ONNX file on: expected at least one input, got none")
     session, whole = open_session(path), Answers(module, adapter or Adapter())
     name = session.get_inputs()[0].name
-    device = _device(module, inputs)
+    device = device_of(module, inputs)
     largest, kept = 0.0, []
     goal = torch.zeros(len(inputs), dtype=torch.int64) if labels is None else labels.cpu()
     cuts = [(0, 1), *((start, start + batch) for start in range(0, len(inputs), batch))]
@@ -134,67 +112,7 @@ def compare_onnx(
     }
 
 
-def rows_of(module: nn.Module, example: Tensor, count: int = 2) -> Tensor:
-    """Inputs to trace with, where the module is; a batch of 1 would be taken for a constant. In the usual order of
-    memory: with one channel a tensor may be laid out either way, and ExecuTorch takes only what it was shown."""
-    rows = torch.empty(count, *example.shape[1:], dtype=example.dtype)
-    return rows.copy_(example[torch.arange(count) % len(example)]).to(_device(module, example))
-
-
-def _device(module: nn.Module, inputs: Tensor) -> torch.device:
-    return next((t.device for t in (*module.parameters(), *module.buffers())), inputs.device)
-
-
 def _difference(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference; infinite where one has another shape or is not a number."""
     found = (ours - theirs).abs().max().item() if ours.shape == theirs.shape else float("inf")
     return found if found == found else float("inf")
-
-
-def traced(whole: nn.Module, pair: Tensor, most: int | None = None) -> torch.export.ExportedProgram:
-    """The graph for a batch of any size, up to `most` where it is given. The lenient tracer takes `len(x)` for a
-    constant; the strict one does not."""
-    shapes = {"inputs": {0: torch.export.Dim("batch", max=most)}}
-    try:
-        return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=False)
-    except Exception as lenient:  # the tracers raise many kinds
-        try:
-            return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=True)
-        except Exception:  # the first reason is the clearer one
-            raise lenient from None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing that the exporter's libraries print, log or warn about reaches the terminal."""
-    sink, before = io.StringIO(), logging.root.manager.disable
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(before)
-
-
-def cannot_export(error: BaseException, to: str = "ONNX") -> UserError:
-    """One sentence: which operation, or else the innermost reason, and what to do."""
-    chain, current = [], error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__  # type: ignore[assignment]
-    text = "\n".join(str(e) for e in chain)
-    for user in chain:
-        if isinstance(user, UserError):
-            return user
-    found = next(filter(None, (re.search(pattern, text) for pattern in MISSING)), None)
-    if found:
-        return UserError(
-            f"cannot export to {to}: the operation {found[1]} has no {to} form; replace it in the model's forward, "
-            "or keep the safetensors file"
-        )
-    root = next((line.strip() for line in str(chain[-1]).splitlines() if line.strip()), type(chain[-1]).__name__)
-    return UserError(
-        f"cannot export to {to}: the model's code cannot be traced ({type(chain[-1]).__name__}: {root[:200]}); "
-        "make its forward depend on shapes only, not on values, or keep the safetensors file"
-    )

@@ -7,19 +7,55 @@ XNNPACK quantiser of ExecuTorch with torchao's post-training flow.
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.deploy.export import Answers, cannot_export, quiet, rows_of, traced
+from limbeck.deploy.formats.format import MOST, Format, Opened
 from limbeck.deploy.measure import answering
+from limbeck.deploy.tracing import Answers, cannot_export, quiet, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.plan.roles import Adapter
 
-MOST = 32  # largest batch: ExecuTorch plans its memory for it
+
+class ExecuTorch(Format):
+    """A program whose memory is planned for a largest batch; machine-near, so that only our own files are opened."""
+
+    name = "executorch"
+    endings = (".pte",)
+    runtime = "executorch"
+    extra = "mobile"
+    int8 = True
+
+    def write(
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+    ) -> int | None:
+        return write_pte(module, example, path, metadata=metadata, calibration=calibration)
+
+    @staticmethod
+    def opened(path: str, threads: int, memory: Callable[[], int]) -> Opened:
+        from importlib.metadata import version
+
+        import torch
+        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+        from executorch.runtime import Runtime, Verification
+
+        _unsafe_reset_threadpool(threads)
+        before = memory()
+        program = Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+        method = program.load_method("forward")
+        return (lambda x: method.execute([torch.from_numpy(x)])[0].numpy()), version("executorch"), before
+
+    def check(self, path: Path, exported: bool) -> None:
+        with path.open("rb") as file:
+            if file.read(8)[4:6] != b"ET":
+                raise UserError(f"{path} is no ExecuTorch program; export the model again")
+        if not exported:
+            raise UserError(f"{path} is not among the exports of its folder (exports.json); only our own .pte files are opened")
 
 
 def write_pte(

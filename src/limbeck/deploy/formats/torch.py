@@ -10,15 +10,16 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.deploy.export import Answers, cannot_export, quiet, rows_of, traced
+from limbeck.deploy.formats.format import Format, Opened
 from limbeck.deploy.measure import answering
+from limbeck.deploy.tracing import Answers, cannot_export, quiet, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.plan.roles import Adapter
@@ -29,6 +30,37 @@ OPERATOR = re.compile(
 WORDS = {"Symbol", "Integer", "Max", "Min", "Mod", "FloorDiv", "PythonMod", "True", "False", "positive", "integer", "nonnegative"}
 WORD = re.compile(r"[^\W\d]\w*")
 PLAIN = re.compile(r"[\w\s+\-*/(),.='<>&|]*")
+
+
+class Torch(Format):
+    """A program of torch.export."""
+
+    name = "torch"
+    endings = (".pt2",)
+    runtime = "torch"
+
+    def write(
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+    ) -> int | None:
+        write_pt2(module, example, path, metadata=metadata)
+        return None
+
+    @staticmethod
+    def opened(path: str, threads: int, memory: Callable[[], int]) -> Opened:
+        import torch
+
+        torch.set_num_threads(threads)
+        before = memory()
+        module = torch.export.load(path).module()
+
+        def answer(x: Any) -> Any:
+            with torch.no_grad():
+                return module(torch.from_numpy(x)).numpy()
+
+        return answer, torch.__version__, before
+
+    def check(self, path: Path, exported: bool) -> None:
+        check_pt2(path)
 
 
 def write_pt2(module: nn.Module, example: Tensor, path: str | os.PathLike[str], *, metadata: Mapping[str, Any]) -> None:

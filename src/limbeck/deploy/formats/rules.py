@@ -2,16 +2,60 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
+from limbeck.deploy.formats.format import Format, Opened
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.models.tree import Tree
 from limbeck.plan.roles import Adapter, Normalise
+
+
+class Rules(Format):
+    """A table of nodes as JSON, for students that are one decision tree."""
+
+    name = "rules"
+    endings = (".rules.json",)
+    runtime = "numpy"
+    searched = False
+
+    def write(
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+    ) -> int | None:
+        write_rules(module, path, metadata=metadata)
+        return None
+
+    @staticmethod
+    def opened(path: str, threads: int, memory: Callable[[], int]) -> Opened:
+        import json
+
+        import numpy as np
+
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            rules = json.load(file)
+        before = memory()
+        feature, threshold = np.array(rules["feature"]), np.array(rules["threshold"], np.float32)
+        mean, std = (np.array(rules[name], np.float32) for name in ("mean", "std"))
+        branches, answers = np.array(rules["branches"]), np.array(rules["log_probability"], np.float32)
+
+        def answer(x: Any) -> Any:
+            rows, node = (x.reshape(len(x), len(mean), -1) - mean[:, None]) / std[:, None], np.zeros(len(x), np.int64)
+            rows = rows.reshape(len(x), -1)
+            every = np.arange(len(x))
+            for _ in range(rules["depth"]):
+                node = branches[node, (rows[every, feature[node]] > threshold[node]).astype(np.int64)]
+            return answers[node]
+
+        return answer, "numpy " + np.__version__, before
+
+    def example(self, path: Path) -> np.ndarray:
+        return np.zeros((1, *json.loads(path.read_text(encoding="utf-8"))["limbeck"]["shape"]), np.float32)
 
 
 def write_rules(module: nn.Module, path: str | os.PathLike[str], *, metadata: Mapping[str, Any]) -> None:

@@ -1,0 +1,70 @@
+"""A student as files for other runtimes, each reloaded there and compared on real data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from limbeck.cards.model_card import write_model_card
+from limbeck.deploy import formats
+from limbeck.deploy.shipment import Row, Shipment, judge, keep, loss, travelling
+from limbeck.deploy.student import load_student
+from limbeck.errors import UserError
+from limbeck.face.data import data_of
+from limbeck.runs.repair import repaired
+
+
+@dataclass(frozen=True)
+class Exports:
+    """What came of an export: a row for each file, and what to know of those whose int8 loses much."""
+
+    rows: list[Row]
+    advice: list[str]
+
+
+def export(
+    run: str | Path,
+    formats: str | Sequence[str] = "onnx",
+    *,
+    int8: bool = False,
+    repair: bool = False,
+    most_lost: float = 0.01,
+    out: str | Path | None = None,
+) -> Exports:
+    """Write a student for other runtimes, reload each file there and compare it on real data.
+
+    Args:
+        run: a run's folder, or any folder with student.json. formats: "onnx,torch", or a list of names.
+        int8: also in int8, calibrated on training samples. repair: train on as int8 with the teacher where that loses too much.
+        most_lost: share of validation answers that int8 may lose, 0 .. 1. out: the file, for one format.
+
+    Returns a row for each file; one that could not be had says why in `error`. Raises `UserError` if nothing can be exported.
+    """
+    folder, target = Path(run), None if out is None else Path(out)
+    wanted = _wanted(formats, target)
+    if repair and not int8:
+        raise UserError("--repair mends what int8 loses; add --int8")
+    student, info = load_student(folder)
+    data = data_of(folder)
+    rows = Shipment(student, data, folder, "student", travelling(info, data)).go(wanted, int8, target)
+    lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}
+    advice = [
+        f"{name} loses {100 * value:.1f} points on {judge(data)}, more than {100 * most_lost:g}"
+        for name, value in lost.items()
+        if value > most_lost
+    ]
+    if advice and repair:
+        rows, advice = repaired(folder, rows, data), []
+    keep(folder if target is None else target.parent, rows, data)
+    if target is None:
+        write_model_card(folder)
+    return Exports(rows, advice)
+
+
+def _wanted(names: str | Sequence[str], out: Path | None) -> tuple[formats.Format, ...]:
+    found = formats.parse_formats(names if isinstance(names, str) else ",".join(names))
+    if out is not None and len(found) > 1:
+        raise UserError(f"--out names one file, but {len(found)} formats were asked for; leave it out, or name one format")
+    if out is not None and formats.format_of(out) is not found[0]:
+        ending = found[0].endings[0]
+        raise UserError(f"--out {out} does not end as the format {found[0].name} does; expected a name like student{ending}")
+    return found

@@ -1,0 +1,114 @@
+"""What exported files cost, here or on a target, each in a fresh process."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from limbeck.deploy import formats
+from limbeck.deploy.device import Place, ask
+from limbeck.deploy.formats import Format
+from limbeck.deploy.shipment import checksums, exports, file_facts
+from limbeck.errors import UserError
+from limbeck.files import write_json
+
+MEASURED = "measured.json"
+
+
+class Times(TypedDict):
+    """Milliseconds of one call: median, quartiles, 95 %, and how many calls were timed."""
+
+    median: float
+    low: float
+    high: float
+    p95: float
+    repeats: int
+
+
+class Machine(TypedDict):
+    """Where it was measured."""
+
+    system: str
+    cores: int | None
+    python: str
+
+
+class Measured(TypedDict, total=False):
+    """What one exported file costs, or why it could not be measured; latency by the size of the batch, as text."""
+
+    file: str
+    format: str
+    bytes: int
+    threads: int
+    on: str
+    runtime: str
+    machine: Machine
+    latency_ms: dict[str, Times]
+    peak_bytes: int
+    runtime_bytes: int
+    error: str
+
+
+def measure(
+    target: str | Path,
+    *,
+    batches: Sequence[int] = (1, 16),
+    threads: int = 1,
+    repeats: int = 200,
+    warm_up: int = 10,
+    seconds: float = 2.0,
+    on: str | None = None,
+    python: str | None = None,
+) -> list[Measured]:
+    """Latency (median, quartiles, 95 %), peak memory and size of a file, or of every export of a run's folder.
+
+    Args:
+        batches: sizes that are timed, at least 1. threads: of the runtime. repeats: answers that are timed, at most; warm_up:
+            before the clock runs; seconds: for each size of batch.
+        on: words in front of the command on the target ("ssh pi"), None for this machine. python: the interpreter there.
+
+    Raises `UserError` if nothing was exported, a file must not be opened, or the target cannot be reached.
+    """
+    if any(batch < 1 for batch in batches) or threads < 1 or repeats < 1 or warm_up < 0:
+        raise UserError("batches, threads and repeats must be at least 1 and warm-up at least 0")
+    folder, place = Path(target), Place.at(on, python)
+    jobs, rows = [], list[Measured]()
+    for path in _files(folder):
+        kind = formats.careful(path, checksums(path.parent))
+        most = next((row.get("largest_batch") for row in exports(path.parent) if row["file"] == path.name), None)
+        own = tuple(batch for batch in batches if most is None or batch <= most)
+        how = {"batches": own, "threads": threads, "repeats": repeats, "warm_up": warm_up, "seconds": seconds}
+        jobs.append(kind.job(path, _example(path, kind), batch=1, **how))
+        size = file_facts(kind.files(path))[0]
+        rows.append({"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place)})
+    found: list[Measured] = []
+    for row, seen in zip(rows, ask(jobs, place), strict=True):
+        found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})  # type: ignore[typeddict-item]
+    if folder.is_dir():
+        write_json(folder / MEASURED, {"rows": found})
+    return found
+
+
+def _files(target: Path) -> list[Path]:
+    if not target.is_dir():
+        return [target]
+    found = [target / row["file"] for row in exports(target) if "sha256" in row and (target / row["file"]).exists()]
+    if not found and (target / "student.onnx").exists():
+        found = [target / "student.onnx"]
+    if not found:
+        raise UserError(f"{target} holds no exports; run limbeck export {target} first, or name a file")
+    return found
+
+
+def _example(path: Path, kind: Format) -> np.ndarray:
+    """One input of the right shape and type: what the file itself says, else the run's student."""
+    own = kind.example(path)
+    if own is not None:
+        return own
+    info = path.parent / "student.json"
+    if not info.exists():
+        raise UserError(f"{path} does not lie beside the student.json of its run, which says what it takes; name the run folder")
+    facts = json.loads(info.read_text(encoding="utf-8"))
+    return np.zeros((1, *facts["shape"]), np.int64 if facts["kind"] == "text" else np.float32)
