@@ -173,14 +173,14 @@ def ten_together(teacher: str, student: str, stored: bool) -> Loop:
     """The same ten in limbeck's shared pass: each batch made once, the teacher asked once."""
     from limbeck import engine, methods
     from limbeck.plan.roles import Cast
-    from limbeck.plan.shared import Heard
+    from limbeck.plan.shared import SharedAnswers
     from limbeck.processes import keep_freed
     from limbeck.runs.sharing import SharedStreams
     from limbeck.store.planner import plan
     from limbeck.store.shelves import Store
 
     keep_freed()
-    t, streams, heard = network(teacher), SharedStreams(made_data(), size=BATCH, seed=0), Heard()
+    t, streams, answers = network(teacher), SharedStreams(made_data(), size=BATCH, seed=0), SharedAnswers()
     folder, runs = Path(tempfile.mkdtemp()), []
     for name in TEN:
         cast = Cast({"teacher": t, "student": network(student)})
@@ -188,7 +188,7 @@ def ten_together(teacher: str, student: str, stored: bool) -> Loop:
         made = plan(methods.find(name)(), cast, streams, Store(folder) if stored else None, folds=False)
         made.draw(("train",), 0)
         fit = engine.Fit(steps=10**6, steps_per_epoch=10**6, schedule="constant", lr=1e-4)
-        runs.append(engine.training(made.method, cast, made.draw, fit, 0, None, lambda kind, facts: None, None, "cpu", heard))
+        runs.append(engine.training(made.method, cast, made.draw, fit, 0, None, lambda kind, facts: None, None, "cpu", answers))
     states = [torch.get_rng_state()] * len(runs)
 
     def run(steps: int) -> list[float]:

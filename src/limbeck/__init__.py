@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.face.measure import Measured, measure
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
-    from limbeck.plan.method import Method, Part, Stage, Term, Update, method, single_stage
+    from limbeck.plan.declare import method
+    from limbeck.plan.method import Method, Part, Stage, Term, Update, single_stage
     from limbeck.plan.observe import Scene, observe
     from limbeck.plan.roles import Adapter, Cast, Normalise
     from limbeck.plan.schedules import Progress, choose, cosine, linear, ramp_up, sometimes
@@ -41,7 +42,8 @@ _HOMES = {
     "face.measure": ("Measured", "measure"),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
-    "plan.method": ("Method", "Part", "Stage", "Term", "Update", "method", "single_stage"),
+    "plan.declare": ("method",),
+    "plan.method": ("Method", "Part", "Stage", "Term", "Update", "single_stage"),
     "plan.observe": ("Scene", "observe"),
     "plan.roles": ("Adapter", "Cast", "Normalise"),
     "plan.schedules": ("Progress", "choose", "cosine", "linear", "ramp_up", "sometimes"),

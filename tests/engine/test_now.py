@@ -134,7 +134,7 @@ def test_runs_that_take_turns_have_each_their_own_time():
     """What they share is the teacher's answer alone."""
     from limbeck.engine import training
     from limbeck.engine.turns import take_turns
-    from limbeck.plan.shared import Heard
+    from limbeck.plan.shared import SharedAnswers
 
     def made():
         teacher = build(width=3, seed=1)
@@ -148,7 +148,7 @@ def test_runs_that_take_turns_have_each_their_own_time():
 
     KEPT: dict[int, dict] = {}
     both = (methods.taid(), methods.taid(start=0.0, end=0.5))
-    apart, together, shared = made(), made(), Heard()
+    apart, together, shared = made(), made(), SharedAnswers()
     for method, cast in zip(both, apart, strict=True):
         go(method, cast, draw=Same(), seed=3)
     runs = [

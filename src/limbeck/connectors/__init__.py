@@ -1,68 +1,50 @@
 """WHAT, learned: small modules that join a learner's activations to a mentor's. Each is sized from probes."""
 
-from limbeck.connectors.branches import Branch, StageHead, Tail
-from limbeck.connectors.dense import Critic, Encoder, MapAdapter, Restorer
-from limbeck.connectors.generate import HeadProjector, MaskedGenerator, Paraphraser, Translator
-from limbeck.connectors.groups import Ensemble, Fusion, Gate, PeerAttention, TrunkGate, measure_weights
-from limbeck.connectors.impressions import ImpressionBank, Impressions
-from limbeck.connectors.join import Connector, ContrastHead, ConvRegressor, Linear, Projector
-from limbeck.connectors.judges import Judge, MapJudge
-from limbeck.connectors.memory import AnswerMemory, ClassMeans, ContrastMemory, Queue
-from limbeck.connectors.noise import NoisyAnswer
-from limbeck.connectors.pseudo import Beside, Copy, PseudoInputs, chosen, interpolate
-from limbeck.connectors.records import Replayed, Replays, SpectralRecord, UnitRecord, measure_records, strength
-from limbeck.connectors.review import Review
-from limbeck.connectors.route import AnchorChoice, advance
-from limbeck.connectors.temperature import SampleTemperature, Temperature
-from limbeck.connectors.variation import Guess
-
-__all__ = [
-    "AnchorChoice",
-    "AnswerMemory",
-    "Beside",
-    "Branch",
-    "ClassMeans",
-    "Connector",
-    "ContrastHead",
-    "ContrastMemory",
-    "ConvRegressor",
-    "Copy",
-    "Critic",
-    "Encoder",
-    "Ensemble",
-    "Fusion",
-    "Gate",
-    "Guess",
-    "HeadProjector",
-    "ImpressionBank",
-    "Impressions",
-    "Judge",
-    "Linear",
-    "MapAdapter",
-    "MapJudge",
-    "MaskedGenerator",
-    "NoisyAnswer",
-    "Paraphraser",
-    "PeerAttention",
-    "Projector",
-    "PseudoInputs",
-    "Queue",
-    "Replayed",
-    "Replays",
-    "Restorer",
-    "Review",
-    "SampleTemperature",
-    "SpectralRecord",
-    "StageHead",
-    "Tail",
-    "Temperature",
-    "Translator",
-    "TrunkGate",
-    "UnitRecord",
-    "advance",
-    "chosen",
-    "interpolate",
-    "measure_records",
-    "measure_weights",
-    "strength",
-]
+from limbeck.connectors.branches import Branch as Branch
+from limbeck.connectors.branches import StageHead as StageHead
+from limbeck.connectors.branches import Tail as Tail
+from limbeck.connectors.dense import Critic as Critic
+from limbeck.connectors.dense import Encoder as Encoder
+from limbeck.connectors.dense import MapAdapter as MapAdapter
+from limbeck.connectors.dense import Restorer as Restorer
+from limbeck.connectors.generate import HeadProjector as HeadProjector
+from limbeck.connectors.generate import MaskedGenerator as MaskedGenerator
+from limbeck.connectors.generate import Paraphraser as Paraphraser
+from limbeck.connectors.generate import Translator as Translator
+from limbeck.connectors.groups import Ensemble as Ensemble
+from limbeck.connectors.groups import Fusion as Fusion
+from limbeck.connectors.groups import Gate as Gate
+from limbeck.connectors.groups import PeerAttention as PeerAttention
+from limbeck.connectors.groups import TrunkGate as TrunkGate
+from limbeck.connectors.groups import measure_weights as measure_weights
+from limbeck.connectors.impressions import ImpressionBank as ImpressionBank
+from limbeck.connectors.impressions import Impressions as Impressions
+from limbeck.connectors.join import Connector as Connector
+from limbeck.connectors.join import ContrastHead as ContrastHead
+from limbeck.connectors.join import ConvRegressor as ConvRegressor
+from limbeck.connectors.join import Linear as Linear
+from limbeck.connectors.join import Projector as Projector
+from limbeck.connectors.judges import Judge as Judge
+from limbeck.connectors.judges import MapJudge as MapJudge
+from limbeck.connectors.memory import AnswerMemory as AnswerMemory
+from limbeck.connectors.memory import ClassMeans as ClassMeans
+from limbeck.connectors.memory import ContrastMemory as ContrastMemory
+from limbeck.connectors.memory import Queue as Queue
+from limbeck.connectors.noise import NoisyAnswer as NoisyAnswer
+from limbeck.connectors.pseudo import Beside as Beside
+from limbeck.connectors.pseudo import Copy as Copy
+from limbeck.connectors.pseudo import PseudoInputs as PseudoInputs
+from limbeck.connectors.pseudo import chosen as chosen
+from limbeck.connectors.pseudo import interpolate as interpolate
+from limbeck.connectors.records import Replayed as Replayed
+from limbeck.connectors.records import Replays as Replays
+from limbeck.connectors.records import SpectralRecord as SpectralRecord
+from limbeck.connectors.records import UnitRecord as UnitRecord
+from limbeck.connectors.records import measure_records as measure_records
+from limbeck.connectors.records import strength as strength
+from limbeck.connectors.review import Review as Review
+from limbeck.connectors.route import AnchorChoice as AnchorChoice
+from limbeck.connectors.route import advance as advance
+from limbeck.connectors.temperature import SampleTemperature as SampleTemperature
+from limbeck.connectors.temperature import Temperature as Temperature
+from limbeck.connectors.variation import Guess as Guess

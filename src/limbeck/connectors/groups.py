@@ -3,14 +3,16 @@
 Shapes: n samples, c channels, h x w pixels, t tokens, d embedding dimensions, C classes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.kinds import Batch
+from limbeck.plan.method import Term
 from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
+from limbeck.plan.taps import Via
 from limbeck.transforms import covariance_weights, match_spatial, weighted_logits
 from limbeck.transforms.facts import connector
 
@@ -72,12 +74,11 @@ class Ensemble(nn.Module):
         return weighted_logits(self.weights, *logits)
 
 
-def measure_weights(
-    cast: Cast, trains: tuple[str, ...], batch: Mapping[str, Any], scene: Scene, terms: Sequence[tuple[Any, float]]
-) -> None:
+def measure_weights(cast: Cast, trains: tuple[str, ...], batch: Batch, scene: Scene, terms: Sequence[tuple[Term, float]]) -> None:
     """Set an `Ensemble`'s weights by `covariance_weights` of the answers that its one term joins (KDCL-General)."""
     (term, _), *_ = terms
     joined, labels = term.inputs["student"], scene(term.inputs["labels"])
+    assert isinstance(joined, Via)
     weights = covariance_weights(labels, *(scene(source) for source in joined.sources))
     ensemble = cast.find(trains[0])
     assert isinstance(ensemble, Ensemble)

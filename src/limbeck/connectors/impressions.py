@@ -1,13 +1,13 @@
 """Inputs that are made, not given."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast
 from limbeck.transforms import class_similarity
 
@@ -58,7 +58,7 @@ class Impressions:
     part: str = "impressions"
     shift: int = 0
 
-    def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> dict[str, Any]:
+    def __call__(self, cast: Cast, draw: Callable[..., Batch], generator: torch.Generator) -> Batch:
         bank = cast[self.part]
         assert isinstance(bank, ImpressionBank)
         number = int(torch.randint(len(bank.images), (1,), generator=generator))

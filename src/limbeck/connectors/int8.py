@@ -7,13 +7,14 @@ factor, so that the rounding here is the rounding there.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from limbeck.connectors.quantise import Quantiser, Stored, pack, unpack
+from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
 
@@ -69,7 +70,7 @@ class Range(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, step, zero, -128, 127)
 
 
-def _round_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _round_input(module: nn.Module, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
     return (module.int8_input(inputs[0]), *inputs[1:])  # type: ignore[operator]
 
 

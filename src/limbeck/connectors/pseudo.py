@@ -1,13 +1,14 @@
 """Pseudo inputs: made between the few that are labelled, then moved to where the student does not follow yet."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Batch
+from limbeck.plan.method import Term
 from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
@@ -35,9 +36,7 @@ class PseudoInputs(nn.Module):
         return pool.images
 
 
-def interpolate(
-    cast: Cast, trains: tuple[str, ...], batch: Mapping[str, Any], scene: Scene, terms: Sequence[tuple[Any, float]]
-) -> None:
+def interpolate(cast: Cast, trains: tuple[str, ...], batch: Batch, scene: Scene, terms: Sequence[tuple[Term, float]]) -> None:
     """Fill a `Pool` with a x + (1 - a) x', pairs of the batch's inputs and a of 0 .. 1 drawn at random (with torch's
     generator, which the engine seeds)."""
     pool, inputs = cast.find(trains[0]), batch["inputs"]
@@ -85,7 +84,7 @@ class Beside:
     last: int
     whole: bool = False
 
-    def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> dict[str, Any]:
+    def __call__(self, cast: Cast, draw: Callable[..., Batch], generator: torch.Generator) -> Batch:
         bank = cast[self.part]
         assert isinstance(bank, PseudoInputs)
         groups: list[Tensor] = [bank.inputs(k) for k in range(self.first, self.last + 1)]

@@ -4,13 +4,14 @@ Letters: n samples, C classes, d units of a layer (all its values, or its channe
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.kinds import Batch, Value
+from limbeck.plan.method import Term
 from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
 
@@ -154,9 +155,7 @@ def normal(mean: Tensor, spread: Tensor, labels: Tensor, generator: torch.Genera
     return (mean[labels] + moved).float()
 
 
-def measure_records(
-    cast: Cast, trains: tuple[str, ...], batch: Mapping[str, Any], scene: Scene, terms: Sequence[tuple[Any, float]]
-) -> None:
+def measure_records(cast: Cast, trains: tuple[str, ...], batch: Batch, scene: Scene, terms: Sequence[tuple[Term, float]]) -> None:
     """Take a batch into every record: one term for each, in order, with `first`, `labels` and perhaps `second`."""
     for name, (term, _) in zip(trains, terms, strict=True):
         record = cast.find(name)
@@ -187,12 +186,12 @@ class Replayed:
     part: str = "replays"
     records: tuple[str, ...] = ()
 
-    def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> dict[str, Any]:
+    def __call__(self, cast: Cast, draw: Callable[..., Batch], generator: torch.Generator) -> Batch:
         bank = cast[self.part]
         assert isinstance(bank, Replays)
         number = int(torch.randint(len(bank.images), (1,), generator=generator))
         labels = bank.labels[number * bank.group : (number + 1) * bank.group]
-        batch: dict[str, Any] = {"inputs": bank.images[number], "replayed": labels}
+        batch: dict[str, Value] = {"inputs": bank.images[number], "replayed": labels}
         for k, name in enumerate(self.records):
             record = cast[name]
             assert isinstance(record, Record)

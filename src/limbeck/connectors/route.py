@@ -1,11 +1,12 @@
 """How far along a teacher's route the student may go next."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from limbeck.plan.kinds import Batch
+from limbeck.plan.method import Term
 from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
 
@@ -35,9 +36,9 @@ def farthest(hardness: Sequence[float], current: int, threshold: float) -> int:
 def advance(
     cast: Cast,
     trains: tuple[str, ...],
-    batch: Mapping[str, Any],
+    batch: Batch,
     scene: Scene,
-    terms: Sequence[tuple[Any, float]],
+    terms: Sequence[tuple[Term, float]],
     *,
     threshold: float = 1.5,
 ) -> None:

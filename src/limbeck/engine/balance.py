@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -75,7 +74,7 @@ def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop)
     with only(cast, wanted), quiet(cast), torch.enable_grad():
         now = Progress(stage.name, steps // 2, steps)
         terms = active_terms(update, now)
-        scene: Any = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks, now=now)
+        scene = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks, now=now)
         for term, weight in terms:
             total, count = evaluate_term(term, scene)
             value = weight * total / count

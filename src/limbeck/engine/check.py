@@ -2,9 +2,8 @@
 reaches what its update trains."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +11,12 @@ from torch import Tensor, nn
 from limbeck.engine.step import evaluate_term, sources_of
 from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.plan.taps import Field, Now, leaves
+
+Probe = Callable[[Update, Cast], Batch]
 
 
 def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:
@@ -36,7 +38,7 @@ def need_roles(method: Method, cast: Cast) -> None:
         )
 
 
-def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
+def build_parts(method: Method, cast: Cast, batch: Batch) -> None:
     """Make each learned part from a probe of the sources it joins, in the order of the declaration."""
     for name, part in method.parts.items():
         if name in cast:
@@ -48,7 +50,7 @@ def build_parts(method: Method, cast: Cast, batch: Mapping[str, Any]) -> None:
         cast.add(name, part.build(*probed, *(cast.fresh(path) for path in part.copies)).to(device))
 
 
-def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes: int = 1) -> None:
+def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, processes: int = 1) -> None:
     """Refuse a plan that cannot work, before any step. `probe(update, cast) -> batch` draws a batch.
 
     Actions between stages are rehearsed on a copy, so that a mistake in the last stage shows now.
@@ -76,7 +78,7 @@ def check(method: Method, cast: Cast, probe: Any, accumulate: int = 1, processes
             _check_update(stage, update, rehearsal, probe)
 
 
-def _check_update(stage: Stage, update: Update, cast: Cast, probe: Any) -> None:
+def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe) -> None:
     where = f"stage {stage.name!r}"
     trained = {path: trained_parameters(cast, (path,)) for path in update.trains}
     if update.apply is not None:

@@ -7,7 +7,6 @@ import json
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,11 +14,12 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from limbeck.files import atomic_write
+from limbeck.plan.kinds import Value
 
 KEEP = 2
 
 
-def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
+def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Value]) -> Path:
     """Write `step-N.safetensors` whole or not at all, and keep the newest two."""
     flat = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     header = {"meta": json.dumps(meta), "checksum": str(checksum(flat))}
@@ -44,7 +44,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> int:
     return total
 
 
-def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Value]] | None:
     """The newest checkpoint that is whole; a damaged one is said and passed over. None if there is none."""
     for path in existing(folder):
         try:
@@ -59,11 +59,11 @@ def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Ten
     return None
 
 
-def pack_optimizer(optimizer: Any, prefix: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def pack_optimizer(optimizer: torch.optim.Optimizer, prefix: str) -> tuple[dict[str, Tensor], dict[str, Value]]:
     """An optimiser's state as (tensors, JSON)."""
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
+    numbers: dict[str, dict[str, Value]] = {}
     for index, entries in state["state"].items():
         for key, value in entries.items():
             if isinstance(value, Tensor):
@@ -73,9 +73,11 @@ def pack_optimizer(optimizer: Any, prefix: str) -> tuple[dict[str, Tensor], dict
     return tensors, {"numbers": numbers, "groups": state["param_groups"]}
 
 
-def unpack_optimizer(optimizer: Any, prefix: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+def unpack_optimizer(
+    optimizer: torch.optim.Optimizer, prefix: str, tensors: Mapping[str, Tensor], meta: Mapping[str, Value]
+) -> None:
     """Undo `pack_optimizer` into a fresh optimiser over the same parameters."""
-    state: dict[int, dict[str, Any]] = {int(k): dict(v) for k, v in meta["numbers"].items()}
+    state: dict[int, dict[str, Value]] = {int(k): dict(v) for k, v in meta["numbers"].items()}
     for name, value in tensors.items():
         if name.startswith(prefix + "/"):
             index, key = name[len(prefix) + 1 :].split("/", 1)

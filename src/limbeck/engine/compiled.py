@@ -1,12 +1,13 @@
 """A role compiled together with its taps: hooks first, then `torch.compile`, for hooks added later never fire."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 from limbeck.plan.roles import submodule
 from limbeck.plan.taps import Tap
 
@@ -20,7 +21,7 @@ class Compiled(nn.Module):
     def __init__(self, module: nn.Module, taps: Iterable[Tap], role: str):
         super().__init__()
         self.module, self.training_then = module, module.training
-        self.kept: dict[tuple[str, str], Any] = {}
+        self.kept: dict[tuple[str, str], Value] = {}
         self.inner = dict.fromkeys(tap for tap in taps if tap.path)
         self._handles = []
         for tap in self.inner:
@@ -29,24 +30,24 @@ class Compiled(nn.Module):
             self._handles.append(self._hook(submodule(module, tap.path, role), (tap.path, tap.io)))
         self._run = torch.compile(self._whole)
 
-    def _hook(self, layer: nn.Module, key: tuple[str, str]) -> Any:
+    def _hook(self, layer: nn.Module, key: tuple[str, str]) -> RemovableHandle:
         if key[1] == "input":
 
-            def before(_m: nn.Module, args: Any) -> None:
+            def before(_m: nn.Module, args: tuple[Value, ...]) -> None:
                 self.kept[key] = args[0]
 
             return layer.register_forward_pre_hook(before)
 
-        def after(_m: nn.Module, _args: Any, output: Any) -> None:
+        def after(_m: nn.Module, _args: object, output: Value) -> None:
             self.kept[key] = output
 
         return layer.register_forward_hook(after)
 
-    def _whole(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[tuple[str, str], Any]]:
+    def _whole(self, *args: Value, **kwargs: Value) -> tuple[Value, dict[tuple[str, str], Value]]:
         output = self.module(*args, **kwargs)
         return output, dict(self.kept)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Value, **kwargs: Value) -> Value:
         output, self.kept = self._run(*args, **kwargs)
         return output
 
@@ -54,7 +55,7 @@ class Compiled(nn.Module):
         """Whether these taps are in the compiled code, and the module is in the mode it was compiled for."""
         return self.module.training == self.training_then and all(tap in self.inner for tap in taps if tap.path)
 
-    def read(self, tap: Tap) -> Any:
+    def read(self, tap: Tap) -> Value:
         """What a tap read in the last call."""
         return self.kept[tap.path, tap.io]
 

@@ -1,13 +1,16 @@
 """Batches for updates: drawn at the right position, this process's share of them, on the right device."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from limbeck.engine.state import Draw, State, seed_of
 from limbeck.plan import Method, Update
+from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast
+
+if TYPE_CHECKING:  # it is slow to import
+    from accelerate import Accelerator
 
 
 class Feed:
@@ -15,18 +18,18 @@ class Feed:
     so that a plan with several updates sees the data no more often than one with a single update; a repeat draws
     anew."""
 
-    def __init__(self, method: Method, draw: Draw, accelerator: Any, seed: int):
+    def __init__(self, method: Method, draw: Draw, accelerator: "Accelerator", seed: int):
         self.method, self.draw, self.accelerator, self.seed = method, draw, accelerator, seed
-        self._drawn: dict[Any, Mapping[str, Any]] = {}
+        self._drawn: dict[tuple[tuple[str, ...], int, int], Batch] = {}
 
     def new_step(self) -> None:
         self._drawn.clear()
 
-    def batch(self, update: Update, cast: Cast, state: State, number: int, turn: int) -> Mapping[str, Any]:
+    def batch(self, update: Update, cast: Cast, state: State, number: int, turn: int) -> Batch:
         """The batch of an update: the `number`-th of its stage, in its `turn`-th repeat."""
         calls = 0
 
-        def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Mapping[str, Any]:
+        def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Batch:
             nonlocal calls
             if whole:
                 return self._to_device(self.draw.whole(partitions))
@@ -43,10 +46,10 @@ class Feed:
             return update.source(cast, real, generator)
         return real(update.partitions)
 
-    def probe(self, update: Update, cast: Cast) -> Mapping[str, Any]:
+    def probe(self, update: Update, cast: Cast) -> Batch:
         """A batch to look at, always the same; nothing is counted as drawn."""
 
-        def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Mapping[str, Any]:
+        def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Batch:
             return self._to_device(self.draw(partitions, 0))
 
         if callable(update.source):
@@ -55,14 +58,14 @@ class Feed:
             return update.source(cast, real, torch.Generator().manual_seed(0))
         return real(update.partitions)
 
-    def _mine(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _mine(self, batch: Batch) -> Batch:
         """This process's rows of the batch."""
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         if world == 1:
             return batch
         return {k: v[rank::world] if isinstance(v, torch.Tensor) and v.dim() else v for k, v in batch.items()}
 
-    def _to_device(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _to_device(self, batch: Batch) -> Batch:
         if self.accelerator.device.type == "cpu":
             return batch
         from accelerate.utils import send_to_device

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -58,7 +58,7 @@ class Fit:
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         return kind(params, lr=self.lr, weight_decay=self.weight_decay)
 
-    def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
         if self.schedule == "one_cycle" and steps > 3:
             return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, cycle_momentum=False)
         if self.schedule == "cosine":

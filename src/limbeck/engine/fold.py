@@ -3,16 +3,16 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation
-from limbeck.plan.taps import Batch, Tap
+from limbeck.plan.taps import Tap
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -46,8 +46,9 @@ def fold(cast: Cast, role: str, batch: Batch, taps: Iterable[Tap]) -> Folded | N
                 return None
             twin = copy.deepcopy(cast[role])
             for conv, norm in pairs:
-                both: tuple[Any, Any] = (twin.get_submodule(conv), twin.get_submodule(norm))
-                _put(twin, conv, fuse_conv_bn_eval(*both))
+                layer, after = twin.get_submodule(conv), twin.get_submodule(norm)
+                assert isinstance(layer, CONVOLUTIONS) and isinstance(after, NORMS)
+                _put(twin, conv, fuse_conv_bn_eval(layer, after))
                 _put(twin, norm, nn.Identity())
             apart = _difference(cast, role, twin, batch, asked)
     finally:
@@ -55,7 +56,7 @@ def fold(cast: Cast, role: str, batch: Batch, taps: Iterable[Tap]) -> Folded | N
     return Folded(twin.requires_grad_(False), len(pairs), apart) if apart <= TOLERANCE else None
 
 
-def _pairs(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> list[tuple[str, str]]:
+def _pairs(cast: Cast, role: str, inputs: Value, taps: list[Tap]) -> list[tuple[str, str]]:
     """(convolution, batch-norm) by path, where the one's output is the other's input and both ran once."""
     kept = {tap.path for tap in taps if tap.path}
     made: dict[int, str] = {}
@@ -66,7 +67,7 @@ def _pairs(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> list[tuple[st
     for path, module in cast[role].named_modules():
         if isinstance(module, CONVOLUTIONS):
 
-            def after(_m: nn.Module, _args: Any, out: Tensor, path: str = path) -> None:
+            def after(_m: nn.Module, _args: object, out: Tensor, path: str = path) -> None:
                 made[id(out)] = path
                 alive.append(out)
                 runs[path] = runs.get(path, 0) + 1
@@ -74,7 +75,7 @@ def _pairs(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> list[tuple[st
             hooks.append(module.register_forward_hook(after))
         elif isinstance(module, NORMS) and module.track_running_stats:
 
-            def before(_m: nn.Module, args: Any, path: str = path) -> None:
+            def before(_m: nn.Module, args: tuple[Value, ...], path: str = path) -> None:
                 runs[path] = runs.get(path, 0) + 1
                 if id(args[0]) in made:
                     found.append((made[id(args[0])], path))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from limbeck.engine.state import State
 from limbeck.engine.step import Learner, NonFinite
 from limbeck.errors import UserError
 from limbeck.plan import Method
+from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast, role_of
 
 
@@ -48,7 +48,7 @@ def need_finite(weights: Mapping[str, Tensor], state: State, folder: Path | None
 def save(folder: Path, weights: Mapping[str, Tensor], state: State, learners: Sequence[Learner]) -> None:
     """Write one checkpoint: weights, optimisers and schedules of the running stage, counters, random states."""
     tensors = {f"cast/{key}": value for key, value in weights.items()}
-    meta: dict[str, Any] = {"state": vars(state), "optimizers": {}, "schedules": {}}
+    meta: dict[str, Value] = {"state": vars(state), "optimizers": {}, "schedules": {}}
     for index, learner in enumerate(learners if state.step else ()):
         if learner.optimizer is not None:
             packed, numbers = checkpoint.pack_optimizer(learner.optimizer, f"optimizer/{index}")
@@ -75,7 +75,7 @@ def load_weights(cast: Cast, method: Method, tensors: Mapping[str, Tensor], fold
         torch.cuda.set_rng_state_all(cuda)
 
 
-def load_learners(learners: Sequence[Learner], tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+def load_learners(learners: Sequence[Learner], tensors: Mapping[str, Tensor], meta: Mapping[str, Value]) -> None:
     """Put the optimisers and schedules of the running stage back."""
     for index, learner in enumerate(learners):
         if learner.optimizer is not None:
@@ -84,7 +84,7 @@ def load_learners(learners: Sequence[Learner], tensors: Mapping[str, Tensor], me
             learner.schedule.load_state_dict(meta["schedules"][str(index)])
 
 
-def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(state: Mapping[str, Value]) -> dict[str, Value]:
     """A scheduler's state without what cannot be JSON (it is rebuilt by construction)."""
     kept = {}
     for key, value in state.items():

@@ -1,12 +1,13 @@
 """The loop over a plan, once: it knows stages, updates and steps, and no method."""
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch.optim.lr_scheduler import LRScheduler
 
 from limbeck.engine import checkpoint, keep
 from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
@@ -14,16 +15,20 @@ from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
-from limbeck.engine.state import Draw, Listener, State, Trained, seed_of
+from limbeck.engine.state import Draw, Listener, Record, State, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, active_terms, take
 from limbeck.plan import Method, Stage
+from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast, in_evaluation, role_of
 from limbeck.plan.schedules import Progress
-from limbeck.plan.shared import Heard
+from limbeck.plan.shared import SharedAnswers
 from limbeck.plan.taps import Tap, leaves
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
-def accelerator_of(precision: str, cpu: bool) -> Any:
+
+def accelerator_of(precision: str, cpu: bool) -> "Accelerator":
     """An Accelerator of that precision; Accelerate keeps the first one of a process unless it is told to forget."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
@@ -48,9 +53,9 @@ class Loop:
         listen: Listener,
         validate: Callable[[Cast], Mapping[str, float]] | None,
         device: str | None,
-        heard: Heard | None,
+        answers: SharedAnswers | None,
     ):
-        self.heard, self.shared = heard or Heard(), heard is not None
+        self.answers, self.shared = answers or SharedAnswers(), answers is not None
         self.accelerator = accelerator_of({"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision], device == "cpu")
         self.method, self.cast, self.fit, self.seed = method, cast, fit, seed
         self.folder, self.listen, self.validate = folder, listen, validate
@@ -149,13 +154,13 @@ class Loop:
     def _end_epoch(self, stage: Stage, per_epoch: int) -> None:
         state = self.state
         terms = {name: total / state.counted[name] for name, total in state.sums.items()}
-        record: dict[str, Any] = {
+        record: Record = {
             "stage": stage.name,
             "epoch": round(state.step / per_epoch, 6),
             "step": state.done,
             "terms": terms,
+            "lr": {str(i): lr for i, lr in enumerate(self._rates())},
         }
-        record["lr"] = {str(i): lr for i, lr in enumerate(self._rates())}
         if self.validate is not None:
             with in_evaluation(self.cast), torch.no_grad():
                 record["validation"] = dict(self.validate(self.cast))
@@ -179,10 +184,10 @@ class Loop:
                 module.requires_grad_(True).train()
         if self.accelerator.num_processes > 1:
             self._wrap(stage)
-        self._listen_in(stage)
+        self._share_answers(stage)
         if self.fit.compile:
             self._compile(stage)
-        optimizers: dict[Any, tuple[Any, Any]] = {}
+        optimizers: dict[tuple[object, object], tuple[torch.optim.Optimizer, LRScheduler | None]] = {}
         self.learners = []
         for update in stage.updates:
             learner = Learner(update, trained_parameters(self.cast, update.trains))
@@ -193,7 +198,7 @@ class Loop:
                 learner.optimizer, learner.schedule = optimizers[key]
             self.learners.append(learner)
 
-    def _optimizer(self, learner: Learner) -> tuple[Any, Any]:
+    def _optimizer(self, learner: Learner) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
         own = learner.update.optimizer
         optimizer = own(learner.parameters) if own is not None else self.fit.make_optimizer(learner.parameters)
         same = [u for u in self.method.stages[self.state.stage].updates if u.apply is None]
@@ -208,7 +213,7 @@ class Loop:
         for role in dict.fromkeys(role_of(path) for path in stage.trains):  # every process in the same order
             self.cast.callers[role] = DistributedDataParallel(self.cast[role], find_unused_parameters=True)
 
-    def _listen_in(self, stage: Stage) -> None:
+    def _share_answers(self, stage: Stage) -> None:
         """Frozen roles that several updates, or several runs, ask about the same batch answer once."""
         changed = changing(self.method) | {role_of(path) for path in stage.trains}
         asked: dict[str, list[tuple[Tap, ...]]] = {}
@@ -218,8 +223,8 @@ class Loop:
                 asked.setdefault(role, []).append(tuple(tap for tap in taps if tap.role == role))
         for role, wanted in asked.items():
             if len(wanted) > 1 or self.shared:
-                self.heard.want(self, self.cast[role], dict.fromkeys(tap for taps in wanted for tap in taps))
-                self.cast.heard[role] = self.heard
+                self.answers.want(self, self.cast[role], dict.fromkeys(tap for taps in wanted for tap in taps))
+                self.cast.shared[role] = self.answers
 
     def _compile(self, stage: Stage) -> None:
         """Compile every role that the stage runs, together with its taps."""
@@ -233,13 +238,13 @@ class Loop:
         for caller in self.cast.callers.values():
             if isinstance(caller, Compiled):
                 caller.release()
-        for role in self.cast.heard:
-            self.heard.want(self, self.cast[role], ())
-        self.cast.heard.clear()
+        for role in self.cast.shared:
+            self.answers.want(self, self.cast[role], ())
+        self.cast.shared.clear()
         self.cast.callers.clear()
 
     @contextmanager
-    def _only(self, learner: Learner) -> Any:
+    def _only(self, learner: Learner) -> Iterator[None]:
         """Within one update, only what it trains may collect gradients."""
         if len(self.learners) == 1:
             yield
@@ -255,8 +260,8 @@ class Loop:
                 parameter.requires_grad_(True)
 
     def _rates(self) -> list[float]:
-        steppers = [learner for learner in self.learners if learner.optimizer is not None]
-        return [x.optimizer.param_groups[0]["lr"] if x.rate is None else x.rate for x in steppers]
+        steppers = [(learner.optimizer, learner.rate) for learner in self.learners if learner.optimizer is not None]
+        return [optimizer.param_groups[0]["lr"] if rate is None else rate for optimizer, rate in steppers]
 
     def _say(self, sentence: str) -> None:
         self.listen("say", {"text": sentence})
@@ -274,7 +279,7 @@ class Loop:
             keep.save(self.folder, weights, self.state, self.learners)
             self.saved_at = time.monotonic()
 
-    def _restore(self, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+    def _restore(self, tensors: dict[str, torch.Tensor], meta: dict[str, Value]) -> None:
         """Make the roles that were born so far by repeating the actions, then load; the current stage's own
         actions come before it if it had begun, after it (with the random state of then) if it had not."""
         self.state = State(**meta["state"])

@@ -2,19 +2,33 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import NotRequired, Protocol, TypedDict
+
+from limbeck.plan.kinds import Batch, Value
 
 
 class Draw(Protocol):
     """Where batches come from: `draw(partitions, position)` is the position-th batch of an endless,
     seeded stream over those partitions, the same whenever it is asked for; `whole` is all of it."""
 
-    def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]: ...
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Batch: ...
 
-    def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]: ...
+    def whole(self, partitions: tuple[str, ...]) -> Batch: ...
 
 
-Listener = Callable[[str, Mapping[str, Any]], None]
+class Record(TypedDict):
+    """One epoch of the learning curve."""
+
+    stage: str
+    epoch: float
+    step: int
+    terms: dict[str, float]
+    lr: dict[str, float]
+    validation: NotRequired[dict[str, float]]
+
+
+Facts = Mapping[str, Value]  # of an event: numbers and names, by its kind
+Listener = Callable[[str, Facts], None]
 
 
 @dataclass
@@ -27,7 +41,7 @@ class State:
     positions: dict[str, int] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[Record] = field(default_factory=list)
     seconds: float = 0.0
     answered: int = 0
 
@@ -40,7 +54,7 @@ class Trained:
     answers count them once, for the one who asked first.
     """
 
-    history: list[dict[str, Any]]
+    history: list[Record]
     steps: int
     seconds: float
     answered: int = 0

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Term, Update
+from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, needs_grad, observe
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.plan.schedules import Progress
 from limbeck.plan.taps import Field, Source, State, Tap, leaves, modules_of
+
+if TYPE_CHECKING:  # it is slow to import
+    from accelerate import Accelerator
 
 
 class NonFinite(UserError):
@@ -26,8 +31,8 @@ class Learner:
 
     update: Update
     parameters: list[nn.Parameter]
-    optimizer: Any = None
-    schedule: Any = None
+    optimizer: torch.optim.Optimizer | None = None
+    schedule: LRScheduler | None = None
     shorten: bool = False
     rate: float | None = None  # that the last step was taken with
     totals: dict[str, float] = field(default_factory=dict)
@@ -53,7 +58,7 @@ def sources_of(terms: Sequence[Term]) -> list[Source]:
 
 
 def take(
-    learner: Learner, cast: Cast, batch: Mapping[str, Any], progress: Progress, accelerator: Any, micro: int, clip: float | None
+    learner: Learner, cast: Cast, batch: Batch, progress: Progress, accelerator: "Accelerator", micro: int, clip: float | None
 ) -> dict[str, float]:
     """Take one step; returns each term's mean value. Raises `NonFinite` before a bad step is taken."""
     terms = active_terms(learner.update, progress)
@@ -80,6 +85,7 @@ def take(
             accelerator.backward(total, **({"retain_graph": True} if made else {}))
     if clip is not None:
         accelerator.clip_grad_norm_(learner.parameters, clip)
+    assert learner.optimizer is not None, "an update that learns by gradient has an optimiser"
     learner.rate = learner.optimizer.param_groups[0]["lr"]
     learner.optimizer.step()
     learner.optimizer.zero_grad(set_to_none=True)
@@ -92,9 +98,9 @@ def _weighted_total(
     terms: list[tuple[Term, float]],
     scene: Scene,
     fraction: float,
-    accelerator: Any,
+    accelerator: "Accelerator",
     seen: dict[str, float],
-    whole: Mapping[str, Any],
+    whole: Batch,
 ) -> Tensor:
     total = None
     for term, weight in terms:
@@ -112,9 +118,7 @@ def _weighted_total(
     return total
 
 
-def _take_applied(
-    learner: Learner, cast: Cast, batch: Mapping[str, Any], terms: list[tuple[Term, float]], now: Progress
-) -> dict[str, float]:
+def _take_applied(learner: Learner, cast: Cast, batch: Batch, terms: list[tuple[Term, float]], now: Progress) -> dict[str, float]:
     update = learner.update
     assert update.apply is not None
     sources = sources_of([term for term, _ in terms])
@@ -126,7 +130,7 @@ def _take_applied(
             return {name: (total / count).item() for name, (total, count) in found.items()}
 
 
-def _split(batch: Mapping[str, Any], parts: int) -> Iterator[tuple[dict[str, Any], float]]:
+def _split(batch: Batch, parts: int) -> Iterator[tuple[dict[str, Value], float]]:
     """Micro-batches with the fraction of the batch that each holds, so that their losses add up to the mean."""
     size = len(next(v for v in batch.values() if isinstance(v, Tensor)))
     step = -(-size // parts)
@@ -135,7 +139,7 @@ def _split(batch: Mapping[str, Any], parts: int) -> Iterator[tuple[dict[str, Any
         yield cut, min(step, size - start) / size
 
 
-def _rows(value: Any, start: int, stop: int, size: int) -> Any:
+def _rows(value: Value, start: int, stop: int, size: int) -> Value:
     if isinstance(value, Tensor) and value.dim() and len(value) == size:
         return value[start:stop]
     if isinstance(value, Mapping):
@@ -182,5 +186,5 @@ def _blame(source: Source, scene: Scene) -> Iterator[str]:
             yield f"part {name!r}, whose weights are no longer finite"
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: object) -> bool:
     return not isinstance(value, Tensor) or not value.is_floating_point() or bool(torch.isfinite(value).all())

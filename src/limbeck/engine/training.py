@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Loop
-from limbeck.engine.state import Draw, Listener, Trained
+from limbeck.engine.state import Draw, Facts, Listener, Trained
 from limbeck.engine.turns import last
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
-from limbeck.plan.shared import Heard
+from limbeck.plan.shared import SharedAnswers
 
 
 def train(
@@ -26,7 +25,7 @@ def train(
     listen: Listener | None = None,
     validate: Callable[[Cast], Mapping[str, float]] | None = None,
     device: str | None = None,
-    heard: Heard | None = None,
+    answers: SharedAnswers | None = None,
 ) -> Trained:
     """Run a method's plan on a cast and return the learning curve, one record per epoch, and the cost.
 
@@ -34,9 +33,9 @@ def train(
     are kept there and a second call with the same arguments goes on where the first one stopped, to
     the same final bits. `listen(kind, facts)` hears "stage", "step", "epoch" and "say" events.
     Raises `UserError` before the first step if the plan cannot work, `NonFinite` if it breaks later.
-    heard: shared by runs that take turns (see `training`).
+    answers: shared by runs that take turns (see `training`).
     """
-    return last(training(method, cast, draw, fit, seed, folder, listen or _silent, validate, device, heard))
+    return last(training(method, cast, draw, fit, seed, folder, listen or _silent, validate, device, answers))
 
 
 def training(
@@ -49,7 +48,7 @@ def training(
     listen: Listener,
     validate: Callable[[Cast], Mapping[str, float]] | None,
     device: str | None,
-    heard: Heard | None,
+    answers: SharedAnswers | None,
 ) -> Generator[None, None, Trained]:
     """`train`, step by step: it stops after every step, so that several runs can take turns.
 
@@ -57,7 +56,7 @@ def training(
     """
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        return (yield from Loop(method, cast, draw, fit, seed, folder, listen, validate, device, heard).go())
+        return (yield from Loop(method, cast, draw, fit, seed, folder, listen, validate, device, answers).go())
 
 
 def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> None:
@@ -74,5 +73,5 @@ def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | 
                 del cast[part]
 
 
-def _silent(kind: str, facts: Mapping[str, Any]) -> None:
+def _silent(kind: str, facts: Facts) -> None:
     pass

@@ -7,6 +7,7 @@ result is one value, the weighted mean, not one value per token.
 """
 # ruff: noqa: F722, F821
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
+
+Rule = Callable[..., tuple[Tensor, Tensor]]  # (values, slopes) of rows of log-probabilities, worked out in place
 
 
 @loss(
@@ -147,7 +150,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a[:, None], b[:, :, None])[:, 0, 0]
 
 
-def _jsd(beta: float) -> Any:
+def _jsd(beta: float) -> Rule:
     from math import log
 
     def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,7 +164,7 @@ def _jsd(beta: float) -> Any:
     return rule
 
 
-def _skew(alpha: float) -> Any:
+def _skew(alpha: float) -> Rule:
     from math import log
 
     def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
@@ -193,7 +196,7 @@ def _top_k(log_q: Tensor, indices: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _run(
-    rule: Any,
+    rule: Rule,
     student: Tensor,
     head: Tensor,
     teacher: Tensor,
@@ -249,7 +252,7 @@ def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> Tensor:
 
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, rule: Any, weights: Tensor, temperature: float, chunk: int) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, rule: Rule, weights: Tensor, temperature: float, chunk: int) -> Tensor:
         dtype = weights.dtype
         w = head.detach().to(dtype)
         need_hidden, need_head = ctx.needs_input_grad[:2]
@@ -278,7 +281,7 @@ class _Chunked(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> Any:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         saved, plain, grads = list(ctx.saved_tensors), bool(upstream == 1), []
         for need, kind in zip(ctx.needs_input_grad, ctx.kinds, strict=False):
             grad = saved.pop(0) if need else None

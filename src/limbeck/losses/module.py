@@ -1,7 +1,6 @@
 """From values per sample to one number: masks, means, and a loss as a module."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -56,7 +55,7 @@ class Loss(nn.Module):
     tensor(0.)
     """
 
-    def __init__(self, fn: Callable[..., Tensor], **hyper: Any) -> None:
+    def __init__(self, fn: Callable[..., Tensor], **hyper: object) -> None:
         super().__init__()
         self.fn = fn
         self.hyper = hyper

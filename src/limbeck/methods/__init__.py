@@ -117,7 +117,7 @@ from limbeck.methods.wkd import wkd_feature as wkd_feature
 from limbeck.methods.wkd import wkd_logit as wkd_logit
 from limbeck.methods.zero_shot import zero_shot as zero_shot
 from limbeck.plan import Method
-from limbeck.plan.method import Declared, is_declared
+from limbeck.plan.declare import Declared, is_declared
 
 CATALOGUE: dict[str, Declared[...]] = {name: fn for name, fn in sorted(globals().items()) if is_declared(fn)}
 

@@ -1,7 +1,7 @@
 """Terms that many declarations share."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -29,7 +29,7 @@ def soft(
     return Soft(learner, mentor, temperature=temperature, scaled=scaled, weight=weight)
 
 
-def of_judges(rate: float) -> Any:
+def of_judges(rate: float) -> Callable[..., torch.optim.Optimizer]:
     """The optimiser of a judge: Adam with its first moment at 0.5, as usual since Radford et al. 2016 (arXiv 1511.06434).
     At the run's own rate, by SGD, its logits grow without bound and the game ends."""
     return partial(torch.optim.Adam, lr=rate, betas=(0.5, 0.999))

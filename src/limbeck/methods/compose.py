@@ -1,9 +1,10 @@
 """The general model with its fields as settings: one method for each assignment."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+
+from torch import Tensor
 
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
@@ -23,8 +24,8 @@ class Knowledge:
     learner's activation must first get the mentor's shape."""
 
     at: tuple[str, ...]
-    transfers: dict[str, Callable[..., Any]]
-    through: Callable[..., Any] | None = None
+    transfers: dict[str, Callable[..., Tensor]]
+    through: Callable[..., Tensor] | None = None
     shaped: bool = False
 
 
@@ -115,7 +116,7 @@ def need(knowledge: str, location: str, transfer: str, mask: str, scheme: str, d
     if knowledge not in KNOWLEDGE:
         raise unknown("knowledge", knowledge, KNOWLEDGE)
     chosen = KNOWLEDGE[knowledge]
-    fields: tuple[tuple[str, str, Any], ...] = (
+    fields: tuple[tuple[str, str, Collection[str]], ...] = (
         ("location", location, chosen.at),
         ("transfer", transfer, chosen.transfers),
         ("mask", mask, MASKS),

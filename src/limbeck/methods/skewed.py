@@ -1,20 +1,19 @@
 """Divergences for language models: on every token, or on any answer."""
 
 from functools import partial
-from typing import Any
 
 from limbeck import losses
 from limbeck.methods._terms import task
 from limbeck.plan import Method, Term, method, single_stage
-from limbeck.plan.taps import Field, Tap
+from limbeck.plan.taps import Field, Source, Tap
 from limbeck.tasks.translate import forced as along_labels
 from limbeck.tasks.translate import word_term
 from limbeck.transforms.masks import known
 
 
-def _sides(forced: bool) -> dict[str, Any]:
+def _sides(forced: bool) -> tuple[Source, Source]:
     read = along_labels if forced else Tap
-    return {"student": read("student"), "teacher": read("teacher").detach()}
+    return read("student"), read("teacher").detach()
 
 
 def _labels(weight: float, forced: bool) -> tuple[Term, ...]:
@@ -45,10 +44,12 @@ def skewed(alpha: float = 0.1, forward: float = 0.0, reverse: float = 1.0, label
         labels: weight of the plain task. forced: both are encoder-decoders, and asked for the label's words, each with the right
             ones before it; what they write by themselves does not stand place by place beside a label.
     """
-    sides = _sides(forced)
+    student, teacher = _sides(forced)
     count = Field("labels").via(known)
     both = (("skew", losses.skew_kl, forward), ("skew reverse", losses.skew_reverse_kl, reverse))
-    terms = [Term(name, partial(by, alpha=alpha), weight=w, mask=count, **sides) for name, by, w in both if w]
+    terms = [
+        Term(name, partial(by, alpha=alpha), weight=w, mask=count, student=student, teacher=teacher) for name, by, w in both if w
+    ]
     return single_stage(*terms, *_labels(labels, forced))
 
 
@@ -71,8 +72,8 @@ def adaptive(head: float = 0.5, labels: float = 0.0, forced: bool = False) -> Me
         head: probability mass that makes the head, 0.5. labels: weight of the plain task. forced: see `skewed`.
     """
     by = partial(losses.adaptive_kl, head=head)
-    sides = _sides(forced)
-    mixed = Term("adaptive", by, mask=Field("labels").via(known), **sides)
+    student, teacher = _sides(forced)
+    mixed = Term("adaptive", by, mask=Field("labels").via(known), student=student, teacher=teacher)
     return single_stage(mixed, *_labels(labels, forced))
 
 
@@ -98,6 +99,6 @@ def between(
             False for the paper's D_b, which goes to 0 there. labels: weight of the plain task. forced: see `skewed`.
     """
     by = partial(losses.jsd, beta=beta, temperature=temperature, normalised=normalised)
-    sides = _sides(forced)
-    term = Term("between", by, mask=Field("labels").via(known), **sides)
+    student, teacher = _sides(forced)
+    term = Term("between", by, mask=Field("labels").via(known), student=student, teacher=teacher)
     return single_stage(term, *_labels(labels, forced))

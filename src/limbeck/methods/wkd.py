@@ -1,7 +1,6 @@
 """How far a belief would have to be carried."""
 
 from functools import partial
-from typing import Any
 
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
@@ -37,11 +36,13 @@ def wkd_logit(
         head: the teacher's classifier weight. weight: of the transport. temperature: T of its probabilities.
         sharpen: of the costs; 0 takes 1 - cos. regularisation, iterations: of Sinkhorn; 0.05 and 10 in the code.
     """
-    sides: dict[str, Any] = {"student": Tap("student"), "teacher": Tap("teacher").detach(), "labels": Field("labels")}
+    student, teacher, labels = Tap("student"), Tap("teacher").detach(), Field("labels")
     cost = State("teacher", head).detach().via(partial(class_costs, sharpen=sharpen))
     by = partial(losses.transport, temperature=temperature, regularisation=regularisation, iterations=iterations)
-    target = Term("target", losses.target_cross_entropy, **sides)
-    return single_stage(task(), target, Term("transport", by, weight=weight, cost=cost, **sides))
+    target = Term("target", losses.target_cross_entropy, student=student, teacher=teacher, labels=labels)
+    return single_stage(
+        task(), target, Term("transport", by, weight=weight, cost=cost, student=student, teacher=teacher, labels=labels)
+    )
 
 
 @method(paper=PAPER + " (WKD-F)", year=2024)

@@ -1,8 +1,9 @@
 """The language of a method: who (roles), where (taps), when (terms, updates, stages, schedules, actions)."""
 
 from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
+from limbeck.plan.declare import P, method
 from limbeck.plan.labels import Labels, Soft
-from limbeck.plan.method import Action, Method, P, Part, Stage, Term, Update, method, single_stage
+from limbeck.plan.method import Action, Method, Part, Stage, Term, Update, single_stage
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.schedules import (

@@ -3,7 +3,6 @@
 import copy
 from dataclasses import dataclass
 from inspect import isfunction
-from typing import Any
 
 import torch
 
@@ -113,10 +112,10 @@ class Adopt:
     by: str
 
     def __call__(self, cast: Cast, now: Progress) -> None:
-        choice: Any = cast.find(self.by)
-        if int(choice.taken) != int(choice.index):
-            cast.find(self.role).load_state_dict(cast.find(self.of[int(choice.index)]).state_dict())
-            choice.taken.copy_(choice.index)
+        choice = dict(cast.find(self.by).named_buffers())
+        if int(choice["taken"]) != int(choice["index"]):
+            cast.find(self.role).load_state_dict(cast.find(self.of[int(choice["index"])]).state_dict())
+            choice["taken"].copy_(choice["index"])
 
     def words(self) -> str:
         return f"{self.role} is the one of {self.of[0]} to {self.of[-1]} that {self.by} chose"

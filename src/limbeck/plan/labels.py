@@ -5,9 +5,9 @@ as these where nobody binds them; a run replaces them by the terms of its data's
 """
 
 from functools import partial
-from typing import Any
 
 from limbeck.losses import cross_entropy, kl, soft_target
+from limbeck.plan.kinds import Value
 from limbeck.plan.method import Term
 from limbeck.plan.schedules import Weight
 from limbeck.plan.taps import Field, Source, Tap
@@ -30,7 +30,7 @@ class Labels(Term):
         object.__setattr__(self, "role", role)
         object.__setattr__(self, "chosen", mask)
 
-    def but(self, **changes: Any) -> Term:
+    def but(self, **changes: Value) -> Term:
         if not changes.keys() <= FREE:
             return super().but(**changes)
         mask = changes.get("mask", self.chosen)
@@ -63,7 +63,7 @@ class Soft(Term):
         for key, value in (("learner", learner), ("mentor", mentor), ("temperature", temperature), ("scaled", scaled)):
             object.__setattr__(self, key, value)
 
-    def but(self, **changes: Any) -> Term:
+    def but(self, **changes: Value) -> Term:
         if not changes.keys() <= FREE:
             return super().but(**changes)
         now = {key: changes.get(key, getattr(self, key)) for key in FREE}

@@ -3,20 +3,21 @@
 Everything here is frozen data: it can be run, checked, printed, drawn, classified and searched over.
 """
 
-import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ParamSpec, Protocol, TypeGuard, cast
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.needs import Need, Stated
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.schedules import Progress, Weight, weight_text
 from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of
-from limbeck.transforms.facts import call_text, facts_of, one_of, plain
+from limbeck.transforms.facts import call_text, facts_of, plain
 
 
 class Term:
@@ -42,10 +43,10 @@ class Term:
         for key, value in (("name", name), ("by", by), ("weight", weight), ("mask", mask), ("inputs", dict(inputs))):
             object.__setattr__(self, key, value)
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         raise AttributeError("a Term is frozen; make a changed copy with Term.but(...)")
 
-    def but(self, **changes: Any) -> "Term":
+    def but(self, **changes: Value) -> "Term":
         """A copy with some of name, by, weight, mask, inputs changed."""
         now = {key: changes.get(key, getattr(self, key)) for key in Term.__slots__}
         return Term(now["name"], now["by"], weight=now["weight"], mask=now["mask"], **now["inputs"])
@@ -78,7 +79,7 @@ class Term:
     __repr__ = __str__
 
 
-def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, Any]) -> None:
+def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, object]) -> None:
     for key, value in inputs.items():
         if not isinstance(value, Source):
             raise UserError(f"term {name!r}: input {key!r} must be a source (Tap, Field, State), not {type(value).__name__}")
@@ -115,9 +116,9 @@ class Update:
 
     trains: tuple[str, ...]
     terms: tuple[Term, ...]
-    source: str | tuple[str, ...] | Callable[..., Mapping[str, Any]] | None = None
+    source: str | tuple[str, ...] | Callable[..., Batch] | None = None
     repeat: int = 1
-    optimizer: Callable[..., Any] | None = None
+    optimizer: Callable[..., torch.optim.Optimizer] | None = None
     apply: Callable[..., None] | None = None
 
     @property
@@ -196,7 +197,7 @@ class Method:
     views: Mapping[str, str] = field(default_factory=dict)
     exits: Mapping[str, Source] = field(default_factory=dict)
     name: str = ""
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Value] = field(default_factory=dict)
     paper: str = ""
     year: int = 0
     serves: tuple[Need, ...] = ()
@@ -243,11 +244,11 @@ class Method:
                 named.setdefault(role_of(path))
         return tuple(name for name in named if name not in self.parts)
 
-    def but(self, **changes: Any) -> "Method":
+    def but(self, **changes: Value) -> "Method":
         return replace(self, **changes)
 
 
-def _roles_in(sources: Any) -> Iterator[str]:
+def _roles_in(sources: Iterable[Source]) -> Iterator[str]:
     for source in sources:
         for leaf in leaves(source):
             if isinstance(leaf, Tap | State):
@@ -255,62 +256,6 @@ def _roles_in(sources: Any) -> Iterator[str]:
         yield from modules_of(source)
 
 
-P = ParamSpec("P")
-
-
-class Declared(Protocol[P]):
-    """A method of the catalogue: a function of its settings that returns the `Method`, and what is known of it."""
-
-    __name__: str
-    paper: str
-    year: int
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Method: ...
-
-
-def method(
-    *, paper: str, year: int, serves: tuple[Need, ...] = (), taxonomy: Stated | None = None
-) -> Callable[[Callable[P, Method]], Declared[P]]:
-    """Mark a function as a method of the catalogue: the `Method` it returns knows its name, its
-    arguments (defaults filled in) and its paper, so that a run can be stored as JSON and repeated.
-
-    serves: needs that it is for and that cannot be computed from the declaration. taxonomy: what the author states of its
-    place, instead of what is computed; shown as stated.
-    """
-    for need in serves:
-        one_of("need", need, Need)
-    for key in taxonomy or ():
-        if key not in Stated.__annotations__:
-            raise unknown("part of the taxonomy", key, Stated.__annotations__)
-
-    def decorate(fn: Callable[P, Method]) -> Declared[P]:
-        signature = inspect.signature(fn)
-
-        @functools.wraps(fn)
-        def declared(*args: P.args, **kwargs: P.kwargs) -> Method:
-            try:
-                bound = signature.bind(*args, **kwargs)
-            except TypeError:
-                wrong = next((k for k in kwargs if k not in signature.parameters), None)
-                if wrong is None:
-                    raise
-                raise unknown(f"setting of method {fn.__name__}", wrong, signature.parameters) from None
-            bound.apply_defaults()
-            made, arguments = fn(*bound.args, **bound.kwargs), dict(bound.arguments)
-            named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
-            return replace(named, serves=serves, stated=taxonomy or Stated())
-
-        vars(declared).update(paper=paper, year=year)
-        return cast("Declared[P]", declared)
-
-    return decorate
-
-
-def is_declared(fn: object) -> TypeGuard[Declared[...]]:
-    """Whether a function was marked as a method."""
-    return inspect.isfunction(fn) and "paper" in vars(fn)
-
-
-def single_stage(*terms: Term, trains: tuple[str, ...] = ("student",), name: str = "distil", **method_fields: Any) -> Method:
+def single_stage(*terms: Term, trains: tuple[str, ...] = ("student",), name: str = "distil", **method_fields: Value) -> Method:
     """The commonest plan: one stage, one update."""
     return Method((Stage(name, (Update(trains, terms),)),), **method_fields)

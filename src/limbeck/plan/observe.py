@@ -4,21 +4,34 @@ import functools
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from limbeck.errors import UserError, unknown
+from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.roles import Cast, role_of, submodule
 from limbeck.plan.schedules import Progress
-from limbeck.plan.taps import Batch, Field, Now, Source, State, Tap, Via, leaves
+from limbeck.plan.taps import Field, Now, Source, State, Tap, Via, leaves
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What runs in a role's place and reads its taps itself, as compiled code must."""
+
+    def serves(self, taps: Iterable[Tap]) -> bool: ...
+
+    def read(self, tap: Tap) -> Value: ...
+
+    def __call__(self, *args: Value, **kwargs: Value) -> Value: ...
 
 
 @dataclass
 class _Capture:
     tap: Tap
-    value: Any = None
+    value: Value = None
     versions: tuple[tuple[Tensor, int], ...] = ()
     calls: int = 0
 
@@ -52,7 +65,7 @@ def observe(
         for leaf in leaves(source):
             if isinstance(leaf, Tap):
                 groups.setdefault((leaf.role, leaf.on), {})[leaf] = None
-    seen: dict[Source, Any] = {}
+    seen: dict[Source, Value] = {}
     for (role, view), taps in groups.items():
         if role not in cast:
             raise unknown("role", role, cast.keys())
@@ -61,14 +74,14 @@ def observe(
         recording = role in learning or needs_grad(batch[view])
         run = functools.partial(_forward, cast, role, batch[view], shorten=shorten)
         with torch.set_grad_enabled(recording and torch.is_grad_enabled()):
-            if role in cast.heard and not recording:
-                seen.update(cast.heard[role].ask(cast[role], batch[view], list(taps), run))
+            if role in cast.shared and not recording:
+                seen.update(cast.shared[role].ask(cast[role], batch[view], list(taps), run))
             else:
                 seen.update(run(list(taps)))
     return Scene(cast, batch, seen, now)
 
 
-def needs_grad(value: Any) -> bool:
+def needs_grad(value: object) -> bool:
     """Whether any tensor in a value has a graph behind it or is a parameter that learns."""
     if isinstance(value, Tensor):
         return value.requires_grad
@@ -77,10 +90,9 @@ def needs_grad(value: Any) -> bool:
     return isinstance(value, tuple | list) and any(map(needs_grad, value))
 
 
-def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bool) -> dict[Source, Any]:
-    caller: Any = cast.callers.get(role)
-    if hasattr(caller, "serves"):
-        return _compiled(cast, role, inputs, taps)
+def _forward(cast: Cast, role: str, inputs: Value, taps: list[Tap], *, shorten: bool) -> dict[Source, Value]:
+    if isinstance(caller := cast.callers.get(role), Reader):
+        return _compiled(cast, role, caller, inputs, taps)
     inner = [_Capture(tap) for tap in taps if tap.path]
     shorten = shorten and len(inner) == len(taps)
     with ExitStack() as stack:
@@ -91,7 +103,7 @@ def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bo
             output = cast.feed(role, inputs)
         except _Reached:
             output = None
-    found: dict[Source, Any] = {}
+    found: dict[Source, Value] = {}
     for capture in inner:
         _check_capture(capture)
         found[capture.tap] = capture.value
@@ -101,9 +113,8 @@ def _forward(cast: Cast, role: str, inputs: Any, taps: list[Tap], *, shorten: bo
     return found
 
 
-def _compiled(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> dict[Source, Any]:
+def _compiled(cast: Cast, role: str, caller: Reader, inputs: Value, taps: list[Tap]) -> dict[Source, Value]:
     """A role compiled with its taps is read from the compiled code; asked otherwise, it runs as it is."""
-    caller: Any = cast.callers[role]
     if not caller.serves(taps):
         del cast.callers[role]
         try:
@@ -116,8 +127,8 @@ def _compiled(cast: Cast, role: str, inputs: Any, taps: list[Tap]) -> dict[Sourc
     return said | {tap: caller.read(tap) for tap in taps if tap.path}
 
 
-def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | None) -> Any:
-    def keep(value: Any) -> None:
+def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | None) -> RemovableHandle:
+    def keep(value: object) -> None:
         if capture.tap.call is None or capture.tap.call == capture.calls:
             capture.value = value
             capture.versions = tuple((t, t._version) for t in _tensors(value))
@@ -130,7 +141,7 @@ def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | Non
     return module.register_forward_hook(lambda _m, _args, output: keep(output))
 
 
-def _tensors(value: Any) -> Iterable[Tensor]:
+def _tensors(value: object) -> Iterable[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, tuple | list):
@@ -160,15 +171,15 @@ class Scene:
 
     cast: Cast
     batch: Batch
-    seen: dict[Source, Any] = field(default_factory=dict)
+    seen: dict[Source, Value] = field(default_factory=dict)
     now: Progress | None = None
 
-    def __call__(self, source: Source) -> Any:
+    def __call__(self, source: Source) -> Value:
         if source not in self.seen:
             self.seen[source] = self._evaluate(source)
         return self.seen[source]
 
-    def _evaluate(self, source: Source) -> Any:
+    def _evaluate(self, source: Source) -> Value:
         if isinstance(source, Field):
             if source.key not in self.batch:
                 raise unknown("batch field", source.key, self.batch.keys())

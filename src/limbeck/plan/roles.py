@@ -5,13 +5,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, unknown
-from limbeck.plan.shared import Heard
+from limbeck.plan.kinds import Function, Value
+from limbeck.plan.shared import SharedAnswers
 
 
 class Normalise(nn.Module):
@@ -49,12 +49,12 @@ class Adapter:
     channels_last: feed images (n, c, h, w) in that memory layout (see `Cast.lay_out`).
     """
 
-    prepare: Callable[[Any], Any] | None = None
-    logits: str | int | Callable[[Any], Tensor] | None = None
+    prepare: Function | None = None
+    logits: str | int | Callable[[Value], Tensor] | None = None
     factory: Callable[[], nn.Module] | None = None
     channels_last: bool = False
 
-    def feed(self, module: Callable[..., Any], inputs: Any) -> Any:
+    def feed(self, module: Function, inputs: Value) -> Value:
         """Call the module with a tensor, a tuple (positional) or a mapping (keywords)."""
         if self.prepare is not None:
             inputs = self.prepare(inputs)
@@ -66,7 +66,7 @@ class Adapter:
             return module(*inputs)
         return module(inputs)
 
-    def find_logits(self, output: Any, who: str) -> Tensor:
+    def find_logits(self, output: Value, who: str) -> Tensor:
         """The logits inside whatever the module returned; a `UserError` names the role if they hide."""
         if callable(self.logits):
             return self.logits(output)
@@ -84,7 +84,7 @@ class Adapter:
         )
 
 
-def _pick(output: Any, key: str | int, who: str) -> Tensor:
+def _pick(output: Value, key: str | int, who: str) -> Tensor:
     try:
         return output[key] if not (isinstance(key, str) and hasattr(output, key)) else getattr(output, key)
     except (KeyError, IndexError, TypeError) as error:
@@ -102,8 +102,8 @@ class Cast(nn.ModuleDict):
     def __init__(self, roles: Mapping[str, nn.Module], adapters: Mapping[str, Adapter] | None = None):
         super().__init__()
         self.adapters: dict[str, Adapter] = dict(adapters or {})
-        self.callers: dict[str, Callable[..., Any]] = {}  # data-parallel or compiled wrappers, by role
-        self.heard: dict[str, Heard] = {}  # of the frozen roles that several ask about the same batch
+        self.callers: dict[str, Function] = {}  # data-parallel or compiled wrappers, by role
+        self.shared: dict[str, SharedAnswers] = {}  # of the frozen roles that several ask about the same batch
         self.answered: dict[str, int] = {}  # samples that each role was fed so far
         self.filled: dict[str, int] = {}  # those of them that went into the store of answers
         self.stand_ins: dict[str, nn.Module] = {}  # what runs in a frozen role's place: the same answers, sooner
@@ -126,7 +126,7 @@ class Cast(nn.ModuleDict):
     def adapter_of(self, role: str) -> Adapter:
         return self.adapters.get(role, _PLAIN)
 
-    def feed(self, role: str, inputs: Any) -> Any:
+    def feed(self, role: str, inputs: Value) -> Value:
         """Run a role on one view of a batch and return what the module returned, untouched."""
         self.answered[role] = self.answered.get(role, 0) + count_of(inputs)
         return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
@@ -197,7 +197,7 @@ class Cast(nn.ModuleDict):
 _PLAIN = Adapter()
 
 
-def count_of(inputs: Any) -> int:
+def count_of(inputs: object) -> int:
     """How many samples a view of a batch holds: the length of its first tensor; 0 where there is none."""
     if isinstance(inputs, Tensor):
         return len(inputs) if inputs.dim() else 0

@@ -6,21 +6,20 @@ A source is a frozen value. Equal sources are evaluated once per step, so a decl
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Function, Value
 from limbeck.plan.schedules import Progress
 from limbeck.transforms.facts import call_text, one_of
-
-Batch = Mapping[str, Any]
 
 
 class Source:
     """Base of the five kinds of source; gives them `.via`, `.detach` and `[i]`."""
 
-    def via(self, fn: "Callable[..., Any] | str", *others: "Source", answers: bool = False) -> "Via":
+    def via(self, fn: Function | str, *others: "Source", answers: bool = False) -> "Via":
         """Apply a function, or a module of the cast by name, to this source (and others).
 
         answers: what comes out is a classifier's answer, as of a role's own head: `via("teacher.fc", answers=True)`.
@@ -111,7 +110,7 @@ class Via(Source):
     answer comes out.
     """
 
-    fn: Callable[..., Any] | str
+    fn: Function | str
     sources: tuple[Source, ...]
     answers: bool = False
 
@@ -129,7 +128,7 @@ class Via(Source):
         return f"{call_text(self.fn)}({', '.join(map(str, self.sources))})"
 
 
-def _key(fn: Any) -> Any:
+def _key(fn: object) -> object:
     """What makes two functions the same: Python compares partials by identity alone."""
     if not isinstance(fn, functools.partial):
         return fn
@@ -141,7 +140,7 @@ def _key(fn: Any) -> Any:
     return bound
 
 
-def detach(value: Any) -> Any:
+def detach(value: Value) -> Value:
     """The value without its graph (tensors, and tuples, lists or mappings of them)."""
     if isinstance(value, Tensor):
         return value.detach()
@@ -158,7 +157,7 @@ class Item:
 
     index: int
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, value: Value) -> Value:
         return value[self.index]
 
 
@@ -185,7 +184,7 @@ def modules_of(source: Source) -> Iterable[str]:
             yield from modules_of(inner)
 
 
-def functions_of(source: Source) -> Iterable[Callable[..., Any]]:
+def functions_of(source: Source) -> Iterable[Function]:
     """Every function that a source passes through, modules aside."""
     if isinstance(source, Via):
         if not isinstance(source.fn, str):

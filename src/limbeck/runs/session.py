@@ -138,7 +138,7 @@ class Session:
             listen=lambda kind, facts: self._hear(who, kind, facts),
             validate=validator(method, sources.data),
             device=sources.recipe.on,
-            heard=sources.shared.answers,
+            answers=sources.shared.answers,
         )
         cast.stand_ins.clear()
         return trained

@@ -10,7 +10,7 @@ from limbeck.data import Data
 from limbeck.data.batches import Batch
 from limbeck.data.streams import Streams
 from limbeck.plan.roles import Adapter
-from limbeck.plan.shared import Heard
+from limbeck.plan.shared import SharedAnswers
 from limbeck.runs.settings import DataSettings, ModelSettings
 from limbeck.store.filling import Filling
 from limbeck.tasks.predictions import Predictions
@@ -27,7 +27,7 @@ class Apart:
 
     def __init__(self) -> None:
         self.predictions: dict[tuple[object, ...], Predictions] = {}
-        self.answers: Heard | None = None
+        self.answers: SharedAnswers | None = None
         self.fillings: list[Filling] | None = None
 
     @property
@@ -50,7 +50,7 @@ class Together(Apart):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers, self.fillings = Heard(), []
+        self.answers, self.fillings = SharedAnswers(), []
         self._data: dict[str, Data] = {}
         self._roles: dict[str, Built] = {}
         self._streams: dict[str, Streams] = {}

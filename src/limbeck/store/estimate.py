@@ -2,9 +2,7 @@
 
 import copy
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +10,10 @@ from torch import Tensor
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts, quiet
 from limbeck.engine.fit import Fit
+from limbeck.engine.state import Draw, Facts
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
+from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, role_of
 from limbeck.store.filling import CHUNK
@@ -64,7 +64,7 @@ def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: F
     return found
 
 
-def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: Any, fit: Fit) -> tuple[float, int]:
+def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: Draw, fit: Fit) -> tuple[float, int]:
     alone = method.but(stages=(replace(stage, before=(), steps=STEPS),), deploys=role_of(stage.trains[0]))
     ticks: list[float] = []
     kept: dict[int, int] = {}
@@ -73,7 +73,7 @@ def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: Any, fit: Fit
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    def tick(kind: str, facts: Mapping[str, Any]) -> None:
+    def tick(kind: str, facts: Facts) -> None:
         if kind == "step":
             ticks.append(time.perf_counter())
 
@@ -107,9 +107,9 @@ class _Blank:
     def __init__(self, streams: Streams, planned: Plan):
         self.streams, self.planned = streams, planned
 
-    def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]:
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Batch:
         batch = dict(self.streams(partitions, position))
         return batch | {i.field: torch.zeros(len(batch["index"]), *i.shelf.shape) for i in self.planned.stored}
 
-    def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]:
+    def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)

@@ -1,14 +1,14 @@
 """Batches that carry stored answers, and what is missing of them computed in fixed order and chunks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
+from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Source, Tap, leaves
@@ -48,7 +48,7 @@ class Filling:
         self._others = [] if shared is None else shared
         self._others.append(self)
 
-    def __call__(self, partitions: tuple[str, ...], position: int) -> Mapping[str, Any]:
+    def __call__(self, partitions: tuple[str, ...], position: int) -> Batch:
         batch = dict(self.streams(partitions, position))
         if len(partitions) > 1:
             return batch
@@ -57,7 +57,7 @@ class Filling:
             batch[item.field] = item.shelf.get(batch["index"], self._number(item, batch["view"]))
         return batch
 
-    def whole(self, partitions: tuple[str, ...]) -> Mapping[str, Any]:
+    def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)
 
     def _number(self, item: Stored, view: int) -> int:

@@ -5,7 +5,6 @@ Letters: n samples, m numbers in one answer.
 
 from abc import ABC, abstractmethod
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ class Form(ABC):
 
     name: str
     spelling: str  # of safetensors
-    kind: np.dtype[Any]
+    kind: np.dtype[np.generic]
 
     @abstractmethod
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,9 @@ from torch import Tensor, nn
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
+from limbeck.engine.state import Draw
 from limbeck.plan import Method, Stage
+from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.taps import Field, Source, Tap, Via, functions_of, leaves, modules_of, replaced
@@ -40,7 +41,7 @@ class Plan:
     the place of frozen roles that are still run."""
 
     method: Method
-    draw: Any
+    draw: Draw
     decisions: tuple[Decision, ...]
     stored: tuple[Stored, ...]
     stand_ins: Mapping[str, nn.Module] = field(default_factory=dict)
@@ -87,7 +88,7 @@ def plan(
             found, why = _storable(stage, role, frozen, streams)
             made = None
             if found:
-                scene = _heard(found, cast, streams(("train",), 0))
+                scene = _observed(found, cast, streams(("train",), 0))
                 if not _each_alone(found, scene):
                     why = "what is read of it depends on the other samples of the batch, or on chance"
                 else:
@@ -149,7 +150,7 @@ def _largest(source: Source, role: str) -> list[Source]:
     return [part for inner in source.sources for part in _largest(inner, role)]
 
 
-def _heard(sources: list[Source], cast: Cast, batch: Mapping[str, Any]) -> Scene:
+def _observed(sources: list[Source], cast: Cast, batch: Batch) -> Scene:
     with quiet(cast), torch.no_grad():
         return observe(cast, batch, sources)
 
@@ -162,18 +163,18 @@ def _each_alone(sources: list[Source], many: Scene) -> bool:
         return True
     first = {key: _first(value, half, count) for key, value in many.batch.items()}
     asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
-    few = _heard(asked, many.cast, first)
+    few = _observed(asked, many.cast, first)
     with torch.no_grad():
         return all(_close(many(source), few(source), half) for source in asked)
 
 
-def _first(value: Any, half: int, count: int) -> Any:
+def _first(value: Value, half: int, count: int) -> Value:
     if isinstance(value, Mapping):
         return {key: _first(inner, half, count) for key, inner in value.items()}
     return value[:half] if isinstance(value, Tensor) and len(value) == count else value
 
 
-def _close(many: Any, few: Any, count: int) -> bool:
+def _close(many: object, few: object, count: int) -> bool:
     if not isinstance(many, Tensor) or not isinstance(few, Tensor):
         return True  # nothing that is stored; said elsewhere
     if many.shape[1:] != few.shape[1:] or len(few) != count:
@@ -193,7 +194,7 @@ def _shelves(
 ) -> list[Stored] | None:
     """A shelf for each source; None, and nothing made, if one of them cannot be stored or all together do not fit.
 
-    scene: what was heard of the sources on one batch. read: the partitions whose samples are asked for.
+    scene: the sources' values on one batch. read: the partitions whose samples are asked for.
     """
     rows = 1 + max(int(part.index.max()) for part in streams.data.partitions.values())
     used = len(torch.cat([streams.data[name].index for name in sorted(read)]).unique())
@@ -225,7 +226,7 @@ def _holds_numbers_of_classes(source: Source) -> bool:
     return isinstance(source, Via) and isinstance(source.fn, partial) and source.fn.func is top_of
 
 
-def _integers(value: Any) -> bool:
+def _integers(value: object) -> bool:
     return isinstance(value, Tensor) and not value.is_floating_point()
 
 

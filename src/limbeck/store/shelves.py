@@ -18,13 +18,14 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from limbeck.files import atomic_write, cannot_write
+from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Source, Via
 from limbeck.store.forms import FORMS
@@ -55,7 +56,7 @@ def identity(cast: Cast, role: str) -> str:
     return total.hexdigest()
 
 
-def _code(kind: Any) -> bytes:
+def _code(kind: Value) -> bytes:
     """The source of a class or function that is not torch's own; what cannot be read counts by its name alone."""
     if str(getattr(kind, "__module__", "")).startswith("torch."):
         return torch.__version__.encode()
@@ -82,11 +83,25 @@ def code_of(source: Source) -> str:
     return total.hexdigest()[:16]
 
 
+class Contents(TypedDict):
+    """What a shelf's own file says of it."""
+
+    role: str
+    source: str
+    data: str
+    view: str
+    shape: list[int]
+    rows: int
+    form: str
+    views: int
+    bytes: int
+
+
 @dataclass(frozen=True)
 class Key:
     """What an answer depends on, as one JSON-able mapping; its hash names the folder."""
 
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
 
     @property
     def name(self) -> str:
@@ -228,7 +243,7 @@ class Store:
         """Bytes that the shelves may come to hold."""
         return sum(facts["bytes"] for _, facts in self.shelves())
 
-    def shelves(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def shelves(self) -> Iterator[tuple[Path, Contents]]:
         """(folder, what it was made for), oldest use first."""
         known = list(self.folder.glob("*/key.json")) if self.folder.exists() else []
         for path in sorted(known, key=lambda p: p.parent.stat().st_mtime):
@@ -237,7 +252,7 @@ class Store:
             except (OSError, ValueError):
                 continue
 
-    def open(self, folder: Path, facts: Mapping[str, Any]) -> Shelf:
+    def open(self, folder: Path, facts: Contents) -> Shelf:
         return Shelf(folder, tuple(facts["shape"]), facts["rows"], facts["form"])
 
     def prune(self, limit: int, say: Callable[[str], None] = lambda text: None) -> int:

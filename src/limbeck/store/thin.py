@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +37,7 @@ def _thinned(term: Term, *, k: int, frozen: set[str]) -> Term:
     by, bound = (term.by.func, term.by.keywords) if isinstance(term.by, partial) else (term.by, {})
     if by not in FACTOR or set(term.inputs) != {"student", "teacher"} or not _is_answer(term.inputs["teacher"], frozen):
         return term
-    temperature: Any = bound.get("temperature", 4.0 if by is losses.soft_target else 1.0)
+    temperature: float = bound.get("temperature", 4.0 if by is losses.soft_target else 1.0)
     top = term.inputs["teacher"].via(partial(top_of, k=k, temperature=temperature))
     rule = partial(soft_top, temperature=temperature, power=FACTOR[by])
     return term.but(by=rule, inputs={"student": term.inputs["student"], "top": top})

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.transforms.features import attended_target, probabilities
-from limbeck.transforms.numerics import upcast
+from limbeck.transforms.facts import transform
+from limbeck.transforms.features import probabilities
+from limbeck.transforms.numerics import product, upcast
 
 
 def _stacked(who: str, tensors: tuple[Tensor, ...]) -> Tensor:
@@ -126,3 +127,70 @@ def interpolated(
     """
     need_same_shape("interpolated", first, second)
     return (1 - share) * upcast(first) + share * upcast(second)
+
+
+def mean_of(*tensors: Tensor) -> Tensor:
+    """The element-wise mean of tensors of one shape: several teachers as one. Raises `UserError` otherwise.
+
+    >>> mean_of(torch.tensor([1.0]), torch.tensor([3.0]))
+    tensor([2.])
+    """
+    return _stacked("mean_of", tensors).mean(0)
+
+
+def lowest_loss_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
+    """KDCL-Naive: the logits of the peer with the lowest mean cross-entropy on this batch.
+
+    Guo et al. 2020 (KDCL), CVPR. Nothing is detached. Raises `UserError` without peers or on unequal shapes.
+
+    >>> lowest_loss_logits(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), torch.tensor([[3.0, 0.0]]))
+    tensor([[3., 0.]])
+    """
+    stacked = _stacked("lowest_loss_logits", peers)
+    hard = stacked.log_softmax(-1).gather(-1, labels.expand(stacked.shape[:-1]).unsqueeze(-1)).mean((1, 2))
+    return stacked[hard.argmax()]
+
+
+@transform(batchwise=True)
+def covariance_weights(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "k"]:
+    """KDCL-General: w = C⁻¹1 / (1ᵀC⁻¹1) with C_ab = mean_n ⟨p_a − 1_y, p_b − 1_y⟩, which minimises wᵀCw.
+
+    Errors are taken on probabilities: the paper's formula writes f, so this is a reading. A near-singular
+    C gets a ridge of √eps times its mean diagonal, so equal peers share evenly. Weights may be negative.
+
+    >>> covariance_weights(torch.tensor([0, 1]), torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([-0.3130,  1.3130])
+    """
+    stacked = _stacked("covariance_weights", peers)
+    errors = (stacked.softmax(-1) - F.one_hot(labels, stacked.shape[-1])).flatten(1)
+    covariance = product(errors, errors.T) / labels.shape[0]
+    tiny = torch.finfo(covariance.dtype).eps ** 0.5
+    ridge = tiny * torch.diag_embed(covariance.diagonal().mean().clamp_min(1e-12).expand(len(peers)))
+    regular = torch.linalg.cond(covariance) < 1 / tiny
+    weights = torch.linalg.solve(covariance + ridge * ~regular, torch.ones_like(covariance[0]))
+    return weights / weights.sum()
+
+
+def weighted_logits(weights: Float[Tensor, "k"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
+    """Σ_k w_k z_k: the target of KDCL-General, or any weighted ensemble of logits.
+
+    >>> weighted_logits(torch.tensor([0.25, 0.75]), torch.tensor([[0.0, 4.0]]), torch.tensor([[4.0, 0.0]]))
+    tensor([[3., 1.]])
+    """
+    stacked = _stacked("weighted_logits", peers)
+    return (upcast(weights).reshape(-1, *[1] * (stacked.ndim - 1)) * stacked).sum(0)
+
+
+def attended_target(
+    query: Float[Tensor, "n d"], keys: Float[Tensor, "k n d"], logits: Float[Tensor, "k n classes"], *, temperature: float = 3.0
+) -> Float[Tensor, "n classes"]:
+    """OKDDip's target for one peer: t = Σ_b α_b softmax(z_b/T), α = softmax_b ⟨query, key_b⟩.
+
+    query: L h_a of the peer; keys: E h_b of all peers (itself too); logits: theirs. temperature: T = 3 in the
+    paper. Gives probabilities; nothing is detached. Chen et al. 2020, https://arxiv.org/abs/1912.00350.
+
+    >>> attended_target(torch.zeros(1, 2), torch.ones(2, 1, 2), torch.tensor([[[0.0, 0.0]], [[90.0, 0.0]]]), temperature=1.0)
+    tensor([[0.7500, 0.2500]])
+    """
+    attention = (upcast(query).unsqueeze(0) * upcast(keys)).sum(-1).softmax(0)
+    return (attention.unsqueeze(-1) * probabilities(logits, temperature=temperature)).sum(0)

@@ -11,7 +11,6 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limbeck.errors import UserError, need_same_shape
 from limbeck.transforms.facts import transform
 from limbeck.transforms.numerics import mean_square, product, root, rows, same_samples, unit, upcast
 
@@ -221,81 +220,6 @@ def top_k_with_tail(
     """
     top, indices = probabilities(logits, temperature=temperature).topk(k, dim=-1)
     return indices, top, (1 - top.sum(-1)).clamp_min(0.0)
-
-
-def mean_of(*tensors: Tensor) -> Tensor:
-    """The element-wise mean of tensors of one shape: several teachers as one. Raises `UserError` otherwise.
-
-    >>> mean_of(torch.tensor([1.0]), torch.tensor([3.0]))
-    tensor([2.])
-    """
-    return _stacked("mean_of", tensors).mean(0)
-
-
-def _stacked(who: str, logits: tuple[Tensor, ...]) -> Tensor:
-    if not logits:
-        raise UserError(f"{who}: nothing was given; pass at least one tensor")
-    for other in logits[1:]:
-        need_same_shape(who, logits[0], other)
-    return torch.stack([upcast(z) for z in logits])
-
-
-def lowest_loss_logits(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
-    """KDCL-Naive: the logits of the peer with the lowest mean cross-entropy on this batch.
-
-    Guo et al. 2020 (KDCL), CVPR. Nothing is detached. Raises `UserError` without peers or on unequal shapes.
-
-    >>> lowest_loss_logits(torch.tensor([0]), torch.tensor([[0.0, 1.0]]), torch.tensor([[3.0, 0.0]]))
-    tensor([[3., 0.]])
-    """
-    stacked = _stacked("lowest_loss_logits", peers)
-    hard = stacked.log_softmax(-1).gather(-1, labels.expand(stacked.shape[:-1]).unsqueeze(-1)).mean((1, 2))
-    return stacked[hard.argmax()]
-
-
-@transform(batchwise=True)
-def covariance_weights(labels: Int[Tensor, "n"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "k"]:
-    """KDCL-General: w = C⁻¹1 / (1ᵀC⁻¹1) with C_ab = mean_n ⟨p_a − 1_y, p_b − 1_y⟩, which minimises wᵀCw.
-
-    Errors are taken on probabilities: the paper's formula writes f, so this is a reading. A near-singular
-    C gets a ridge of √eps times its mean diagonal, so equal peers share evenly. Weights may be negative.
-
-    >>> covariance_weights(torch.tensor([0, 1]), torch.zeros(2, 2), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
-    tensor([-0.3130,  1.3130])
-    """
-    stacked = _stacked("covariance_weights", peers)
-    errors = (stacked.softmax(-1) - F.one_hot(labels, stacked.shape[-1])).flatten(1)
-    covariance = product(errors, errors.T) / labels.shape[0]
-    tiny = torch.finfo(covariance.dtype).eps ** 0.5
-    ridge = tiny * torch.diag_embed(covariance.diagonal().mean().clamp_min(1e-12).expand(len(peers)))
-    regular = torch.linalg.cond(covariance) < 1 / tiny
-    weights = torch.linalg.solve(covariance + ridge * ~regular, torch.ones_like(covariance[0]))
-    return weights / weights.sum()
-
-
-def weighted_logits(weights: Float[Tensor, "k"], *peers: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
-    """Σ_k w_k z_k: the target of KDCL-General, or any weighted ensemble of logits.
-
-    >>> weighted_logits(torch.tensor([0.25, 0.75]), torch.tensor([[0.0, 4.0]]), torch.tensor([[4.0, 0.0]]))
-    tensor([[3., 1.]])
-    """
-    stacked = _stacked("weighted_logits", peers)
-    return (upcast(weights).reshape(-1, *[1] * (stacked.ndim - 1)) * stacked).sum(0)
-
-
-def attended_target(
-    query: Float[Tensor, "n d"], keys: Float[Tensor, "k n d"], logits: Float[Tensor, "k n classes"], *, temperature: float = 3.0
-) -> Float[Tensor, "n classes"]:
-    """OKDDip's target for one peer: t = Σ_b α_b softmax(z_b/T), α = softmax_b ⟨query, key_b⟩.
-
-    query: L h_a of the peer; keys: E h_b of all peers (itself too); logits: theirs. temperature: T = 3 in the
-    paper. Gives probabilities; nothing is detached. Chen et al. 2020, https://arxiv.org/abs/1912.00350.
-
-    >>> attended_target(torch.zeros(1, 2), torch.ones(2, 1, 2), torch.tensor([[[0.0, 0.0]], [[90.0, 0.0]]]), temperature=1.0)
-    tensor([[0.7500, 0.2500]])
-    """
-    attention = (upcast(query).unsqueeze(0) * upcast(keys)).sum(-1).softmax(0)
-    return (attention.unsqueeze(-1) * probabilities(logits, temperature=temperature)).sum(0)
 
 
 @transform(knowledge="relations of samples", batchwise=True)
