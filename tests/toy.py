@@ -64,6 +64,11 @@ def as_words(batch, position):
     return as_text(batch, position) | {"labels": strings[batch["labels"]]}
 
 
+def as_numbers(batch, position):
+    """The class of every sample as four numbers that add up to 1."""
+    return batch | {"labels": (torch.nn.functional.one_hot(batch["labels"], CLASSES).float() + 0.1) / 1.4}
+
+
 def as_boxes(batch, position):
     """The blob of every sample as a box, and no box in one of them."""
     label, count = batch["labels"], len(batch["labels"])
@@ -143,6 +148,7 @@ __all__ = [
     "Toy",
     "as_boxes",
     "as_frames",
+    "as_numbers",
     "as_text",
     "as_words",
     "build",

@@ -36,7 +36,7 @@ def test_every_need_that_can_be_stated_has_a_heading():
     for need in get_args(Need):
         made = method(paper="nobody", year=2030, serves=(need,))(soft)()
         assert any(made.name in names for names in by_need([made]).values()), need
-    assert len(PURPOSES) == 26
+    assert len(PURPOSES) == 27
 
 
 def test_a_stated_taxonomy_replaces_what_is_computed_and_says_so():

@@ -13,7 +13,7 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import SHAPE, Toy, as_boxes, as_frames, as_text, as_words, build, fit_of
+from toy import SHAPE, Toy, as_boxes, as_frames, as_numbers, as_text, as_words, build, fit_of
 
 from limbeck import methods
 from limbeck.catalogue.describe import describe
@@ -174,6 +174,7 @@ ROWS: dict[str, Row] = {
     "structured": Row(PAIR, DEEP),
     "structured_code": Row(PAIR, DEEP),
     "taid": Row(PAIR, SOFT),
+    "teacher_bounded": Row(PAIR, DEEP, change=as_numbers),
     "teachers_each": Row(CROWD, MANY),
     "teachers_gate": Row(CROWD, MANY),
     "teachers_mean": Row(CROWD, MANY),

@@ -149,6 +149,7 @@ def test_bad_requests_are_one_sentence(name, shape, arguments, words):
     assert "\n" not in str(caught.value)
 
 
-def test_one_class_is_refused():
-    with pytest.raises(UserError, match="at least 2 classes"):
-        models.build("cnn", classes=1, shape=(1, 8, 8))
+def test_one_number_may_be_answered_but_not_none():
+    assert models.build("cnn", classes=1, shape=(1, 8, 8))(torch.zeros(2, 1, 8, 8)).shape == (2, 1)
+    with pytest.raises(UserError, match="at least 1 class or number"):
+        models.build("cnn", classes=0, shape=(1, 8, 8))

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 import limbeck
 from limbeck import data, losses, methods, models
 from limbeck.cli.app import app
+from limbeck.comparison.pages import page_of
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.metrics import tags as metrics
-from limbeck.report.page import page_of
 from limbeck.tasks.bind import bind
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.tags import Tags

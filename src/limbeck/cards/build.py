@@ -142,9 +142,7 @@ def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data) -> Non
     if "teacher" not in seen:
         return
     if data.task.near_chance(seen["teacher"], len(data.classes)):
-        note(
-            "the teacher answers at chance level: usually its preprocessing (mean, std) or its label order differs from this data"
-        )
+        note(f"the teacher answers at chance level: usually {data.task.amiss}")
 
 
 def input_words(data: Data) -> str:

@@ -120,6 +120,7 @@ PURPOSES: dict[str, Callable[[Known], bool]] = {
     "Few bits: the student is quantised": _quantised,
     "Segmentation": lambda known: known.serves("segmentation"),
     "Detection": lambda known: reads_boxes(known.method) or known.serves("detection"),
+    "Numbers (regression)": lambda known: known.serves("numbers"),
     "Strings from sequences: speech, handwriting, translation": lambda known: known.serves("strings"),
     "Text and language models": lambda known: known.serves("text"),
     "Retrieval and transfer: the embedding is what counts": lambda known: known.serves("transfer"),

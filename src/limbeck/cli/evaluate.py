@@ -47,7 +47,7 @@ def evaluate(
         **chosen.task.measure(seen, chosen.classes).entry(),
     }
     if chosen.task.near_chance(seen, len(chosen.classes)):
-        facts["warning"] = "at chance level: usually the preprocessing (--mean, --std) or the label order differs from this data"
+        facts["warning"] = f"at chance level: usually {chosen.task.amiss}; --mean and --std set the first"
     _print(facts, json_)
 
 

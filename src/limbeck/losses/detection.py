@@ -51,7 +51,7 @@ def smooth_l1(student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n d"]) ->
     return torch.where(gap < 1, gap.square() / 2, gap - 0.5).sum(-1)
 
 
-@loss(family="squares", knowledge=None, over="values", minimum=None, source=CHEN)
+@loss(family="squares", knowledge=None, over="values", raw=True, minimum=None, source=CHEN)
 def bounded_regression(
     student: Float[Tensor, "*n d"], teacher: Float[Tensor, "*n d"], goal: Float[Tensor, "*n d"], *, margin: float = 0.0
 ) -> Float[Tensor, "*n"]:

@@ -104,6 +104,7 @@ from limbeck.methods.streams import streams as streams
 from limbeck.methods.structured import structured as structured
 from limbeck.methods.structured import structured_code as structured_code
 from limbeck.methods.taid import taid as taid
+from limbeck.methods.teacher_bounded import teacher_bounded as teacher_bounded
 from limbeck.methods.teachers import teachers_each as teachers_each
 from limbeck.methods.teachers import teachers_gate as teachers_gate
 from limbeck.methods.teachers import teachers_mean as teachers_mean

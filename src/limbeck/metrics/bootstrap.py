@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Sums = Callable[[Tensor], Tensor]
 
-def interval(
-    values: Tensor, figure: Callable[[Tensor], Tensor], *, draws: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[float, float]:
+
+def interval(values: Tensor, figure: Sums, *, draws: int = 1000, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile bootstrap's interval of a figure, for samples drawn with replacement.
 
     Args:

@@ -56,8 +56,10 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
         shape = tuple(operator.index(s) for s in shape)
     except TypeError as error:
         raise UserError(f"model {name!r}: classes and shape must be whole numbers, got {classes!r} and {shape!r}") from error
-    if classes < 2 or not shape or min(shape) < 1:
-        raise UserError(f"model {name!r}: needs at least 2 classes and a shape of positive sizes, got {classes} and {shape}")
+    if classes < 1 or not shape or min(shape) < 1:
+        raise UserError(
+            f"model {name!r}: needs at least 1 class or number to answer and a shape of positive sizes, got {classes} and {shape}"
+        )
     factory = zoo.factory(name)
     if factory is not None:
         return zoo.make(name, factory, classes, shape, arguments)

@@ -5,6 +5,7 @@ from typing import Literal, TypedDict
 Need = Literal[
     "detection",
     "exits",
+    "numbers",
     "other family",
     "privileged",
     "private data",

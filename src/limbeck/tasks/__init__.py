@@ -4,6 +4,7 @@ from limbeck.tasks.bind import bind
 from limbeck.tasks.classify import CLASSIFY, Classify
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.figure import Figure, Judged, Measured, PerClass, Worst
+from limbeck.tasks.numbers import Numbers
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
@@ -19,6 +20,7 @@ __all__ = [
     "Figure",
     "Judged",
     "Measured",
+    "Numbers",
     "PerClass",
     "Predictions",
     "Segment",

@@ -26,7 +26,7 @@ def bind(method: Method, task: Task) -> Method:
 
     def bound(terms: tuple[Term, ...]) -> tuple[Term, ...]:
         try:
-            return tuple(each for term in terms for each in _own(term, task))
+            return tuple(each for term in terms for each in _own(term, method, task))
         except UserError as error:
             raise UserError(f"method {method.name or 'given'!r}: {error}") from error
 
@@ -37,13 +37,13 @@ def bind(method: Method, task: Task) -> Method:
     return method.but(stages=stages)
 
 
-def _own(term: Term, task: Task) -> Iterator[Term]:
+def _own(term: Term, method: Method, task: Task) -> Iterator[Term]:
     if isinstance(term, Labels):
         yield from task.label_terms(term)
     elif isinstance(term, Soft):
         yield from task.soft_terms(term)
     else:
-        yield task.adapted(term)
+        yield task.adapted(term, method.parts)
 
 
 def _refuse_classes(method: Method, term: Term, task: Task) -> None:

@@ -5,7 +5,7 @@ Letters: n samples, C classes, h and w pixels.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, ClassVar, final
@@ -30,7 +30,7 @@ class Task(ABC):
     located: labels move with the pixels of a view. searched: models answer with what they have written by themselves, which
     no other answer or label stands beside. blends: labels of several samples may be mixed (mixup). whole: a label is whole
     numbers. unknown: what stands in the place of a label that is not known. instead: where answers are no classes, which
-    methods work all the same.
+    methods work all the same. amiss: what is usually wrong with a teacher that answers at chance level.
     """
 
     name: ClassVar[str]
@@ -43,6 +43,7 @@ class Task(ABC):
     whole: ClassVar[bool] = True
     unknown: ClassVar[float] = -100
     instead: ClassVar[str] = ""
+    amiss: ClassVar[str] = "its preprocessing (mean, std) or its label order differs from this data"
 
     # ---------------------------------------------------------------- labels and answers
 
@@ -104,7 +105,7 @@ class Task(ABC):
 
     def settings(self) -> dict[str, Any]:
         """What `task_of` needs to make this task again, ready for JSON."""
-        return asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     # ---------------------------------------------------------------- how they teach
 
@@ -119,8 +120,8 @@ class Task(ABC):
         """
         return (plain(soft),)
 
-    def adapted(self, term: Term) -> Term:
-        """A term that is the method's own, as it reads this task's answers and labels."""
+    def adapted(self, term: Term, parts: Collection[str]) -> Term:
+        """A term that is the method's own, as it reads this task's answers and labels; parts: the method's learned pieces."""
         return term
 
     # ---------------------------------------------------------------- figures
