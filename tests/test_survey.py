@@ -176,7 +176,7 @@ def test_measured_figures_fit_into_a_narrow_terminal(width):
 
     module = importlib.import_module("limbeck.catalogue.survey.show")
     said = io.StringIO()
-    found = [r for r in module.rows(0.5) if r["measured"]]
+    found = [(r, r["measured"]) for r in module.rows(0.5) if r["measured"]]
     Console(file=said, width=width, color_system=None).print(module._measured(found, wide=width > 100))
     lines = said.getvalue().splitlines()
     assert max(map(len, lines)) <= width

@@ -8,13 +8,27 @@ import hashlib
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+
+class Entry(TypedDict):
+    """What is known of a method without making it."""
+
+    name: str
+    year: int
+    paper: str
+    place: list[str]
+    roles: list[str]
+    use: str
+    costs: str
+    row: dict[str, str]
+
 
 HERE = Path(__file__).parents[1]
 FILE = HERE / "methods" / "catalogue.json"
 
 
-def facts() -> list[dict[str, Any]]:
+def facts() -> list[Entry]:
     """One entry per method, by name: name, year, paper, place (words), roles, use (when to), costs, row (the general model's
     fields and the costs in brief)."""
     try:
@@ -34,14 +48,14 @@ def sources() -> str:
     return total.hexdigest()
 
 
-def computed() -> list[dict[str, Any]]:
+def computed() -> list[Entry]:
     """The facts, from the declarations."""
     from limbeck.catalogue.costs import costs
     from limbeck.catalogue.describe import as_row
     from limbeck.catalogue.taxonomy import taxonomy
     from limbeck.methods import CATALOGUE
 
-    found = []
+    found: list[Entry] = []
     for declare in CATALOGUE.values():
         method = declare()
         place, cost = taxonomy(method), costs(method)
@@ -50,13 +64,23 @@ def computed() -> list[dict[str, Any]]:
             place.scheme + (", self" if place.own else ""),
             place.ratio + (", chain" if place.chain else ""),
         ]
-        entry = {"name": method.name, "year": method.year, "paper": method.paper, "place": words, "roles": list(method.roles())}
         row = as_row(method) | {"costs": cost.brief}
-        found.append(entry | {"use": use_of(declare), "costs": str(cost), "row": row})
+        found.append(
+            Entry(
+                name=method.name,
+                year=method.year,
+                paper=method.paper,
+                place=words,
+                roles=list(method.roles()),
+                use=use_of(declare),
+                costs=str(cost),
+                row=row,
+            )
+        )
     return found
 
 
-def use_of(declare: Any) -> str:
+def use_of(declare: object) -> str:
     """When a method is worth using: the paragraph of its docstring that begins with "Use it when"; "" without one.
 
     >>> from limbeck.methods import alone

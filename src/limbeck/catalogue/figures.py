@@ -1,10 +1,11 @@
 """What a method was measured to do, in lines, from the files that the measurements wrote; nothing is typed in here."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from limbeck.catalogue.survey.measured import measured
+from limbeck.catalogue.survey.measured import Measured, Spread, measured
 from limbeck.metrics.significance import mean_interval
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results"  # there in a checkout
@@ -29,6 +30,16 @@ BASELINES = {2: "alone_tree", 5: "alone", 6: "alone"}  # of rows of the survey
 NONE = "not measured yet"
 
 
+class Sweep(TypedDict):
+    """A line of a file with one for each method and seed."""
+
+    method: str
+    seed: int
+    score: float
+    epochs: float
+    arguments: dict[str, object]
+
+
 def lines(method: str, results: Path = RESULTS) -> list[str]:
     """A line for every measurement of a method, none if there is none."""
     found = [line for path in sorted(results.glob("*.jsonl")) for line in _of_table(method, path)]
@@ -38,7 +49,7 @@ def lines(method: str, results: Path = RESULTS) -> list[str]:
         taught = {row["method"]: row["student"]} | row.get("others", {})
         if method in taught:
             found.append(_of_survey(number, row, taught[method], taught=True))
-        elif method == BASELINES.get(number):
+        elif method == BASELINES.get(number) and row["baseline"]:
             found.append(_of_survey(number, row, row["baseline"], taught=False))
     return found
 
@@ -59,33 +70,33 @@ def gain(method: str, results: Path = RESULTS) -> str:
 
 def _of_table(method: str, path: Path) -> list[str]:
     """A file with one line for each method and seed, `alone` among them."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    rows = [row for row in rows if {"method", "seed", "score", "epochs"} <= set(row)]
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows: list[Sweep] = [row for row in found if {"method", "seed", "score", "epochs"} <= set(row)]
     alone = {(row["seed"], row["epochs"]): 100 * row["score"] for row in rows if row["method"] == "alone"}
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[Sweep]] = {}
     for row in rows:
         if method == row["method"]:
             groups.setdefault(json.dumps([row["arguments"], row["epochs"]], sort_keys=True), []).append(row)
-    found = []
+    lines = []
     for group in groups.values():
         epochs, chosen = group[0]["epochs"], _arguments(group[0]["arguments"])
         same = [alone[key] for row in group if (key := (row["seed"], epochs)) in alone]
         against = f" against {_mean(same)} alone" if len(same) == len(group) and group[0]["method"] != "alone" else ""
         what = ", ".join(filter(None, (SETTINGS.get(path.stem, path.stem), chosen, f"{epochs:g} epochs", _seeds(len(group)))))
-        found.append(f"{what}: {_mean([100 * row['score'] for row in group])}{against} ({_script(path)})")
-    return found
+        lines.append(f"{what}: {_mean([100 * row['score'] for row in group])}{against} ({_script(path)})")
+    return lines
 
 
 def _script(path: Path) -> str:
     return f"bench/{path.stem.partition('_')[0]}.py"
 
 
-def _of_demo(rows: list[dict[str, Any]]) -> str:
+def _of_demo(rows: list[dict[str, float]]) -> str:
     student, alone = (_mean([row[who] for row in rows]) for who in ("student", "baseline"))
     return f"{SETTINGS['demo']}, {_seeds(len(rows))}: {student} against {alone} alone (bench/demo.py)"
 
 
-def _of_survey(number: int, row: dict[str, Any], own: dict[str, Any], *, taught: bool) -> str:
+def _of_survey(number: int, row: Measured, own: Spread, *, taught: bool) -> str:
     against = f" against {_spread(row['baseline'])} without it" if taught and row["baseline"] else ""
     chosen = _arguments(row["arguments"] or {}) if taught else ""
     parts = (row["data"], row["networks"], chosen, row["budget"], _seeds(row["seeds"]))
@@ -93,7 +104,7 @@ def _of_survey(number: int, row: dict[str, Any], own: dict[str, Any], *, taught:
     return f"{', '.join(filter(None, parts))}: {result} (row {number} of `limbeck survey`)"
 
 
-def _arguments(arguments: dict[str, Any]) -> str:
+def _arguments(arguments: Mapping[str, object]) -> str:
     return ", ".join(f"{key}={value}" for key, value in arguments.items())
 
 
@@ -107,7 +118,7 @@ def _mean(values: list[float]) -> str:
     return _spread({"mean": mean, "low": low, "high": high})
 
 
-def _spread(found: dict[str, Any]) -> str:
-    if found["low"] is None:
+def _spread(found: Spread) -> str:
+    if found["low"] is None or found["high"] is None:
         return f"{found['mean']:.2f}"
     return f"{found['mean']:.2f} +- {(found['high'] - found['low']) / 2:.2f}"

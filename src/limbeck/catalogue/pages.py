@@ -7,7 +7,8 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from limbeck import losses
 from limbeck.catalogue import facts as catalogue
@@ -108,7 +109,7 @@ def _method(method: Method) -> str:
 
 
 def _losses() -> str:
-    groups: dict[str, list[Callable[..., Any]]] = {}
+    groups: dict[str, list[Callable[..., Tensor]]] = {}
     heads = [fn for name, fn in vars(chunked).items() if traits_of(fn) and not name.startswith("_")]
     for fn in sorted((*losses.CATALOGUE, *heads), key=lambda fn: (fn.__module__, inspect.getsourcelines(fn)[1])):
         groups.setdefault(fn.__module__, []).append(fn)
@@ -128,20 +129,20 @@ def _group(module: str) -> str:
     return f"## {module.removeprefix('limbeck.')}\n\n{_block(doc)}"
 
 
-def _loss(fn: Callable[..., Any]) -> str:
+def _loss(fn: Callable[..., Tensor]) -> str:
     traits = _traits(fn)
     source = f" Source: {traits.source}." if traits.source else ""
     promise = f"Family: {traits.family}, over {traits.over}. Promises: {_promise(fn)}.{source}"
     return f"### {fn.__name__}\n\n{_block(fn.__name__ + _signature(fn), 'python')}\n\n{promise}\n\n{_block(_doc(fn))}"
 
 
-def _traits(fn: Callable[..., Any]) -> Traits:
+def _traits(fn: Callable[..., Tensor]) -> Traits:
     found = traits_of(fn)
     assert found is not None, f"{fn} is in the catalogue of losses without @loss"
     return found
 
 
-def _promise(fn: Callable[..., Any]) -> str:
+def _promise(fn: Callable[..., Tensor]) -> str:
     traits = _traits(fn)
     words = ["compares the samples of a batch" if traits.batchwise else "each sample by itself"]
     words += ["symmetric"] if traits.symmetric else []
@@ -152,11 +153,11 @@ def _promise(fn: Callable[..., Any]) -> str:
 # ------------------------------------------------------------------------------------------------ pieces
 
 
-def _doc(fn: Any) -> str:
+def _doc(fn: object) -> str:
     return inspect.getdoc(fn) or ""
 
 
-def _signature(fn: Callable[..., Any], *, returns: bool = True) -> str:
+def _signature(fn: Callable[..., object], *, returns: bool = True) -> str:
     signature = inspect.signature(fn)
     words, starred = [], False
     for name, parameter in signature.parameters.items():
@@ -169,7 +170,7 @@ def _signature(fn: Callable[..., Any], *, returns: bool = True) -> str:
     return text + (f" -> {_annotation(signature.return_annotation)}" if returns else "")
 
 
-def _annotation(kind: Any) -> str:
+def _annotation(kind: object) -> str:
     shown = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__origin__") else str(kind)
     return shown.replace("jaxtyping.", "").replace("limbeck.plan.method.", "").replace("typing.", "")
 

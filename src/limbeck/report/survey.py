@@ -52,8 +52,8 @@ def _sweep(alpha: float) -> Chart:
     """Score against alpha for every row that reports drop and size cut, as published and as measured."""
     lines: list[tuple[str, str, float, float]] = []
     for at_zero, at_one in zip(rows(0.0), rows(1.0), strict=True):
-        for kind, css in (("paper", "paper"), ("measured", "here")):
-            first, last = ((r[kind] or {}).get("score") for r in (at_zero, at_one))
+        ends = [(r["paper"]["score"], r["measured"]["score"] if r["measured"] else None) for r in (at_zero, at_one)]
+        for css, first, last in zip(("paper", "here"), *ends, strict=True):
             if first is not None and last is not None:
                 lines.append((f"row {at_zero['row']}", css, first, last))
     papers = sum(css == "paper" for _, css, _, _ in lines)

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TypedDict
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.catalogue.survey.measured import measured, relations, verdict
+from limbeck.catalogue.survey.measured import Measured, Relations, Spread, measured, relations, verdict
 from limbeck.catalogue.survey.systems import EXAMPLE, EXAMPLE_TEACHER, SYSTEMS, System, score_of_paper
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.methods import CATALOGUE, find
@@ -19,12 +19,49 @@ WIDE = 130  # columns that the widest table takes without breaking words
 TITLES = {"soft labels": "Soft labels only", "other parts": "Other parts than, or in addition to, soft labels"}
 
 
+class Place(TypedDict):
+    """A row's place in the taxonomy, computed from its declaration."""
+
+    knowledge: str
+    scheme: str
+    ratio: str
+
+
+class Paper(TypedDict):
+    """What the survey reports of a row."""
+
+    drop: float | None
+    gain: float | str | None
+    cut: float | None
+    score: float | None
+
+
+class Shown(Measured, Relations):
+    """What was measured, with the survey's percentages and a verdict."""
+
+    verdict: str
+
+
+class Row(TypedDict):
+    """One system: as the survey has it, as it is declared here, and as it was measured."""
+
+    row: int
+    reference: str
+    architecture: str
+    data: str
+    place: Place | None
+    method: str | None
+    arguments: dict[str, object]
+    paper: Paper
+    measured: Shown | None
+
+
 def declared(system: System) -> Method | None:
     """The row's method as a value; None while it is not in the catalogue."""
     return find(system.method)(**system.arguments) if system.method in CATALOGUE else None
 
 
-def rows(alpha: float) -> Iterator[dict[str, Any]]:
+def rows(alpha: float) -> Iterator[Row]:
     """Every row with its place computed from the declaration, the paper's figures, and what was measured."""
     for system in SYSTEMS:
         method, found = declared(system), measured().get(system.row)
@@ -34,7 +71,7 @@ def rows(alpha: float) -> Iterator[dict[str, Any]]:
             "reference": system.reference,
             "architecture": system.architecture,
             "data": system.data,
-            "place": None if place is None else {"knowledge": place.knowledge, "scheme": place.scheme, "ratio": place.ratio},
+            "place": None if place is None else Place(knowledge=place.knowledge, scheme=place.scheme, ratio=place.ratio),
             "method": system.method if method is not None else None,
             "arguments": dict(system.arguments),
             "paper": {
@@ -43,7 +80,7 @@ def rows(alpha: float) -> Iterator[dict[str, Any]]:
                 "cut": system.cut,
                 "score": score_of_paper(system, alpha),
             },
-            "measured": None if found is None else {**found, **relations(found, alpha), "verdict": verdict(found)},
+            "measured": None if found is None else Shown(**found, **relations(found, alpha), verdict=verdict(found)),
         }
 
 
@@ -74,14 +111,14 @@ def show(alpha: float) -> None:
         console.print(table)
         console.print()
     console.print(Text("Measured here: test score in percent, mean over the seeds +- half of its 95 % interval", "bold"))
-    console.print(_measured([r for r in every if r["measured"]], wide=console.width >= WIDE))
+    console.print(_measured([(r, r["measured"]) for r in every if r["measured"]], wide=console.width >= WIDE))
     if console.width < WIDE:
         console.print(
             f"A terminal of {WIDE} columns also shows data, budget, size cut and score; --json has all.", highlight=False
         )
     for row in every:
-        if row["measured"] and row["measured"].get("cause"):
-            console.print(f"{row['row']}: {row['measured']['cause']}", soft_wrap=True, highlight=False)
+        if row["measured"] and (cause := row["measured"].get("cause")):
+            console.print(f"{row['row']}: {cause}", soft_wrap=True, highlight=False)
     open_rows = [str(row["row"]) for row in every if not row["measured"]]
     if open_rows:
         console.print(f"Not measured yet: rows {', '.join(open_rows)}.", highlight=False)
@@ -100,15 +137,15 @@ def _table_of_papers() -> Table:
     return table
 
 
-def _add_paper(table: Table, r: dict[str, Any]) -> None:
+def _add_paper(table: Table, r: Row) -> None:
     paper, place = r["paper"], r["place"]
     words = "not in the catalogue" if place is None else f"{place['knowledge']}, {place['scheme']}, {place['ratio']}"
-    figures = [_figure(paper[key]) for key in ("drop", "gain", "cut")]
+    figures = [_figure(value) for value in (paper["drop"], paper["gain"], paper["cut"])]
     score, name = _number(paper["score"], 4), r["method"] or "-"
     table.add_row(str(r["row"]), r["reference"], r["architecture"], r["data"], *figures, score, name, words)
 
 
-def _measured(found: list[dict[str, Any]], *, wide: bool) -> Table:
+def _measured(found: list[tuple[Row, Shown]], *, wide: bool) -> Table:
     """wide: with data, budget, size cut and score."""
     table = Table(box=None, pad_edge=False)
     for name in ("", "method", *(("data and budget",) if wide else ())):
@@ -116,10 +153,9 @@ def _measured(found: list[dict[str, Any]], *, wide: bool) -> Table:
     for name in ("seeds", "teacher", "baseline", "student", *(("size cut %", "score") if wide else ())):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("student against baseline", min_width=16)
-    for r in found:
-        m = r["measured"]
+    for r, m in found:
         cells = [str(r["row"]), m["method"], *([f"{m['data']}; {m['budget']}"] if wide else []), str(m["seeds"])]
-        cells += [_interval(m[who]) for who in ("teacher", "baseline", "student")]
+        cells += [_interval(spread) for spread in (m["teacher"], m["baseline"], m["student"])]
         cells += [_number(m["cut"], 3), _number(m["score"], 4)] if wide else []
         table.add_row(*cells, m["verdict"])
     return table
@@ -138,7 +174,7 @@ def _example(console: Console, alpha: float) -> None:
     )
 
 
-def _figure(value: Any) -> str:
+def _figure(value: float | str | None) -> str:
     """A figure of a paper, as the survey prints it."""
     return "-" if value is None else value if isinstance(value, str) else f"{value:g}"
 
@@ -147,8 +183,8 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}g}" if abs(value) >= 1 else f"{value:.4f}"
 
 
-def _interval(found: dict[str, Any] | None) -> str:
+def _interval(found: Spread | None) -> str:
     if found is None:
         return "-"
-    half = "" if found["low"] is None else f" +-{(found['high'] - found['low']) / 2:.2f}"
+    half = "" if found["low"] is None or found["high"] is None else f" +-{(found['high'] - found['low']) / 2:.2f}"
     return f"{found['mean']:.2f}{half}"

@@ -6,7 +6,6 @@ A_T, A_S, A_B: accuracy of teacher, student and the student without a teacher; P
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from limbeck.metrics.score import distillation_score
 
@@ -27,7 +26,7 @@ class System:
     knowledge: str
     scheme: str
     method: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, object] = field(default_factory=dict)
     gain_words: str = ""  # where the survey gives a range
 
 
@@ -46,9 +45,20 @@ Place = tuple[str, str]
 _A, _B, _C, _D = (SOFT, "offline"), (SOFT, "online"), (OTHER, "offline"), (OTHER, "online")
 
 
-def _row(place: Place, row: int, reference: str, on: str, drop: Any, gain: Any, cut: Any, method: str, **more: Any) -> System:
+def _row(
+    place: Place,
+    row: int,
+    reference: str,
+    on: str,
+    drop: float | None,
+    gain: float | None,
+    cut: float | None,
+    method: str,
+    arguments: Mapping[str, object] | None = None,
+    gain_words: str = "",
+) -> System:
     architecture, data = on.split(" on ")
-    return System(row, reference, architecture, data, drop, gain, cut, *place, method, **more)
+    return System(row, reference, architecture, data, drop, gain, cut, *place, method, arguments or {}, gain_words)
 
 
 SYSTEMS: tuple[System, ...] = (
