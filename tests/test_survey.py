@@ -180,6 +180,6 @@ def test_measured_figures_fit_into_a_narrow_terminal(width):
     Console(file=said, width=width, color_system=None).print(module._measured(found, wide=width > 100))
     lines = said.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    for row in found:  # a figure is never broken
-        assert any(line.startswith(str(row["row"])) and module._interval(row["measured"]["student"]) in line for line in lines)
+    for row, seen in found:  # a figure is never broken
+        assert any(line.startswith(str(row["row"])) and module._interval(seen["student"]) in line for line in lines)
     assert ("score" in lines[0] + lines[1]) == (width > 100)

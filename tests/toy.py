@@ -14,7 +14,7 @@ CLASSES, SHAPE, BATCH = 4, (1, 8, 8), 8
 
 
 class Toy:
-    """A `Draw`: batch number k of a partition is a function of its name and k, nothing else.
+    """A `BatchSource`: batch number k of a partition is a function of its name and k, nothing else.
 
     Images are noise around one blob per class. Joint partitions are put below each other, as `data.Mixture` does.
     """

@@ -147,7 +147,7 @@ def _asked(method: Method, terms: list[Term]) -> set[tuple[str, str]]:
 
 
 def _input_only(role: str, view: str, terms: list[Term]) -> bool:
-    """Whether all that is read of a model is what it is given, not what it says."""
+    """Whether all that is read of a model is its input, not its output."""
     taps = (leaf for t in terms for s in t.sources for leaf in leaves(s) if isinstance(leaf, Tap) and leaf.role == role)
     of_view = [tap for tap in taps if tap.on == view]
     return bool(of_view) and all(tap.io == "input" and not tap.path for tap in of_view)

@@ -10,7 +10,7 @@ from limbeck.plan.roles import role_of
 from limbeck.plan.taps import Field, Source, State, Tap, Via, detach, leaves, modules_of
 from limbeck.transforms.facts import call_text, facts_of, plain
 
-LABELS = ("labels", "labelled", "inputs", "index", "made")  # fields of a batch that no model has said
+LABELS = ("labels", "labelled", "inputs", "index", "made")  # fields of a batch that are no model's answers
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ def _leaves_with_stop(source: Source, stopped: bool = False) -> Iterator[tuple[S
 
 
 def kind_of(leaf: Source, lesson: Lesson, method: Method) -> str:
-    said = isinstance(leaf, Tap) and bool(leaf.path) and is_answer(leaf, lesson.term, method)
-    return "soft labels" if said else knowledge_of(leaf, lesson.term, method)
+    answer = isinstance(leaf, Tap) and bool(leaf.path) and is_answer(leaf, lesson.term, method)
+    return "soft labels" if answer else knowledge_of(leaf, lesson.term, method)
 
 
 def knowledge_of(leaf: Source, term: Term, method: Method) -> str:
@@ -98,7 +98,7 @@ def knowledge_of(leaf: Source, term: Term, method: Method) -> str:
     traits = facts_of(term.by)
     by_loss = traits.knowledge
     inside = isinstance(leaf, Tap) and bool(leaf.path)
-    if by_loss and not (by_loss == "logits" and inside):  # squares of what a map's places say
+    if by_loss and not (by_loss == "logits" and inside):  # squares of a map's features
         return by_loss
     if isinstance(leaf, State):
         return "parameters"

@@ -8,7 +8,7 @@ import torch
 
 from limbeck.engine.check import only, quiet, trained_parameters
 from limbeck.engine.fit import Fit
-from limbeck.engine.loop import Draw, Loop
+from limbeck.engine.loop import BatchSource, Loop
 from limbeck.engine.step import active_terms, evaluate_term, sources_of
 from limbeck.plan import Method, Stage, Update
 from limbeck.plan.observe import observe
@@ -43,7 +43,7 @@ def too_loud(found: list[Balance]) -> list[str]:
     ]
 
 
-def balance(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> list[Balance]:
+def balance(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device: str | None = None) -> list[Balance]:
     """Measure every update that has both terms with labels and others; on a copy, nothing of the caller's is changed.
 
     Gradients are taken with respect to the networks that the update trains, without its learned parts, in evaluation mode.

@@ -45,7 +45,7 @@ def checksum(tensors: Mapping[str, Tensor]) -> int:
 
 
 def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Value]] | None:
-    """The newest checkpoint that is whole; a damaged one is said and passed over. None if there is none."""
+    """The newest checkpoint that is whole; a damaged one is reported and passed over. None if there is none."""
     for path in existing(folder):
         try:
             with safe_open(path, framework="pt") as file:

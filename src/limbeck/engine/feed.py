@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from limbeck.engine.state import Draw, State, seed_of
+from limbeck.engine.state import BatchSource, RunState, seed_of
 from limbeck.plan import Method, Update
 from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast
@@ -18,14 +18,14 @@ class Feed:
     so that a plan with several updates sees the data no more often than one with a single update; a repeat draws
     anew."""
 
-    def __init__(self, method: Method, draw: Draw, accelerator: "Accelerator", seed: int):
+    def __init__(self, method: Method, draw: BatchSource, accelerator: "Accelerator", seed: int):
         self.method, self.draw, self.accelerator, self.seed = method, draw, accelerator, seed
         self._drawn: dict[tuple[tuple[str, ...], int, int], Batch] = {}
 
     def new_step(self) -> None:
         self._drawn.clear()
 
-    def batch(self, update: Update, cast: Cast, state: State, number: int, turn: int) -> Batch:
+    def batch(self, update: Update, cast: Cast, state: RunState, number: int, turn: int) -> Batch:
         """The batch of an update: the `number`-th of its stage, in its `turn`-th repeat."""
         calls = 0
 

@@ -1,4 +1,4 @@
-"""What a checkpoint of a running plan holds, and how the plan goes on from one, to the same bits."""
+"""What a checkpoint of a running plan holds, and how the plan is continued from one, to the same bits."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from limbeck.engine import checkpoint
-from limbeck.engine.state import State
+from limbeck.engine.state import RunState
 from limbeck.engine.step import Learner, NonFinite
 from limbeck.errors import UserError
 from limbeck.plan import Method
@@ -37,7 +37,7 @@ def weights_of(cast: Cast, method: Method) -> dict[str, Tensor]:
     return {key: value for key, value in cast.state_dict().items() if role_of(key) in roles}
 
 
-def need_finite(weights: Mapping[str, Tensor], state: State, folder: Path | None) -> None:
+def need_finite(weights: Mapping[str, Tensor], state: RunState, folder: Path | None) -> None:
     """Refuse weights that are no longer finite: the last good checkpoint stays the newest."""
     for key, value in weights.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
@@ -45,7 +45,7 @@ def need_finite(weights: Mapping[str, Tensor], state: State, folder: Path | None
             raise NonFinite(wrong + newest(folder))
 
 
-def save(folder: Path, weights: Mapping[str, Tensor], state: State, learners: Sequence[Learner]) -> None:
+def save(folder: Path, weights: Mapping[str, Tensor], state: RunState, learners: Sequence[Learner]) -> None:
     """Write one checkpoint: weights, optimisers and schedules of the running stage, counters, random states."""
     tensors = {f"cast/{key}": value for key, value in weights.items()}
     meta: dict[str, Value] = {"state": vars(state), "optimizers": {}, "schedules": {}}

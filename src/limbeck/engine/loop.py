@@ -15,7 +15,7 @@ from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
-from limbeck.engine.state import Draw, Listener, Record, State, Trained, seed_of
+from limbeck.engine.state import BatchSource, Listener, Record, RunState, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, active_terms, take
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Value
@@ -46,7 +46,7 @@ class Loop:
         self,
         method: Method,
         cast: Cast,
-        draw: Draw,
+        draw: BatchSource,
         fit: Fit,
         seed: int,
         folder: Path | None,
@@ -61,7 +61,7 @@ class Loop:
         self.folder, self.listen, self.validate = folder, listen, validate
         self.lengths = fit.stage_steps(method.stages)
         self.total = sum(self.lengths)
-        self.state = State()
+        self.state = RunState()
         self.learners: list[Learner] = []
         self.feed = Feed(method, draw, self.accelerator, seed)
         self.saved_at = self.since = time.monotonic()
@@ -282,7 +282,7 @@ class Loop:
     def _restore(self, tensors: dict[str, torch.Tensor], meta: dict[str, Value]) -> None:
         """Make the roles that were born so far by repeating the actions, then load; the current stage's own
         actions come before it if it had begun, after it (with the random state of then) if it had not."""
-        self.state = State(**meta["state"])
+        self.state = RunState(**meta["state"])
         stages, current, inside = self.method.stages, self.state.stage, self.state.step > 0
         for index, stage in enumerate(stages[: current + (1 if inside else 0)]):
             self._before(stage, index)

@@ -7,7 +7,7 @@ from typing import NotRequired, Protocol, TypedDict
 from limbeck.plan.kinds import Batch, Value
 
 
-class Draw(Protocol):
+class BatchSource(Protocol):
     """Where batches come from: `draw(partitions, position)` is the position-th batch of an endless,
     seeded stream over those partitions, the same whenever it is asked for; `whole` is all of it."""
 
@@ -32,7 +32,7 @@ Listener = Callable[[str, Facts], None]
 
 
 @dataclass
-class State:
+class RunState:
     """All that a resumed run needs beside the weights."""
 
     stage: int = 0

@@ -7,7 +7,7 @@ import torch
 
 from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Loop
-from limbeck.engine.state import Draw, Facts, Listener, Trained
+from limbeck.engine.state import BatchSource, Facts, Listener, Trained
 from limbeck.engine.turns import last
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
@@ -17,7 +17,7 @@ from limbeck.plan.shared import SharedAnswers
 def train(
     method: Method,
     cast: Cast,
-    draw: Draw,
+    draw: BatchSource,
     fit: Fit,
     *,
     seed: int = 0,
@@ -30,7 +30,7 @@ def train(
     """Run a method's plan on a cast and return the learning curve, one record per epoch, and the cost.
 
     The cast is trained in place; parts and promoted roles are added to it. With `folder`, checkpoints
-    are kept there and a second call with the same arguments goes on where the first one stopped, to
+    are kept there and a second call with the same arguments continues where the first one stopped, to
     the same final bits. `listen(kind, facts)` hears "stage", "step", "epoch" and "say" events.
     Raises `UserError` before the first step if the plan cannot work, `NonFinite` if it breaks later.
     answers: shared by runs that take turns (see `training`).
@@ -41,7 +41,7 @@ def train(
 def training(
     method: Method,
     cast: Cast,
-    draw: Draw,
+    draw: BatchSource,
     fit: Fit,
     seed: int,
     folder: Path | None,
@@ -59,7 +59,7 @@ def training(
         return (yield from Loop(method, cast, draw, fit, seed, folder, listen, validate, device, answers).go())
 
 
-def rehearse(method: Method, cast: Cast, draw: Draw, fit: Fit, *, device: str | None = None) -> None:
+def rehearse(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device: str | None = None) -> None:
     """Everything that `train` checks before its first step, and nothing else: the cast stays as it was.
 
     Raises `UserError` if the plan cannot work.

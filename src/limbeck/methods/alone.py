@@ -1,11 +1,11 @@
-"""No teacher: what every method is compared with."""
+"""The supervised baseline, with which every method is compared."""
 
 from limbeck.methods._terms import task
 from limbeck.models.fitted import fit_role, whole_train
 from limbeck.plan import Method, Stage, Update, method, single_stage
 
 
-@method(paper="Cross-entropy training without a teacher (the baseline)", year=0)
+@method(paper="The supervised baseline: training on the labels, without a teacher", year=0)
 def alone(role: str = "student") -> Method:
     """Train one role on the labels: L = CE(y, p), or what the data's task has in its place.
 

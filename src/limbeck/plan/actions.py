@@ -122,7 +122,7 @@ class Adopt:
 
 
 def action_words(action: object) -> str:
-    """An action on the cast as a sentence without its full stop; one of one's own may say it in `words()`.
+    """An action on the cast as a sentence without its full stop; one of one's own may describe itself in `words()`.
 
     >>> action_words(Promote("teacher", "student"))
     'teacher becomes a frozen copy of student'

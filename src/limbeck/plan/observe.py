@@ -123,8 +123,8 @@ def _compiled(cast: Cast, role: str, caller: Reader, inputs: Value, taps: list[T
             cast.callers[role] = caller
     output = cast.feed(role, inputs)
     whole = [tap for tap in taps if not tap.path]
-    said = {tap: inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role) for tap in whole}
-    return said | {tap: caller.read(tap) for tap in taps if tap.path}
+    answers = {tap: inputs if tap.io == "input" else cast.adapter_of(role).find_logits(output, role) for tap in whole}
+    return answers | {tap: caller.read(tap) for tap in taps if tap.path}
 
 
 def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | None) -> RemovableHandle:

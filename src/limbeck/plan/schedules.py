@@ -13,7 +13,7 @@ Weight = float | Callable[["Progress"], float]
 
 @runtime_checkable
 class InWords(Protocol):
-    """What says itself in words: a schedule or an action."""
+    """A schedule or an action that describes itself in words."""
 
     def words(self) -> str: ...
 
@@ -141,7 +141,7 @@ def weight_text(weight: Weight) -> str:
 
 
 def weight_words(weight: Weight) -> str:
-    """A term's weight as a person reads it; a schedule of one's own may say it in `words()`.
+    """A term's weight as a person reads it; a schedule of one's own may describe itself in `words()`.
 
     >>> weight_words(linear(4, 1)), weight_words(0.1)
     ('4 to 1', '× 0.1')

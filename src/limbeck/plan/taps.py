@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Tap(Source):
-    """What a role says at one place when it sees one view of the batch.
+    """A role's activation at one place for one view of the batch.
 
     role: a name of the cast. path: a sub-module, "" for the role's logits. on: the view it is fed.
     io: the module's "output" or its first "input". call: which of several calls, if it runs often.

@@ -10,7 +10,7 @@ from torch import Tensor
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts, quiet
 from limbeck.engine.fit import Fit
-from limbeck.engine.state import Draw, Facts
+from limbeck.engine.state import BatchSource, Facts
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch
@@ -64,7 +64,7 @@ def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: F
     return found
 
 
-def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: Draw, fit: Fit) -> tuple[float, int]:
+def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: BatchSource, fit: Fit) -> tuple[float, int]:
     alone = method.but(stages=(replace(stage, before=(), steps=STEPS),), deploys=role_of(stage.trains[0]))
     ticks: list[float] = []
     kept: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""What a frozen teacher says is computed once: sources of frozen roles become stored fields where that pays."""
+"""A frozen teacher's answers are computed once: sources of frozen roles become stored fields where that pays."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
-from limbeck.engine.state import Draw
+from limbeck.engine.state import BatchSource
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
@@ -41,7 +41,7 @@ class Plan:
     the place of frozen roles that are still run."""
 
     method: Method
-    draw: Draw
+    draw: BatchSource
     decisions: tuple[Decision, ...]
     stored: tuple[Stored, ...]
     stand_ins: Mapping[str, nn.Module] = field(default_factory=dict)
@@ -176,7 +176,7 @@ def _first(value: Value, half: int, count: int) -> Value:
 
 def _close(many: object, few: object, count: int) -> bool:
     if not isinstance(many, Tensor) or not isinstance(few, Tensor):
-        return True  # nothing that is stored; said elsewhere
+        return True  # nothing that is stored; refused elsewhere
     if many.shape[1:] != few.shape[1:] or len(few) != count:
         return False
     same = many[:count].float()

@@ -1,4 +1,4 @@
-"""The store of what frozen teachers said: computed once, on disk, shared by stages, methods, students, seeds, runs.
+"""The store of frozen teachers' answers: computed once, on disk, shared by stages, methods, students, seeds, runs.
 
 An answer is kept under everything it depends on: the role's weights and code, its preprocessing, the source
 that was read, the view (its steps, seed and number), the data, the storage form. A stale answer can therefore
@@ -84,7 +84,7 @@ def code_of(source: Source) -> str:
 
 
 class Contents(TypedDict):
-    """What a shelf's own file says of it."""
+    """A shelf's own description of its contents."""
 
     role: str
     source: str

@@ -1,4 +1,4 @@
-"""What a function or a learned piece says of itself, written where it is defined and read by whoever describes a method."""
+"""The facts of functions and learned pieces, stated where these are defined and read by whoever describes a method."""
 
 import functools
 from collections.abc import Callable

@@ -24,7 +24,7 @@ def known(labels: Int[Tensor, "*n"] | Float[Tensor, "*n classes"]) -> Bool[Tenso
 
 
 def says_something(logits: Float[Tensor, "*n classes"], *, blank: int = 0) -> Bool[Tensor, "*n"]:
-    """Where the likeliest class is not the blank of CTC: the frames at which something is said.
+    """Where the likeliest class is not the blank of CTC: the frames with a symbol.
 
     >>> import torch
     >>> says_something(torch.tensor([[2.0, 0.0], [0.0, 1.0]]))
