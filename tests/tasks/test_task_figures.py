@@ -78,7 +78,7 @@ def test_a_figure_is_seen_in_every_place(tmp_path, key):
 def test_a_score_that_is_no_share_is_told_as_a_number():
     facts = Facts("r2", "R2", form=".3f")
     assert facts.text(0.5) == "0.500" and facts.bounds((-0.1, 0.2)) == " [-0.100, 0.200]" and facts.gap(-0.25) == "0.25"
-    assert (facts.scale, facts.unit, facts.points, facts.places) == (1, "", "", 4)
+    assert (facts.scale, facts.unit, facts.points, facts.places) == (1, "", "", 3)
     assert score_in({"task": {"figures": [{"key": "x", "title": "X", "later": 1}]}}).title == "X" and score_in({}).key == "score"
 
 

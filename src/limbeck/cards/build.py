@@ -4,13 +4,13 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 import limbeck
-from limbeck.cards.entry import Entry
+from limbeck.cards.entry import Entry, Latency
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
@@ -115,7 +115,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         measured=data.task.measure(seen[who], data.classes, seen.get("teacher")),
         parameters=entry.parameter_count(example) or sum(t.numel() for t in tensors),
         bytes=sum(t.numel() * t.element_size() for t in tensors),
-        latency_ms=module_latency(entry, one, threads=1),
+        latency_ms=cast(Latency, module_latency(entry, one, threads=1)),
         train_seconds=round(trained.seconds, 2) if trained else None,
         steps=trained.steps if trained else None,
         teacher_samples=trained.answered if trained else None,

@@ -1,10 +1,45 @@
 """What a card says of one model: its figures, its size, its speed, its training."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from limbeck.tasks.figure import Measured
+
+
+class Latency(TypedDict, total=False):
+    """Milliseconds of one answer: the median and the quartiles; how many at once and on how many threads."""
+
+    median: float
+    low: float
+    high: float
+    batch: int
+    threads: int
+
+
+class WorstFacts(TypedDict):
+    """`figure.Worst` in a file."""
+
+    name: str
+    value: float
+
+
+class ModelEntry(TypedDict, total=False):
+    """`Entry` in a card.json; whoever reads one does not count on any key."""
+
+    model: str
+    samples: int
+    score: float | None
+    interval: list[float] | None
+    figures: dict[str, float | None]
+    worst: WorstFacts | None
+    per_class: list[float | None] | None
+    intervals: dict[str, list[float]]
+    parameters: int
+    bytes: int
+    latency_ms: Latency
+    train_seconds: float | None
+    steps: int | None
+    teacher_samples: int | None
 
 
 @dataclass(frozen=True)
@@ -21,12 +56,12 @@ class Entry:
     measured: Measured
     parameters: int
     bytes: int
-    latency_ms: Mapping[str, Any]
+    latency_ms: Latency
     train_seconds: float | None
     steps: int | None
     teacher_samples: int | None
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, object]:
         """The same as a card holds it."""
         rest = {key: value for key, value in vars(self).items() if key not in ("model", "measured")}
         return {"model": self.model, **self.measured.entry(), **rest}

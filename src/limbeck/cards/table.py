@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from limbeck.cards.entry import ModelEntry
 from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
 from limbeck.tasks.figure import Facts, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
@@ -24,7 +25,7 @@ class Column:
 
     key: str
     title: str
-    cell: Callable[[Mapping[str, Any]], Cell]
+    cell: Callable[[ModelEntry], Cell]
 
 
 def columns(card: Mapping[str, Any]) -> list[Column]:
@@ -32,7 +33,7 @@ def columns(card: Mapping[str, Any]) -> list[Column]:
     score, *others = figures_in(card)
     return [
         Column(score.key, f"test {score.title} [95\u00a0%]", partial(_score, score)),
-        Column("worst", f"worst {item_of(card)}", partial(_worst, score)),
+        *([Column("worst", f"worst {item_of(card)}", partial(_worst, score))] if _has_worst(card) else []),
         *(Column(figure.key, figure.title, partial(_figure, figure)) for figure in others),
         Column("parameters", "parameters", partial(_plain, count, "parameters")),
         Column("bytes", "size", partial(_plain, bytes_words, "bytes")),
@@ -41,25 +42,32 @@ def columns(card: Mapping[str, Any]) -> list[Column]:
     ]
 
 
-def _score(score: Facts, model: Mapping[str, Any]) -> Cell:
+def _has_worst(card: Mapping[str, Any]) -> bool:
+    models = (card.get("models") or {}).values()
+    return not models or any(model.get("worst") for model in models)
+
+
+def _score(score: Facts, model: ModelEntry) -> Cell:
     return score.text(model.get("score")) + score.bounds(model.get("interval")), model.get("score")
 
 
-def _worst(score: Facts, model: Mapping[str, Any]) -> Cell:
-    worst = model.get("worst") or {}
-    return score.text(worst.get("value")) + (f" ({worst['name']})" if worst.get("name") else ""), worst.get("value")
+def _worst(score: Facts, model: ModelEntry) -> Cell:
+    worst = model.get("worst")
+    return (f"{score.text(worst['value'])} ({worst['name']})", worst["value"]) if worst else ("–", None)
 
 
-def _figure(figure: Facts, model: Mapping[str, Any]) -> Cell:
+def _figure(figure: Facts, model: ModelEntry) -> Cell:
     value = (model.get("figures") or {}).get(figure.key)
     return figure.text(value) + figure.bounds((model.get("intervals") or {}).get(figure.key)), value
 
 
-def _plain(words: Callable[[float | None], str], key: str, model: Mapping[str, Any]) -> Cell:
-    return words(model.get(key)), model.get(key)
+def _plain(words: Callable[[float | None], str], key: str, model: ModelEntry) -> Cell:
+    value = model.get(key)
+    number = value if known(value) else None
+    return words(number), number
 
 
-def _latency(model: Mapping[str, Any]) -> Cell:
+def _latency(model: ModelEntry) -> Cell:
     latency = model.get("latency_ms") or {}
     median = latency.get("median")
     about = f" ({number(latency.get('low'))} to {number(latency.get('high'))})" if known(latency.get("low")) else ""

@@ -13,7 +13,7 @@ from limbeck.comparison.board_read import BoardView, read_board
 from limbeck.comparison.leaderboard import scored
 from limbeck.comparison.verdict import listed
 from limbeck.files import atomic_write
-from limbeck.report.frame import figure, fill
+from limbeck.report.frame import Part, Table, figure, fill
 from limbeck.tasks.figure import known, score_in
 
 SIDE = "Marks that would cover one another stand side by side; point at one for its value."
@@ -106,7 +106,7 @@ def _environments(view: BoardView) -> list[dict[str, Any]]:
 # --------------------------------------------------------------------------------------- sections
 
 
-def _sections(view: BoardView) -> list[dict[str, Any]]:
+def _sections(view: BoardView) -> list[Part]:
     rows = charts.done_rows(view)
     curves = charts.mean_curves(view)
     keys = charts.keys_of(view, [r["name"] for r in rows])
@@ -137,7 +137,7 @@ def _sections(view: BoardView) -> list[dict[str, Any]]:
     ]
 
 
-def _seed_values(view: BoardView) -> dict[str, Any]:
+def _seed_values(view: BoardView) -> Table:
     """Every result as a table."""
     rows = charts.done_rows(view)
     score = score_in(view.board)
@@ -145,9 +145,9 @@ def _seed_values(view: BoardView) -> dict[str, Any]:
     return {"head": ["method", *(f"seed {seed}" for seed in view.seeds)], "rows": lines} if rows else {}
 
 
-def _alpha_section(view: BoardView) -> dict[str, Any]:
+def _alpha_section(view: BoardView) -> Part:
     rows, changes = scored(view.board["rows"]), view.board["ranking_by_alpha"]
-    section: dict[str, Any] = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
+    section: Part = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
     if not rows:
         return section | {
             "note": f"The distillation score needs a teacher's size and {score_in(view.board).title}, which are not known here."

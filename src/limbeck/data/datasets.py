@@ -35,7 +35,7 @@ def load(
     tile: int | None = None,
     void: int | None = None,
     task: str | None = None,
-    label: str | Sequence[str] | None = None,
+    label: str | int | Sequence[str | int] | None = None,
     download: bool = True,
     arguments: Mapping[str, Any] | None = None,
     on_progress: find.OnProgress | None = None,
@@ -126,8 +126,9 @@ def _read(
     raise unknown("data", name, names(), "or give the path of a folder, .zip, .npz or .csv")
 
 
-def _listed(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+def _listed(names: str | int | Sequence[str | int] | None) -> tuple[str, ...]:
+    """Column names; a table without a header numbers its columns from 1."""
+    return () if names is None else (str(names),) if isinstance(names, str | int) else tuple(map(str, names))
 
 
 def _spoken_digits(place: Path) -> Raw:

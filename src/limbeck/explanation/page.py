@@ -10,7 +10,7 @@ from limbeck.cards.words import number, percent
 from limbeck.explanation.charts import heat_map, keeps_chart, parts_chart, rows_chart
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
-from limbeck.report.frame import figure, fill
+from limbeck.report.frame import Figure, Part, Table, figure, fill
 from limbeck.tasks.figure import known
 
 MOST_CLASSES = 30
@@ -51,15 +51,15 @@ def keys(models: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": who, "css": f"by {who}", "dash": DASH.get(who, "")} for who in models]
 
 
-def _dots(svg: str, title: str, models: Sequence[str]) -> dict[str, Any]:
+def _dots(svg: str, title: str, models: Sequence[str]) -> Figure:
     """A figure whose marks have the models' shapes."""
     return figure(svg, title, [{"name": who, "css": who, "dash": ""} for who in models]) | {"boxes": True}
 
 
-def gain_section(found: Mapping[str, Any]) -> dict[str, Any]:
+def gain_section(found: Mapping[str, Any]) -> Part:
     """The parts of the gain, and what each kind of student reached."""
     gain = found["gain"]
-    about: dict[str, Any] = {"id": "gain", "title": "What of the teacher's labels did it", "figures": []}
+    about: Part = {"id": "gain", "title": "What of the teacher's labels did it", "figures": []}
     if "skipped" in gain:
         return about | {"note": f"No students were trained for this: {gain['skipped']}."}
     rows = [
@@ -77,8 +77,9 @@ def gain_section(found: Mapping[str, Any]) -> dict[str, Any]:
     method = found["method"].get("name")
     if method and method != "kd":
         note += f" The parts are those of soft labels; what else {method} does is not taken apart."
-    values = {"head": ["trained on", "accuracy", "95 % interval", "points to labels alone"], "rows": rows}
-    return about | {"figures": [figure(parts_chart(gain), "Parts of the gain")], "note": note, "values": values, "wide": True}
+    values: Table = {"head": ["trained on", "accuracy", "95 % interval", "points to labels alone"], "rows": rows}
+    drawn = [figure(parts_chart(gain), "Parts of the gain")]
+    return about | {"figures": drawn, "note": note, "values": values, "wide": True}
 
 
 def _percent(value: float | None) -> tuple[str, float | None]:
@@ -94,7 +95,7 @@ def _difference(gain: Mapping[str, Any], name: str) -> tuple[str, float | None]:
     return ("–", None) if name == "labels" else (f"{gap:+.2f}", gap)
 
 
-def class_section(agreement: Mapping[str, Any]) -> dict[str, Any]:
+def class_section(agreement: Mapping[str, Any]) -> Part:
     """Agreement and accuracy by class; the groups in which the student is right least often."""
     rows = agreement["per_class"]
     shown = sorted(rows, key=lambda r: r["agreement"]["student"])[:MOST_CLASSES] if len(rows) > MOST_CLASSES else rows
@@ -110,7 +111,7 @@ def class_section(agreement: Mapping[str, Any]) -> dict[str, Any]:
     note = "A group is a class, and whether the teacher is surer of a sample than of half of all samples; at least 10 samples."
     if len(shown) < len(rows):
         note += f" The {len(shown)} classes on which student and teacher agree least, of {len(rows)}."
-    table = {
+    table: Table = {
         "head": ["class", "samples", *(f"{w} right" for w in models), *(f"{w} agrees" for w in learners)],
         "rows": [
             [
@@ -136,7 +137,7 @@ def _share(value: float | None) -> tuple[str, float | None]:
     return percent(value), value if known(value) else None
 
 
-def sure_section(agreement: Mapping[str, Any]) -> dict[str, Any]:
+def sure_section(agreement: Mapping[str, Any]) -> Part:
     """Agreement and accuracy by the teacher's confidence."""
     rows = [(f"{percents(r['low'])} to {percents(r['high'])} ({r['samples']})", r) for r in agreement["confidence"]]
     learners, models = list(rows[0][1]["agreement"]), list(rows[0][1]["accuracy"])
@@ -151,7 +152,7 @@ def percents(value: float) -> str:
     return f"{100 * value:g}%"
 
 
-def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> Part:
     """Accuracy and agreement with inputs made worse."""
     if not rows:
         note = "Inputs of this kind cannot be made worse in a way that is known to keep the label."
@@ -166,11 +167,11 @@ def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"id": "worse", "title": "Under corruption", "figures": figures, "note": note}
 
 
-def like_section(found: Mapping[str, Any]) -> dict[str, Any]:
+def like_section(found: Mapping[str, Any]) -> Part:
     """CKA of the layers."""
     inside = found.get("inside") or {}
     pairs = inside.get("similarity") or {}
-    about: dict[str, Any] = {"id": "like", "title": "Likeness of the layers"}
+    about: Part = {"id": "like", "title": "Likeness of the layers"}
     if not pairs:
         return about | {"figures": [], "note": "The models have no layers that could be compared."}
     figures = [figure(heat_map(pair, who), f"{who.capitalize()} and teacher") for who, pair in pairs.items()]
@@ -182,11 +183,11 @@ def like_section(found: Mapping[str, Any]) -> dict[str, Any]:
     return about | {"figures": figures, "note": note}
 
 
-def keeps_section(found: Mapping[str, Any]) -> dict[str, Any]:
+def keeps_section(found: Mapping[str, Any]) -> Part:
     """What is read back from the layers."""
     inside = found.get("inside") or {}
     keeps, itself = inside.get("keeps") or {}, inside.get("input_itself") or {}
-    about: dict[str, Any] = {"id": "keeps", "title": "What each layer keeps of the input"}
+    about: Part = {"id": "keeps", "title": "What each layer keeps of the input"}
     if not keeps:
         return about | {"figures": [], "note": "Inputs of this kind are not read back."}
     figures = [

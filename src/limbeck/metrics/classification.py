@@ -4,7 +4,7 @@ Letters: n samples, C classes, B bins. Shares lie between 0 and 1.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -149,7 +149,15 @@ def near_chance(correct: int, n: int, classes: int) -> bool:
     return is_chance(correct, n, classes) or (correct / n - 1 / classes) / (1 - 1 / classes) < 0.1
 
 
-def paired(a: Tensor, b: Tensor, labels: Tensor) -> dict[str, Any]:
+class Paired(TypedDict):
+    """What McNemar's test saw and said."""
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def paired(a: Tensor, b: Tensor, labels: Tensor) -> Paired:
     """Compare two models, logits (n, C) each, on the same samples: McNemar's exact test.
 
     Returns:
@@ -164,7 +172,7 @@ def paired(a: Tensor, b: Tensor, labels: Tensor) -> dict[str, Any]:
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     split = only_first + only_second
     p = min(1.0, 2 * float(bdtr(min(only_first, only_second), split, 0.5))) if split else 1.0
-    return {"only_first": only_first, "only_second": only_second, "p": p}
+    return Paired(only_first=only_first, only_second=only_second, p=p)
 
 
 def _count(correct: int, n: int) -> int:

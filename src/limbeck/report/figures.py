@@ -13,12 +13,14 @@ def cost_chart(view: RunView, what: str) -> str:
     points, score = [], score_in(view.card)
     for who, model in view.models.items():
         cost = model.get("parameters") if what == "size" else (model.get("latency_ms") or {}).get("median")
-        if known(cost) and known(model.get("score")) and cost > 0:
-            points.append((who, who, float(cost), model["score"], model.get("interval")))
+        reached = model.get("score")
+        if known(cost) and known(reached) and cost > 0:
+            points.append((who, who, float(cost), float(reached), model.get("interval")))
     onnx = (view.card.get("export") or {}).get("onnx") or {}
     fast = (onnx.get("latency_ms") or {}).get("median")
-    if what != "size" and known(fast) and known(onnx.get("score")) and fast > 0:
-        points.append(("student", "student, ONNX", fast, view.models.get("student", onnx).get("score", onnx["score"]), None))
+    reached = view.models.get("student", onnx).get("score", onnx.get("score"))
+    if what != "size" and known(fast) and known(reached) and fast > 0:
+        points.append(("student", "student, ONNX", fast, float(reached), None))
     if not points:
         return ""
     title = "parameters" if what == "size" else "latency in ms"
@@ -79,7 +81,7 @@ def _name_points(chart: Chart, points: list[tuple[str, float, float]]) -> None:
 
 def class_bars(view: RunView) -> tuple[str, int]:
     """Bars of the score per class and model, and how many classes are shown: the student's lowest ones if not all."""
-    models = {who: m["per_class"] for who, m in view.models.items() if m.get("per_class")}
+    models = {who: values for who, m in view.models.items() if (values := m.get("per_class"))}
     score, item = score_in(view.card), item_of(view.card)
     names = view.class_names()
     sizes = {len(values) for values in models.values()}
@@ -88,7 +90,7 @@ def class_bars(view: RunView) -> tuple[str, int]:
     lead = models.get("student", next(iter(models.values())))
     shown = list(range(len(names)))
     if len(names) > BARS:
-        shown = sorted(shown, key=lambda c: lead[c] if known(lead[c]) else 2.0)[:BARS]
+        shown = sorted(shown, key=lambda c: v if known(v := lead[c]) else float("inf"))[:BARS]
     each = 9 * len(models) + 9
     wide = min(18, max(len(names[c]) for c in shown))
     chart = Chart(
@@ -109,9 +111,8 @@ def class_bars(view: RunView) -> tuple[str, int]:
         label = names[c] if len(names[c]) <= wide else names[c][: wide - 1] + "…"
         chart.text(chart.left - 6, top + each / 2, label, "tick end")
         for place, (who, values) in enumerate(models.items()):
-            value = values[c]
-            if known(value):
-                start, end = sorted((x(0), x(value)))
+            if known(reached := values[c]):
+                start, end = sorted((x(0), x(reached)))
                 box = f'x="{start:.4g}" y="{top + 9 * place}" width="{max(end - start, 0.8):.1f}" height="8"'
                 chart.parts.append(f'<rect class="bar {who}" {box}/>')
         tip = "\n".join([names[c], *(f"{who}: {score.text(values[c])}" for who, values in models.items())])

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -26,7 +26,40 @@ def fill(template: str, live: str = "", **values: Any) -> str:
     )  # fmt: skip
 
 
-def figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> dict[str, Any]:
+class Figure(TypedDict, total=False):
+    """A chart as the templates need it. keys: of its lines; boxes, dots: how these are drawn. wide: over the page's width."""
+
+    svg: Markup
+    title: str
+    keys: list[dict[str, str]]
+    boxes: bool
+    dots: bool
+    wide: bool
+
+
+class Table(TypedDict, total=False):
+    """A table as the templates need it: the first cell of a row is its name, the others words and a value to sort by."""
+
+    head: list[str]
+    rows: list[list[Any]]
+
+
+class Part(TypedDict, total=False):
+    """A section of a page as the templates need it; what is absent is not drawn."""
+
+    id: str
+    title: str
+    note: str
+    figures: list[Figure]
+    values: Table
+    wide: bool
+    texts: Table
+    samples: list[dict[str, object]]
+    masks: list[dict[str, object]]
+    colours: list[dict[str, str]]
+
+
+def figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> Figure:
     """A chart as the templates need it."""
     return {"svg": Markup(svg), "title": title, "keys": keys or [], "boxes": False}
 

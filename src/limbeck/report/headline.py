@@ -1,7 +1,6 @@
 """The result in plain words, with what the test samples can and cannot tell."""
 
-from typing import Any
-
+from limbeck.cards.entry import ModelEntry
 from limbeck.cards.words import count, number
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import Facts, known, score_in
@@ -22,9 +21,9 @@ def headline(view: RunView) -> list[str]:
     return found
 
 
-def _first(student: dict[str, Any], teacher: dict[str, Any] | None, score: Facts) -> str:
+def _first(student: ModelEntry, teacher: ModelEntry | None, score: Facts) -> str:
     says = score.says or f"reaches {{}} {score.title} on the test samples"
-    right = f"The student {says.format(score.text(student['score']))}"
+    right = f"The student {says.format(score.text(student.get('score')))}"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine
@@ -39,8 +38,10 @@ def _first(student: dict[str, Any], teacher: dict[str, Any] | None, score: Facts
     return f"{right} with {count(mine)} parameters." if known(mine) else right + "."
 
 
-def _against(view: RunView, student: dict[str, Any], other: dict[str, Any], who: str, name: str) -> str:
-    score, gap = score_in(view.card), student["score"] - other["score"]
+def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, name: str) -> str:
+    score, mine, theirs = score_in(view.card), student.get("score"), other.get("score")
+    assert known(mine) and known(theirs), "the caller has looked"
+    gap = mine - theirs
     if score.scale * abs(gap) < 0.005 * (1 if score.share else 0.01):
         return f"That is level with {name}."
     words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"

@@ -11,7 +11,7 @@ from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
 from limbeck.report.figures import class_bars, cost_chart
-from limbeck.report.frame import figure, fill
+from limbeck.report.frame import Part, Table, figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
@@ -62,7 +62,7 @@ def render(view: RunView, live: str = "") -> str:
     )
 
 
-def _sections(view: RunView) -> list[dict[str, Any]]:
+def _sections(view: RunView) -> list[Part]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
     title = f"{capital(score_in(view.card).title)} against"
     costs = [figure(cost_chart(view, what), f"{title} {what}") for what in ("size", "latency")]
@@ -78,7 +78,7 @@ def _sections(view: RunView) -> list[dict[str, Any]]:
     ]
 
 
-def _exits_section(card: dict[str, Any]) -> list[dict[str, Any]]:
+def _exits_section(card: dict[str, Any]) -> list[Part]:
     """What a threshold on confidence gains and costs, for networks with early exits."""
     measured = card.get("exits") or {}
     if not measured.get("thresholds"):
@@ -95,7 +95,7 @@ def _exits_section(card: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"id": "exits", "title": "Leaving early", "figures": [], "note": note, "values": {"head": head, "rows": rows}}]
 
 
-def _curves_section(view: RunView) -> dict[str, Any]:
+def _curves_section(view: RunView) -> Part:
     terms = list(term_points(view))[:TERMS]
     title = f"{capital(score_in(view.card).title)} on validation"
     figures = [
@@ -106,7 +106,7 @@ def _curves_section(view: RunView) -> dict[str, Any]:
     return {"id": "curves", "title": "Learning curves", "figures": figures, "note": note}
 
 
-def _class_section(view: RunView) -> dict[str, Any]:
+def _class_section(view: RunView) -> Part:
     bars, shown = class_bars(view)
     score, item, many = score_in(view.card), item_of(view.card), len(view.class_names())
     few = f"The {shown} {_many(item)} that the student answers worst, of {many}." if shown < many else ""
@@ -124,10 +124,11 @@ def _many(item: str) -> str:
     return f"{item}es" if item.endswith("s") else f"{item}s"
 
 
-def _class_values(view: RunView) -> dict[str, Any]:
+def _class_values(view: RunView) -> Table:
     """The score of every class as a table, which a screen reader or a printer can use."""
     names, score = view.class_names(), score_in(view.card)
-    models = {who: m["per_class"] for who, m in view.models.items() if len(m.get("per_class") or ()) == len(names)}
+    found = {who: model.get("per_class") or [] for who, model in view.models.items()}
+    models = {who: each for who, each in found.items() if len(each) == len(names)}
     rows = [[names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in range(len(names))]
     return {"head": [item_of(view.card), *models], "rows": rows} if models else {}
 

@@ -3,20 +3,20 @@
 import base64
 import colorsys
 import io
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from limbeck.report.frame import Part
 from limbeck.tasks.section import Gallery, Marked
 
 KEYS = 24  # colours that are named
 
 
-def gallery(pieces: Gallery) -> dict[str, Any]:
+def gallery(pieces: Gallery) -> Part:
     """What the template needs of pictures with marks: each with everyone's masks or boxes, and the classes' colours."""
     colours = palette(len(pieces.classes))
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "number": shown.number,
             "picture": png(shown.picture),

@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
+from limbeck.cards.entry import ModelEntry
 from limbeck.errors import UserError
 from limbeck.tasks.keeping import WHO, Kept, read_predictions
 from limbeck.tasks.task import Task
@@ -36,11 +37,11 @@ class RunView:
     missing: list[str] = field(default_factory=list)
 
     @property
-    def models(self) -> dict[str, dict[str, Any]]:
+    def models(self) -> dict[str, ModelEntry]:
         """The card's models in the order teacher, baseline, student, then any other."""
         given = self.card.get("models") or {}
         order = [*(w for w in WHO if w in given), *(w for w in given if w not in WHO)]
-        return {who: given[who] for who in order if isinstance(given[who], Mapping)}
+        return {who: cast(ModelEntry, given[who]) for who in order if isinstance(given[who], Mapping)}
 
     def class_names(self) -> list[str]:
         """The names of the classes; their numbers where no names are known."""

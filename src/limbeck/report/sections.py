@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from limbeck.report.curves import legend
 from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
-from limbeck.report.frame import figure
+from limbeck.report.frame import Figure, Part, figure
 from limbeck.report.pictures import gallery, png
 from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, Samples, Scatter, Section, Texts, Values
 
@@ -15,12 +14,12 @@ from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, S
 class Drawn:
     """What a section's pieces came to: the fields that the template draws, and sentences for its note."""
 
-    fields: dict[str, Any] = field(default_factory=dict)
-    figures: list[dict[str, Any]] = field(default_factory=list)
+    fields: Part = field(default_factory=Part)
+    figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def drawn(section: Section, names: Sequence[str]) -> dict[str, Any]:
+def drawn(section: Section, names: Sequence[str]) -> Part:
     """A section for the template. names: of the classes."""
     found = Drawn(notes=[section.note] if section.note else [])
     for piece in section.pieces:
@@ -28,7 +27,8 @@ def drawn(section: Section, names: Sequence[str]) -> dict[str, Any]:
     if not section.pieces and not section.note:
         found.notes = ["No predictions were kept."]
     note = " ".join(dict.fromkeys(found.notes))
-    return {"id": section.id, "title": section.title, "figures": found.figures, "note": note, **found.fields}
+    part: Part = {"id": section.id, "title": section.title, "figures": found.figures, "note": note}
+    return part | found.fields
 
 
 def _draw(piece: Piece, names: Sequence[str], found: Drawn) -> None:
@@ -60,7 +60,7 @@ def _cell(cell: Cell) -> tuple[str, float | None]:
     return (cell, None) if isinstance(cell, str) else cell
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def _sample(sample: Sample) -> dict[str, object]:
     says = [{"who": s.who, "answer": s.answer, "note": ", ".join(_beside(s.note, s.right))} for s in sample.says]
     heard = "; ".join(f"{s.who} says {s.answer}" + (f", {s.note}" if s.note else "") for s in sample.says)
     alternative = f"Sample {sample.number}, label {sample.label}: {heard}."

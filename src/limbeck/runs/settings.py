@@ -44,7 +44,7 @@ class DataSettings(_Settings):
     tile: int | None = Field(None, ge=8, description="side of the squares that images with masks are cut into")
     void: int | None = Field(None, ge=0, description="the value of masks that is not counted, besides 255")
     task: str | None = Field(None, description="what a table's labels are: classify, numbers, tags; default: classify")
-    label: str | list[str] | None = Field(None, description="the column of a table to be predicted, or a list of them")
+    label: str | int | list[str | int] | None = Field(None, description="column of a table to be predicted, or a list of them")
     arguments: dict[str, Any] = Field(default_factory=dict, description="of data that is made: translation, strings, moving")
     download: bool = Field(True, description="fetch published data that is not on disk")
     workers: int = Field(0, ge=0, description="processes that read a streamed data set")

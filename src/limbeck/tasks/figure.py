@@ -74,7 +74,7 @@ class Facts:
     @property
     def places(self) -> int:
         """Places behind the point of a value that was multiplied by `scale`, where small differences count."""
-        return 2 if self.share else 4
+        return 2 if self.share else 3
 
     def text(self, value: object, digits: int = 1) -> str:
         """A value as words; a dash where it is unknown.
@@ -171,7 +171,7 @@ class Measured:
     per_class: list[float | None] | None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, object]:
         """The same as a card holds it."""
         return asdict(self)
 
@@ -186,13 +186,19 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def figures_in(facts: Mapping[str, Any]) -> tuple[Facts, ...]:
+def figures_in(facts: Mapping[str, object]) -> tuple[Facts, ...]:
     """The figures that a card or a board names, the score first; a nameless score where it names none."""
+    task = facts.get("task")
+    found = task.get("figures") if isinstance(task, Mapping) else None
+    return tuple(map(_facts_of, found)) if isinstance(found, Sequence) and found else (Facts(),)
+
+
+def _facts_of(each: Mapping[str, Any]) -> Facts:
+    """A figure as a file has it; what another version added is passed over."""
     named = {f.name for f in fields(Facts)}
-    found = (facts.get("task") or {}).get("figures") or ()
-    return tuple(Facts(**{k: v for k, v in each.items() if k in named}) for each in found) or (Facts(),)
+    return Facts(**{key: value for key, value in each.items() if key in named})
 
 
-def score_in(facts: Mapping[str, Any]) -> Facts:
+def score_in(facts: Mapping[str, object]) -> Facts:
     """The score that a card or a board names."""
     return figures_in(facts)[0]

@@ -7,7 +7,7 @@ own units is part of how their answer is found, and so of whatever is deployed. 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ class Unscaled:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: object) -> Tensor:
         found = output["logits"] if isinstance(output, Mapping) and "logits" in output else getattr(output, "logits", output)
         if not isinstance(found, Tensor):
             raise UserError(
@@ -180,7 +180,7 @@ class Numbers(Task):
     def gives(self, classes: Sequence[str]) -> str:
         return "one number, in the target's units" if len(classes) == 1 else f"{len(classes)} numbers, in the targets' units"
 
-    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
+    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
         return Unscaled(self.mean, self.std) if len(self.mean) == classes else None
 
     def strata(self, labels: Tensor) -> Tensor:

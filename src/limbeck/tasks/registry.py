@@ -6,7 +6,7 @@ that names the class.
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import Classify
@@ -51,7 +51,7 @@ def known() -> dict[str, type[Task]]:
     return TASKS
 
 
-def task_of(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+def task_of(name: str, settings: Mapping[str, object] | None = None) -> Task:
     """The task that a file names, with its settings as `Task.settings` wrote them."""
     kind = TASKS.get(name) or known().get(name)
     if kind is None:

@@ -6,7 +6,7 @@ Letters: n samples, C classes, h and w pixels.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -169,7 +169,7 @@ class Segment(Task):
         taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who != "baseline")
         return Section("confusion", "What is taken for what", taken), _differing(kept, names)
 
-    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
+    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
         return Pixels(classes, (shape[-2], shape[-1]))
 
     def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
@@ -198,7 +198,7 @@ class Pixels:
     classes: int
     size: tuple[int, int]
 
-    def __call__(self, output: Any) -> Tensor:
+    def __call__(self, output: object) -> Tensor:
         found = output
         if isinstance(output, Mapping):
             found = next((output[key] for key in ("logits", "out") if key in output), None)

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -87,7 +87,7 @@ class Task(ABC):
         """The task with what it has to know of the training labels."""
         return self
 
-    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[Any], Tensor] | None:
+    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
         """How the logits are found in a role's output, or None for the plain way."""
         return None
 
@@ -103,7 +103,7 @@ class Task(ABC):
         """Samples that are asked at once when a partition is judged."""
         return 256
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """What `task_of` needs to make this task again, ready for JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
@@ -143,9 +143,9 @@ class Task(ABC):
         return None
 
     def worst(self, judged: Judged, each: Sequence[float | None] | None) -> Worst | None:
-        """The class that is answered worst (the first, if several are), from the score within each class."""
+        """The class that is answered worst (the first, if several are), from the score within each; None where there is one."""
         there = [(value, place) for place, value in enumerate(each or ()) if value is not None]
-        if not there:
+        if not there or len(each or ()) < 2:
             return None
         value, place = min(there)
         return Worst(str(judged.classes[place]), value)
@@ -181,7 +181,7 @@ class Task(ABC):
         return ((figure.key, figure.interval(judged)) for figure in self.figures if figure.interval is not None)
 
     @final
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """What a card says of the task: enough to draw it without the task."""
         figures = [asdict(figure.facts()) for figure in self.figures]
         return {"name": self.name, "item": self.item, "settings": self.settings(), "figures": figures}
