@@ -18,7 +18,7 @@ from bench.lines import keep
 from bench.survey_rows import translation
 from bench.survey_rows.sequence_runs import folder, model, run
 from limbeck.data import load
-from limbeck.data.readers.pairs import translation as pairs
+from limbeck.data.made.pairs import translation as pairs
 
 BERT = {"vocab_size": 8000, "num_attention_heads": 4, "max_position_embeddings": 32}
 TEACHER = {"hidden_size": 64, "num_hidden_layers": 4, "intermediate_size": 256, **BERT}

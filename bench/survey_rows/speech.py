@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.survey_rows.sequence_runs import folder, line, model, report, run, score
 from limbeck.data import load
-from limbeck.data.readers.strings import strung
+from limbeck.data.made.strings import strung
 
 TEACHERS = {
     "teacher": model("lstm", width=48, depth=2, directions=2, stride=2),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.survey_rows.sequence_runs import folder, line, model, report, run
-from limbeck.data.readers.pairs import translation
+from limbeck.data.made.pairs import translation
 
 TRAIN = {"epochs": 8, "batch": 64, "optimizer": "adamw", "lr": 0.004, "weight_decay": 0.01, "clip": 5.0}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.survey_rows.sequence_runs import folder, line, model, report, run, score
 from limbeck.data import load
-from limbeck.data.readers.moving import moving
+from limbeck.data.made.moving import moving
 
 TRAIN = {"epochs": 10, "batch": 64, "optimizer": "sgd", "lr": 0.05, "weight_decay": 5e-4, "clip": 5.0}
 

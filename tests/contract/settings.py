@@ -18,7 +18,7 @@ from toy import SHAPE, Toy, as_boxes, as_frames, as_numbers, as_text, as_words, 
 from limbeck import methods
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import Taxonomy
-from limbeck.data.readers.sentences import Words
+from limbeck.data.text import Words
 from limbeck.plan.roles import Adapter, Cast
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.readers.moving import MOTIONS, moving
+from limbeck.data.made.moving import MOTIONS, moving
 from limbeck.data.views.seen import Seen
 from limbeck.errors import UserError
 

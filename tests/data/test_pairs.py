@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from limbeck.data.readers.pairs import SPECIAL, translation
+from limbeck.data.made.pairs import SPECIAL, translation
 from limbeck.errors import UserError
 from limbeck.tasks.translate import Translate
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.readers.sentences import LONGEST, SPECIAL, Words, numbered
+from limbeck.data.text import LONGEST, SPECIAL, Words, numbered
 from limbeck.deploy.student import load_student
 from limbeck.engine.turns import last
 from limbeck.errors import UserError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.readers.strings import BLANK, strung
+from limbeck.data.made.strings import BLANK, strung
 from limbeck.errors import UserError
 from limbeck.tasks.transcribe import Transcribe
 

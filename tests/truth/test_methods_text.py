@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("transformers", reason="the text models are those of transformers")
 
 from limbeck import methods, models
-from limbeck.data.readers.sentences import Words
+from limbeck.data.text import Words
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.errors import UserError

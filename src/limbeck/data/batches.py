@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limbeck.data.core import Data, Partition
-from limbeck.data.readers.folder import hwc
+from limbeck.data.readers.images import hwc
 from limbeck.data.views import View, to_float
 from limbeck.data.views.view import probabilities
 from limbeck.errors import UserError

@@ -6,19 +6,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from limbeck.data import find, made, published
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
-from limbeck.data.readers import find, folder, made, masks, npz, published, recordings, sentences, table, voc
+from limbeck.data.reader import How
+from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
+from limbeck.data.tables import Columns
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
-
-_AT_A_PATH = {"folder": folder.read, "npz": npz.read, "csv": table.read}
-_AT_A_PATH |= {"recordings": recordings.read, "sentences": sentences.read}
 
 
 def names() -> list[str]:
     """Return the names that `load` knows, sorted."""
-    return sorted((*published.NAMES, *_AT_A_PATH, *made.NAMES, "fsdd", "sst2"))
+    return sorted({*published.NAMES, *(reader.name for reader in readers()), *made.NAMES, "fsdd", "sst2"})
 
 
 def load(
@@ -44,7 +44,7 @@ def load(
 
     Args:
         name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits, sentences about films; not
-            downloaded); translation, strings, moving (see `arguments`); folder, npz, csv, recordings or sentences with a `path`;
+            downloaded); translation, strings, moving (see `arguments`); the name of a reader with a `path` (`names` lists all);
             or a path, whose reader is chosen by what lies there.
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
@@ -59,7 +59,7 @@ def load(
         tile: side of the squares that images with masks are cut into, after the splits; None for whole images.
         void: the value of masks that is not counted, besides 255.
         task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
-        label: the column of a table that is to be predicted, or several; None for the usual one (see `readers.table`).
+        label: the column of a table that is to be predicted, or several; None for the usual one (see `limbeck.data.tables`).
         download: False forbids the network.
         arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
             `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
@@ -82,10 +82,10 @@ def load(
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
-    columns = None if task is None and label is None else table.Columns(task or CLASSIFY.name, _listed(label))
-    layout = masks.Layout(None if size is None else (int(size[0]), int(size[1])), void)
-    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, layout, columns)
-    if columns is not None and raw.kind != "table":
+    columns = None if task is None and label is None else Columns(task or CLASSIFY.name, _listed(label))
+    how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or Columns())
+    raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
+    if columns is not None and raw.kind not in ("table", "text"):
         raise UserError(
             f"data.task and data.label say which columns of a table are labels, but {name} is no table; leave them out"
         )
@@ -96,13 +96,7 @@ def load(
 
 
 def _read(
-    name: str,
-    place: Path | None,
-    cache: Path,
-    download: bool,
-    on_progress: find.OnProgress | None,
-    layout: masks.Layout,
-    columns: table.Columns | None,
+    name: str, place: Path | None, cache: Path, download: bool, on_progress: find.OnProgress | None, how: How
 ) -> tuple[Raw, str]:
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
@@ -111,19 +105,27 @@ def _read(
         return _spoken_digits(place or cache / name), name
     if name == "sst2":
         return _sst2(place or cache / name), name
-    if name in _AT_A_PATH:
+    reader = named(name, place or Path())
+    if reader is not None:
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
             raise UserError(f"data {name!r} needs a path, and {where}; give the path of the file or folder")
-        if name in ("folder", "csv"):
-            return (_images(place, layout) if name == "folder" else table.read(place, columns)), place.stem
-        return _AT_A_PATH[name](place), place.stem
+        return reader.read(place, how), place.stem
     if place is None and Path(name).expanduser().exists():
         place = Path(name).expanduser()
-        return _whatever(place, layout, columns), place.resolve().name.partition(".")[0] or place.resolve().name
+        return _whatever(place, how), place.resolve().name.partition(".")[0] or place.resolve().name
     if place is None and any(c in name for c in "/\\."):
         raise UserError(f"data {name!r} does not exist; give a path that does, or one of: {', '.join(names())}")
-    raise unknown("data", name, names(), "or give the path of a folder, .zip, .npz or .csv")
+    raise unknown("data", name, names(), "or give the path of a file or folder")
+
+
+def _whatever(path: Path, how: How) -> Raw:
+    """Read what lies at a path, whichever layout it has."""
+    reader = recognised(path)
+    if reader is None:
+        layouts = ", ".join(dict.fromkeys(reader.layout for reader in readers()))
+        raise UserError(f"{path} holds no data of a known layout; expected one of: {layouts}")
+    return reader.read(path, how)
 
 
 def _listed(names: str | int | Sequence[str | int] | None) -> tuple[str, ...]:
@@ -142,44 +144,3 @@ def _sst2(place: Path) -> Raw:
     if not place.exists():
         raise UserError(f"sst2 is not in {place}; put its train.tsv and dev.tsv (gluebenchmark.com) there, or give the path")
     return sentences.read(place, "sst2")
-
-
-def _images(path: Path, layout: masks.Layout) -> Raw:
-    """Read a folder of images or its zip: with boxes or masks beside them, or sorted by class."""
-    files = folder.Files(path)
-    noted = voc.pairs(files)
-    if noted:
-        return voc.read(files, noted, layout.size)
-    pairs = masks.pairs(files)
-    return masks.read(files, pairs, layout) if pairs else folder.read(path, layout.size)
-
-
-def _whatever(path: Path, layout: masks.Layout, columns: table.Columns | None) -> Raw:
-    """Read what lies at a path, whichever layout it has."""
-    ending = path.suffix.lower()
-    if path.is_file() and ending in (".npz", ".csv", ".tsv", ".zip"):
-        if ending == ".zip":
-            return _images(path, layout)
-        return npz.read(path) if ending == ".npz" else table.read(path, columns)
-    below = [path, *(path / f"cifar-{k}-batches-{e}" for k in (10,) for e in ("bin", "py")), path / "raw"]
-    below += [path / f"cifar-100-{e}" for e in ("binary", "python")]
-    for candidate in below:
-        if not candidate.exists():
-            continue
-        place = find.Place(candidate)
-        if published.has_idx(place):
-            return published.idx(place, ())
-        if published.has_cifar10(place):
-            return published.cifar("cifar10", place)
-        if published.has_cifar100(place):
-            return published.cifar("cifar100", place)
-    if recordings.find(path) is not None:
-        return recordings.read(path)
-    if path.is_dir() and (path / "train.csv").is_file():
-        return table.read(path, columns)
-    if path.is_dir() and folder.holds_images(path):
-        return _images(path, layout)
-    raise UserError(
-        f"{path} holds no data of a known layout; expected image folders by class (or their .zip), .npz, .csv, "
-        "IDX files, CIFAR batches or recordings LABEL_*.wav"
-    )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import methods, models
-from limbeck.data.readers.sentences import Words
+from limbeck.data.text import Words
 from limbeck.data.views.seen import Seen, shape_seen
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError

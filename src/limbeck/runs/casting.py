@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from limbeck.data import Data
-from limbeck.data.readers.sentences import Words
+from limbeck.data.text import Words
 from limbeck.data.views.seen import Seen
 from limbeck.errors import UserError
 from limbeck.plan import Method

@@ -99,7 +99,7 @@ class ModelSettings(_Settings):
 
     def preparation(self, data: "Data") -> "nn.Module | None":
         """What the role's inputs go through before its network: its own scaling, or the data's."""
-        from limbeck.data.readers.sentences import Words
+        from limbeck.data.text import Words
         from limbeck.data.views.seen import Seen, seen_in
         from limbeck.plan import Normalise
 

@@ -10,9 +10,9 @@ Letters: n images, h and w pixels.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from torch import Tensor
 
 from limbeck.data.assemble import Raw
 from limbeck.data.core import Data, Partition
-from limbeck.data.readers.folder import PARTS, Files, hwc, opened
+from limbeck.data.reader import How, Reader
+from limbeck.data.readers.images import PARTS, Files, holds_images, hwc, opened
 from limbeck.errors import UserError
 from limbeck.tasks.segment import Segment
 
@@ -43,12 +44,20 @@ _ENDINGS = re.compile(r"(?i)[_-](mask|label|labels|gt|seg|annot|l)$")
 VOID, MANY = 255, 256
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How images are read: `size` (height, width) to scale to, `void` a value of masks that is not counted."""
+class Masks(Reader):
+    """Images with a mask beside each, in a folder or a zip."""
 
-    size: tuple[int, int] | None = None
-    void: int | None = None
+    name = "folder"
+    layout = "images with masks beside them"
+    order = 71
+
+    def recognises(self, path: Path) -> bool:
+        images = holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
+        return images and bool(pairs(Files(path)))
+
+    def read(self, path: Path, how: How) -> Raw:
+        files = Files(path)
+        return read(files, pairs(files), how)
 
 
 def pairs(files: Files) -> list[tuple[str, File, File]]:
@@ -83,7 +92,7 @@ def _kind(place: File) -> tuple[bool, str, str]:
     return masked, part, "/".join(rest)
 
 
-def read(files: Files, found: list[tuple[str, File, File]], layout: Layout) -> Raw:
+def read(files: Files, found: list[tuple[str, File, File]], layout: How) -> Raw:
     """Read images as uint8 and masks as int16, all scaled to one size: images smoothly, masks to the nearest pixel."""
     size = layout.size or _common(files, [image for _, image, _ in found])
     grey = all(opened(files, image).mode in ("1", "L") for _, image, _ in found)

@@ -15,11 +15,26 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
+from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
 _INPUTS, _LABELS = ("x", "inputs", "images"), ("y", "labels")
 _PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
 _PARTS |= dict.fromkeys(("_unlabelled", "_unlabeled"), "unlabelled")
+
+
+class Npz(Reader):
+    """Arrays by name in one file."""
+
+    name = "npz"
+    layout = ".npz with x and y"
+    order = 10
+
+    def recognises(self, path: Path) -> bool:
+        return path.is_file() and path.suffix.lower() == ".npz"
+
+    def read(self, path: Path, how: How) -> Raw:
+        return read(path)
 
 
 def read(path: Path) -> Raw:

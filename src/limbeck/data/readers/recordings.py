@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
+from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
 BANDS = 40
@@ -24,6 +25,20 @@ FLOOR = 1e-3  # of a band's energy, for its logarithm: about the noise of an 8-b
 PACKED = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 _NAMED = re.compile(r"([^_]+)_.+\.wav", re.IGNORECASE)
 _FSDD = re.compile(r"\d_[a-z]+_(\d+)\.wav")
+
+
+class Recordings(Reader):
+    """Recordings named by what is said in them."""
+
+    name = "recordings"
+    layout = "recordings LABEL_*.wav, in a folder or a .tar"
+    order = 40
+
+    def recognises(self, path: Path) -> bool:
+        return find(path) is not None
+
+    def read(self, path: Path, how: How) -> Raw:
+        return read(path)
 
 
 def find(path: Path) -> Path | None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.core import Data
-from limbeck.data.readers.moving import moving
-from limbeck.data.readers.pairs import translation
-from limbeck.data.readers.strings import strung
+from limbeck.data.made.moving import moving
+from limbeck.data.made.pairs import translation
+from limbeck.data.made.strings import strung
 from limbeck.errors import UserError, unknown
 
 FROM_OTHER: Mapping[str, tuple[Callable[..., Data], str]] = {"strings": (strung, "fsdd"), "moving": (moving, "digits")}

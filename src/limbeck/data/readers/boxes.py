@@ -6,7 +6,7 @@ ROOT/train/1.xml ROOT/train/1.jpg ROOT/test/2.xml ...        (and valid); or uns
 Boxes become (n, m, 5): class, x0, y0, x1, y1 in pixels; class -100 fills up pictures with fewer than m objects.
 """
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,12 +14,29 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
-from limbeck.data.readers.folder import PARTS, Files, hwc, opened
+from limbeck.data.reader import How, Reader
+from limbeck.data.readers.images import PARTS, Files, holds_images, hwc, opened
 from limbeck.errors import UserError
 from limbeck.tasks.detect import Detect
 
 File = tuple[str, ...]
-Boxes = list[tuple[str, list[float]]]
+Objects = list[tuple[str, list[float]]]
+
+
+class Boxes(Reader):
+    """Images with a PASCAL VOC .xml for each, in a folder or a zip."""
+
+    name = "folder"
+    layout = "images with boxes in .xml files"
+    order = 70
+
+    def recognises(self, path: Path) -> bool:
+        images = holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
+        return images and bool(pairs(Files(path)))
+
+    def read(self, path: Path, how: How) -> Raw:
+        files = Files(path)
+        return read(files, pairs(files), how.size)
 
 
 def pairs(files: Files) -> list[tuple[File, File]]:
@@ -64,13 +81,13 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
     return Raw(split, names, "image", notes=notes, task=Detect((height, width)))
 
 
-def _objects(files: Files, file: File) -> Boxes:
+def _objects(files: Files, file: File) -> Objects:
     where = f"{files.path}: {'/'.join(file)}"
     try:
         root = ElementTree.fromstring(files.read(file))
     except ElementTree.ParseError as error:
         raise UserError(f"{where} is no XML that can be read ({error}); replace or remove it") from error
-    found: Boxes = []
+    found: Objects = []
     for item in root.iter("object"):
         try:
             corners = [float(item.findtext(f"bndbox/{key}", "")) for key in ("xmin", "ymin", "xmax", "ymax")]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.core import Data, Partition
+from limbeck.data.words import words
 from limbeck.errors import UserError
 from limbeck.tasks.translate import Translate
 from limbeck.transforms.draws import order
@@ -21,16 +22,6 @@ from limbeck.transforms.draws import order
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>")
 """What the class numbers 0 to 3 mean; words follow, the most frequent first."""
 _PARTS = {"train": ("train",), "validation": ("val", "valid", "dev"), "test": ("test",)}
-_WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def words(sentence: str) -> list[str]:
-    """Words in lower case, and punctuation marks by themselves.
-
-    >>> words("Two dogs, running.")
-    ['two', 'dogs', ',', 'running', '.']
-    """
-    return _WORD.findall(sentence.lower())
 
 
 def translation(

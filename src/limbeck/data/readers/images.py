@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
+from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -21,6 +22,20 @@ PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 UNLABELLED = ("unlabelled", "unlabeled")
 _LARGEST = 224
+
+
+class Images(Reader):
+    """Images by class, in a folder or a zip."""
+
+    name = "folder"
+    layout = "image folders by class (or their .zip)"
+    order = 80
+
+    def recognises(self, path: Path) -> bool:
+        return holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
+
+    def read(self, path: Path, how: How) -> Raw:
+        return read(path, how.size)
 
 
 class Files:

@@ -1,0 +1,64 @@
+"""Parquet tables, read by pyarrow: a file, or a folder with train.parquet and others.
+
+Columns are as in `limbeck.data.tables`: numbers, words, yes or no; a text column beside the label makes texts. Empty
+cells count as missing values. Columns of lists, dates or bytes are refused by name.
+"""
+
+from pathlib import Path
+
+from limbeck.data.assemble import Raw
+from limbeck.data.reader import How, Reader, part_files
+from limbeck.data.tables import Table, from_table
+from limbeck.errors import UserError
+
+
+class Parquet(Reader):
+    """A typed table of columns."""
+
+    name = "parquet"
+    layout = ".parquet tables"
+    order = 10
+
+    def recognises(self, path: Path) -> bool:
+        return bool(part_files(path, ".parquet"))
+
+    def read(self, path: Path, how: How) -> Raw:
+        files = part_files(path, ".parquet")
+        if not files:
+            raise UserError(f"{path} has no train.parquet; give a folder with one, or the path of a .parquet file")
+        names: list[str] = []
+        parts: dict[str, list[list[str]]] = {}
+        for part, file in files.items():
+            columns = _columns(file)
+            names = names or list(columns)
+            own = [name for name in names if name in columns or part != "unlabelled"]
+            if set(own) != set(columns):
+                odd = ", ".join(sorted(set(own) ^ set(columns))[:4])
+                raise UserError(f"{file} has other columns than the training part ({odd}); give every part the same")
+            length = len(next(iter(columns.values()), []))
+            parts[part] = [list(row) for row in zip(*(columns.get(name, [""] * length) for name in names), strict=True)]
+        return from_table(Table(path, names, parts), how.columns)
+
+
+def _columns(file: Path) -> dict[str, list[str]]:
+    """The cells of every column as text, "" where one is missing."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError('Parquet tables need pyarrow; run: pip install "limbeck[parquet]"') from None
+    try:
+        table = pyarrow.parquet.read_table(file)
+    except (OSError, pyarrow.ArrowException) as error:
+        first = str(error).strip().splitlines()[0][:160]
+        raise UserError(f"{file} is no Parquet file or a damaged one ({first}); write it again") from error
+    if not table.num_rows or not table.num_columns:
+        raise UserError(f"{file} is empty; expected a row for each sample")
+    found = {}
+    for name, kind, column in zip(table.column_names, table.schema.types, table.columns, strict=True):
+        kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+        plain = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)
+        if not (plain or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
+            raise UserError(f"{file}: column {name!r} holds {kind}; only numbers, words, yes or no can be read; leave it out")
+        found[str(name)] = ["" if value is None else str(value) for value in column.to_pylist()]
+    return found
