@@ -172,3 +172,25 @@ def test_the_counts_of_a_micro_figure():
         int(((LOGITS > 0) & (LABELS == 0)).sum()),
         int(((LOGITS <= 0) & (LABELS == 1)).sum()),
     ]
+
+
+class Yes(torch.nn.Module):
+    """A network for one yes or no that gives (n,), as many do."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.body = models.build("mlp", classes=1, shape=(12,), arguments={"width": width})
+
+    def forward(self, x):
+        return self.body(x)[:, 0]
+
+
+def test_one_logit_says_yes_or_no(tmp_path):
+    x = torch.randn(300, 12, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(0)
+    found = data.from_datasets((x, (x[:, :2].sum(1, keepdim=True) > 0)), validation=0.2, classes=["there"])
+    plain = {"baseline": False, "epochs": 15, "lr": 0.05, "batch": 32, "out": tmp_path / "run"}
+    result = limbeck.distill(None, Yes(8), found, method=methods.alone(), **plain)
+    student = result.card["models"]["student"]
+    assert found.task == Tags() and student["figures"]["average_precision"] > 0.8  # 0.5 by chance
+    assert student["worst"] is None and result.card["export"]["onnx"]["same_answers"] == 1.0

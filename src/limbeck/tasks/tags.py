@@ -3,7 +3,7 @@
 Letters: n samples, C labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import final
@@ -64,6 +64,21 @@ def _subset(judged: Judged) -> float:
 def _hamming(judged: Judged) -> float:
     right, known = _right(judged)
     return float((~right)[known].double().mean())
+
+
+@dataclass(frozen=True)
+class OneLogit:
+    """Finds the logit of a network that says yes or no, whether it gives (n, 1) or (n,).
+
+    >>> OneLogit()(torch.zeros(2)).shape
+    torch.Size([2, 1])
+    """
+
+    def __call__(self, output: object) -> Tensor:
+        found = output["logits"] if isinstance(output, Mapping) and "logits" in output else getattr(output, "logits", output)
+        if not isinstance(found, Tensor):
+            raise UserError(f"a network must return one logit for each sample, got {type(output).__name__}; see Adapter(logits=)")
+        return found.unsqueeze(1) if found.dim() == 1 else found
 
 
 @final
@@ -138,6 +153,9 @@ class Tags(Task):
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {len(classes)} labels (sigmoid; there where it is above 0)"
+
+    def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
+        return OneLogit() if classes == 1 else None
 
     def strata(self, labels: Tensor) -> Tensor:
         """By the rarest label that a sample has; those that have none are a group too."""
