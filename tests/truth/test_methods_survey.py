@@ -129,6 +129,7 @@ def test_its_student_is_rebuilt_from_its_files(name, arguments, tmp_path):
         "roles": dict.fromkeys(roles, spec),
         "classes": list(DIGITS.classes),
         "shape": list(DIGITS.shape),
+        "task": {"name": "classify", "settings": {}},
     }
     save_student(tmp_path, deployed, info)
     again, _ = load_student(tmp_path)

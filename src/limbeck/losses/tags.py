@@ -20,6 +20,7 @@ def binary_cross_entropy(student: Float[Tensor, "*n classes"], labels: Int[Tenso
     student: one logit s_c for each label. labels: 1 where it is there, 0 where it is not, -100 where nobody knows, which
     adds nothing. Raises `UserError` on unequal shapes or whole-number labels other than these.
 
+    >>> import torch
     >>> binary_cross_entropy(torch.zeros(2, 2), torch.tensor([[1, 0], [1, -100]]))
     tensor([1.3863, 0.6931])
     """
@@ -40,6 +41,7 @@ def binary_soft_target(
 
     student, teacher: one logit for each label. temperature: T > 0. Raises `UserError` on unequal shapes.
 
+    >>> import torch
     >>> binary_soft_target(torch.zeros(1, 1), torch.tensor([[2.0]]), temperature=2.0)
     tensor([0.4438])
     """
@@ -54,6 +56,7 @@ def binary_kl(
 
     student, teacher: one logit for each label. temperature: T > 0. Raises `UserError` on unequal shapes.
 
+    >>> import torch
     >>> binary_kl(torch.zeros(1, 1), torch.tensor([[2.0]]))
     tensor([0.3278])
     """
