@@ -206,7 +206,7 @@ def rows(*values):
 
 
 def test_the_verdict_is_right_in_small_cases():
-    limits = Limits(latency=0.001, size=1000, accuracy=0.8)
+    limits = Limits(latency=0.001, size=1000, score=0.8)
     found = nothing(limits, rows(("a", 3.0, 900, "slow"), ("b", 1.2, 1500, "both"), ("c", 0.5, 4000, "large")), 0.01)
     assert found["nearest"] == "b" and "--max-latency 1.32ms and --max-size 2kB" in found["words"][1]
     common = {"latency_ms": 0.5, "bytes": 10, "settings": {}, "error": None, "state": "complete"}
@@ -215,8 +215,8 @@ def test_the_verdict_is_right_in_small_cases():
         {**common, "number": 1, "candidate": "y", "validation": 0.85, "latency_ms": 0.4},
         {**common, "number": 2, "candidate": "z", "validation": 0.99, "state": "pruned"},
     ]
-    assert choose(limits, [], trials)["chosen"]["candidate"] == "y", "equal accuracy: the faster; an unfinished one never"
-    assert choose(Limits(accuracy=0.9), [], trials)["chosen"] is None
+    assert choose(limits, [], trials)["chosen"]["candidate"] == "y", "equal score: the faster; an unfinished one never"
+    assert choose(Limits(score=0.9), [], trials)["chosen"] is None
     assert limits.broken_by(1.0, 1000) == [] and len(limits.broken_by(1.1, 1001)) == 2
 
 

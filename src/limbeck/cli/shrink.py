@@ -40,7 +40,7 @@ def shrink(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the answer", rich_help_panel="Run")] = False,
 ) -> None:
-    """The best student within a latency, a size and an accuracy: measured first, then searched; or why nothing fits."""
+    """The best student within a latency, a size and a score: measured first, then searched; or why nothing fits."""
     from limbeck.cli.progress import Display
     from limbeck.shrinking.call import fresh_folder
     from limbeck.shrinking.call import shrink as search

@@ -1,6 +1,6 @@
 """Survey A's figures of a distillation (Alkhulaifi, Alsahli & Ahmad 2021, PeerJ CS 7:e474).
 
-Accuracies may be shares or percentages, sizes in any unit: only their ratios count.
+Scores may be shares or percentages, sizes in any unit: only their ratios count.
 """
 
 from math import isfinite
@@ -9,38 +9,38 @@ from limbeck.errors import UserError
 
 
 def distillation_score(
-    size_student: float, size_teacher: float, accuracy_student: float, accuracy_teacher: float, alpha: float = 0.5
+    size_student: float, size_teacher: float, score_student: float, score_teacher: float, alpha: float = 0.5
 ) -> float:
-    """Return alpha x size_S / size_T + (1 - alpha) x (1 - accuracy_S / accuracy_T); lower is better, 0 is ideal.
+    """Return alpha x size_S / size_T + (1 - alpha) x (1 - score_S / score_T); lower is better, 0 is ideal.
 
-    It is negative where the student's gain in accuracy outweighs its size.
+    It is negative where the student's gain outweighs its size.
 
     Args:
         size_student, size_teacher: parameters or bytes, the same for both.
-        accuracy_student, accuracy_teacher: any score of which more is better.
-        alpha: weight of size against accuracy, 0 to 1; above 0.5 favours small, below favours accurate.
+        score_student, score_teacher: any score of which more is better.
+        alpha: weight of size against the score, 0 to 1; above 0.5 favours small, below favours accurate.
 
     >>> round(distillation_score(0.1525, 1, 62.87, 71.76), 4)
     0.1382
     """
     if not 0 <= alpha <= 1:
-        raise UserError(f"alpha must be between 0 (only accuracy counts) and 1 (only size), got {alpha}")
+        raise UserError(f"alpha must be between 0 (only the score counts) and 1 (only size), got {alpha}")
     size = _ratio("size", size_student, size_teacher)
-    return alpha * size + (1 - alpha) * (1 - _ratio("accuracy", accuracy_student, accuracy_teacher))
+    return alpha * size + (1 - alpha) * (1 - _ratio("score", score_student, score_teacher))
 
 
-def relative_drop(accuracy_student: float, accuracy_teacher: float) -> float:
-    """Return (accuracy_T - accuracy_S) / accuracy_T in percent; negative where the student is better.
+def relative_drop(score_student: float, score_teacher: float) -> float:
+    """Return (score_T - score_S) / score_T in percent; negative where the student is better.
 
     >>> relative_drop(0.72, 0.8)
     10.0
     """
-    return _percent(1 - _ratio("accuracy", accuracy_student, accuracy_teacher))
+    return _percent(1 - _ratio("score", score_student, score_teacher))
 
 
-def relative_gain(accuracy_student: float, accuracy_baseline: float) -> float:
-    """Return (accuracy_S - accuracy_B) / accuracy_B in percent, over the same student trained without a teacher."""
-    return _percent(_ratio("accuracy", accuracy_student, accuracy_baseline, "baseline") - 1)
+def relative_gain(score_student: float, score_baseline: float) -> float:
+    """Return (score_S - score_B) / score_B in percent, over the same student trained without a teacher."""
+    return _percent(_ratio("score", score_student, score_baseline, "baseline") - 1)
 
 
 def size_cut(size_student: float, size_teacher: float) -> float:

@@ -1,4 +1,4 @@
-"""What must be kept: a latency, a size, an accuracy, a time; read from words such as 5ms, 1MB, 0.9, 30m."""
+"""What must be kept: a latency, a size, a score, a time; read from words such as 5ms, 1MB, 0.9, 30m."""
 
 import re
 from collections.abc import Mapping
@@ -56,11 +56,11 @@ def _parse(option: str, text: str, units: Mapping[str, float], examples: str) ->
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest latency (seconds, median of one answer), largest size (bytes), least accuracy; None: any."""
+    """Largest latency (seconds, median of one answer), largest size (bytes), least score; None: any."""
 
     latency: float | None = None
     size: int | None = None
-    accuracy: float | None = None
+    score: float | None = None
 
     def broken_by(self, latency_ms: float, size: int) -> list[str]:
         """Which limits a file misses, with the figures."""

@@ -47,7 +47,7 @@ def page(state: Mapping[str, Any]) -> str:
 def _limits(limits: Mapping[str, Any], asked: Mapping[str, Any], score: Facts) -> str:
     said = [f"at most {number(1e3 * limits['latency'])} ms"] if limits["latency"] else []
     said += [f"at most {bytes_words(limits['size'])}"] if limits["size"] else []
-    said += [f"at least {score.text(limits['accuracy'])} {score.title}"] if limits["accuracy"] else []
+    said += [f"at least {score.text(limits['score'])} {score.title}"] if limits["score"] else []
     how = f"{asked['format']}{' int8' if asked['int8'] else ''} on {asked['on']}, {asked['threads']} thread, batch 1"
     return f"Asked for: {', '.join(said) or 'no limit'}; measured as {how}."
 

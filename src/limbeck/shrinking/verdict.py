@@ -71,11 +71,11 @@ def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: Fa
         said = f" The first training failed: {why}" if why else " Give more --time, or fewer --epochs."
         return {"chosen": None, "nearest": None, "words": [f"No student was trained to the end.{said}"]}
     best = max(done, key=lambda t: (t["validation"], -t["latency_ms"], -t["bytes"]))
-    if limits.accuracy is None or best["validation"] >= limits.accuracy:
+    if limits.score is None or best["validation"] >= limits.score:
         return {"chosen": best, "nearest": best["candidate"], "words": [_described(best, len(done), score)]}
     words = [
         f"Nothing fits: of {len(done)} trained students the best, {best['candidate']}, reaches "
-        f"{score.text(best['validation'], 2)} on validation, less than {score.text(limits.accuracy, 2)}.",
+        f"{score.text(best['validation'], 2)} on validation, less than {score.text(limits.score, 2)}.",
         f"Relax --min-score to {best['validation']:.3f}, give more --time or --epochs, or allow more cost:",
     ]
     larger = [r for r in rows if r["dropped"] and r.get("latency_ms") is not None]
@@ -112,7 +112,7 @@ def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: f
     figures = f"{part} {score.title} {score.text(value, 2)}{of}, {number(latency)} ms, {bytes_words(row['bytes'])}"
     words = [f"Its file {row['file']}: {figures}, in {folder}."]
     words += [f"Measured again, {' and '.join(broken)}: the limit lies within the noise of this machine."] if broken else []
-    if fitting.limits.accuracy is not None and value is not None and value < fitting.limits.accuracy:
-        words.append(f"On test it is below {score.text(fitting.limits.accuracy, 2)}, which it passed on validation.")
+    if fitting.limits.score is not None and value is not None and value < fitting.limits.score:
+        words.append(f"On test it is below {score.text(fitting.limits.score, 2)}, which it passed on validation.")
     found = {"folder": folder.name, "file": row["file"], "score": value, "latency_ms": latency, "bytes": row["bytes"]}
     return {**found, "distillation_score": card.get("distillation_score"), "words": words}
