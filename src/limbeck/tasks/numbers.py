@@ -126,8 +126,6 @@ class Numbers(Task):
         AGREES,
     )
 
-    # ---------------------------------------------------------------- labels and answers
-
     @classmethod
     def takes(cls, labels: Tensor) -> bool:
         return labels.is_floating_point() and labels.dim() <= 2
