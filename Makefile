@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web-demo test check bench docs setup clean
+.PHONY: demo web-demo test quick check bench docs setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -26,6 +26,10 @@ web-demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# laws, numbers derived elsewhere, and one method of each kind: for people who change things
+quick: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "quick or not contract" tests/laws tests/truth tests/contract tests/test_imports.py
 
 check: setup
 	$(BIN)/ruff check src tests bench

@@ -27,27 +27,31 @@ class _Settings(BaseModel):
 class DataSettings(_Settings):
     """Which data, and how it is split and augmented."""
 
-    name: str = Field("digits", description="data set by name, or path of a file or folder")
-    path: str | None = Field(None, description="where its files are, if not in the cache folder")
-    validation: float = Field(0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
-    test: float | None = Field(None, gt=0, description="share or number of samples to hold out where there is no test part")
-    labelled: int | None = Field(None, ge=1, description="keep only so many labels; the other samples become unlabelled")
-    limit: int | None = Field(None, ge=1, description="use only so many training samples")
-    augment: str = Field("", description="crop,flip,cutout:8,mixup:0.2,randaugment, ...")
+    name: str = Field(default="digits", description="data set by name, or path of a file or folder")
+    path: str | None = Field(default=None, description="where its files are, if not in the cache folder")
+    validation: float = Field(default=0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
+    test: float | None = Field(
+        default=None, gt=0, description="share or number of samples to hold out where there is no test part"
+    )
+    labelled: int | None = Field(default=None, ge=1, description="keep only so many labels; the other samples become unlabelled")
+    limit: int | None = Field(default=None, ge=1, description="use only so many training samples")
+    augment: str = Field(default="", description="crop,flip,cutout:8,mixup:0.2,randaugment, ...")
     views: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="views of a sample that repeat; else a new one each epoch",
     )
-    split_seed: int = Field(0, ge=0, description="seed of the splits, the same for all seeds of a run")
-    size: tuple[int, int] | None = Field(None, description="height and width that images of a folder are scaled to")
-    tile: int | None = Field(None, ge=8, description="side of the squares that images with masks are cut into")
-    void: int | None = Field(None, ge=0, description="the value of masks that is not counted, besides 255")
-    task: str | None = Field(None, description="what a table's labels are: classify, numbers, tags; default: classify")
-    label: str | int | list[str | int] | None = Field(None, description="column of a table to be predicted, or a list of them")
+    split_seed: int = Field(default=0, ge=0, description="seed of the splits, the same for all seeds of a run")
+    size: tuple[int, int] | None = Field(default=None, description="height and width that images of a folder are scaled to")
+    tile: int | None = Field(default=None, ge=8, description="side of the squares that images with masks are cut into")
+    void: int | None = Field(default=None, ge=0, description="the value of masks that is not counted, besides 255")
+    task: str | None = Field(default=None, description="what a table's labels are: classify, numbers, tags; default: classify")
+    label: str | int | list[str | int] | None = Field(
+        default=None, description="column of a table to be predicted, or a list of them"
+    )
     arguments: dict[str, Any] = Field(default_factory=dict, description="of data that is made: translation, strings, moving")
-    download: bool = Field(True, description="fetch published data that is not on disk")
-    workers: int = Field(0, ge=0, description="processes that read a streamed data set")
+    download: bool = Field(default=True, description="fetch published data that is not on disk")
+    workers: int = Field(default=0, ge=0, description="processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
         """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
@@ -71,13 +75,17 @@ class ModelSettings(_Settings):
 
     model: str = Field(description="built-in name, package.module:factory, transformers:NAME or timm:NAME")
     arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
-    weights: str | None = Field(None, description="safetensors or state_dict file to start from")
-    mean: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
-    std: tuple[float, ...] | None = Field(None, description="per channel, on 0..1; default: the data's")
-    sees: str = Field("", description="part of a sample that this role is given: bands:0:20, differences; default: all of it")
-    classes: int | None = Field(None, ge=1, description="of a teacher made for other classes, of which methods read layers only")
-    epochs: float | None = Field(None, gt=0, description="epochs if it is trained first; default: the run's")
-    lr: float | None = Field(None, gt=0, description="learning rate if it is trained first; default: the run's")
+    weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
+    mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
+    std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
+    sees: str = Field(
+        default="", description="part of a sample that this role is given: bands:0:20, differences; default: all of it"
+    )
+    classes: int | None = Field(
+        default=None, ge=1, description="of a teacher made for other classes, of which methods read layers only"
+    )
+    epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
+    lr: float | None = Field(default=None, gt=0, description="learning rate if it is trained first; default: the run's")
 
     def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
         """The role's module, from a random state of its own and with its weights if it has some, and its adapter."""
@@ -116,7 +124,7 @@ class ModelSettings(_Settings):
 class MethodSettings(_Settings):
     """Which method, with which settings of its own."""
 
-    name: str = Field("kd", description="a name of `limbeck methods`")
+    name: str = Field(default="kd", description="a name of `limbeck methods`")
     arguments: dict[str, Any] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
 
     def make(self) -> "Method":
@@ -129,21 +137,24 @@ class MethodSettings(_Settings):
 class TrainSettings(_Settings):
     """Budget and optimisation, the same for baseline and student."""
 
-    epochs: float = Field(30, gt=0, description="passes over the training samples")
-    batch: int = Field(64, ge=1, description="samples per step")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="how weights follow the gradient")
-    lr: float = Field(0.05, gt=0, description="largest learning rate")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(5e-4, ge=0, description="of all weights")
+    epochs: float = Field(default=30, gt=0, description="passes over the training samples")
+    batch: int = Field(default=64, ge=1, description="samples per step")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="how weights follow the gradient")
+    lr: float = Field(default=0.05, gt=0, description="largest learning rate")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(default=5e-4, ge=0, description="of all weights")
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = Field(
-        "one_cycle", description="how the learning rate changes over each stage"
+        default="one_cycle", description="how the learning rate changes over each stage"
     )
-    clip: float | None = Field(None, gt=0, description="largest gradient norm")
-    accumulate: int = Field(1, ge=1, description="micro-batches per step")
-    precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="of the arithmetic; below float32 it is mixed")
-    compile: bool = Field(False, description="torch.compile every model that runs; takes minutes, pays in long runs")
+    clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        default="float32", description="of the arithmetic; below float32 it is mixed"
+    )
+    compile: bool = Field(default=False, description="torch.compile every model that runs; takes minutes, pays in long runs")
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
-        "auto", description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more"
+        default="auto",
+        description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more",
     )
 
     def fit(self, steps_per_epoch: int, *, own: ModelSettings | None = None, checkpoint_seconds: float = 60.0) -> "Fit":
@@ -163,14 +174,16 @@ class TrainSettings(_Settings):
 class StoreSettings(_Settings):
     """Stored teacher answers: what a frozen model says of a view is computed once and kept on disk."""
 
-    use: bool = Field(True, description="false: frozen models always run live")
-    path: str | None = Field(None, description="folder; default: $LIMBECK_STORE or the user's cache")
-    limit_gb: float = Field(4.0, gt=0, description="GiB of stored teacher answers; the rest runs live")
+    use: bool = Field(default=True, description="false: frozen models always run live")
+    path: str | None = Field(default=None, description="folder; default: $LIMBECK_STORE or the user's cache")
+    limit_gb: float = Field(default=4.0, gt=0, description="GiB of stored teacher answers; the rest runs live")
     form: Literal["float32", "float16", "bfloat16", "int8"] = Field(
-        "float32", description="how answers are written: exact, 16 bits, or 8 bits with a scale for each answer"
+        default="float32", description="how answers are written: exact, 16 bits, or 8 bits with a scale for each answer"
     )
     top_k: int | None = Field(
-        None, ge=1, description="of a teacher's probabilities keep so many, and the rest of the mass as one; for many classes"
+        default=None,
+        ge=1,
+        description="of a teacher's probabilities keep so many, and the rest of the mass as one; for many classes",
     )
 
     def open(self, folder: Path | None = None) -> "Store | None":
@@ -184,20 +197,20 @@ class StoreSettings(_Settings):
 class Recipe(_Settings):
     """All settings of a run; the defaults distil the handwritten digits."""
 
-    seed: int = Field(0, ge=0, description="of weights, order and views")
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of size in the distillation score")
-    baseline: bool = Field(True, description="also train the student without its teacher")
-    tensorboard: bool = Field(False, description="also write curves for TensorBoard")
-    onnx: bool = Field(True, description="export the student, reload and compare it")
-    device: Literal["auto", "cpu"] = Field("auto", description="auto or cpu")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="seconds between checkpoints")
-    data: DataSettings = Field(default_factory=DataSettings)  # type: ignore[arg-type]
-    teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))  # type: ignore[call-arg]
-    student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 4}))  # type: ignore[call-arg]
+    seed: int = Field(default=0, ge=0, description="of weights, order and views")
+    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of size in the distillation score")
+    baseline: bool = Field(default=True, description="also train the student without its teacher")
+    tensorboard: bool = Field(default=False, description="also write curves for TensorBoard")
+    onnx: bool = Field(default=True, description="export the student, reload and compare it")
+    device: Literal["auto", "cpu"] = Field(default="auto", description="auto or cpu")
+    checkpoint_seconds: float = Field(default=60.0, ge=0, description="seconds between checkpoints")
+    data: DataSettings = Field(default_factory=DataSettings)
+    teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))
+    student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 4}))
     roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further roles of the method by name")
-    method: MethodSettings = Field(default_factory=MethodSettings)  # type: ignore[arg-type]
-    train: TrainSettings = Field(default_factory=TrainSettings)  # type: ignore[arg-type]
-    store: StoreSettings = Field(default_factory=StoreSettings)  # type: ignore[arg-type]
+    method: MethodSettings = Field(default_factory=MethodSettings)
+    train: TrainSettings = Field(default_factory=TrainSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
 
     def streams(self, data: "Data", method: "Method", make: "Callable[..., Streams] | None" = None) -> "Streams":
         """The batches of a run; make: what makes them, `Streams` by default."""
