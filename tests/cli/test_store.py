@@ -26,7 +26,7 @@ def test_store_list_verify_prune(capsys, tmp_path):
     bits[-40 * 1200] ^= 0xFF
     shard.write_bytes(bits)
     assert run(["store", "verify", "--path", store]) == 0
-    assert "damaged answers emptied" in capsys.readouterr().out
+    assert "damaged answers removed" in capsys.readouterr().out
     assert run(["store", "prune", "--path", store]) == 0
     assert run(["store", "list", "--path", store]) == 0
     assert "is empty" in capsys.readouterr().out

@@ -1,1 +1,1 @@
-"""What the command line's commands do and print; `app.py` only turns words into calls."""
+"""The commands of the command line; `app.py` finds them."""

@@ -1,4 +1,4 @@
-"""The command line: which commands there are. Each is a file of this folder, read when it is asked for."""
+"""The commands of the command line: one file of this folder each, imported when it is called."""
 
 import importlib
 
@@ -14,7 +14,7 @@ COMMANDS = (
 
 
 class Commands(TyperGroup):
-    """The commands by name; a file is only read for its own command and for the list of all."""
+    """The commands by name; a file is imported only for its own command and for the list of all."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return list(COMMANDS)
@@ -40,4 +40,4 @@ app = typer.Typer(
 
 @app.callback()
 def limbeck() -> None:
-    """Distil a trained model into one that fits a device, and prove it."""
+    """Distil a trained model into one that fits a device, and measure the result."""

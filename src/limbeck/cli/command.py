@@ -6,7 +6,7 @@ from typing import TypeVar
 import typer
 from typer.core import TyperCommand
 
-WIDTH = 100  # of a help page, where the terminal has as much
+WIDTH = 100  # width of a help page, if the terminal is that wide
 Function = TypeVar("Function", bound=Callable[..., None])
 
 

@@ -19,20 +19,27 @@ def compare(
         str | None, typer.Option(help="kd,dkd,...; with settings: kd:temperature=2:alpha=0.5", rich_help_panel="Comparison")
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option(help="number of seeds, counted from --seed (from 1; default 5)", rich_help_panel="Comparison")
+        int | None,
+        typer.Option(help="number of seeds, counted from --seed (at least 1; default 5)", rich_help_panel="Comparison"),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="runs at a time, each in a process (from 1; default 1)", rich_help_panel="Comparison")
+        int | None,
+        typer.Option(help="runs in parallel, each in its own process (at least 1; default 1)", rich_help_panel="Comparison"),
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="together: one pass for all methods of a seed; ray: on Ray", rich_help_panel="Comparison")
+        str | None,
+        typer.Option(
+            help="together: the methods of a seed share batches and teacher passes; ray: on Ray", rich_help_panel="Comparison"
+        ),
     ] = None,
     search: Annotated[
         int | None,
-        typer.Option(help="trials of settings for each, on validation (0 or from 2; default 0)", rich_help_panel="Comparison"),
+        typer.Option(
+            help="tuning trials per method, scored on validation (0 or at least 2; default 0)", rich_help_panel="Comparison"
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+        Path | None, typer.Option(help="output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
 ) -> None:

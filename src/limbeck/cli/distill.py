@@ -13,11 +13,11 @@ from limbeck.runs.settings import Recipe
 @takes_settings()
 def distill(
     recipe: Recipe,
-    out: Annotated[Path | None, typer.Option(help="run folder; default: a new one under runs/", rich_help_panel="Run")] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: a new one under runs/", rich_help_panel="Run")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the unfinished run in --out", rich_help_panel="Run")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
 ) -> None:
-    """Train teacher (if it has no weights), baseline and student; measure, export and report them."""
+    """Train the teacher (if it has no weights), a baseline and a student; measure, export and report them."""
     from limbeck.cli.progress import Display
     from limbeck.engine.turns import last
     from limbeck.face.run import running

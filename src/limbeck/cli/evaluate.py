@@ -1,4 +1,4 @@
-"""What is done with a student after its run: it is evaluated again, on its own or any data."""
+"""`limbeck evaluate`: evaluate a student again, on the run's data or on other data."""
 
 import json
 from pathlib import Path
@@ -20,19 +20,19 @@ from limbeck.tasks.predictions import predict
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Argument(help="run folder, or a folder with student.json")] = None,
-    model: Annotated[str | None, typer.Option(help="instead of a run: a model by name")] = None,
-    weights: Annotated[Path | None, typer.Option(help="its weights")] = None,
+    run: Annotated[Path | None, typer.Argument(help="run folder, or any folder with student.json")] = None,
+    model: Annotated[str | None, typer.Option(help="a model by name, instead of a run")] = None,
+    weights: Annotated[Path | None, typer.Option(help="weights file of --model")] = None,
     data: Annotated[str | None, typer.Option(help="data set by name, or a path; default: the run's")] = None,
-    data_path: Annotated[str | None, typer.Option(help="where the data's files are")] = None,
-    mean: Annotated[str | None, typer.Option(help="per channel, with commas; default: the data's")] = None,
-    std: Annotated[str | None, typer.Option(help="per channel, with commas; default: the data's")] = None,
+    data_path: Annotated[str | None, typer.Option(help="folder or file of the data")] = None,
+    mean: Annotated[str | None, typer.Option(help="per channel, separated by commas; default: the data's")] = None,
+    std: Annotated[str | None, typer.Option(help="per channel, separated by commas; default: the data's")] = None,
     part: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """Accuracy, worst class, calibration and size of a student, or of any model with weights."""
+    """Evaluate a student, or any model with weights: the figures of its task, and its size."""
     if (run is None) == (model is None):
-        raise UserError("evaluate needs either a run folder or --model NAME (with --weights FILE)")
+        raise UserError("evaluate takes either a run folder or --model NAME with --weights FILE; give one of them")
     chosen = data_of(run, data, data_path)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
@@ -69,7 +69,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     try:
         return None if text is None else tuple(float(word) for word in text.split(","))
     except ValueError:
-        raise UserError(f"{option} {text!r}: write numbers with commas, for example 0.485,0.456,0.406") from None
+        raise UserError(f"{option} {text!r}: write numbers separated by commas, for example 0.485,0.456,0.406") from None
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`limbeck explain`: why a student gained."""
+"""`limbeck explain`: why a student improved on its baseline."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from limbeck.cli.command import command_of
 
 def explain(
     run: Annotated[Path, typer.Argument(help="folder of a finished run that had a teacher")],
-    seeds: Annotated[int, typer.Option(min=0, help="students of each of five kinds to train; 0 trains nothing")] = 3,
+    seeds: Annotated[int, typer.Option(min=0, help="students to train for each of the five ablations; 0 trains none")] = 3,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the verdict")] = False,
 ) -> None:
-    """Why the student gained: where the models differ, which part of the teacher's labels did it, what the layers hold."""
+    """Explain a gain: where the models differ, which part of the soft labels helped, what the layers represent."""
     from limbeck.cli.progress import Display
     from limbeck.explanation import explain as explained
 

@@ -1,4 +1,4 @@
-"""`limbeck measure`: what exported files cost, here or on a target, each in a fresh process."""
+"""`limbeck measure`: latency and memory of exported files, here or on a target."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,17 +10,17 @@ from limbeck.errors import UserError
 
 
 def measure(
-    target: Annotated[Path, typer.Argument(help="run folder (every export in it), or an exported file")],
-    batch: Annotated[str, typer.Option(help="sizes of the batches that are timed, with commas")] = "1,16",
+    target: Annotated[Path, typer.Argument(help="run folder (measures every export in it), or one exported file")],
+    batch: Annotated[str, typer.Option(help="batch sizes to time, separated by commas")] = "1,16",
     threads: Annotated[int, typer.Option(help="threads of the runtime")] = 1,
-    repeats: Annotated[int, typer.Option(help="answers that are timed, at most")] = 200,
-    warm_up: Annotated[int, typer.Option(help="answers before the clock runs")] = 10,
-    seconds: Annotated[float, typer.Option(help="time for each size of batch")] = 2.0,
-    on: Annotated[str | None, typer.Option(help='words that run a command on the target: "ssh pi"')] = None,
-    python: Annotated[str | None, typer.Option(help="the interpreter there; default python3")] = None,
+    repeats: Annotated[int, typer.Option(help="most inference calls to time")] = 200,
+    warm_up: Annotated[int, typer.Option(help="inference calls before timing")] = 10,
+    seconds: Annotated[float, typer.Option(help="longest time per batch size")] = 2.0,
+    on: Annotated[str | None, typer.Option(help='command prefix that runs a command on the target: "ssh pi"')] = None,
+    python: Annotated[str | None, typer.Option(help="Python interpreter on the target; default python3")] = None,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
-    """Latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
+    """Measure latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
     from limbeck.cli.tables import show_measured
     from limbeck.face.measure import measure as measured
 
@@ -46,7 +46,7 @@ def parse_batches(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError:
-        raise UserError(f"--batch {text!r}: write whole numbers with commas, for example 1,16") from None
+        raise UserError(f"--batch {text!r}: write whole numbers separated by commas, for example 1,16") from None
 
 
 app = command_of(measure)

@@ -1,4 +1,4 @@
-"""`limbeck methods`: the catalogue, and one method's abstract view."""
+"""`limbeck methods`: the catalogue, or the description of one method."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,14 +14,16 @@ from limbeck.errors import UserError
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(help="one method: its abstract view")] = None,
-    svg: Annotated[Path | None, typer.Option(help="draw its abstract view into this file")] = None,
-    table: Annotated[bool, typer.Option("--table", help="all methods as rows of the general model")] = False,
-    unexplored: Annotated[bool, typer.Option("--unexplored", help="combinations of fields that no method has")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="with --unexplored: all of them, a line of JSON each")] = False,
+    name: Annotated[str | None, typer.Argument(help="name of a method to describe; default: list all")] = None,
+    svg: Annotated[Path | None, typer.Option(help="write a diagram of the method to this file")] = None,
+    table: Annotated[bool, typer.Option("--table", help="list all methods as a table")] = False,
+    unexplored: Annotated[
+        bool, typer.Option("--unexplored", help="list combinations that no method of the catalogue uses")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="with --unexplored: all of them, as JSON Lines")] = False,
     set_: Annotated[list[str] | None, typer.Option("--set", help="a setting of the method: temperature=2")] = None,
 ) -> None:
-    """List the catalogue, or show one method: who learns what from whom, when, by which loss."""
+    """List the methods, or describe one: who learns what from whom, when, by which loss."""
     if unexplored:
         new_combinations(json_)
     elif name is None:
@@ -50,7 +52,7 @@ def catalogue(wide: bool) -> None:
 
 
 def new_combinations(as_json: bool, shown: int = 24) -> None:
-    """Combinations of the general model's fields that no method has, the least unusual first, each with a line that makes it."""
+    """Combinations that no method of the catalogue uses, the most usual first, each with the code that makes it."""
     from limbeck.catalogue.unexplored import strategies
 
     found = strategies()
@@ -62,7 +64,7 @@ def new_combinations(as_json: bool, shown: int = 24) -> None:
         fields = ", ".join(strategy.fields.values())
         print(f"{fields}\n    like {strategy.nearest} but for {', '.join(strategy.differs)}: {strategy.python}")
     print(
-        f"\n{shown} of {len(found)} combinations that no method of the catalogue has; all of them with --json. Run one by"
+        f"\n{shown} of {len(found)} combinations that no method of the catalogue uses; --json lists all. Run one with"
         "\nlimbeck distill --method compose and its fields as settings, e.g. --set method.arguments.knowledge=features"
     )
 

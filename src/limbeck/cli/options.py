@@ -92,9 +92,9 @@ def _plain(field: FieldInfo) -> type:
 
 
 def _bounds(field: FieldInfo, default: object) -> str:
-    words = {"gt": "above {}", "ge": "from {}", "lt": "below {}", "le": "to {}"}
+    words = {"gt": "above {}", "ge": "at least {}", "lt": "below {}", "le": "at most {}"}
     limits = [(key, getattr(limit, key)) for limit in field.metadata for key in words if getattr(limit, key, None) is not None]
-    text = " ".join(words[key].format(value) for key, value in limits)
+    text = ", ".join(words[key].format(value) for key, value in limits)
     usual = ("yes" if default else "no") if isinstance(default, bool) else "" if default is None else f"{default}"
     found = [text] * bool(text) + [f"default {usual}"] * bool(usual)
     return f" ({'; '.join(found)})" if found else ""

@@ -1,4 +1,4 @@
-"""`limbeck plan`: what a run would store, run live, take in time and memory."""
+"""`limbeck plan`: estimated time, memory and stored answers of a run."""
 
 import tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ from limbeck.runs.sources import Sources, open_sources
 
 @takes_settings(leave=("alpha", "baseline", "tensorboard", "onnx"))
 def plan(recipe: Recipe) -> None:
-    """Say what a run would store, run live and cost in time and memory; train nothing."""
+    """Estimate time, memory and stored teacher answers of a run, without training."""
     from limbeck.engine.balance import balance
     from limbeck.store import planner
     from limbeck.store.estimate import estimate
@@ -27,7 +27,9 @@ def plan(recipe: Recipe) -> None:
             print(decision)
         for stage in estimate(method, cast, streams, planned, fit):
             print(stage)
-        if all(sources.has_weights(role) for role in planner.frozen_roles(method)):  # an untrained mentor says nothing of it
+        if all(
+            sources.has_weights(role) for role in planner.frozen_roles(method)
+        ):  # gradients of an untrained teacher mean nothing
             for line in balance(method, cast, streams, fit):
                 print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
@@ -35,7 +37,7 @@ def plan(recipe: Recipe) -> None:
 
 
 def _layouts(sources: Sources) -> str:
-    """A step in either memory layout, every role live, measured beside each other."""
+    """The time of a step in either memory layout, with all roles live."""
     from limbeck.store import planner
     from limbeck.store.estimate import estimate
 

@@ -1,4 +1,4 @@
-"""`limbeck report`: the page of a folder, written again."""
+"""`limbeck report`: write the report page of a folder again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from limbeck.cli.command import command_of
 
 
 def report(run: Annotated[Path, typer.Argument(help="folder of a run or of a comparison")]) -> None:
-    """Write the page of a run or a comparison again, from its folder alone."""
+    """Write the report page of a run or a comparison again, from its folder."""
     from limbeck.comparison.pages import write_page
 
     typer.echo(str(write_page(run)))

@@ -1,4 +1,4 @@
-"""`limbeck shrink`: the words of the command line as a search, and its answer on the screen."""
+"""`limbeck shrink`: search for the best student under limits."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,31 +16,37 @@ SEARCH = "Search"
 @takes_settings(leave=("student.model", "student.weights", "baseline", "tensorboard", "onnx"))
 def shrink(
     recipe: Recipe,
-    max_latency: Annotated[str | None, typer.Option(help="of one answer, median: 5ms, 800us", rich_help_panel=SEARCH)] = None,
-    max_size: Annotated[str | None, typer.Option(help="of the exported file: 1MB, 200kB", rich_help_panel=SEARCH)] = None,
-    min_score: Annotated[str | None, typer.Option(help="of the task's score: 0.9 or 90%", rich_help_panel=SEARCH)] = None,
-    time: Annotated[str | None, typer.Option(help="for the whole search: 30m, 2h", rich_help_panel=SEARCH)] = None,
-    trials: Annotated[int, typer.Option(help="trainings, at most", rich_help_panel=SEARCH)] = 30,
+    max_latency: Annotated[
+        str | None, typer.Option(help="median latency at batch size 1: 5ms, 800us", rich_help_panel=SEARCH)
+    ] = None,
+    max_size: Annotated[str | None, typer.Option(help="size of the exported file: 1MB, 200kB", rich_help_panel=SEARCH)] = None,
+    min_score: Annotated[str | None, typer.Option(help="lowest score of the task: 0.9 or 90%", rich_help_panel=SEARCH)] = None,
+    time: Annotated[str | None, typer.Option(help="longest time of the whole search: 30m, 2h", rich_help_panel=SEARCH)] = None,
+    trials: Annotated[int, typer.Option(help="most students to train", rich_help_panel=SEARCH)] = 30,
     candidates: Annotated[
         str | None, typer.Option(help="cnn:width=4|8:size=14,my_models:small; default: the zoo", rich_help_panel=SEARCH)
     ] = None,
-    format_: Annotated[str, typer.Option("--format", help=f"the runtime: {', '.join(names())}", rich_help_panel=SEARCH)] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="students are shipped in int8", rich_help_panel=SEARCH)] = False,
+    format_: Annotated[
+        str, typer.Option("--format", help=f"export format: {', '.join(names())}", rich_help_panel=SEARCH)
+    ] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="export and measure students in int8", rich_help_panel=SEARCH)] = False,
     threads: Annotated[int, typer.Option(help="threads of the runtime", rich_help_panel=SEARCH)] = 1,
     on: Annotated[
-        str | None, typer.Option(help='words that run a command on the target: "ssh pi"', rich_help_panel=SEARCH)
+        str | None, typer.Option(help='command prefix that runs a command on the target: "ssh pi"', rich_help_panel=SEARCH)
     ] = None,
-    python: Annotated[str | None, typer.Option(help="the interpreter there; default python3", rich_help_panel=SEARCH)] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Python interpreter on the target; default python3", rich_help_panel=SEARCH)
+    ] = None,
     storage: Annotated[
-        str | None, typer.Option(help="any storage of Optuna, for several machines; default: SQLite", rich_help_panel=SEARCH)
+        str | None, typer.Option(help="Optuna storage, for several machines; default: SQLite", rich_help_panel=SEARCH)
     ] = None,
-    guided: Annotated[bool, typer.Option(help="--no-guided: the same search without the teacher", rich_help_panel=SEARCH)] = True,
+    guided: Annotated[bool, typer.Option(help="--no-guided: search without a teacher", rich_help_panel=SEARCH)] = True,
     out: Annotated[
-        Path | None, typer.Option(help="folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+        Path | None, typer.Option(help="output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the answer", rich_help_panel="Run")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the result", rich_help_panel="Run")] = False,
 ) -> None:
-    """The best student within a latency, a size and a score: measured first, then searched; or why nothing fits."""
+    """Find the best student within limits of latency, size and score, or say why none fits."""
     from limbeck.cli.progress import Display
     from limbeck.shrinking.call import fresh_folder
     from limbeck.shrinking.call import shrink as search

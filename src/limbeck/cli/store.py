@@ -1,4 +1,4 @@
-"""`limbeck store`: what is kept of frozen teachers' answers."""
+"""`limbeck store`: the stored answers of frozen teachers."""
 
 import time
 from pathlib import Path
@@ -16,28 +16,28 @@ Folder = Annotated[Path | None, typer.Option("--path", help="folder; default: $L
 
 @app.command("list")
 def list_(path: Folder = None) -> None:
-    """What is stored: source, data, view, how full, how large, when last used."""
+    """List stored answers: source, data, view, how full, how large, when last used."""
     show(Store(path))
 
 
 @app.command("verify")
 def verify_(path: Folder = None) -> None:
-    """Check every stored answer; damaged ones are emptied and computed again by the next run."""
+    """Check every stored answer; damaged ones are removed and computed again by the next run."""
     verify(Store(path))
 
 
 @app.command()
 def prune(
-    limit_gb: Annotated[float, typer.Option(min=0, help="largest size to keep, in GiB; longest unused go first")] = 0.0,
+    limit_gb: Annotated[float, typer.Option(min=0, help="size to keep, in GiB; the least recently used are removed first")] = 0.0,
     path: Folder = None,
 ) -> None:
-    """Remove stored answers, longest unused first, until the limit is kept."""
+    """Remove stored answers, least recently used first, until the rest fits the limit."""
     removed = Store(path).prune(int(limit_gb * 2**30), print)
     typer.echo(f"{removed / 2**20:.1f} MiB removed")
 
 
 def show(store: Store) -> None:
-    """One line per shelf: what it answers, for which data, how full, how large, when last used."""
+    """One line per shelf: its source and data, how full, how large, when last used."""
     table = Table(box=None, pad_edge=False)
     for column in ("key", "source", "data", "view", "filled", "MiB", "last used"):
         table.add_column(column, overflow="fold")
@@ -51,14 +51,14 @@ def show(store: Store) -> None:
 
 
 def verify(store: Store) -> int:
-    """Check every stored answer against its checksum; damaged ones are emptied. Returns how many there were."""
+    """Check every stored answer against its checksum and remove damaged ones; returns their number."""
     damaged = 0
     for folder, facts in list(store.shelves()):
         shelf = store.open(folder, facts)
         shelf.filled()
         if shelf.damaged:
             print(
-                f"{folder.name[:10]} {facts['source']}: {shelf.damaged} damaged answers emptied; the next run computes them again"
+                f"{folder.name[:10]} {facts['source']}: {shelf.damaged} damaged answers removed; the next run computes them again"
             )
         damaged += shelf.damaged
     print(f"{damaged} damaged answers in {sum(1 for _ in store.shelves())} shelves")

@@ -1,4 +1,4 @@
-"""`limbeck survey`: the 27 systems of a survey."""
+"""`limbeck survey`: the 27 systems of a survey, as published and as measured here."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +9,11 @@ from limbeck.cli.command import command_of
 
 
 def survey(
-    alpha: Annotated[float, typer.Option(min=0, max=1, help="weight of size against accuracy in the score")] = 0.5,
+    alpha: Annotated[float, typer.Option(min=0, max=1, help="weight of size against accuracy in the distillation score")] = 0.5,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-    figure: Annotated[Path | None, typer.Option(help="draw scores against alpha into this SVG file")] = None,
+    figure: Annotated[Path | None, typer.Option(help="write a chart of scores against alpha to this SVG file")] = None,
 ) -> None:
-    """The 27 systems of survey A: as published, as declared here, and as measured here."""
+    """Show the 27 systems of the survey: as published, as declared here, and as measured here."""
     from limbeck.catalogue import survey as systems
 
     if figure is not None:

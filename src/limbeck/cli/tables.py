@@ -1,4 +1,4 @@
-"""Tables of exports and measurements on the screen."""
+"""Tables of exports and measurements in the terminal."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from limbeck.cards.words import bytes_words, number, percent
 
 
 def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Every exported file: how large, how near to the PyTorch student, how good."""
+    """Every exported file: its size, its difference from the PyTorch student, its score."""
     if as_json:
         print(json.dumps({"exports": list(rows)}, indent=1))
         return
@@ -37,7 +37,7 @@ def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def show_measured(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
-    """Every measured file: time of one answer and of many, memory, size."""
+    """Every measured file: latency by batch size, memory, size."""
     if as_json:
         print(json.dumps({"measured": list(rows)}, indent=1))
         return
@@ -49,7 +49,7 @@ def show_measured(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             table.add_row(row["file"], f"failed: {row['error']}")
             continue
         times = [row["latency_ms"].get(batch) for batch in batches]
-        cells = [f"{number(t['median'])} [{number(t['p95'])}]" if t else "not so many" for t in times]
+        cells = [f"{number(t['median'])} [{number(t['p95'])}]" if t else "batch too large" for t in times]
         table.add_row(
             row["file"], *cells, bytes_words(row["peak_bytes"]), bytes_words(row["runtime_bytes"]), bytes_words(row["bytes"])
         )

@@ -1,4 +1,4 @@
-"""`limbeck web`: a student tried in the browser."""
+"""`limbeck web`: try a student in the browser."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +10,12 @@ from limbeck.cli.command import command_of
 
 def web(
     run: Annotated[Path, typer.Argument(help="folder of a finished run on images")],
-    out: Annotated[Path | None, typer.Option(help="folder of the page; default: web in the run's folder")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0 takes a free one")] = 8766,
-    runtime: Annotated[Path | None, typer.Option(help="folder with onnxruntime-web; default: fetched by npm once")] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: web in the run folder")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0 picks a free one")] = 8766,
+    runtime: Annotated[Path | None, typer.Option(help="folder with onnxruntime-web; default: downloaded once with npm")] = None,
     serve: Annotated[bool, typer.Option(help="--no-serve: only build the folder")] = True,
 ) -> None:
-    """Build a page in which student and teacher answer drawings in the browser, and serve it on this machine."""
+    """Build a page that runs student and teacher on drawings in the browser, and serve it on this machine."""
     from limbeck import web as page
 
     typer.echo(str(folder := page.build(run, out or run / "web", runtime)))

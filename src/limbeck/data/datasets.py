@@ -56,8 +56,8 @@ def load(
         limit: use at most so many training samples (with validation), stratified; the test part stays whole.
         split_seed: what the random splits depend on.
         size: (height, width) that the images of folders are scaled to; None for as they are, or `folder`'s own choice.
-        tile: side of the squares that images with masks are cut into, after the splits; None for whole images.
-        void: the value of masks that is not counted, besides 255.
+        tile: side of the square tiles to cut images and masks into, after the splits; None for whole images.
+        void: mask value to ignore, besides 255.
         task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
         label: the column of a table that is to be predicted, or several; None for the usual one (see `limbeck.data.tables`).
         download: False forbids the network.

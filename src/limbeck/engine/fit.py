@@ -19,8 +19,8 @@ class Fit:
     of the curves. one_cycle rises to `lr` over the first 30 % and falls to almost 0 along a cosine
     (Smith & Topin 2018; momentum is left alone); multistep divides by 10 at 62.5, 75 and 87.5 %
     (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
-    clip: largest gradient norm, or None. accumulate: micro-batches per step. compile: `torch.compile` every role
-    that runs, with its taps; worth it for long runs, for compiling takes minutes.
+    clip: gradient norm to clip to, or None. accumulate: micro-batches per step. compile: compile every running
+    role with its taps by `torch.compile`, which takes minutes and pays in long runs.
     """
 
     steps: int

@@ -104,8 +104,8 @@ def distill(
         train: optimiser, schedule, precision and whatever else `Train` has. store: where a teacher's answers are kept, or
             `Store(use=False)`.
         baseline: also train a twin of the student on the labels alone.
-        alpha: weight of size against accuracy in the score, 0 .. 1.
-        onnx: export the student, reload and compare it. tensorboard: also write curves for it.
+        alpha: weight of size against accuracy in the distillation score, 0 .. 1.
+        onnx: export the student to ONNX, reload it and compare its predictions. tensorboard: also log to TensorBoard.
         checkpoint_seconds: between checkpoints, at least 0.
         out: the run folder, a new one under runs/ by default; resume continues an unfinished one.
         listen: called with each event of `limbeck.runs.events`.

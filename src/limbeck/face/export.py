@@ -30,19 +30,20 @@ def export(
     most_lost: float = 0.01,
     out: str | Path | None = None,
 ) -> Exports:
-    """Write a student for other runtimes, reload each file there and compare it on real data.
+    """Export a student for other runtimes, reload each file there and compare its predictions with PyTorch's.
 
     Args:
         run: a run's folder, or any folder with student.json. formats: "onnx,torch", or a list of names.
-        int8: also in int8, calibrated on training samples. repair: train on as int8 with the teacher where that loses too much.
-        most_lost: share of validation answers that int8 may lose, 0 .. 1. out: the file, for one format.
+        int8: also write int8, calibrated on training samples. repair: fine-tune with simulated int8
+            and the teacher if int8 loses too much.
+        most_lost: drop of the validation score that int8 may cost, as a share, 0 .. 1. out: output file, for a single format.
 
-    Returns a row for each file; one that could not be had says why in `error`. Raises `UserError` if nothing can be exported.
+    Returns a row for each file; a failed one has the reason in `error`. Raises `UserError` if nothing can be exported.
     """
     folder, target = Path(run), None if out is None else Path(out)
     wanted = _wanted(formats, target)
     if repair and not int8:
-        raise UserError("--repair mends what int8 loses; add --int8")
+        raise UserError("--repair works on int8 exports; add --int8")
     student, info = load_student(folder)
     data = data_of(folder)
     rows = Shipment(student, data, folder, "student", travelling(info, data)).go(wanted, int8, target)
@@ -63,8 +64,8 @@ def export(
 def _wanted(names: str | Sequence[str], out: Path | None) -> tuple[formats.Format, ...]:
     found = formats.parse_formats(names if isinstance(names, str) else ",".join(names))
     if out is not None and len(found) > 1:
-        raise UserError(f"--out names one file, but {len(found)} formats were asked for; leave it out, or name one format")
+        raise UserError(f"--out names one file, but --format names {len(found)} formats; leave --out away or name one format")
     if out is not None and formats.format_of(out) is not found[0]:
         ending = found[0].endings[0]
-        raise UserError(f"--out {out} does not end as the format {found[0].name} does; expected a name like student{ending}")
+        raise UserError(f"--out {out} does not have the extension of format {found[0].name}; give a name like student{ending}")
     return found

@@ -65,7 +65,7 @@ def measure(
     """Latency (median, quartiles, 95 %), peak memory and size of a file, or of every export of a run's folder.
 
     Args:
-        batches: sizes that are timed, at least 1. threads: of the runtime. repeats: answers that are timed, at most; warm_up:
+        batches: sizes that are timed, at least 1. threads: of the runtime. repeats: most inference calls to time; warm_up:
             before the clock runs; seconds: for each size of batch.
         on: words in front of the command on the target ("ssh pi"), None for this machine. python: the interpreter there.
 

@@ -28,30 +28,32 @@ class DataSettings(_Settings):
     """Which data, and how it is split and augmented."""
 
     name: str = Field(default="digits", description="data set by name, or path of a file or folder")
-    path: str | None = Field(default=None, description="where its files are, if not in the cache folder")
-    validation: float = Field(default=0.1, gt=0, lt=1, description="share of the training samples held out to choose on")
+    path: str | None = Field(default=None, description="folder of the data's files; default: the cache folder")
+    validation: float = Field(default=0.1, gt=0, lt=1, description="share of the training samples held out for validation")
     test: float | None = Field(
-        default=None, gt=0, description="share or number of samples to hold out where there is no test part"
+        default=None, gt=0, description="share or number of samples held out for testing if the data has no test split"
     )
-    labelled: int | None = Field(default=None, ge=1, description="keep only so many labels; the other samples become unlabelled")
-    limit: int | None = Field(default=None, ge=1, description="use only so many training samples")
+    labelled: int | None = Field(default=None, ge=1, description="number of labels to keep; the other samples become unlabelled")
+    limit: int | None = Field(default=None, ge=1, description="number of training samples to use; default: all")
     augment: str = Field(default="", description="crop,flip,cutout:8,mixup:0.2,randaugment, ...")
     views: int | None = Field(
         default=None,
         ge=1,
-        description="views of a sample that repeat; else a new one each epoch",
+        description="number of augmented views per sample, repeated; default: a new one each epoch",
     )
     split_seed: int = Field(default=0, ge=0, description="seed of the splits, the same for all seeds of a run")
-    size: tuple[int, int] | None = Field(default=None, description="height and width that images of a folder are scaled to")
-    tile: int | None = Field(default=None, ge=8, description="side of the squares that images with masks are cut into")
-    void: int | None = Field(default=None, ge=0, description="the value of masks that is not counted, besides 255")
+    size: tuple[int, int] | None = Field(default=None, description="height and width to scale the images of a folder to")
+    tile: int | None = Field(default=None, ge=8, description="side of the square tiles to cut images and masks into")
+    void: int | None = Field(default=None, ge=0, description="mask value to ignore, besides 255")
     task: str | None = Field(default=None, description="what a table's labels are: classify, numbers, tags; default: classify")
     label: str | int | list[str | int] | None = Field(
-        default=None, description="column of a table to be predicted, or a list of them"
+        default=None, description="column of a table to predict, or a list of columns"
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="of data that is made: translation, strings, moving")
-    download: bool = Field(default=True, description="fetch published data that is not on disk")
-    workers: int = Field(default=0, ge=0, description="processes that read a streamed data set")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="arguments of generated data: translation, strings, moving"
+    )
+    download: bool = Field(default=True, description="download published data that is not on disk")
+    workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
         """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
@@ -60,7 +62,7 @@ class DataSettings(_Settings):
         """
         from limbeck.data import load
 
-        own = self.model_dump(exclude={"augment", "views", "workers"})  # what batches are made of is no part of the data
+        own = self.model_dump(exclude={"augment", "views", "workers"})  # settings of the batches do not belong to the data
         return load(own.pop("name"), on_progress=on_progress, **own)
 
     def at(self, name: str | None, path: str | None) -> Self:
@@ -79,16 +81,20 @@ class ModelSettings(_Settings):
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     sees: str = Field(
-        default="", description="part of a sample that this role is given: bands:0:20, differences; default: all of it"
+        default="", description="part of each sample that this role gets: bands:0:20, differences; default: all of it"
     )
     classes: int | None = Field(
-        default=None, ge=1, description="of a teacher made for other classes, of which methods read layers only"
+        default=None, ge=1, description="number of classes of a teacher that was trained on others; only its layers are used"
     )
-    epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
-    lr: float | None = Field(default=None, gt=0, description="learning rate if it is trained first; default: the run's")
+    epochs: float | None = Field(
+        default=None, gt=0, description="epochs if it has no weights and is trained first; default: the run's"
+    )
+    lr: float | None = Field(
+        default=None, gt=0, description="learning rate if it has no weights and is trained first; default: the run's"
+    )
 
     def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
-        """The role's module, from a random state of its own and with its weights if it has some, and its adapter."""
+        """The role's module, initialised from the seed or from its weights file, and its adapter."""
         import torch
 
         from limbeck import models
@@ -106,7 +112,7 @@ class ModelSettings(_Settings):
         return module, Adapter(prepare=self.preparation(data), logits=logits, factory=make)
 
     def preparation(self, data: "Data") -> "nn.Module | None":
-        """What the role's inputs go through before its network: its own scaling, or the data's."""
+        """The preprocessing of the role's inputs: its own normalisation, or the data's."""
         from limbeck.data.text import Words
         from limbeck.data.views.seen import Seen, seen_in
         from limbeck.plan import Normalise
@@ -139,19 +145,21 @@ class TrainSettings(_Settings):
 
     epochs: float = Field(default=30, gt=0, description="passes over the training samples")
     batch: int = Field(default=64, ge=1, description="samples per step")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="how weights follow the gradient")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="optimizer")
     lr: float = Field(default=0.05, gt=0, description="largest learning rate")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(default=5e-4, ge=0, description="of all weights")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd")
+    weight_decay: float = Field(default=5e-4, ge=0, description="weight decay of all weights")
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = Field(
-        default="one_cycle", description="how the learning rate changes over each stage"
+        default="one_cycle", description="learning-rate schedule of each stage"
     )
-    clip: float | None = Field(default=None, gt=0, description="largest gradient norm")
+    clip: float | None = Field(default=None, gt=0, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
-        default="float32", description="of the arithmetic; below float32 it is mixed"
+        default="float32", description="precision of training; bf16 and fp16 are mixed precision"
     )
-    compile: bool = Field(default=False, description="torch.compile every model that runs; takes minutes, pays in long runs")
+    compile: bool = Field(
+        default=False, description="compile every model with torch.compile: minutes at the start, faster in long runs"
+    )
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         default="auto",
         description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more",
@@ -172,22 +180,22 @@ class TrainSettings(_Settings):
 
 
 class StoreSettings(_Settings):
-    """Stored teacher answers: what a frozen model says of a view is computed once and kept on disk."""
+    """Stored answers: the outputs of a frozen model for a view are computed once and kept on disk."""
 
-    use: bool = Field(default=True, description="false: frozen models always run live")
+    use: bool = Field(default=True, description="store answers of frozen models; false: always run them live")
     path: str | None = Field(default=None, description="folder; default: $LIMBECK_STORE or the user's cache")
-    limit_gb: float = Field(default=4.0, gt=0, description="GiB of stored teacher answers; the rest runs live")
+    limit_gb: float = Field(default=4.0, gt=0, description="largest size of stored answers in GiB; the rest runs live")
     form: Literal["float32", "float16", "bfloat16", "int8"] = Field(
-        default="float32", description="how answers are written: exact, 16 bits, or 8 bits with a scale for each answer"
+        default="float32", description="precision of stored answers: exact, 16 bits, or 8 bits with a scale for each answer"
     )
     top_k: int | None = Field(
         default=None,
         ge=1,
-        description="of a teacher's probabilities keep so many, and the rest of the mass as one; for many classes",
+        description="store only the k largest teacher probabilities and the sum of the rest; for many classes",
     )
 
     def open(self, folder: Path | None = None) -> "Store | None":
-        """The store of answers, None where frozen models shall run live; folder: in place of the settings' own."""
+        """The store of answers, or None if frozen models run live; folder replaces the setting `path`."""
         from limbeck.store.shelves import Store
 
         place = folder if folder is not None or self.path is None else Path(self.path)
@@ -197,17 +205,17 @@ class StoreSettings(_Settings):
 class Recipe(_Settings):
     """All settings of a run; the defaults distil the handwritten digits."""
 
-    seed: int = Field(default=0, ge=0, description="of weights, order and views")
-    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of size in the distillation score")
-    baseline: bool = Field(default=True, description="also train the student without its teacher")
-    tensorboard: bool = Field(default=False, description="also write curves for TensorBoard")
-    onnx: bool = Field(default=True, description="export the student, reload and compare it")
-    device: Literal["auto", "cpu"] = Field(default="auto", description="auto or cpu")
+    seed: int = Field(default=0, ge=0, description="seed of weights, sample order and augmentation")
+    alpha: float = Field(default=0.5, ge=0, le=1, description="weight of size against the score in the distillation score")
+    baseline: bool = Field(default=True, description="also train the supervised baseline: the same student without the teacher")
+    tensorboard: bool = Field(default=False, description="also log to TensorBoard")
+    onnx: bool = Field(default=True, description="export the student to ONNX, reload it and compare its predictions")
+    device: Literal["auto", "cpu"] = Field(default="auto", description="device to train on")
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="seconds between checkpoints")
     data: DataSettings = Field(default_factory=DataSettings)
     teacher: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 64}))
     student: ModelSettings = Field(default_factory=lambda: ModelSettings(model="cnn", arguments={"width": 4}))
-    roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further roles of the method by name")
+    roles: dict[str, ModelSettings] = Field(default_factory=dict, description="further models of the method, by role name")
     method: MethodSettings = Field(default_factory=MethodSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
@@ -228,12 +236,12 @@ class Recipe(_Settings):
 
     @property
     def on(self) -> str | None:
-        """The device that the engine is told, None for its own choice."""
+        """The device for the engine; None lets it choose."""
         return None if self.device == "auto" else self.device
 
 
 def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
-    """Check a nested mapping of settings; the first mistake is one sentence, with the closest key offered."""
+    """Check a nested mapping of settings; the first mistake is reported in one sentence, with the closest key."""
     try:
         return Recipe.model_validate(dict(settings))
     except ValidationError as error:
@@ -241,7 +249,7 @@ def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
 
 
 def _sentence(error: ValidationError, where: str) -> UserError:
-    errors = error.errors()  # a misspelt name says more than the one that is missing for it
+    errors = error.errors()  # a misspelt key tells more than the missing key it causes
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     path = ".".join(str(step) for step in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -296,7 +304,7 @@ def assign(settings: dict[str, Any], path: str, value: Any) -> None:
 
 
 def parse_value(text: str) -> Any:
-    """A value from the command line: TOML where it is TOML (numbers, lists, true), a plain word otherwise."""
+    """A value from the command line: TOML if it parses (numbers, lists, true), otherwise a string."""
     try:
         return tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError:

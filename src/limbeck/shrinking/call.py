@@ -35,7 +35,7 @@ def shrink(
     out: str | Path | None = None,
     listen: Listener = silent,
 ) -> dict[str, Any]:
-    """The best student within a latency, a size and a score: measured first, then searched; or why nothing fits.
+    """Find the best student within limits of latency, size and score, or say why none fits.
 
     Args:
         recipe: data, teacher, method and the budget of one training; nested settings or a `Recipe`. Default: its own.
