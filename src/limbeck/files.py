@@ -3,19 +3,21 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 from limbeck.errors import UserError
 
+Shape = TypeVar("Shape")
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO[Any]]:
+def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterator[IO]:
     """Open a file that appears at `path` only when the block ends well.
 
     The bytes go to a hidden file beside `path`, are flushed to the disk and moved into place
@@ -57,9 +59,46 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         aside.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write a value as JSON that strict readers take: numbers that JSON has not, NaN and the infinities, become null."""
     with atomic_write(path, text=True) as file:
-        json.dump(value, file, indent=1)
+        json.dump(_finite(value), file, indent=1, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def read_json(path: Path, shape: type[Shape], version: int) -> Shape:
+    """A JSON file of ours, checked: a mapping of this shape (a TypedDict) whose `version` is the one that is known.
+
+    Raises:
+        UserError: it is not there, no JSON, of another version, or of another shape.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror or error if isinstance(error, OSError) else error
+        raise UserError(f"cannot read {path}: {str(why).lower()}; give the folder of a finished run") from None
+    if not isinstance(found, dict) or found.get("version") != version:
+        other = found.get("version") if isinstance(found, dict) else None
+        said = f"has version {str(other)[:40]!r}" if other is not None else "names no version"
+        raise UserError(f"{path} {said}, and this limbeck reads version {version}; open it with the limbeck that wrote it")
+    try:
+        TypeAdapter(shape).validate_python(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"][:6]))
+        raise UserError(
+            f"{path} is damaged: {where}: {first['msg'].lower()}; take it from a copy, or make the run again"
+        ) from None
+    return found  # type: ignore[return-value]
 
 
 LOCK = ".lock"
@@ -99,7 +138,7 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot write {path}: {reason}; {advice} or name another folder")
 
 
-def _seal(file: IO[Any], aside: Path, target: Path) -> None:
+def _seal(file: IO, aside: Path, target: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     file.close()

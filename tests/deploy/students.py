@@ -22,6 +22,7 @@ def write_student(folder, model="cnn", arguments=None, train=None):
     cast.add("student", module, Adapter(prepare=prepare))
     spec = {"model": model, "arguments": arguments or {}, "mean": list(digits.mean), "std": list(digits.std)}
     facts = {
+        "version": 1,
         "limbeck": "0",
         "method": {"name": "alone", "arguments": {}},
         "roles": {"student": spec},

@@ -75,6 +75,8 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
                 "median": latency[who],
                 "low": latency[who] * 0.9,
                 "high": latency[who] * 1.2,
+                "p95": latency[who] * 1.3,
+                "repeats": 200,
                 "threads": 1,
                 "batch": 1,
             },
@@ -85,7 +87,9 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
     }
     s, t, b = (models[w]["score"] for w in ("student", "teacher", "baseline"))
     onnx = {"file": "student.onnx", "bytes": 50_000, "largest_difference": 2e-6, "same_answers": 1.0, "score": s}
+    fast = {"median": 0.03, "low": 0.028, "high": 0.033, "p95": 0.04, "repeats": 200, "threads": 1, "batch": 1}
     return {
+        "version": 1,
         "limbeck": "0.1.0",
         "method": {
             "name": "two_stages",
@@ -100,8 +104,14 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
         "data": {
             "name": "digits",
             "kind": "image",
+            "task": "classify",
             "classes": list(classes),
-            "partitions": {"test": {"samples": 360}},
+            "shape": [1, 8, 8],
+            "mean": [0.3],
+            "std": [0.4],
+            "partitions": {"test": {"samples": 360, "per_class": None}},
+            "split_seed": 0,
+            "fingerprint": "f" * 64,
             "notes": [],
         },
         "seed": 0,
@@ -112,7 +122,7 @@ def make_card(seen: dict[str, Predictions], classes: tuple[str, ...]) -> dict[st
         "gain_percent": relative_gain(s, b),
         "size_cut_percent": size_cut(SIZES["student"], SIZES["teacher"]),
         "distillation_score": distillation_score(SIZES["student"], SIZES["teacher"], s, t),
-        "export": {"onnx": {**onnx, "latency_ms": {"median": 0.03, "low": 0.028, "high": 0.033}}},
+        "export": {"onnx": {**onnx, "latency_ms": fast}},
         "notes": ["fewer training batches than published"],
         "command": "limbeck distill --data digits",
     }

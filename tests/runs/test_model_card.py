@@ -16,6 +16,10 @@ from limbeck.errors import UserError
 
 def student_json(folder, classes):
     facts = {
+        "version": 1,
+        "limbeck": "0",
+        "kind": "image",
+        "task": {"name": "classify", "settings": {}},
         "method": {"name": "kd", "arguments": {}},
         "roles": {"student": {"model": "cnn", "arguments": {}, "mean": [0.3], "std": [0.4]}},
         "classes": list(classes),

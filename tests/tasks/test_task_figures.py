@@ -56,6 +56,17 @@ def shown(what):
     return " ".join(console.export_text().split())
 
 
+STUDENT = {"version": 1, "limbeck": "0", "method": {"name": "kd", "arguments": {}}, "roles": {}, "classes": list("0123456789")}
+STUDENT |= {
+    "shape": [1, 8, 8],
+    "kind": "image",
+    "task": {"name": "classify", "settings": {}},
+    "inputs": "x",
+    "outputs": "y",
+    "data": "d",
+}
+
+
 @pytest.mark.parametrize("key", ["macro_f1", "balanced_accuracy"])
 def test_a_figure_is_seen_in_every_place(tmp_path, key):
     folder = make_run(tmp_path / "run")
@@ -65,9 +76,7 @@ def test_a_figure_is_seen_in_every_place(tmp_path, key):
     assert facts.title in shown(card_table(card)) and words in shown(card_table(card))
     page = page_of(folder)
     assert facts.title in page and words in page
-    (folder / "student.json").write_text(
-        json.dumps({"roles": {}, "classes": list("0123456789"), "shape": [1, 8, 8], "inputs": "x", "outputs": "y", "data": "d"})
-    )
+    (folder / "student.json").write_text(json.dumps(STUDENT))
     text = write_model_card(folder).read_text(encoding="utf-8")
     assert f"| {facts.title} |" in text and words in text and f"- {facts.title}: {facts.words[:20]}" in text
     found = leaderboard([{"entry": "kd", "seed": 0, "card": card}], make({}), ["kd"], [0])

@@ -46,8 +46,8 @@ def distil_and_train(folder: Path) -> float:
         listen=hear,
         out=folder / "run",
     )
-    score: float | None = result.card.models["student"].score
-    assert result.card.models["student"].parameters is not None
+    score: float | None = result.card["models"]["student"]["score"]
+    assert result.card["models"]["student"]["parameters"] is not None
     return score or 0.0
 
 
@@ -142,4 +142,4 @@ def more(folder: Path) -> list[str]:
     board = limbeck.compare(["kd", "dkd"], {"data": {"name": "digits"}, "train": {"epochs": 1}}, seeds=2, on="together")
     exports = limbeck.export(folder, ["onnx", "openvino"], int8=True)
     times = limbeck.measure(folder, batches=(1, 16))
-    return [*board.verdict, *(row["file"] for row in exports.rows), *(row["file"] for row in times)]
+    return [*board["verdict"], *(row["file"] for row in exports.rows), *(row["file"] for row in times)]

@@ -4,13 +4,13 @@ import json
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 import limbeck
-from limbeck.cards.entry import Entry, Latency
+from limbeck.cards.schema import VERSION, Card, ExportFacts, ModelEntry, PackedFacts, write_card
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
@@ -18,14 +18,18 @@ from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.measure import module_latency, onnx_latency
 from limbeck.deploy.onnx_file import compare_onnx, export_onnx
 from limbeck.deploy.packed import same_answers, save_packed
+from limbeck.deploy.shipment import input_words
 from limbeck.deploy.student import Deployed, save_student, used
+from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
+from limbeck.deploy.student_file import PackedFile, StudentFile
 from limbeck.errors import UserError
-from limbeck.files import write_json
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
-from limbeck.runs.casting import rebuild_facts
+from limbeck.plan.kinds import Value
+from limbeck.runs.casting import role_files
 from limbeck.runs.events import Listener, Say, silent
 from limbeck.runs.folder import lines_of
 from limbeck.runs.session import Finished
+from limbeck.runs.sources import Sources
 from limbeck.store.shelves import identity
 from limbeck.tasks.figure import known
 from limbeck.tasks.keeping import write_predictions
@@ -34,7 +38,7 @@ from limbeck.tasks.predictions import Predictions, predict
 Note = Callable[[str], None]
 
 
-def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
+def build(finished: Finished, listen: Listener = silent) -> Card:
     """Measure, export, and write student, predictions and card into the run's folder; returns the card."""
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
@@ -42,7 +46,9 @@ def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
         entry.eval().cpu()
     seen = _test(data, entries, sources.shared.predictions)
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
-    card: dict[str, Any] = {
+    models = {who: _entry(who, finished, seen, example) for who in entries}
+    card: Card = {
+        "version": VERSION,
         "limbeck": limbeck.__version__,
         "method": {
             "name": method.name,
@@ -58,21 +64,24 @@ def build(finished: Finished, listen: Listener = silent) -> dict[str, Any]:
         "seed": recipe.seed,
         "alpha": recipe.alpha,
         "budget": recipe.train.model_dump(),
-        "models": {who: _entry(who, finished, seen, example).entry() for who in entries},
+        "models": models,
+        **_relations(models, recipe.alpha),
     }
-    card |= _relations(card["models"], recipe.alpha)
     note = _note(finished, listen)
     _warn_chance(note, seen, data)
     packed = save_packed(finished.folder, entries["student"])
-    save_student(finished.folder, entries["student"], _student_facts(finished) | ({"packed": packed} if packed else {}))
+    info = student_file(finished.sources)
     if packed:
-        card["models"]["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
+        info["packed"] = packed
+    save_student(finished.folder, entries["student"], info)
+    if packed:
+        models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
     if method.exits:
         card["exits"] = measure_exits(sources.cast, method.exits, data, example)
     card["export"] = _export(finished, example, note) if recipe.onnx else {}
     card["notes"], card["command"] = finished.notes, command(finished.folder)
     write_predictions(finished.folder, data.task, seen, _pictures(data))
-    write_json(finished.folder / "card.json", card)
+    write_card(finished.folder, card)
     if recipe.tensorboard:
         write_tensorboard(finished.folder)
     return card
@@ -91,7 +100,7 @@ def _note(finished: Finished, listen: Listener) -> Note:
     return note
 
 
-def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictions]) -> dict[str, Predictions]:
+def _test(data: Data, entries: Mapping[str, Deployed], said: dict[tuple[object, ...], Predictions]) -> dict[str, Predictions]:
     """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`."""
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
     seen = {who: predict(entry, batches.ordered(), data.task) for who, entry in entries.items() if who != "teacher"}
@@ -104,29 +113,42 @@ def _test(data: Data, entries: Mapping[str, Deployed], said: dict[Any, Predictio
     return {"teacher": said[key], **seen}
 
 
-def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Any) -> Entry:
+def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value) -> ModelEntry:
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
-    settings = recipe.teacher if who == "teacher" else recipe.student
     one = example[:1] if isinstance(example, Tensor) else {k: v[:1] for k, v in example.items()}
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
-    return Entry(
-        model=settings.model,
-        measured=data.task.measure(seen[who], data.classes, seen.get("teacher")),
-        parameters=entry.parameter_count(example) or sum(t.numel() for t in tensors),
-        bytes=sum(t.numel() * t.element_size() for t in tensors),
-        latency_ms=cast(Latency, module_latency(entry, one, threads=1)),
-        train_seconds=round(trained.seconds, 2) if trained else None,
-        steps=trained.steps if trained else None,
-        teacher_samples=trained.answered if trained else None,
-    )
+    measured = data.task.measure(seen[who], data.classes, seen.get("teacher"))
+    return {
+        "model": (recipe.teacher if who == "teacher" else recipe.student).model,
+        "samples": measured.samples,
+        "score": measured.score,
+        "interval": None if measured.interval is None else list(measured.interval),
+        "figures": measured.figures,
+        "worst": None if measured.worst is None else {"name": measured.worst.name, "value": measured.worst.value},
+        "per_class": measured.per_class,
+        "intervals": {key: list(bounds) for key, bounds in measured.intervals.items()},
+        "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
+        "bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "latency_ms": module_latency(entry, one, threads=1),
+        "train_seconds": round(trained.seconds, 2) if trained else None,
+        "steps": trained.steps if trained else None,
+        "teacher_samples": trained.answered if trained else None,
+    }
 
 
-def _relations(models: Mapping[str, Any], alpha: float) -> dict[str, float | None]:
+class _Relations(TypedDict):
+    drop_percent: float | None
+    gain_percent: float | None
+    size_cut_percent: float | None
+    distillation_score: float | None
+
+
+def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     """Survey A's relative figures; None where a model to compare with is missing, or a score is not above 0."""
     scores = {who: model["score"] for who, model in models.items()}
     student, teacher, baseline = (scores.get(who) for who in ("student", "teacher", "baseline"))
-    found: dict[str, float | None] = dict.fromkeys(("drop_percent", "gain_percent", "size_cut_percent", "distillation_score"))
+    found = _Relations(drop_percent=None, gain_percent=None, size_cut_percent=None, distillation_score=None)
     if "teacher" in models:
         own, whole = (models[who]["parameters"] for who in ("student", "teacher"))
         found["size_cut_percent"] = size_cut(own, whole)
@@ -145,23 +167,17 @@ def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data) -> Non
         note(f"the teacher answers at chance level: usually {data.task.amiss}")
 
 
-def input_words(data: Data) -> str:
-    """How a model of this data is fed, in words."""
-    image = "images as float32 on 0..1, channels first; normalisation is inside"
-    return image if data.kind == "image" else "as in the data"
-
-
-def _student_facts(finished: Finished) -> dict[str, Any]:
-    sources = finished.sources
+def student_file(sources: Sources) -> StudentFile:
+    """What student.json says of a run's student."""
     method, data, given = sources.method, sources.data, sources.given.modules
-    facts = rebuild_facts(sources.cast, method, sources.recipe, used(method.deployed))
-    return {
+    roles = role_files(sources.cast, method, sources.recipe, used(method.deployed))
+    for name in set(roles) & set(given):
+        roles[name]["model"] = f"python object of class {type(given[name]).__qualname__}"
+    info: StudentFile = {
+        "version": STUDENT_VERSION,
         "limbeck": limbeck.__version__,
         "method": {"name": method.name, "arguments": dict(method.arguments)},
-        "roles": {
-            n: f | ({"model": f"python object of class {type(given[n]).__qualname__}"} if n in given else {})
-            for n, f in facts.items()
-        },
+        "roles": roles,
         "classes": list(data.classes),
         "shape": list(data.shape),
         "kind": data.kind,
@@ -169,11 +185,13 @@ def _student_facts(finished: Finished) -> dict[str, Any]:
         "inputs": input_words(data),
         "outputs": data.task.gives(data.classes),
         "data": data.name,
-        **({"words": list(data.words)} if data.words else {}),
     }
+    if data.words:
+        info["words"] = list(data.words)
+    return info
 
 
-def _packed(finished: Finished, facts: Mapping[str, Any], note: Note) -> dict[str, Any]:
+def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:
     """The file in few bits, and whether it answers as the student does (None where that cannot be rebuilt by name)."""
     data = finished.sources.data
     few = next(Batches(data.judged, data, size=256, seed=0).ordered())["inputs"]
@@ -185,7 +203,7 @@ def _packed(finished: Finished, facts: Mapping[str, Any], note: Note) -> dict[st
     return {"file": facts["file"], "bytes": facts["bytes"], "same_answers": same}
 
 
-def _export(finished: Finished, example: Any, note: Note) -> dict[str, Any]:
+def _export(finished: Finished, example: Value, note: Note) -> dict[str, ExportFacts]:
     student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
     facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished.folder)}
     try:
@@ -194,7 +212,8 @@ def _export(finished: Finished, example: Any, note: Note) -> dict[str, Any]:
         size = data.task.at_once(data.shape)
         few = next(Batches(part, data, size=2 * size, seed=0).ordered())
         compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
-        return {"onnx": {**compared, "file": path.name, "latency_ms": onnx_latency(path, example[:1], threads=1)}}
+        latency = onnx_latency(path, example[:1], threads=1)
+        return {"onnx": {**compared, "latency_ms": latency}}
     except UserError as error:
         note(str(error))
         return {}

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.cards.schema import Card, read_card
 from limbeck.cards.table import columns
 from limbeck.cards.words import bytes_words, item_of, number, percent
+from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
 from limbeck.tasks.figure import Facts, figures_in, known, score_in
@@ -21,10 +23,8 @@ def write_model_card(folder: Path) -> Path:
 
     Raises `UserError` if it holds no student or cannot be written to.
     """
-    info = _read(folder / "student.json")
-    if not info:
-        raise UserError(f"{folder} holds no student.json; give the folder of a finished run")
-    card = _read(folder / "card.json")
+    info = read_student_file(folder)
+    card = read_card(folder) if (folder / "card.json").exists() else Card()
     parts = [
         _head(info, card),
         _feeding(info),

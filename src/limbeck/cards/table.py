@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.cards.entry import ModelEntry
+from limbeck.cards.schema import Card, MethodFacts, ModelEntry, latency_of, median_of, onnx_of
 from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
 from limbeck.tasks.figure import Facts, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
@@ -68,10 +68,10 @@ def _plain(words: Callable[[float | None], str], key: str, model: ModelEntry) ->
 
 
 def _latency(model: ModelEntry) -> Cell:
-    latency = model.get("latency_ms") or {}
-    median = latency.get("median")
-    about = f" ({number(latency.get('low'))} to {number(latency.get('high'))})" if known(latency.get("low")) else ""
-    return (f"{number(median)} ms{about}" if known(median) else "–"), median
+    latency = latency_of(model)
+    if not latency:
+        return "–", None
+    return f"{number(latency['median'])} ms ({number(latency['low'])} to {number(latency['high'])})", latency["median"]
 
 
 def relations(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -95,20 +95,21 @@ def latency_note(card: Mapping[str, Any]) -> str:
     return ""
 
 
-def card_table(card: Mapping[str, Any]) -> Table:
+def card_table(card: Card) -> Table:
     """The card's result table for the terminal: a column each for teacher, baseline, student, and
     below it the figures that relate them."""
     below = [f"{name} {value} ({why})" for name, value, why in relations(card)]
-    onnx = (card.get("export") or {}).get("onnx") or {}
+    onnx = onnx_of(card)
     if onnx:
         below.append(
             f"ONNX {onnx.get('file')}: {bytes_words(onnx.get('bytes'))}, same answers {percent(onnx.get('same_answers'))}, "
             f"largest difference {number(onnx.get('largest_difference'), 2)}, "
-            f"{number((onnx.get('latency_ms') or {}).get('median'))} ms"
+            f"{number(median_of(onnx))} ms"
         )
     if latency_note(card):
         below.append(latency_note(card))
-    method, data = card.get("method") or {}, card.get("data") or {}
+    method = card.get("method", MethodFacts())
+    data: Mapping[str, object] = card.get("data", {})
     table = Table(
         title=Text(f"{method.get('name', 'method')} on {data.get('name', 'data')}, seed {card.get('seed', '?')}"),
         caption=Text("\n".join(below)),

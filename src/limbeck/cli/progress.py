@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from limbeck.cards.schema import Card
 from limbeck.runs.events import Download, Epoch, Event, RunBegins, Say, StageBegins, Step
 
 
@@ -79,7 +80,7 @@ class Display:
             self.task = self.bar.add_task(event.file, total=event.total, facts="")
         self.bar.update(self.task, completed=event.done, total=event.total)
 
-    def show(self, card: Mapping[str, Any], folder: Path) -> None:
+    def show(self, card: Card, folder: Path) -> None:
         """The result table and where everything is."""
         from limbeck.cards.table import card_table
 

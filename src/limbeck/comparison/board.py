@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from limbeck.cards.schema import MethodFacts
 from limbeck.cards.words import capital
 from limbeck.comparison import board_charts as charts
 from limbeck.comparison.board_columns import columns, shown
@@ -167,11 +168,11 @@ def _methods(view: BoardView) -> list[dict[str, Any]]:
     found = []
     for place, name in enumerate(view.names):
         runs = [run for _, run in sorted(view.runs[name].items())]
-        card = next((run.card for run in runs if run.card.get("method")), {})
+        method = next((run.card["method"] for run in runs if run.card.get("method")), MethodFacts())
         svg = next((run.svg for run in runs if run.svg), "")
         for word in ("lbk-title", "lbk-desc"):
             svg = svg.replace(word, f"{word}-{place}")
-        facts = {key: (card.get("method") or {}).get(key) or "" for key in ("text", "paper", "taxonomy")}
+        facts = {"text": method.get("text", ""), "paper": method.get("paper", ""), "taxonomy": method.get("taxonomy", "")}
         found.append({"name": name, "css": view.css(name), "svg": Markup(svg), **facts})
     return found
 

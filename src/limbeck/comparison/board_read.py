@@ -80,7 +80,7 @@ def _take(view: BoardView, name: str, seed: int, folder: Path) -> None:
         view.results.append({"entry": name, "seed": seed, "card": card})
     elif (folder / "failed.json").exists():
         view.results.append({"entry": name, "seed": seed, "error": _reason(folder / "failed.json")})
-    elif card:
+    elif (folder / "card.json").exists():
         view.results.append({"entry": name, "seed": seed, "error": "its card.json cannot be used"})
     else:
         view.missing.append((name, seed))

@@ -18,6 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from limbeck.cards.schema import read_card
 from limbeck.engine.turns import take_turns
 from limbeck.errors import UserError
 from limbeck.face.run import running
@@ -44,7 +45,7 @@ class Job:
         """{"entry", "seed", and "card" or "error"}, or None while it is not done."""
         folder, name = Path(self.folder), {"entry": self.entry, "seed": self.seed}
         if (folder / "card.json").exists():
-            return {**name, "card": json.loads((folder / "card.json").read_text(encoding="utf-8"))}
+            return {**name, "card": read_card(folder)}
         if (folder / "failed.json").exists():
             return {**name, "error": json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]}
         return None

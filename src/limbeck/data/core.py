@@ -11,11 +11,35 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from typing_extensions import TypedDict
 
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.task import Task
+
+
+class PartFacts(TypedDict):
+    """A part of the data on a card: how many samples, and how many of each class where that has a meaning."""
+
+    samples: int
+    per_class: list[int] | None
+
+
+class DataFacts(TypedDict):
+    """What a card says of the data."""
+
+    name: str
+    kind: str
+    task: str
+    classes: list[str]
+    shape: list[int]
+    mean: list[float]
+    std: list[float]
+    partitions: dict[str, PartFacts]
+    split_seed: int
+    fingerprint: str
+    notes: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +138,9 @@ class Data:
             self._memo["fingerprint"] = total.hexdigest()
         return self._memo["fingerprint"]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> "DataFacts":
         """Return what a run records of its data, ready for JSON."""
-        parts = {}
+        parts: dict[str, PartFacts] = {}
         for name, part in self.partitions.items():
             counts = None if part.labels is None else self.task.occurrences(part.labels, len(self.classes))
             parts[name] = {"samples": len(part), "per_class": counts}

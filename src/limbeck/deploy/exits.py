@@ -5,19 +5,46 @@ Letters: n samples, C classes, e exits from shallow to deep.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from limbeck.data import Batches, Data
 from limbeck.deploy.measure import latency
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.plan.taps import Source
 from limbeck.tasks.predictions import predict
+
+
+class Exit(TypedDict):
+    """An exit: its accuracy if all left there, what it needs, and how long a sample takes that does."""
+
+    name: str
+    accuracy: float
+    parameters: int
+    latency_ms: float
+
+
+class Threshold(TypedDict):
+    """What a threshold on confidence gives: the share of samples that leaves at each exit, and the mean time."""
+
+    threshold: float
+    accuracy: float
+    shares: list[float]
+    latency_ms: float
+
+
+class Exits(TypedDict):
+    """`measure_exits` on a card."""
+
+    exits: list[Exit]
+    thresholds: list[Threshold]
+
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
@@ -40,8 +67,8 @@ def leave(logits: Sequence[Tensor], labels: Tensor, threshold: float) -> tuple[f
 
 
 def measure_exits(
-    cast: Cast, exits: Mapping[str, Source], data: Data, example: Any, thresholds: Sequence[float] = THRESHOLDS
-) -> dict[str, Any]:
+    cast: Cast, exits: Mapping[str, Source], data: Data, example: Value, thresholds: Sequence[float] = THRESHOLDS
+) -> Exits:
     """Accuracy and mean cost per threshold on the judged part, ready for JSON.
 
     Returns "exits" (name, accuracy, parameters, and latency_ms of a sample that leaves there, the exits before it having
@@ -55,7 +82,7 @@ def measure_exits(
     sources, times = list(exits.values()), []
     for k in range(len(sources)):
         times.append(_time(cast, sources[: k + 1], example))
-    facts = [
+    facts: list[Exit] = [
         {
             "name": name,
             "accuracy": (seen[name].logits.argmax(1) == labels).float().mean().item(),
@@ -64,7 +91,7 @@ def measure_exits(
         }
         for (name, model), time in zip(models.items(), times, strict=True)
     ]
-    rows = []
+    rows: list[Threshold] = []
     for threshold in thresholds:
         accuracy, shares = leave(logits, labels, threshold)
         mean = sum(share * time for share, time in zip(shares, times, strict=True))
@@ -72,7 +99,7 @@ def measure_exits(
     return {"exits": facts, "thresholds": rows}
 
 
-def _time(cast: Cast, sources: Sequence[Source], example: Any) -> float:
+def _time(cast: Cast, sources: Sequence[Source], example: Value) -> float:
     """Median milliseconds of one sample up to the last of these exits; the network stops there."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -6,18 +6,47 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 LEAST = 5  # measured calls, however slow
 
 
-def latency(call: Callable[[], Any], *, warm_up: int = 10, repeats: int = 200, seconds: float = 2.0) -> dict[str, float | int]:
+class Times(TypedDict):
+    """Milliseconds of one call: median, quartiles, 95 %, and how many calls were timed."""
+
+    median: float
+    low: float
+    high: float
+    p95: float
+    repeats: int
+
+
+class Latency(Times):
+    """The same of one answer, with the threads and the size of the batch."""
+
+    threads: int
+    batch: int
+
+
+class Sizes(TypedDict):
+    """A module's parameters, and the bytes of all its tensors."""
+
+    parameters: int
+    bytes: int
+
+
+def latency(call: Callable[[], object], *, warm_up: int = 10, repeats: int = 200, seconds: float = 2.0) -> Times:
     """Time a call, one at a time.
 
     Args:
@@ -45,13 +74,21 @@ def latency(call: Callable[[], Any], *, warm_up: int = 10, repeats: int = 200, s
     return {"median": median, "low": low, "high": high, "p95": p95, "repeats": len(taken)}
 
 
-def module_latency(module: Callable[[Any], Any], example: Any, threads: int = 1, **settings: Any) -> dict[str, float | int]:
+def module_latency(
+    module: Callable[[Value], object],
+    example: Value,
+    threads: int = 1,
+    *,
+    warm_up: int = 10,
+    repeats: int = 200,
+    seconds: float = 2.0,
+) -> Latency:
     """Time a module's answer to `example` (batch, ...) in evaluation mode, without gradients.
 
     Args:
         module: a module, or any function of the inputs. example: what it is called with.
         threads: of torch, for the measurement only.
-        settings: warm_up, repeats, seconds of `latency`.
+        warm_up, repeats, seconds: of `latency`.
 
     Returns:
         what `latency` returns, with threads and batch.
@@ -60,27 +97,35 @@ def module_latency(module: Callable[[Any], Any], example: Any, threads: int = 1,
     torch.set_num_threads(threads)
     try:
         with answering(module), torch.no_grad():
-            measured = latency(lambda: module(example), **settings)
+            measured = latency(lambda: module(example), warm_up=warm_up, repeats=repeats, seconds=seconds)
     finally:
         torch.set_num_threads(before)
     return {**measured, "threads": threads, "batch": _batch(example)}
 
 
-def onnx_latency(path: str | os.PathLike[str], example: Tensor, threads: int = 1, **settings: Any) -> dict[str, float | int]:
+def onnx_latency(
+    path: str | os.PathLike[str],
+    example: Tensor,
+    threads: int = 1,
+    *,
+    warm_up: int = 10,
+    repeats: int = 200,
+    seconds: float = 2.0,
+) -> Latency:
     """Time an ONNX file's answer to `example` (batch, ...) in ONNX Runtime on the CPU; as `module_latency`."""
     session = open_session(path, threads)
     feed = {session.get_inputs()[0].name: example.detach().cpu().numpy()}
-    measured = latency(lambda: session.run(None, feed), **settings)
+    measured = latency(lambda: session.run(None, feed), warm_up=warm_up, repeats=repeats, seconds=seconds)
     return {**measured, "threads": threads, "batch": len(example)}
 
 
-def _batch(example: Any) -> int:
+def _batch(example: Value) -> int:
     while not isinstance(example, Tensor):
         example = next(iter(example.values() if isinstance(example, Mapping) else example))
     return len(example)
 
 
-def sizes(module: nn.Module) -> dict[str, int]:
+def sizes(module: nn.Module) -> Sizes:
     """Return parameters (their number) and bytes (of all parameters and buffers; shared ones count once)."""
     tensors = [*module.parameters(), *module.buffers()]
     return {
@@ -90,7 +135,7 @@ def sizes(module: nn.Module) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def answering(module: Any) -> Iterator[None]:
+def answering(module: object) -> Iterator[None]:
     """Evaluation mode inside the block; every sub-module's own mode afterwards."""
     modes = {part: part.training for part in module.modules()} if isinstance(module, nn.Module) else {}
     try:
@@ -102,7 +147,7 @@ def answering(module: Any) -> Iterator[None]:
             part.training = mode
 
 
-def open_session(path: str | os.PathLike[str], threads: int = 1) -> Any:
+def open_session(path: str | os.PathLike[str], threads: int = 1) -> "onnxruntime.InferenceSession":
     """An ONNX Runtime session on the CPU; a file that cannot be opened is one sentence."""
     import onnxruntime
 

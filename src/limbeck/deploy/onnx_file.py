@@ -4,10 +4,10 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from limbeck.deploy.measure import answering, open_session
 from limbeck.deploy.tracing import Answers, cannot_export, device_of, quiet, rows_of, traced
@@ -19,7 +19,15 @@ from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.task import Task
 
-_NAMES: dict[str, Any] = {"verbose": False, "input_names": ["inputs"], "output_names": ["logits"]}
+
+class Compared(TypedDict):
+    """An exported file beside the module it was made of; score is None without labels."""
+
+    file: str
+    bytes: int
+    largest_difference: float
+    same_answers: float
+    score: float | None
 
 
 def export_onnx(
@@ -27,7 +35,7 @@ def export_onnx(
     example: Tensor,
     path: str | os.PathLike[str],
     *,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     adapter: Adapter | None = None,
 ) -> None:
     """Write a module as one ONNX file that takes `inputs` (any batch, ...) and returns `logits` (batch, C).
@@ -46,7 +54,9 @@ def export_onnx(
     pair = rows_of(module, example)
     with answering(whole), quiet(), torch.no_grad():
         try:
-            program = torch.onnx.export(traced(whole, pair), (pair,), dynamo=True, **_NAMES)
+            program = torch.onnx.export(
+                traced(whole, pair), (pair,), dynamo=True, verbose=False, input_names=["inputs"], output_names=["logits"]
+            )
             model = program.model_proto  # type: ignore[union-attr]
         except Exception as error:  # the exporter raises many kinds
             raise cannot_export(error) from error
@@ -72,7 +82,7 @@ def compare_onnx(
     adapter: Adapter | None = None,
     batch: int = 256,
     task: Task = CLASSIFY,
-) -> dict[str, Any]:
+) -> Compared:
     """Reload an exported file in ONNX Runtime and compare its answers with the module's.
 
     Args:

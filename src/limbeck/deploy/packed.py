@@ -5,10 +5,8 @@ order of their names, one after another.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +14,15 @@ from torch.nn.utils import parametrize
 
 from limbeck.connectors.quantise import quantisers, stored
 from limbeck.deploy.student import Deployed, load_student, rebuild
+from limbeck.deploy.student_file import PackedFile, read_student_file
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.plan.kinds import Value
 
 NAME = "student.packed"
 
 
-def save_packed(folder: Path, deployed: Deployed) -> dict[str, Any] | None:
+def save_packed(folder: Path, deployed: Deployed) -> PackedFile | None:
     """Write `student.packed` and return what `student.json` keeps of it; None if nothing in the student is quantised."""
     if not any(True for _ in quantisers(deployed.cast)):
         return None
@@ -38,14 +38,14 @@ def load_packed(folder: Path) -> Deployed:
 
     Raises `UserError` if the run has no such file, or it is damaged.
     """
+    info = read_student_file(folder)
+    facts = info.get("packed")
+    if facts is None:
+        raise UserError(f"no packed student in {folder}: its method does not quantise")
     try:
-        info = json.loads((folder / "student.json").read_text(encoding="utf-8"))
-        facts = info["packed"]
         data = (folder / facts["file"]).read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(f"no packed student in {folder}: {Path(error.filename).name} is missing") from None
-    except (KeyError, ValueError):
-        raise UserError(f"no packed student in {folder}: its method does not quantise") from None
+    except OSError:
+        raise UserError(f"no packed student in {folder}: {facts['file']} is missing") from None
     if hashlib.blake2b(data, digest_size=16).hexdigest() != facts["blake2b"]:
         raise UserError(f"{folder / facts['file']} is damaged: its checksum is not the one in student.json")
     deployed = rebuild(info)
@@ -53,7 +53,7 @@ def load_packed(folder: Path) -> Deployed:
     return deployed.eval()
 
 
-def same_answers(folder: Path, inputs: Any) -> bool:
+def same_answers(folder: Path, inputs: Value) -> bool:
     """Whether the packed file answers as `student.safetensors` does, to the bit."""
     with torch.no_grad():
         return torch.equal(load_packed(folder)(inputs), load_student(folder)[0](inputs))

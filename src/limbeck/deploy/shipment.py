@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+import limbeck
 from limbeck.data import Batches, Data, Partition
 from limbeck.deploy import formats
 from limbeck.deploy.formats import Format, Written, asking
+from limbeck.deploy.student_file import StudentFile
 from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.tasks.figure import finite
@@ -60,7 +62,7 @@ class Shipment:
     data: Data
     folder: Path
     stem: str
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     say: Say = print
     rows: list[Row] = field(default_factory=list)
 
@@ -154,19 +156,31 @@ def loss(row: Row) -> float:
     return 0.0 if part["student"] is None or part["score"] is None else part["student"] - part["score"]
 
 
-def travelling(info: Mapping[str, Any], data: Data) -> dict[str, Any]:
-    """What goes into every file, so that nobody feeds it wrongly."""
-    first: Mapping[str, Any] = next(iter(info["roles"].values()), {})
+def travelling(info: StudentFile, data: Data) -> dict[str, object]:
+    """What goes into every file of a student, so that nobody feeds it wrongly."""
+    first = next(iter(info["roles"].values()))
+    return facts_inside(data, first["mean"], first["std"]) | {"inputs": info["inputs"], "made_by": f"limbeck {info['limbeck']}"}
+
+
+def facts_inside(data: Data, mean: list[float], std: list[float]) -> dict[str, object]:
+    """What a file says of the data that it was made for."""
+    image = data.kind == "image"
     return {
-        "classes": list(info["classes"]),
-        "shape": list(info["shape"]),
-        "kind": info["kind"],
-        "inputs": info["inputs"],
-        "scale": "pixel / 255" if info["kind"] == "image" else "as in the data",
-        "normalisation": {"where": "inside the file", "mean": first.get("mean", []), "std": first.get("std", [])},
+        "classes": list(data.classes),
+        "shape": list(data.shape),
+        "kind": data.kind,
+        "inputs": input_words(data),
+        "scale": "pixel / 255" if image else "as in the data",
+        "normalisation": {"where": "inside the file", "mean": mean, "std": std},
         "data": data.name,
-        "made_by": f"limbeck {info.get('limbeck', '')}",
+        "made_by": f"limbeck {limbeck.__version__}",
     }
+
+
+def input_words(data: Data) -> str:
+    """How a model of this data is fed, in words."""
+    image = "images as float32 on 0..1, channels first; normalisation is inside"
+    return image if data.kind == "image" else "as in the data"
 
 
 def keep(folder: Path, rows: Sequence[Row], data: Data) -> None:

@@ -1,9 +1,7 @@
 """What a method deploys, as one ordinary module, and its two files: weights, and how to rebuild it."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +9,12 @@ from torch import Tensor, nn
 from limbeck import methods, models
 from limbeck.data.text import Words
 from limbeck.data.views.seen import Seen, shape_seen
+from limbeck.deploy.student_file import RoleFile, StudentFile, read_student_file, write_student_file
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
-from limbeck.files import atomic_write
 from limbeck.models import load_weights, save_weights
 from limbeck.plan import Method
+from limbeck.plan.kinds import Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
 from limbeck.plan.taps import Source, State, Tap, leaves, modules_of
@@ -35,13 +34,13 @@ class Deployed(nn.Module):
         names = used(source)
         self.cast = Cast({name: cast[name] for name in names}, {n: a for n, a in cast.adapters.items() if n in names})
 
-    def forward(self, inputs: Any) -> Tensor:
+    def forward(self, inputs: Value) -> Tensor:
         if isinstance(self.source, Tap) and not self.source.path:
             role = self.source.role
             return self.cast.adapter_of(role).find_logits(self.cast.feed(role, inputs), role)
         return observe(self.cast, {"inputs": inputs}, [self.source], learns=tuple(self.cast.keys()))(self.source)
 
-    def parameter_count(self, inputs: Any) -> int:
+    def parameter_count(self, inputs: Value) -> int:
         """Parameters that the answer depends on: an early exit does not carry the layers behind it."""
         flags = [(p, p.requires_grad) for p in self.parameters()]
         try:
@@ -63,35 +62,28 @@ def used(source: Source) -> list[str]:
     return list(dict.fromkeys([*named, *(role_of(name) for name in modules_of(source))]))
 
 
-def save_student(folder: Path, deployed: Deployed, info: Mapping[str, Any]) -> None:
-    """Write `student.safetensors` and `student.json` (`info`: models, method, classes, preprocessing)."""
+def save_student(folder: Path, deployed: Deployed, info: StudentFile) -> None:
+    """Write `student.safetensors` and `student.json`."""
     save_weights(deployed.cast, folder / "student.safetensors")
-    with atomic_write(folder / "student.json", text=True) as file:
-        json.dump(dict(info), file, indent=1)
+    write_student_file(folder, info)
 
 
-def load_student(folder: Path) -> tuple[Deployed, dict[str, Any]]:
+def load_student(folder: Path) -> tuple[Deployed, StudentFile]:
     """Rebuild a saved student from its folder; no code in the files is ever run.
 
     Raises `UserError` if a file is missing or damaged, or the student's class cannot be rebuilt by name.
     """
-    path = folder / "student.json"
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no student.json; give the folder of a finished run") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+    info = read_student_file(folder)
     deployed = rebuild(info)
     load_weights(deployed.cast, folder / "student.safetensors")
     return deployed.eval(), info
 
 
-def rebuild(info: Mapping[str, Any]) -> Deployed:
+def rebuild(info: StudentFile) -> Deployed:
     """What `student.json` describes, with weights still to come."""
     cast = Cast({})
     for name, spec in info["roles"].items():
-        task = task_of(info["task"]["name"], info["task"].get("settings"))
+        task = task_of(info["task"]["name"], info["task"]["settings"])
         module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
         cast.add(name, module, adapter)
     method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])
@@ -102,9 +94,7 @@ def rebuild(info: Mapping[str, Any]) -> Deployed:
     return Deployed(cast, method.deployed)
 
 
-def _rebuild_role(
-    role: str, spec: Mapping[str, Any], classes: int, shape: tuple[int, ...], task: Task
-) -> tuple[nn.Module, Adapter]:
+def _rebuild_role(role: str, spec: RoleFile, classes: int, shape: tuple[int, ...], task: Task) -> tuple[nn.Module, Adapter]:
     """A role from what `student.json` says of it; weights are loaded later."""
     if spec["model"].startswith("python object"):
         raise UserError(

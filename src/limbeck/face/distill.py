@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from limbeck import methods
+from limbeck.cards.schema import Card
 from limbeck.data import Data, from_datasets
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
@@ -54,7 +55,7 @@ class Result:
     """
 
     student: nn.Module
-    card: Mapping[str, Any]
+    card: Card
     folder: Path
 
 
@@ -187,7 +188,7 @@ def train(
 def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given, listen: Listener) -> Result:
     sources = open_sources(recipe, method=method, data=data, given=given, listen=listen)
     left = last(Session(sources, folder, listen).steps())
-    card = {} if left is None else conclude(left, listen)
+    card: Card = {} if left is None else conclude(left, listen)
     own = left is None or method.deploys == "student"
     deployed = given.modules["student"] if own or left is None else left.entries["student"]
     return Result(deployed.eval(), card, folder)

@@ -21,7 +21,7 @@ class Student(nn.Module):
     def __init__(self, folder: Path):
         super().__init__()
         self.model, facts = load_student(folder)
-        self.task: Task = task_of(facts["task"])
+        self.task: Task = task_of(facts["task"]["name"], facts["task"]["settings"])
         self.classes: tuple[str, ...] = tuple(facts["classes"])
         self.shape: tuple[int, ...] = tuple(facts["shape"])
         self.kind: str = facts["kind"]

@@ -1,6 +1,5 @@
 """What exported files cost, here or on a target, each in a fresh process."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -10,21 +9,13 @@ import numpy as np
 from limbeck.deploy import formats
 from limbeck.deploy.device import Place, ask
 from limbeck.deploy.formats import Format
+from limbeck.deploy.measure import Times
 from limbeck.deploy.shipment import checksums, exports, file_facts
+from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
 from limbeck.files import write_json
 
 MEASURED = "measured.json"
-
-
-class Times(TypedDict):
-    """Milliseconds of one call: median, quartiles, 95 %, and how many calls were timed."""
-
-    median: float
-    low: float
-    high: float
-    p95: float
-    repeats: int
 
 
 class Machine(TypedDict):
@@ -107,8 +98,7 @@ def _example(path: Path, kind: Format) -> np.ndarray:
     own = kind.example(path)
     if own is not None:
         return own
-    info = path.parent / "student.json"
-    if not info.exists():
+    if not (path.parent / "student.json").exists():
         raise UserError(f"{path} does not lie beside the student.json of its run, which says what it takes; name the run folder")
-    facts = json.loads(info.read_text(encoding="utf-8"))
+    facts = read_student_file(path.parent)
     return np.zeros((1, *facts["shape"]), np.int64 if facts["kind"] == "text" else np.float32)

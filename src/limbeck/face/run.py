@@ -2,22 +2,21 @@
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 from limbeck.cards.build import build
 from limbeck.cards.model_card import write_model_card
+from limbeck.cards.schema import Card, finished
 from limbeck.data import Data
 from limbeck.engine.turns import last
 from limbeck.report.page import write_report
 from limbeck.runs.events import Listener, silent
-from limbeck.runs.folder import finished
 from limbeck.runs.session import Finished, Session
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sharing import Apart
 from limbeck.runs.sources import open_sources
 
 
-def conclude(left: Finished, listen: Listener = silent) -> dict[str, Any]:
+def conclude(left: Finished, listen: Listener = silent) -> Card:
     """Measure, export and show what a run's training left; returns the card."""
     card = build(left, listen)
     write_report(left.folder)
@@ -27,7 +26,7 @@ def conclude(left: Finished, listen: Listener = silent) -> dict[str, Any]:
 
 def running(
     recipe: Recipe, folder: Path, listen: Listener = silent, shared: Apart | None = None, data: Data | None = None
-) -> Generator[None, None, dict[str, Any]]:
+) -> Generator[None, None, Card]:
     """A whole run by its recipe, or what is left of it, stopping after every training step so that several can take turns.
 
     Returns the card; {} in a process that only helps to train.
@@ -36,6 +35,6 @@ def running(
     return {} if left is None else conclude(left, listen)
 
 
-def run(recipe: Recipe, folder: Path, listen: Listener = silent, data: Data | None = None) -> dict[str, Any]:
+def run(recipe: Recipe, folder: Path, listen: Listener = silent, data: Data | None = None) -> Card:
     """A whole run by its recipe, or what is left of it; returns the card. A finished run's is read, not made again."""
     return finished(folder) or last(running(recipe, folder, listen, data=data))

@@ -1,5 +1,6 @@
 """The charts of a card: the score against cost, and within each class."""
 
+from limbeck.cards.schema import median_of, onnx_of
 from limbeck.cards.words import count, item_of, number
 from limbeck.report.charts import Chart, log_span, span
 from limbeck.report.read import RunView
@@ -12,13 +13,13 @@ def cost_chart(view: RunView, what: str) -> str:
     """The score against "size" (parameters) or "latency" (milliseconds per sample); "" if unknown."""
     points, score = [], score_in(view.card)
     for who, model in view.models.items():
-        cost = model.get("parameters") if what == "size" else (model.get("latency_ms") or {}).get("median")
+        cost = model.get("parameters") if what == "size" else median_of(model)
         reached = model.get("score")
         if known(cost) and known(reached) and cost > 0:
             points.append((who, who, float(cost), float(reached), model.get("interval")))
-    onnx = (view.card.get("export") or {}).get("onnx") or {}
-    fast = (onnx.get("latency_ms") or {}).get("median")
-    reached = view.models.get("student", onnx).get("score", onnx.get("score"))
+    onnx = onnx_of(view.card)
+    fast, student = median_of(onnx), view.models.get("student")
+    reached = onnx.get("score") if student is None else student.get("score", onnx.get("score"))
     if what != "size" and known(fast) and known(reached) and fast > 0:
         points.append(("student", "student, ONNX", fast, float(reached), None))
     if not points:

@@ -1,6 +1,6 @@
 """The result in plain words, with what the test samples can and cannot tell."""
 
-from limbeck.cards.entry import ModelEntry
+from limbeck.cards.schema import ModelEntry
 from limbeck.cards.words import count, number
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import Facts, known, score_in

@@ -1,11 +1,12 @@
 """The page of a run: one self-contained HTML file, made from the run folder alone."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
+from limbeck.cards.schema import Card, MethodFacts, median_of, onnx_of
 from limbeck.cards.table import columns, latency_note, relations
 from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
@@ -38,7 +39,9 @@ def write_report(folder: Path) -> Path:
 def render(view: RunView, live: str = "") -> str:
     """The page's HTML for what was read."""
     card = view.card
-    method, data, table = card.get("method") or {}, card.get("data") or {}, columns(card)
+    method, table = card.get("method", MethodFacts()), columns(card)
+    data: Mapping[str, object] = card.get("data", {})
+    read = card["data"]["notes"] if "data" in card else []
     return fill(
         "page.html",
         live,
@@ -58,7 +61,7 @@ def render(view: RunView, live: str = "") -> str:
         environment=view.environment,
         commands=_commands(view),
         missing=view.missing,
-        notes=list(dict.fromkeys(str(note) for note in (*(card.get("notes") or ()), *(data.get("notes") or ())))),
+        notes=list(dict.fromkeys(str(note) for note in (*card.get("notes", ()), *read))),
     )
 
 
@@ -78,10 +81,10 @@ def _sections(view: RunView) -> list[Part]:
     ]
 
 
-def _exits_section(card: dict[str, Any]) -> list[Part]:
+def _exits_section(card: Card) -> list[Part]:
     """What a threshold on confidence gains and costs, for networks with early exits."""
-    measured = card.get("exits") or {}
-    if not measured.get("thresholds"):
+    measured = card.get("exits")
+    if not measured or not measured["thresholds"]:
         return []
     names = [str(each["name"]) for each in measured["exits"]]
     rows = [
@@ -133,11 +136,11 @@ def _class_values(view: RunView) -> Table:
     return {"head": [item_of(view.card), *models], "rows": rows} if models else {}
 
 
-def _onnx_words(card: dict[str, Any]) -> str:
-    onnx = (card.get("export") or {}).get("onnx") or {}
+def _onnx_words(card: Card) -> str:
+    onnx = onnx_of(card)
     if not onnx:
         return ""
-    median = (onnx.get("latency_ms") or {}).get("median")
+    median = median_of(onnx)
     return (
         f"{onnx.get('file')} ({bytes_words(onnx.get('bytes'))}) was reloaded in ONNX Runtime: same answers for "
         f"{percent(onnx.get('same_answers'))} of the samples asked, largest difference of an answer "

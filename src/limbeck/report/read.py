@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from xml.etree import ElementTree
 
-from limbeck.cards.entry import ModelEntry
+from limbeck.cards.schema import Card, ModelEntry, read_card
 from limbeck.errors import UserError
 from limbeck.tasks.keeping import WHO, Kept, read_predictions
 from limbeck.tasks.task import Task
@@ -27,7 +26,7 @@ class RunView:
     """
 
     folder: Path
-    card: dict[str, Any] = field(default_factory=dict)
+    card: Card = field(default_factory=Card)
     environment: dict[str, Any] = field(default_factory=dict)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     recipe: str = ""
@@ -39,13 +38,13 @@ class RunView:
     @property
     def models(self) -> dict[str, ModelEntry]:
         """The card's models in the order teacher, baseline, student, then any other."""
-        given = self.card.get("models") or {}
+        given = self.card.get("models", {})
         order = [*(w for w in WHO if w in given), *(w for w in given if w not in WHO)]
-        return {who: cast(ModelEntry, given[who]) for who in order if isinstance(given[who], Mapping)}
+        return {who: given[who] for who in order}
 
     def class_names(self) -> list[str]:
         """The names of the classes; their numbers where no names are known."""
-        named = (self.card.get("data") or {}).get("classes")
+        named = self.card["data"]["classes"] if "data" in self.card else []
         counted = self.kept.width if self.kept is not None else 0
         return [str(c) for c in named] if named and len(named) >= counted else [str(i) for i in range(counted)]
 
@@ -64,7 +63,7 @@ def read_run(folder: Path, *, predictions: bool = True) -> RunView:
             "give the folder that `limbeck distill` made"
         )
     view = RunView(folder)
-    view.card = _json(view, "card.json", "the card is not written yet, so there is no result table")
+    _read_card(view)
     view.environment = _json(view, "environment.json", "the machine and versions were not recorded")
     view.recipe = _text(view, "recipe.toml", "the recipe was not recorded")
     view.metrics = _records(_text(view, "metrics.jsonl", "no learning curves were recorded"))
@@ -80,6 +79,16 @@ def _text(view: RunView, name: str, otherwise: str) -> str:
     except OSError:
         view.missing.append(f"No {name}: {otherwise}.")
         return ""
+
+
+def _read_card(view: RunView) -> None:
+    if not (view.folder / "card.json").exists():
+        view.missing.append("No card.json: the card is not written yet, so there is no result table.")
+        return
+    try:
+        view.card = read_card(view.folder)
+    except UserError as error:
+        view.missing.append(f"There is no result table: {error}.")
 
 
 def _json(view: RunView, name: str, otherwise: str) -> dict[str, Any]:

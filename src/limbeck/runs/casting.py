@@ -8,6 +8,7 @@ import torch
 from limbeck.data import Data
 from limbeck.data.text import Words
 from limbeck.data.views.seen import Seen
+from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
@@ -31,26 +32,26 @@ def learners(method: Method) -> set[str]:
     return {role_of(path) for stage in method.stages for path in stage.trains} - set(method.parts)
 
 
-def rebuild_facts(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, Any]:
+def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, RoleFile]:
     """What `student.json` keeps of each deployed role; a promoted role is a copy of its source."""
     made = {a.role: a.source for s in method.stages for a in s.before if isinstance(a, Promote)}
-    facts = {}
+    files: dict[str, RoleFile] = {}
     for name in names:
         if name in method.parts:
             continue
         settings = settings_for(made.get(name, name), method, recipe)
         prepare = cast.adapter_of(name).prepare
         normalise = prepare if isinstance(prepare, Normalise | Seen) else None
-        facts[name] = {
-            "model": settings.model,
-            "arguments": settings.arguments,
-            "mean": list(normalise.mean_values) if normalise else [],
-            "std": list(normalise.std_values) if normalise else [],
-            **({"classes": settings.classes} if settings.classes else {}),
-            **({"sees": prepare.spelling} if isinstance(prepare, Seen) else {}),
-            **({"words": True} if isinstance(prepare, Words) else {}),
-        }
-    return facts
+        mean, std = (list(normalise.mean_values), list(normalise.std_values)) if normalise else ([], [])
+        file = RoleFile(model=settings.model, arguments=settings.arguments, mean=mean, std=std)
+        if settings.classes:
+            file["classes"] = settings.classes
+        if isinstance(prepare, Seen):
+            file["sees"] = prepare.spelling
+        if isinstance(prepare, Words):
+            file["words"] = True
+        files[name] = file
+    return files
 
 
 def check_places(method: Method, data: Data) -> None:

@@ -43,13 +43,6 @@ def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     return path
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
-    """The card of a run that is done: its test part has been read, and is not read again."""
-    path = folder / "card.json"
-    done = path.exists() and (folder / "report.html").exists()
-    return json.loads(path.read_text(encoding="utf-8")) if done else None
-
-
 def environment() -> dict[str, Any]:
     """What a reader needs to know of the machine and the versions."""
     from importlib.metadata import version

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from limbeck import engine, losses
 from limbeck.connectors.int8 import AsInt8, as_float
@@ -14,6 +13,7 @@ from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.shipment import PartScore, Row, Shipment, travelling
 from limbeck.deploy.student import Deployed, load_student, save_student
+from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.engine import Fit
 from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Term, Update
@@ -49,13 +49,11 @@ def repaired(folder: Path, rows: list[Row], data: Data, say: Callable[[str], Non
     return [_better(folder, aside, row, better.get(row["format"]), steps) if row["precision"] == "int8" else row for row in rows]
 
 
-def trained_on(folder: Path) -> tuple[Deployed, dict[str, Any], int]:
+def trained_on(folder: Path) -> tuple[Deployed, StudentFile, int]:
     """A run's student after some more training as int8, as an ordinary float network; its facts; the steps taken."""
-    import json
-
     sources = reopened(folder)
     recipe, data, cast = sources.recipe, sources.data, sources.cast
-    info = json.loads((folder / "student.json").read_text(encoding="utf-8"))
+    info = read_student_file(folder)
     if list(info["roles"]) != ["student"] or data.task.name != "classify" or any(True for _ in quantisers(cast["student"])):
         raise UserError("--repair trains a classifier that is one plain role; this student is not, so ship the float file")
     guided = "teacher" in cast
@@ -69,7 +67,8 @@ def trained_on(folder: Path) -> tuple[Deployed, dict[str, Any], int]:
     fit = Fit(steps=steps, steps_per_epoch=streams.steps_per_epoch, lr=SLOWER * settings.lr, **kept)
     engine.train(plan, mine, streams, fit, seed=recipe.seed)
     as_float(mine["student"])
-    return Deployed(mine, Tap("student")).eval().cpu(), info | {"repaired": {"steps": steps, "guided": guided}}, steps
+    info["repaired"] = {"steps": steps, "guided": guided}
+    return Deployed(mine, Tap("student")).eval().cpu(), info, steps
 
 
 def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) -> Row:

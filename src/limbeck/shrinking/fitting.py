@@ -9,13 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import limbeck
-from limbeck.cards.build import input_words
 from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Job, Place, ask
 from limbeck.deploy.formats import Format
-from limbeck.deploy.shipment import CALIBRATE, file_facts, some, travelling
+from limbeck.deploy.shipment import CALIBRATE, facts_inside, file_facts, some
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.plan.roles import Adapter, Cast
@@ -134,11 +132,9 @@ class Fitting:
         cast.add("student", module, Adapter(prepare=ModelSettings(model="student").preparation(self.data)))
         return Deployed(cast, Tap("student"))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """What travels in the file of a student of this data: it counts towards the size."""
-        spec = {"mean": list(self.data.mean), "std": list(self.data.std)}
-        named = {"classes": self.data.classes, "shape": self.data.shape, "kind": self.data.kind, "roles": {"student": spec}}
-        return travelling({**named, "inputs": input_words(self.data), "limbeck": limbeck.__version__}, self.data)
+        return facts_inside(self.data, list(self.data.mean), list(self.data.std))
 
     def job(self, path: Path, example: Tensor) -> Job:
         """How one file is timed."""

@@ -9,12 +9,26 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from typing_extensions import TypedDict
+
 from limbeck.tasks.predictions import Predictions
 
 if TYPE_CHECKING:
     from limbeck.tasks.task import Task
 
 Better = Literal["higher", "lower"]
+
+
+class FigureFacts(TypedDict, total=False):
+    """`Facts` in a file."""
+
+    key: str
+    title: str
+    words: str
+    better: Better
+    form: str
+    within: str
+    says: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +65,11 @@ class Facts:
     form: str = "percent"
     within: str = ""
     says: str = ""
+
+    def plain(self) -> FigureFacts:
+        """The same as a file holds it."""
+        own: FigureFacts = {"key": self.key, "title": self.title, "words": self.words, "better": self.better}
+        return own | {"form": self.form, "within": self.within, "says": self.says}
 
     @property
     def share(self) -> bool:

@@ -12,13 +12,23 @@ from typing import ClassVar, final
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from limbeck.errors import UserError
 from limbeck.plan import Labels, Soft, Term
-from limbeck.tasks.figure import Figure, Judged, Measured, Worst, finite
+from limbeck.tasks.figure import Figure, FigureFacts, Judged, Measured, Worst, finite
 from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions, same_samples
 from limbeck.tasks.section import Section
+
+
+class TaskFacts(TypedDict):
+    """What a card says of its task."""
+
+    name: str
+    item: str
+    settings: dict[str, object]
+    figures: list[FigureFacts]
 
 
 @dataclass(frozen=True)
@@ -181,9 +191,9 @@ class Task(ABC):
         return ((figure.key, figure.interval(judged)) for figure in self.figures if figure.interval is not None)
 
     @final
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> TaskFacts:
         """What a card says of the task: enough to draw it without the task."""
-        figures = [asdict(figure.facts()) for figure in self.figures]
+        figures = [figure.facts().plain() for figure in self.figures]
         return {"name": self.name, "item": self.item, "settings": self.settings(), "figures": figures}
 
     # ---------------------------------------------------------------- what is kept and shown

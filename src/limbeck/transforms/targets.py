@@ -11,6 +11,7 @@ from torch import Tensor
 def standardised(values: Float[Tensor, "n k"], *, mean: tuple[float, ...], std: tuple[float, ...]) -> Float[Tensor, "n k"]:
     """(values - mean) / std, target by target.
 
+    >>> import torch
     >>> standardised(torch.tensor([[3.0, 10.0]]), mean=(1.0, 10.0), std=(2.0, 5.0))
     tensor([[1., 0.]])
     """
@@ -20,6 +21,7 @@ def standardised(values: Float[Tensor, "n k"], *, mean: tuple[float, ...], std: 
 def told(values: Float[Tensor, "n k"]) -> Bool[Tensor, "n"]:
     """Samples of which every number is known (is no NaN).
 
+    >>> import torch
     >>> told(torch.tensor([[1.0], [torch.nan]]))
     tensor([ True, False])
     """
@@ -29,6 +31,7 @@ def told(values: Float[Tensor, "n k"]) -> Bool[Tensor, "n"]:
 def filled(values: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     """The values, 0 where one is not known: a mask leaves it out, and its gradient stays a number.
 
+    >>> import torch
     >>> filled(torch.tensor([[1.0], [torch.nan]]))
     tensor([[1.],
             [0.]])

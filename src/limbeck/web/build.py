@@ -1,7 +1,6 @@
 """The folder of the page: page, script, models, facts, and onnxruntime-web from the npm registry."""
 
 import base64
-import json
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +12,7 @@ import platformdirs
 import torch
 from torch import nn
 
+from limbeck.cards.schema import ModelEntry, read_card
 from limbeck.data import Data
 from limbeck.deploy.measure import sizes
 from limbeck.deploy.onnx_file import export_onnx
@@ -50,8 +50,8 @@ def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     models = {"student": Deployed(cast, method.deployed)}
     models |= {"teacher": Deployed(cast, Tap("teacher"))} if "teacher" in cast else {}
-    card = json.loads((run / "card.json").read_text(encoding="utf-8"))["models"] if (run / "card.json").exists() else {}
-    found = [_model(name, module.eval(), data, out, card.get(name) or {}) for name, module in models.items()]
+    card = read_card(run)["models"] if (run / "card.json").exists() else {}
+    found = [_model(name, module.eval(), data, out, card.get(name, ModelEntry())) for name, module in models.items()]
     write_json(out / "facts.json", {**_facts(data), "models": found, "method": method.name})
     for source in (*(HERE / name for name in PAGE), *(place / name for name in RUNTIME)):
         with atomic_write(out / source.name) as file:
@@ -59,7 +59,7 @@ def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
     return out
 
 
-def _model(name: str, module: nn.Module, data: Data, out: Path, card: dict[str, Any]) -> dict[str, Any]:
+def _model(name: str, module: nn.Module, data: Data, out: Path, card: ModelEntry) -> dict[str, Any]:
     example = some(data["train"], data, 2)
     export_onnx(module, example, out / f"{name}.onnx", metadata={"classes": list(data.classes)})
     return {
@@ -67,7 +67,7 @@ def _model(name: str, module: nn.Module, data: Data, out: Path, card: dict[str, 
         "file": f"{name}.onnx",
         "bytes": (out / f"{name}.onnx").stat().st_size,
         "parameters": card.get("parameters") or sizes(module)["parameters"],
-        "accuracy": (card.get("figures") or {}).get("accuracy"),
+        "accuracy": card.get("figures", {}).get("accuracy"),
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -55,7 +54,7 @@ def write(
     example: Tensor,
     path: Path,
     *,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     calibration: Tensor | None = None,
 ) -> Written:
     """Write a module in a format; with calibration samples (n, ...) as int8.

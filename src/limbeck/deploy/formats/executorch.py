@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class ExecuTorch(Format):
     int8 = True
 
     def write(
-        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         return write_pte(module, example, path, metadata=metadata, calibration=calibration)
 
@@ -63,7 +62,7 @@ def write_pte(
     example: Tensor,
     path: str | os.PathLike[str],
     *,
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, object],
     calibration: Tensor | None = None,
     most: int = MOST,
 ) -> int:

@@ -37,7 +37,7 @@ class Format(ABC):
 
     @abstractmethod
     def write(
-        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         """Write a module from inputs to predictions; every file appears whole, the one that is named last.
 

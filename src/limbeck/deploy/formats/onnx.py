@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ class Onnx(Format):
     int8 = True
 
     def write(
-        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         if calibration is None:
             export_onnx(module, example, path, metadata=metadata)

@@ -26,7 +26,7 @@ class Rules(Format):
     searched = False
 
     def write(
-        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         write_rules(module, path, metadata=metadata)
         return None
@@ -58,7 +58,7 @@ class Rules(Format):
         return np.zeros((1, *json.loads(path.read_text(encoding="utf-8"))["limbeck"]["shape"]), np.float32)
 
 
-def write_rules(module: nn.Module, path: str | os.PathLike[str], *, metadata: Mapping[str, Any]) -> None:
+def write_rules(module: nn.Module, path: str | os.PathLike[str], *, metadata: Mapping[str, object]) -> None:
     """Write a tree student as JSON. The inputs of a sample are flattened, in `len(mean)` channels of equal length, and
     in float32 each channel's mean is subtracted and its std divided by; then node k asks whether input `feature[k]` is
     above `threshold[k]` and goes to `branches[k][answer]`, from node 0 on, `depth` times: `log_probability[node]` is the

@@ -40,7 +40,7 @@ class Torch(Format):
     runtime = "torch"
 
     def write(
-        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, Any], calibration: Tensor | None
+        self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         write_pt2(module, example, path, metadata=metadata)
         return None
@@ -63,7 +63,7 @@ class Torch(Format):
         check_pt2(path)
 
 
-def write_pt2(module: nn.Module, example: Tensor, path: str | os.PathLike[str], *, metadata: Mapping[str, Any]) -> None:
+def write_pt2(module: nn.Module, example: Tensor, path: str | os.PathLike[str], *, metadata: Mapping[str, object]) -> None:
     """Write a module as a torch.export program that takes (any batch, ...) and returns logits.
 
     Raises `UserError` if the model's code cannot be traced.
