@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.face.distill import Result, distill, train
     from limbeck.face.export import Exports, export
     from limbeck.face.load import Student, load
-    from limbeck.face.measure import Measured, measure
+    from limbeck.face.measure import Measurement, measure
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.declare import method
@@ -39,7 +39,7 @@ _HOMES = {
     "face.distill": ("Result", "distill", "train"),
     "face.export": ("Exports", "export"),
     "face.load": ("Student", "load"),
-    "face.measure": ("Measured", "measure"),
+    "face.measure": ("Measurement", "measure"),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.declare": ("method",),
@@ -55,7 +55,7 @@ _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, name
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
-    "Adapter", "Adopt", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measured", "Method", "Normalise", "Now", "Part",
+    "Adapter", "Adopt", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measurement", "Method", "Normalise", "Now", "Part",
     "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap",
     "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine", "data",
     "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method", "methods",

@@ -160,5 +160,5 @@ def test_what_was_measured_is_json_with_every_key():
     assert CLASSIFY.measure(seen, ["a", "b", "c"]).figures["agreement_with_teacher"] is None
     with pytest.raises(UserError, match="different samples"):
         CLASSIFY.measure(seen, ["a", "b", "c"], Predictions(LOGITS, LABELS, torch.arange(4).flip(0)))
-    with pytest.raises(UserError, match="answers 3 classes, but 2"):
+    with pytest.raises(UserError, match="has 3 outputs, but 2"):
         CLASSIFY.measure(seen, ["a", "b"])

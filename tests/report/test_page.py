@@ -20,7 +20,7 @@ from limbeck.report.sections import drawn
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Say
+from limbeck.tasks.section import SamplePrediction
 
 
 class Page(HTMLParser):
@@ -90,7 +90,7 @@ def test_every_picture_has_a_text_alternative(run_folder):
     parsed = page(run_folder)
     pictures = [a for tag, a in parsed.tags if tag == "img"]
     assert len(pictures) == 12
-    assert all("label" in a["alt"] and "student says" in a["alt"] for a in pictures)
+    assert all("label" in a["alt"] and "student predicts" in a["alt"] for a in pictures)
     charts = [a for tag, a in parsed.tags if tag == "svg" and "aria-hidden" not in a]
     assert len(charts) == 9
     assert all(a.get("aria-label") or a.get("aria-labelledby") for a in charts)
@@ -193,7 +193,7 @@ def test_samples_are_ordered_by_total_variation():
     *_, section = CLASSIFY.sections(kept, ["0", "1"])
     (piece,) = section.pieces
     assert [s.number for s in piece.samples] == [11, 12, 10]
-    assert piece.samples[0].says[1] == Say("student", "0", "90 %", False)
+    assert piece.samples[0].predictions[1] == SamplePrediction("student", "0", "90 %", False)
 
 
 def test_stages_and_thinning(run_folder):

@@ -54,7 +54,7 @@ class Grade(Task):
     def check_labels(self, who, labels, inputs, classes):
         assert labels.shape[1:] == (1,)
 
-    def check_answer(self, who, said, labels, data, classes):
+    def check_output(self, who, said, labels, data, classes):
         assert said.shape == labels.shape
 
     def keep(self, said, labels):
@@ -89,7 +89,7 @@ class Grade(Task):
         return Kept({who: Predictions(z, tensors["labels"], tensors["index"]) for who, z in pick(tensors).items()})
 
     def sections(self, kept, names):
-        row = ("first", f"{float(kept.seen['student'].answers[0]):.1f}")
+        row = ("first", f"{float(kept.predictions['student'].answers[0]):.1f}")
         return (Section("ladder", "The ladder", (Texts(("sample", "student"), (row,)),)),)
 
 
@@ -129,5 +129,5 @@ def test_a_task_of_ones_own_goes_the_whole_way(tmp_path, name):
     text = write_model_card(tmp_path / "run").read_text(encoding="utf-8")
     assert "one number, a step of the ladder when it is rounded" in text and "What each step lost" in text
     task, kept = read_predictions(tmp_path / "run")
-    assert task == Grade() and task.score(kept.seen["student"]) == student["score"]
+    assert task == Grade() and task.score(kept.predictions["student"]) == student["score"]
     assert json.loads((tmp_path / "run/student.json").read_text())["task"] == {"name": "grade", "settings": {"steps": 3}}

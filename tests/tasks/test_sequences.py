@@ -124,4 +124,4 @@ def test_bad_answers_are_one_sentence():
         with pytest.raises(UserError, match="steps, classes"):
             task.keep(torch.zeros(2, 4), torch.ones(2, 3, dtype=torch.int64))
         with pytest.raises(UserError, match="has 4 classes"):
-            task.check_answer("student", torch.zeros(2, 5, 3), torch.ones(2, 3), "it", 4)
+            task.check_output("student", torch.zeros(2, 5, 3), torch.ones(2, 3), "it", 4)

@@ -19,7 +19,7 @@ from limbeck.runs.settings import make
 from limbeck.tasks import registry
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.detect import Detect
-from limbeck.tasks.figure import Facts, figures_in, score_in
+from limbeck.tasks.figure import FigureInfo, figures_in, score_in
 from limbeck.tasks.keeping import read_predictions, write_predictions
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.segment import Segment
@@ -85,7 +85,7 @@ def test_a_figure_is_seen_in_every_place(tmp_path, key):
 
 
 def test_a_score_that_is_no_share_is_told_as_a_number():
-    facts = Facts("r2", "R2", form=".3f")
+    facts = FigureInfo("r2", "R2", form=".3f")
     assert facts.text(0.5) == "0.500" and facts.bounds((-0.1, 0.2)) == " [-0.100, 0.200]" and facts.gap(-0.25) == "0.25"
     assert (facts.scale, facts.unit, facts.points, facts.places) == (1, "", "", 3)
     assert score_in({"task": {"figures": [{"key": "x", "title": "X", "later": 1}]}}).title == "X" and score_in({}).key == "score"
@@ -115,10 +115,10 @@ def test_what_is_kept_says_its_task_and_comes_back(tmp_path, about):
     pictures = torch.zeros(len(said), 1, 4, 4, dtype=torch.uint8) if about.name != "transcribe" else None
     write_predictions(tmp_path, about, seen, pictures)
     task, kept = read_predictions(tmp_path)
-    assert task == about and list(kept.seen) == ["teacher", "student"] and kept.other == "teacher"
+    assert task == about and list(kept.predictions) == ["teacher", "student"] and kept.other == "teacher"
     if about.name != "segment":  # which keeps the pictures that it shows
-        assert torch.equal(kept.seen["student"].answers, seen["student"].answers)
-        assert torch.equal(kept.seen["student"].index, seen["student"].index)
+        assert torch.equal(kept.predictions["student"].answers, seen["student"].answers)
+        assert torch.equal(kept.predictions["student"].index, seen["student"].index)
     else:
         assert int(kept.counts["student"].sum()) == MASKS.numel() and kept.width == 3
     assert about.sections(kept, ["a", "b", "c"])[-1].id == "differ"

@@ -91,12 +91,12 @@ class Ranked(tasks.Task):
         if labels.dim() != 1:
             raise limbeck.UserError(f"{who}: give one class for each")
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.shape[1] != classes:
-            raise limbeck.UserError(f"{who} answers {tuple(said.shape)} for {classes} classes of {data}")
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.shape[1] != classes:
+            raise limbeck.UserError(f"{who} answers {tuple(outputs.shape)} for {classes} classes of {data}")
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return said, labels
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return outputs, labels
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one score for each of {len(classes)} classes"

@@ -12,7 +12,7 @@ from limbeck.cards.words import bytes_words, item_of, number, percent
 from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
-from limbeck.tasks.figure import Facts, figures_in, known, score_in
+from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 
 FILE = "MODEL_CARD.md"
 Row = Sequence[str]
@@ -144,7 +144,7 @@ def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     return f"## What each {item} lost\n\n" + table(head, shown) + more
 
 
-def _exports(rows: Sequence[Mapping[str, Any]], score: Facts) -> str:
+def _exports(rows: Sequence[Mapping[str, Any]], score: FigureInfo) -> str:
     if not rows:
         return ""
     lines = []

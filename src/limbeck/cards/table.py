@@ -13,7 +13,7 @@ from rich.text import Text
 
 from limbeck.cards.schema import Card, MethodFacts, ModelEntry, latency_of, median_of, onnx_of
 from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
-from limbeck.tasks.figure import Facts, figures_in, known, score_in
+from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
 
 Cell = tuple[str, float | None]  # the words, and the value to sort by
@@ -47,16 +47,16 @@ def _has_worst(card: Mapping[str, Any]) -> bool:
     return not models or any(model.get("worst") for model in models)
 
 
-def _score(score: Facts, model: ModelEntry) -> Cell:
+def _score(score: FigureInfo, model: ModelEntry) -> Cell:
     return score.text(model.get("score")) + score.bounds(model.get("interval")), model.get("score")
 
 
-def _worst(score: Facts, model: ModelEntry) -> Cell:
+def _worst(score: FigureInfo, model: ModelEntry) -> Cell:
     worst = model.get("worst")
     return (f"{score.text(worst['value'])} ({worst['name']})", worst["value"]) if worst else ("–", None)
 
 
-def _figure(figure: Facts, model: ModelEntry) -> Cell:
+def _figure(figure: FigureInfo, model: ModelEntry) -> Cell:
     value = (model.get("figures") or {}).get(figure.key)
     return figure.text(value) + figure.bounds((model.get("intervals") or {}).get(figure.key)), value
 
@@ -140,7 +140,7 @@ def board_table(board: Mapping[str, Any]) -> Group:
     return Group(table, *([_other_figures(board["rows"], others)] if others else []))
 
 
-def _other_figures(rows: Sequence[Mapping[str, Any]], figures: Sequence[Facts]) -> Table:
+def _other_figures(rows: Sequence[Mapping[str, Any]], figures: Sequence[FigureInfo]) -> Table:
     """The means of what else is said of a method's answers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
@@ -151,7 +151,7 @@ def _other_figures(rows: Sequence[Mapping[str, Any]], figures: Sequence[Facts]) 
     return table
 
 
-def _board_cells(row: Mapping[str, Any], score: Facts) -> list[str]:
+def _board_cells(row: Mapping[str, Any], score: FigureInfo) -> list[str]:
     if not row["seeds"]:
         return [row["name"], "failed", *[""] * 5]
     mean, low, high = (row["score"][k] for k in ("mean", "low", "high"))

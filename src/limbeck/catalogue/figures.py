@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from limbeck.catalogue.survey.measured import Measured, Spread, measured
+from limbeck.catalogue.survey.measured import Spread, SurveyResult, measured
 from limbeck.metrics.significance import mean_interval
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results"  # there in a checkout
@@ -96,7 +96,7 @@ def _of_demo(rows: list[dict[str, float]]) -> str:
     return f"{SETTINGS['demo']}, {_seeds(len(rows))}: {student} against {alone} alone (bench/demo.py)"
 
 
-def _of_survey(number: int, row: Measured, own: Spread, *, taught: bool) -> str:
+def _of_survey(number: int, row: SurveyResult, own: Spread, *, taught: bool) -> str:
     against = f" against {_spread(row['baseline'])} without it" if taught and row["baseline"] else ""
     chosen = _arguments(row["arguments"] or {}) if taught else ""
     parts = (row["data"], row["networks"], chosen, row["budget"], _seeds(row["seeds"]))

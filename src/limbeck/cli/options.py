@@ -41,7 +41,7 @@ OPTIONS = {  # settings that have an option of their own; --set reaches all othe
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingOption:
     """A setting that has an option of its own: path in the recipe, option's name, type, help and group of the help page."""
 
     path: str
@@ -66,12 +66,12 @@ class Setting:
         return self.option.replace("-", "_")
 
 
-def settings() -> list[Setting]:
+def settings() -> list[SettingOption]:
     """Every setting that has an option, in the order of the help page."""
     return [_setting(path, option) for path, option in OPTIONS.items()]
 
 
-def _setting(path: str, option: str) -> Setting:
+def _setting(path: str, option: str) -> SettingOption:
     model: type[BaseModel] = Recipe
     own: BaseModel = Recipe()
     *groups, key = path.split(".")
@@ -79,7 +79,7 @@ def _setting(path: str, option: str) -> Setting:
         own = getattr(own, group)
         model = type(own)
     field, usual = model.model_fields[key], getattr(own, key)
-    return Setting(
+    return SettingOption(
         path, option, _plain(field), str(field.description) + _bounds(field, usual), GROUPS.get(path.partition(".")[0], "Run")
     )
 

@@ -11,7 +11,7 @@ from limbeck.comparison.leaderboard import score_at, scored
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.curves import score_points, thinned
 from limbeck.report.figures import short
-from limbeck.tasks.figure import Facts, known, score_in
+from limbeck.tasks.figure import FigureInfo, known, score_in
 
 ROW = 34
 
@@ -25,7 +25,7 @@ def done_rows(view: BoardView) -> list[dict[str, Any]]:
     return [row for row in view.board["rows"] if row["seeds"]]
 
 
-def _limits(score: Facts) -> dict[str, float]:
+def _limits(score: FigureInfo) -> dict[str, float]:
     """How far an axis of scores may go, for `span`."""
     return {"floor": 0, "ceil": 100} if score.share else {}
 
@@ -115,7 +115,7 @@ def curves_chart(view: BoardView, curves: Mapping[str, list[tuple[float, float, 
     return chart.svg()
 
 
-def _hover(chart: Chart, x: Axis, curves: Mapping[str, list[tuple[float, float, float, float]]], score: Facts) -> None:
+def _hover(chart: Chart, x: Axis, curves: Mapping[str, list[tuple[float, float, float, float]]], score: FigureInfo) -> None:
     """Upright slices that show what every method has at that step."""
     places = score.places
     steps = sorted({point[0] for line in curves.values() for point in line})

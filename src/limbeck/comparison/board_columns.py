@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from limbeck.cards.words import bytes_words, count, item_of, number, seconds_words
-from limbeck.tasks.figure import Facts, figures_in, known
+from limbeck.tasks.figure import FigureInfo, figures_in, known
 
 Cell = tuple[str, float | None]  # the words, and the value to sort by
 Row = Mapping[str, Any]
@@ -44,12 +44,12 @@ def columns(board: Mapping[str, Any]) -> list[Column]:
     ]
 
 
-def shown(value: float | None, score: Facts, less: int = 0) -> Cell:
+def shown(value: float | None, score: FigureInfo, less: int = 0) -> Cell:
     """A score that was multiplied by its scale, with places for small differences; less: fewer of them."""
     return (f"{value:.{score.places - less}f}{score.unit}", value) if known(value) else NOTHING
 
 
-def _score(score: Facts, row: Row) -> Cell:
+def _score(score: FigureInfo, row: Row) -> Cell:
     mean, low, high = (row["score"][key] for key in ("mean", "low", "high"))
     if not known(mean):
         return ("failed" if row["errors"] else "not yet"), None
@@ -57,21 +57,21 @@ def _score(score: Facts, row: Row) -> Cell:
     return shown(mean, score)[0] + within, mean
 
 
-def _of_teacher(score: Facts, teacher: Row) -> Cell:
+def _of_teacher(score: FigureInfo, teacher: Row) -> Cell:
     value = teacher.get("score")
     return shown(score.scale * value if known(value) else None, score)
 
 
-def _worst(score: Facts, row: Row) -> Cell:
+def _worst(score: FigureInfo, row: Row) -> Cell:
     return shown(row["worst"], score, 1)
 
 
-def _worst_of_teacher(score: Facts, teacher: Row) -> Cell:
+def _worst_of_teacher(score: FigureInfo, teacher: Row) -> Cell:
     value = (teacher.get("worst") or {}).get("value")
     return shown(score.scale * value if known(value) else None, score, 1)
 
 
-def _figure(figure: Facts, row: Row) -> Cell:
+def _figure(figure: FigureInfo, row: Row) -> Cell:
     value = (row.get("figures") or {}).get(figure.key)
     return (figure.text(value), value) if known(value) else NOTHING
 
@@ -90,7 +90,7 @@ def _latency_of_teacher(teacher: Row) -> Cell:
     return _latency({"latency_ms": (teacher.get("latency_ms") or {}).get("median")})
 
 
-def _gap(score: Facts, key: str, row: Row) -> Cell:
+def _gap(score: FigureInfo, key: str, row: Row) -> Cell:
     """A paired difference with half its interval."""
     gap, places = row.get(key), score.places
     if gap is None:

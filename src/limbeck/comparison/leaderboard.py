@@ -15,7 +15,7 @@ from limbeck.comparison.verdict import BASELINE, verdict
 from limbeck.metrics.score import distillation_score
 from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
 from limbeck.runs.settings import Recipe
-from limbeck.tasks.figure import Facts, figures_in, score_in
+from limbeck.tasks.figure import FigureInfo, figures_in, score_in
 
 Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
 
@@ -39,7 +39,7 @@ def leaderboard(
     cards = [card for found in by.values() for card in found.values()]
     return {
         "rows": ordered,
-        "verdict": verdict(ordered, score_in(cards[0]) if cards else Facts()),
+        "verdict": verdict(ordered, score_in(cards[0]) if cards else FigureInfo()),
         "ranking_by_alpha": ranking_by_alpha(ordered),
         "alpha": recipe.alpha,
         "seeds": list(seeds),

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from limbeck.tasks.figure import Facts
+from limbeck.tasks.figure import FigureInfo
 
 BASELINE = "baseline"
 MANY = 10  # methods that are spoken of one by one
 Row = Mapping[str, Any]
 
 
-def verdict(rows: Sequence[Row], score: Facts = Facts()) -> list[str]:  # noqa: B008  frozen
+def verdict(rows: Sequence[Row], score: FigureInfo = FigureInfo()) -> list[str]:  # noqa: B008  frozen
     """The best method first, then each method against the baseline, unequal budgets, failures, what is missing."""
     known = [row for row in rows if row["seeds"]]
     best = next((row for row in known if row["name"] != BASELINE), None)
@@ -32,7 +32,7 @@ def _unsettled(gap: Mapping[str, Any]) -> bool:
     return gap["seeds"] > 1 and not gap["differs"]
 
 
-def _together(rows: Sequence[Row], score: Facts) -> str:
+def _together(rows: Sequence[Row], score: FigureInfo) -> str:
     """Many methods in one sentence, with the two that differ most."""
     ends = sorted(rows, key=lambda r: r["to_baseline"]["difference"])
     counts = sorted({row["to_baseline"]["seeds"] for row in rows})
@@ -42,7 +42,7 @@ def _together(rows: Sequence[Row], score: Facts) -> str:
     return f"{words}; those that differ most: {shown}. The table has all."
 
 
-def _points(gap: Mapping[str, Any], score: Facts) -> str:
+def _points(gap: Mapping[str, Any], score: FigureInfo) -> str:
     places = score.places
     half = f" ± {(gap['high'] - gap['low']) / 2:.{places}f}" if gap["high"] is not None and gap["high"] > gap["low"] else ""
     return f"{gap['difference']:+.{places}f}{half}{score.points}"
@@ -61,7 +61,7 @@ def seeds_words(count: int) -> str:
     return "one seed" if count == 1 else f"{count} seeds"
 
 
-def _first(best: Row, rows: Sequence[Row], score: Facts) -> list[str]:
+def _first(best: Row, rows: Sequence[Row], score: FigureInfo) -> list[str]:
     """Who comes first, and from whom that cannot be told apart."""
     others = [r for r in rows if r["name"] not in (best["name"], BASELINE)]
     mean = f"{best['score']['mean']:.{score.places}f}{score.unit}"
@@ -93,7 +93,7 @@ def _missing_seeds(pair: Mapping[str, Any]) -> int | None:
     return int(need - pair["seeds"]) if need and need > pair["seeds"] else None
 
 
-def _against_baseline(row: Row, score: Facts) -> str:
+def _against_baseline(row: Row, score: FigureInfo) -> str:
     gap = row["to_baseline"]
     size, half = gap["difference"], (gap["high"] - gap["low"]) / 2 if gap["high"] is not None else None
     if gap["seeds"] < 2:
@@ -114,7 +114,7 @@ def _p(gap: Mapping[str, Any]) -> str:
     return "corrected p < 0.001" if gap["p_corrected"] < 0.001 else f"corrected p = {gap['p_corrected']:.3f}"
 
 
-def _way(size: float, score: Facts) -> str:
+def _way(size: float, score: FigureInfo) -> str:
     return f"{abs(size):.{score.places}f}{score.points} {'above' if size >= 0 else 'below'}" if size else "level with"
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from limbeck.connectors.quantise import Quantiser, Stored, pack, unpack
+from limbeck.connectors.quantise import QuantisedTensor, Quantiser, pack, unpack
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
@@ -39,11 +39,11 @@ class PerChannel(Quantiser):
         codes, step = self._codes(weight)
         return codes * step
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         codes, step = self._codes(weight)
         return {"codes": pack((codes + 127).long(), 8), "step": step}
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         return (unpack(stored["codes"], 8, shape.numel()) - 127).view(shape) * stored["step"]
 
 

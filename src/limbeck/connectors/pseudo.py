@@ -14,7 +14,7 @@ from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
 
 
-class Pool(nn.Module):
+class LearnedInputs(nn.Module):
     """Learnable inputs (m, ...), of the range that they are given."""
 
     def __init__(self, inputs: Tensor, size: int):
@@ -27,20 +27,20 @@ class PseudoInputs(nn.Module):
 
     def __init__(self, inputs: Tensor, *, size: int = 1250, periods: int = 8):
         super().__init__()
-        self.groups = nn.ModuleList(Pool(inputs, size) for _ in range(periods))
+        self.groups = nn.ModuleList(LearnedInputs(inputs, size) for _ in range(periods))
 
     def inputs(self, group: int) -> nn.Parameter:
         """The inputs of one group."""
         pool = self.groups[group]
-        assert isinstance(pool, Pool)
+        assert isinstance(pool, LearnedInputs)
         return pool.images
 
 
 def interpolate(cast: Cast, trains: tuple[str, ...], batch: Batch, scene: Scene, terms: Sequence[tuple[Term, float]]) -> None:
-    """Fill a `Pool` with a x + (1 - a) x', pairs of the batch's inputs and a of 0 .. 1 drawn at random (with torch's
+    """Fill a `LearnedInputs` with a x + (1 - a) x', pairs of the batch's inputs and a of 0 .. 1 drawn at random (with torch's
     generator, which the engine seeds)."""
     pool, inputs = cast.find(trains[0]), batch["inputs"]
-    assert isinstance(pool, Pool)
+    assert isinstance(pool, LearnedInputs)
     if not isinstance(inputs, Tensor):
         raise UserError("pseudo inputs are made between inputs that are one tensor, such as images or rows of a table")
     first, second = torch.randint(len(inputs), (2, len(pool.images)))

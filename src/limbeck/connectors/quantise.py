@@ -17,7 +17,7 @@ from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress
 from limbeck.transforms.facts import call_text
 
-Stored = dict[str, Tensor]
+QuantisedTensor = dict[str, Tensor]
 
 
 def scaled(weight: Tensor, bucket: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -70,10 +70,10 @@ class Quantiser(nn.Module):
     def quantised(self, weight: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         raise NotImplementedError
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         raise NotImplementedError
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -100,12 +100,12 @@ class Uniform(Quantiser):
         unit, low, spread = scaled(weight, self.bucket)
         return _unscaled((unit * self.steps).round() / self.steps, low, spread, weight.shape)
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         unit, low, spread = scaled(weight, self.bucket)
         codes = (unit * self.steps).round().long().reshape(-1)[: weight.numel()]
         return {"codes": pack(codes, self.bits), "low": low, "range": spread}
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         return _restored(stored, shape, self.bits, self.bucket, torch.arange(self.steps + 1) / self.steps)
 
 
@@ -132,11 +132,11 @@ class Ternary(Quantiser):
         signs, scale = self._parts(weight)
         return signs * scale
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         signs, scale = self._parts(weight)
         return {"codes": pack((signs + 1).long(), 2)} | ({"scale": scale} if self.scale else {})
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         return (unpack(stored["codes"], 2, shape.numel()) - 1).view(shape) * stored.get("scale", torch.ones(()))
 
 
@@ -170,12 +170,12 @@ class Levels(Quantiser):
     def quantised(self, weight: Tensor) -> Tensor:
         return self(weight).detach()
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         unit, low, spread = scaled(weight, self.bucket)
         codes = self._codes(unit).reshape(-1)[: weight.numel()]
         return {"codes": pack(codes, self.bits), "low": low, "range": spread, "levels": self.levels.detach()}
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         return _restored(stored, shape, self.bits, self.bucket, stored["levels"])
 
 
@@ -208,15 +208,15 @@ class Interval(Quantiser):
     def quantised(self, weight: Tensor) -> Tensor:
         return self(weight).detach()
 
-    def stored(self, weight: Tensor) -> Stored:
+    def stored(self, weight: Tensor) -> QuantisedTensor:
         codes = (weight / self.step.detach()).clamp(self.low, self.high).round().long() - self.low
         return {"codes": pack(codes, self.bits), "step": self.step.detach()}
 
-    def restored(self, stored: Stored, shape: torch.Size) -> Tensor:
+    def restored(self, stored: QuantisedTensor, shape: torch.Size) -> Tensor:
         return ((unpack(stored["codes"], self.bits, shape.numel()) + self.low) * stored["step"]).view(shape)
 
 
-def _restored(stored: Stored, shape: torch.Size, bits: int, bucket: int, levels: Tensor) -> Tensor:
+def _restored(stored: QuantisedTensor, shape: torch.Size, bits: int, bucket: int, levels: Tensor) -> Tensor:
     size = min(bucket, shape.numel())
     codes = unpack(stored["codes"], bits, shape.numel())
     codes = torch.cat([codes, codes.new_zeros(-len(codes) % size)]).view(-1, size)
@@ -257,7 +257,7 @@ def quantisers(module: nn.Module) -> Iterator[tuple[str, Quantiser, Tensor]]:
                 yield name, quantiser, part.parametrizations.weight.original.detach()
 
 
-def stored(module: nn.Module) -> Stored:
+def stored(module: nn.Module) -> QuantisedTensor:
     """All that must be kept of a module to answer as it does: packed codes and scales where it is quantised, its
     other parameters and buffers as they are."""
     kept = {key: value for key, value in module.state_dict().items() if ".parametrizations." not in f".{key}"}

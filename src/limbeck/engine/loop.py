@@ -15,7 +15,7 @@ from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
 from limbeck.engine.keep import changing
-from limbeck.engine.state import BatchSource, Listener, Record, RunState, Trained, seed_of
+from limbeck.engine.state import BatchSource, EngineListener, EpochRecord, RunState, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, active_terms, take
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Value
@@ -50,7 +50,7 @@ class Loop:
         fit: Fit,
         seed: int,
         folder: Path | None,
-        listen: Listener,
+        listen: EngineListener,
         validate: Callable[[Cast], Mapping[str, float]] | None,
         device: str | None,
         answers: SharedAnswers | None,
@@ -154,7 +154,7 @@ class Loop:
     def _end_epoch(self, stage: Stage, per_epoch: int) -> None:
         state = self.state
         terms = {name: total / state.counted[name] for name, total in state.sums.items()}
-        record: Record = {
+        record: EpochRecord = {
             "stage": stage.name,
             "epoch": round(state.step / per_epoch, 6),
             "step": state.done,

@@ -16,7 +16,7 @@ class BatchSource(Protocol):
     def whole(self, partitions: tuple[str, ...]) -> Batch: ...
 
 
-class Record(TypedDict):
+class EpochRecord(TypedDict):
     """One epoch of the learning curve."""
 
     stage: str
@@ -27,8 +27,8 @@ class Record(TypedDict):
     validation: NotRequired[dict[str, float]]
 
 
-Facts = Mapping[str, Value]  # of an event: numbers and names, by its kind
-Listener = Callable[[str, Facts], None]
+EventFacts = Mapping[str, Value]  # of an event: numbers and names, by its kind
+EngineListener = Callable[[str, EventFacts], None]
 
 
 @dataclass
@@ -41,7 +41,7 @@ class RunState:
     positions: dict[str, int] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
-    history: list[Record] = field(default_factory=list)
+    history: list[EpochRecord] = field(default_factory=list)
     seconds: float = 0.0
     answered: int = 0
 
@@ -54,7 +54,7 @@ class Trained:
     answers count them once, for the one who asked first.
     """
 
-    history: list[Record]
+    history: list[EpochRecord]
     steps: int
     seconds: float
     answered: int = 0

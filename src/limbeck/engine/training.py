@@ -7,7 +7,7 @@ import torch
 
 from limbeck.engine.fit import Fit
 from limbeck.engine.loop import Loop
-from limbeck.engine.state import BatchSource, Facts, Listener, Trained
+from limbeck.engine.state import BatchSource, EngineListener, EventFacts, Trained
 from limbeck.engine.turns import last
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
@@ -22,7 +22,7 @@ def train(
     *,
     seed: int = 0,
     folder: Path | None = None,
-    listen: Listener | None = None,
+    listen: EngineListener | None = None,
     validate: Callable[[Cast], Mapping[str, float]] | None = None,
     device: str | None = None,
     answers: SharedAnswers | None = None,
@@ -45,7 +45,7 @@ def training(
     fit: Fit,
     seed: int,
     folder: Path | None,
-    listen: Listener,
+    listen: EngineListener,
     validate: Callable[[Cast], Mapping[str, float]] | None,
     device: str | None,
     answers: SharedAnswers | None,
@@ -73,5 +73,5 @@ def rehearse(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device:
                 del cast[part]
 
 
-def _silent(kind: str, facts: Facts) -> None:
+def _silent(kind: str, facts: EventFacts) -> None:
     pass

@@ -122,7 +122,7 @@ def _filled(entry: Deployed, file: Path) -> Deployed:
 def recorded(folder: Path) -> dict[str, Predictions]:
     """What a run kept of each model's answers, or nothing."""
     found = read_predictions(folder)
-    return dict(found[1].seen) if found is not None else {}
+    return dict(found[1].predictions) if found is not None else {}
 
 
 def _check_recorded(subject: Subject) -> None:

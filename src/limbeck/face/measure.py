@@ -26,7 +26,7 @@ class Machine(TypedDict):
     python: str
 
 
-class Measured(TypedDict, total=False):
+class Measurement(TypedDict, total=False):
     """What one exported file costs, or why it could not be measured; latency by the size of the batch, as text."""
 
     file: str
@@ -52,7 +52,7 @@ def measure(
     seconds: float = 2.0,
     on: str | None = None,
     python: str | None = None,
-) -> list[Measured]:
+) -> list[Measurement]:
     """Latency (median, quartiles, 95 %), peak memory and size of a file, or of every export of a run's folder.
 
     Args:
@@ -65,7 +65,7 @@ def measure(
     if any(batch < 1 for batch in batches) or threads < 1 or repeats < 1 or warm_up < 0:
         raise UserError("batches, threads and repeats must be at least 1 and warm-up at least 0")
     folder, place = Path(target), Place.at(on, python)
-    jobs, rows = [], list[Measured]()
+    jobs, rows = [], list[Measurement]()
     for path in _files(folder):
         kind = formats.careful(path, checksums(path.parent))
         most = next((row.get("largest_batch") for row in exports(path.parent) if row["file"] == path.name), None)
@@ -74,7 +74,7 @@ def measure(
         jobs.append(kind.job(path, _example(path, kind), batch=1, **how))
         size = file_facts(kind.files(path))[0]
         rows.append({"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place)})
-    found: list[Measured] = []
+    found: list[Measurement] = []
     for row, seen in zip(rows, ask(jobs, place), strict=True):
         found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})  # type: ignore[typeddict-item]
     if folder.is_dir():

@@ -11,7 +11,7 @@ from limbeck.transforms.facts import Facts, Knowledge, attach, facts_of, one_of
 Family = Literal[
     "absolute", "angle", "contrast", "correlation", "divergence", "judge", "margin", "order", "penalty", "squares", "transport"
 ]
-Over = Literal["classes", "values"]
+Compares = Literal["classes", "values"]
 P = ParamSpec("P")
 
 
@@ -28,7 +28,7 @@ class Traits(Facts):
     """
 
     family: Family
-    over: Over
+    over: Compares
     minimum: float | None = 0.0
     symmetric: bool = False
     raw: bool = False
@@ -38,14 +38,14 @@ class Traits(Facts):
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("family of losses", self.family, Family)
-        one_of("kind of input (over)", self.over, Over)
+        one_of("kind of input (over)", self.over, Compares)
 
 
 def loss(
     *,
     family: Family,
     knowledge: Knowledge | None,
-    over: Over,
+    over: Compares,
     batchwise: bool = False,
     minimum: float | None = 0.0,
     symmetric: bool = False,

@@ -19,7 +19,7 @@ from limbeck.transforms.labelling import is_right
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class KnowledgeKind:
     """A kind of knowledge: where it can be read, what is made of an activation, how it can be compared, and whether the
     learner's activation must first get the mentor's shape."""
 
@@ -37,12 +37,12 @@ _ANSWERS = {
 }
 _VALUES = {"squares": losses.mse, "absolute": losses.l1, "angle": losses.cosine, "correlation": losses.one_minus_pearson}
 KNOWLEDGE = {
-    "soft labels": Knowledge(("output",), _ANSWERS),
-    "logits": Knowledge(("output",), _VALUES | {"squares": losses.logit_mse}),
-    "features": Knowledge(("embedding", "middle"), _VALUES | {"contrast": losses.info_nce}, shaped=True),
-    "attention maps": Knowledge(("middle",), _VALUES, through=attention_map),
-    "relations of samples": Knowledge(("output", "embedding", "middle"), _VALUES, through=sample_relations),
-    "relations of channels": Knowledge(("middle",), _VALUES, through=channel_relations, shaped=True),
+    "soft labels": KnowledgeKind(("output",), _ANSWERS),
+    "logits": KnowledgeKind(("output",), _VALUES | {"squares": losses.logit_mse}),
+    "features": KnowledgeKind(("embedding", "middle"), _VALUES | {"contrast": losses.info_nce}, shaped=True),
+    "attention maps": KnowledgeKind(("middle",), _VALUES, through=attention_map),
+    "relations of samples": KnowledgeKind(("output", "embedding", "middle"), _VALUES, through=sample_relations),
+    "relations of channels": KnowledgeKind(("middle",), _VALUES, through=channel_relations, shaped=True),
 }
 PATHS = {"output": "", "embedding": "pool", "middle": "layer3"}
 MASKS = ("all", "right")
@@ -97,7 +97,7 @@ def compose(
     return Method((stage,), parts=parts, views={"second": "default"} if view == "second" else {})
 
 
-def _sides(kind: Knowledge, learner: str, mentor: str, path: str, view: str) -> tuple[Source, Source, dict[str, Part]]:
+def _sides(kind: KnowledgeKind, learner: str, mentor: str, path: str, view: str) -> tuple[Source, Source, dict[str, Part]]:
     """What is compared: the learner's side, the mentor's (stopped), and the part that shapes the learner's, if any."""
     mine: Source = Tap(learner, path)
     theirs: Source = Tap(mentor, path, on=view)
@@ -111,7 +111,7 @@ def _sides(kind: Knowledge, learner: str, mentor: str, path: str, view: str) -> 
     return mine, theirs.detach(), parts
 
 
-def need(knowledge: str, location: str, transfer: str, mask: str, scheme: str, data: str) -> Knowledge:
+def need(knowledge: str, location: str, transfer: str, mask: str, scheme: str, data: str) -> KnowledgeKind:
     """The kind of knowledge, once every field is known and they go together; else a sentence that says what would."""
     if knowledge not in KNOWLEDGE:
         raise unknown("knowledge", knowledge, KNOWLEDGE)

@@ -149,7 +149,7 @@ def near_chance(correct: int, n: int, classes: int) -> bool:
     return is_chance(correct, n, classes) or (correct / n - 1 / classes) / (1 - 1 / classes) < 0.1
 
 
-class Paired(TypedDict):
+class McNemar(TypedDict):
     """What McNemar's test saw and said."""
 
     only_first: int
@@ -157,7 +157,7 @@ class Paired(TypedDict):
     p: float
 
 
-def paired(a: Tensor, b: Tensor, labels: Tensor) -> Paired:
+def paired(a: Tensor, b: Tensor, labels: Tensor) -> McNemar:
     """Compare two models, logits (n, C) each, on the same samples: McNemar's exact test.
 
     Returns:
@@ -172,7 +172,7 @@ def paired(a: Tensor, b: Tensor, labels: Tensor) -> Paired:
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     split = only_first + only_second
     p = min(1.0, 2 * float(bdtr(min(only_first, only_second), split, 0.5))) if split else 1.0
-    return Paired(only_first=only_first, only_second=only_second, p=p)
+    return McNemar(only_first=only_first, only_second=only_second, p=p)
 
 
 def _count(correct: int, n: int) -> int:

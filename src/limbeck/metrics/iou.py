@@ -16,18 +16,18 @@ def overlaps(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
              [2, 0]]])
     """
     counts = torch.zeros(len(labels), 3, classes, dtype=torch.int64)
-    for row, (said, label) in enumerate(zip(answers, labels, strict=True)):
+    for row, (predicted, label) in enumerate(zip(answers, labels, strict=True)):
         counted = label != -100
-        said, label = said[counted].long(), label[counted].long()
-        for place, values in enumerate((said[said == label], said, label)):
+        predicted, label = predicted[counted].long(), label[counted].long()
+        for place, values in enumerate((predicted[predicted == label], predicted, label)):
             counts[row, place] = torch.bincount(values, minlength=classes)
     return counts
 
 
 def iou(counts: Tensor) -> Tensor:
     """Return intersection over union of each class, (..., C) float64 of (..., 3, C); NaN where a class nowhere occurs."""
-    both, said, label = counts.double().unbind(-2)
-    return both / (said + label - both)
+    both, predicted, label = counts.double().unbind(-2)
+    return both / (predicted + label - both)
 
 
 def mean_iou(counts: Tensor) -> float:
@@ -57,7 +57,7 @@ def interval(counts: Tensor, *, draws: int = 1000, seed: int = 0, level: float =
 def confusion(answers: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return pixel counts (C, C) int64: row = label, column = answer."""
     total = torch.zeros(classes * classes, dtype=torch.int64)
-    for said, label in zip(answers, labels, strict=True):
+    for predicted, label in zip(answers, labels, strict=True):
         counted = label != -100
-        total += torch.bincount(label[counted].long() * classes + said[counted].long(), minlength=classes * classes)
+        total += torch.bincount(label[counted].long() * classes + predicted[counted].long(), minlength=classes * classes)
     return total.view(classes, classes)

@@ -35,7 +35,7 @@ def lists(strings: Tensor) -> list[list[int]]:
     return [[v for v in row if v != -100] for row in strings.tolist()]
 
 
-def edits(said: Sequence[int], label: Sequence[int]) -> tuple[int, list[bool]]:
+def edits(predicted: Sequence[int], label: Sequence[int]) -> tuple[int, list[bool]]:
     """Return the least number of insertions, deletions and changes between two strings (Levenshtein 1966), and for every
     place of the label whether it is kept in one such way.
 
@@ -43,16 +43,16 @@ def edits(said: Sequence[int], label: Sequence[int]) -> tuple[int, list[bool]]:
     (1, [True, False, True])
     """
     rows = [list(range(len(label) + 1))]
-    for i, one in enumerate(said, start=1):
+    for i, one in enumerate(predicted, start=1):
         row = [i]
         for j, other in enumerate(label, start=1):
             row.append(min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (one != other)))
         rows.append(row)
-    kept, i, j = [False] * len(label), len(said), len(label)
+    kept, i, j = [False] * len(label), len(predicted), len(label)
     while i and j:
-        if rows[i][j] == rows[i - 1][j - 1] + (said[i - 1] != label[j - 1]):
+        if rows[i][j] == rows[i - 1][j - 1] + (predicted[i - 1] != label[j - 1]):
             i, j = i - 1, j - 1
-            kept[j] = said[i] == label[j]
+            kept[j] = predicted[i] == label[j]
         elif rows[i][j] == rows[i - 1][j] + 1:
             i -= 1
         else:
@@ -60,9 +60,9 @@ def edits(said: Sequence[int], label: Sequence[int]) -> tuple[int, list[bool]]:
     return rows[-1][-1], kept
 
 
-def error_counts(said: Tensor, labels: Tensor) -> Tensor:
+def error_counts(predicted: Tensor, labels: Tensor) -> Tensor:
     """Return (n, 2) int64: edits and label length of every string."""
-    pairs = zip(lists(said), lists(labels), strict=True)
+    pairs = zip(lists(predicted), lists(labels), strict=True)
     return torch.tensor([(edits(one, other)[0], len(other)) for one, other in pairs])
 
 
@@ -72,10 +72,10 @@ def right_rate(counts: Tensor) -> float:
     return max(0.0, 1 - float(total[0] / total[1]))
 
 
-def bleu_counts(said: Tensor, labels: Tensor) -> Tensor:
+def bleu_counts(predicted: Tensor, labels: Tensor) -> Tensor:
     """Return (n, 2 x 4 + 2) int64: matched and said n-grams of order 1 to 4, length said and length of the label."""
     out = []
-    for one, other in zip(lists(said), lists(labels), strict=True):
+    for one, other in zip(lists(predicted), lists(labels), strict=True):
         row = []
         for order in range(1, ORDER + 1):
             grams = [Counter(tuple(s[k : k + order]) for k in range(len(s) - order + 1)) for s in (one, other)]
@@ -94,13 +94,13 @@ def bleu(counts: Tensor) -> float:
     """
     total = counts.double().sum(0).tolist()
     logs, halved, orders = 0.0, 1.0, 0
-    for matched, said in zip(total[0 : 2 * ORDER : 2], total[1 : 2 * ORDER : 2], strict=True):
-        if not said:
+    for matched, predicted in zip(total[0 : 2 * ORDER : 2], total[1 : 2 * ORDER : 2], strict=True):
+        if not predicted:
             break
         if not matched:
             halved *= 2
             matched = 1 / halved
-        logs, orders = logs + math.log(matched / said), orders + 1
+        logs, orders = logs + math.log(matched / predicted), orders + 1
     if orders < ORDER or halved == 2**ORDER:
         return 0.0
     brief = min(0.0, 1 - total[-1] / total[-2])

@@ -17,8 +17,8 @@ def counts(logits: Tensor, labels: Tensor) -> Tensor:
             [0, 1, 0],
             [0, 0, 1]])
     """
-    said, there, known = logits > 0, labels == 1, labels != -100
-    return torch.stack([said & there, said & ~there & known, ~said & there], 1).long()
+    predicted, there, known = logits > 0, labels == 1, labels != -100
+    return torch.stack([predicted & there, predicted & ~there & known, ~predicted & there], 1).long()
 
 
 def f1(found: Tensor) -> Tensor:

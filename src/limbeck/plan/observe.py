@@ -18,7 +18,7 @@ from limbeck.plan.taps import Field, Now, Source, State, Tap, Via, leaves
 
 
 @runtime_checkable
-class Reader(Protocol):
+class TapReader(Protocol):
     """What runs in a role's place and reads its taps itself, as compiled code must."""
 
     def serves(self, taps: Iterable[Tap]) -> bool: ...
@@ -91,7 +91,7 @@ def needs_grad(value: object) -> bool:
 
 
 def _forward(cast: Cast, role: str, inputs: Value, taps: list[Tap], *, shorten: bool) -> dict[Source, Value]:
-    if isinstance(caller := cast.callers.get(role), Reader):
+    if isinstance(caller := cast.callers.get(role), TapReader):
         return _compiled(cast, role, caller, inputs, taps)
     inner = [_Capture(tap) for tap in taps if tap.path]
     shorten = shorten and len(inner) == len(taps)
@@ -113,7 +113,7 @@ def _forward(cast: Cast, role: str, inputs: Value, taps: list[Tap], *, shorten: 
     return found
 
 
-def _compiled(cast: Cast, role: str, caller: Reader, inputs: Value, taps: list[Tap]) -> dict[Source, Value]:
+def _compiled(cast: Cast, role: str, caller: TapReader, inputs: Value, taps: list[Tap]) -> dict[Source, Value]:
     """A role compiled with its taps is read from the compiled code; asked otherwise, it runs as it is."""
     if not caller.serves(taps):
         del cast.callers[role]

@@ -5,11 +5,11 @@ from html import escape
 
 from limbeck.cards.words import count, number
 from limbeck.report.charts import DASH, Chart, span
-from limbeck.tasks.figure import Facts
+from limbeck.tasks.figure import FigureInfo
 from limbeck.tasks.section import Curve, Matrix, Scatter
 
 CELLS, NAMED = 40, 12  # classes in a confusion matrix, and with numbers in it
-percent = Facts().text
+percent = FigureInfo().text
 
 
 def matrix_chart(matrix: Matrix, names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from limbeck.cards.schema import median_of, onnx_of
 from limbeck.cards.words import count, item_of, number
 from limbeck.report.charts import Chart, log_span, span
 from limbeck.report.read import RunView
-from limbeck.tasks.figure import Facts, known, score_in
+from limbeck.tasks.figure import FigureInfo, known, score_in
 
 BARS = 24  # classes in the bar chart
 
@@ -46,7 +46,7 @@ def cost_chart(view: RunView, what: str) -> str:
     return chart.svg()
 
 
-def limits(score: Facts) -> dict[str, float]:
+def limits(score: FigureInfo) -> dict[str, float]:
     """How far an axis of a score may go, for `span`."""
     return {"floor": 0, "ceil": 1} if score.share else {}
 

@@ -3,7 +3,7 @@
 from limbeck.cards.schema import ModelEntry
 from limbeck.cards.words import count, number
 from limbeck.report.read import RunView
-from limbeck.tasks.figure import Facts, known, score_in
+from limbeck.tasks.figure import FigureInfo, known, score_in
 
 
 def headline(view: RunView) -> list[str]:
@@ -21,9 +21,9 @@ def headline(view: RunView) -> list[str]:
     return found
 
 
-def _first(student: ModelEntry, teacher: ModelEntry | None, score: Facts) -> str:
-    says = score.says or f"reaches {{}} {score.title} on the test samples"
-    right = f"The student {says.format(score.text(student.get('score')))}"
+def _first(student: ModelEntry, teacher: ModelEntry | None, score: FigureInfo) -> str:
+    sentence = score.sentence or f"reaches {{}} {score.title} on the test samples"
+    right = f"The student {sentence.format(score.text(student.get('score')))}"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine
@@ -45,7 +45,7 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     if score.scale * abs(gap) < 0.005 * (1 if score.share else 0.01):
         return f"That is level with {name}."
     words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
-    kept = view.kept.seen if view.kept is not None else {}
+    kept = view.kept.predictions if view.kept is not None else {}
     if view.task is None or who not in kept or "student" not in kept:
         return words + "."
     p, n = view.task.paired(kept["student"], kept[who]), count(len(kept["student"]))

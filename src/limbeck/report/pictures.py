@@ -18,11 +18,13 @@ def gallery(pieces: Gallery) -> Part:
     colours = palette(len(pieces.classes))
     rows: list[dict[str, object]] = [
         {
-            "number": shown.number,
-            "picture": png(shown.picture),
-            "says": [{"who": m.who, "words": m.words, "picture": png(_marked(shown.picture, m, colours))} for m in shown.marks],
+            "number": row.number,
+            "picture": png(row.picture),
+            "predictions": [
+                {"who": m.who, "words": m.words, "picture": png(_marked(row.picture, m, colours))} for m in row.marks
+            ],
         }
-        for shown in pieces.rows
+        for row in pieces.rows
     ]
     spelt = ("#" + "".join(f"{v:02x}" for v in colour) for colour in colours.tolist())
     keys = [{"name": name, "colour": colour} for name, colour in zip(pieces.classes, spelt, strict=True)]

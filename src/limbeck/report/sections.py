@@ -7,7 +7,7 @@ from limbeck.report.curves import legend
 from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
 from limbeck.report.frame import Figure, Part, figure
 from limbeck.report.pictures import gallery, png
-from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, Samples, Scatter, Section, Texts, Values
+from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, SampleList, Scatter, Section, Texts, Values
 
 
 @dataclass
@@ -46,7 +46,7 @@ def _draw(piece: Piece, names: Sequence[str], found: Drawn) -> None:
         }
     elif isinstance(piece, Texts):
         found.fields["texts"] = {"head": list(piece.head), "rows": [list(row) for row in piece.rows]}
-    elif isinstance(piece, Samples):
+    elif isinstance(piece, SampleList):
         found.fields["samples"] = [_sample(sample) for sample in piece.samples]
     elif isinstance(piece, Gallery):
         found.fields |= gallery(piece)
@@ -61,11 +61,11 @@ def _cell(cell: Cell) -> tuple[str, float | None]:
 
 
 def _sample(sample: Sample) -> dict[str, object]:
-    says = [{"who": s.who, "answer": s.answer, "note": ", ".join(_beside(s.note, s.right))} for s in sample.says]
-    heard = "; ".join(f"{s.who} says {s.answer}" + (f", {s.note}" if s.note else "") for s in sample.says)
-    alternative = f"Sample {sample.number}, label {sample.label}: {heard}."
+    predictions = [{"who": p.who, "text": p.text, "note": ", ".join(_beside(p.note, p.right))} for p in sample.predictions]
+    words = "; ".join(f"{p.who} predicts {p.text}" + (f", {p.note}" if p.note else "") for p in sample.predictions)
+    alternative = f"Sample {sample.number}, label {sample.label}: {words}."
     picture = "" if sample.picture is None else png(sample.picture)
-    return {"number": sample.number, "label": sample.label, "says": says, "alt": alternative, "picture": picture}
+    return {"number": sample.number, "label": sample.label, "predictions": predictions, "alt": alternative, "picture": picture}
 
 
 def _beside(note: str, right: bool | None) -> list[str]:

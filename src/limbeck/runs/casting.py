@@ -88,7 +88,7 @@ def answers_read(role: str, method: Method) -> bool:
     return any(tap.role == role and not tap.path for tap in method.taps())
 
 
-def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data, classes: int | None = None) -> None:
+def check_output(cast: Cast, role: str, batch: Mapping[str, Any], data: Data, classes: int | None = None) -> None:
     """One forward: the role must answer as the data's task wants, with as many classes as the data has, or as said."""
     with torch.no_grad():
         was = cast[role].training
@@ -100,4 +100,4 @@ def check_answer(cast: Cast, role: str, batch: Mapping[str, Any], data: Data, cl
             raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None
         finally:
             cast[role].train(was)
-    data.task.check_answer(role, logits, batch["labels"], data.name, classes or len(data.classes))
+    data.task.check_output(role, logits, batch["labels"], data.name, classes or len(data.classes))

@@ -15,7 +15,7 @@ from limbeck.errors import UserError
 from limbeck.models import load_weights
 from limbeck.plan import Method
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.runs.casting import answers_read, check_answer, check_places, has_other_classes, learners, settings_for
+from limbeck.runs.casting import answers_read, check_output, check_places, has_other_classes, learners, settings_for
 from limbeck.runs.events import Download, Listener, silent
 from limbeck.runs.settings import ModelSettings, Recipe, read
 from limbeck.runs.sharing import Apart
@@ -153,7 +153,7 @@ def _cast(sources: Sources) -> None:
     for role in cast:
         own = sources.settings_for(role).classes if sources.other_classes(role) else None
         try:
-            check_answer(cast, role, batch, data, own)
+            check_output(cast, role, batch, data, own)
         except UserError:
             if role not in sources.given.modules or role in learners(method) or answers_read(role, method):
                 raise

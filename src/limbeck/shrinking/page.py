@@ -12,7 +12,7 @@ from limbeck.report.figures import limits as limits_of
 from limbeck.report.frame import figure, fill
 from limbeck.shrinking.study import score_of
 from limbeck.shrinking.verdict import front
-from limbeck.tasks.figure import Facts, score_in
+from limbeck.tasks.figure import FigureInfo, score_in
 
 COSTS = {"latency_ms": ("latency in ms", number, "latency", 1e3), "bytes": ("size of the file", bytes_words, "size", 1.0)}
 
@@ -44,7 +44,7 @@ def page(state: Mapping[str, Any]) -> str:
     )
 
 
-def _limits(limits: Mapping[str, Any], asked: Mapping[str, Any], score: Facts) -> str:
+def _limits(limits: Mapping[str, Any], asked: Mapping[str, Any], score: FigureInfo) -> str:
     said = [f"at most {number(1e3 * limits['latency'])} ms"] if limits["latency"] else []
     said += [f"at most {bytes_words(limits['size'])}"] if limits["size"] else []
     said += [f"at least {score.text(limits['score'])} {score.title}"] if limits["score"] else []
@@ -80,7 +80,7 @@ def _limit_line(chart: Chart, at: float, words: str) -> None:
     chart.text(at - 5, chart.top + 10, words, "tick end")
 
 
-def _mark(chart: Chart, y: Axis, t: Mapping[str, Any], score: Facts, *, at: float, best: bool, chosen: bool) -> None:
+def _mark(chart: Chart, y: Axis, t: Mapping[str, Any], score: FigureInfo, *, at: float, best: bool, chosen: bool) -> None:
     cost_words = f"{number(t['latency_ms'])} ms, {bytes_words(t['bytes'])}"
     words = f"{t['candidate']}\n{score.text(t['validation'], 2)} on validation\n{cost_words}"
     up = y(t["validation"])

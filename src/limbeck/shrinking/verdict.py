@@ -10,7 +10,7 @@ from limbeck.deploy.device import ask
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.shrinking.limits import Limits
-from limbeck.tasks.figure import Facts, score_in
+from limbeck.tasks.figure import FigureInfo, score_in
 
 if TYPE_CHECKING:
     from limbeck.shrinking.fitting import Fitting
@@ -63,7 +63,7 @@ def front(trials: Sequence[Row], cost: str) -> list[Row]:
     return found
 
 
-def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: Facts = Facts()) -> dict[str, Any]:  # noqa: B008
+def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: FigureInfo = FigureInfo()) -> dict[str, Any]:  # noqa: B008
     """The best on validation among those trained to the end; of equals the faster one."""
     done = [t for t in trials if t["state"] == "complete" and t["validation"] is not None]
     if not done:
@@ -83,7 +83,7 @@ def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: Fa
     return {"chosen": None, "nearest": best["candidate"], "words": words}
 
 
-def _described(trial: Row, count: int, score: Facts) -> str:
+def _described(trial: Row, count: int, score: FigureInfo) -> str:
     settings = ", ".join(f"{k} {v:.3g}" for k, v in trial["settings"].items())
     best = f"{trial['candidate']} ({settings}) is the best on validation"
     return f"Of {count} trained students {best}: {score.title} {score.text(trial['validation'], 2)}."

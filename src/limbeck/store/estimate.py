@@ -10,7 +10,7 @@ from torch import Tensor
 from limbeck.data.streams import Streams
 from limbeck.engine.check import build_parts, quiet
 from limbeck.engine.fit import Fit
-from limbeck.engine.state import BatchSource, Facts
+from limbeck.engine.state import BatchSource, EventFacts
 from limbeck.engine.training import train
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch
@@ -73,7 +73,7 @@ def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: BatchSource, 
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    def tick(kind: str, facts: Facts) -> None:
+    def tick(kind: str, facts: EventFacts) -> None:
         if kind == "step":
             ticks.append(time.perf_counter())
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.metrics import classification as metrics
-from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
+from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Cell, Curve, Mark, Matrix, Sample, Samples, Say, Section, Values
+from limbeck.tasks.section import Cell, Curve, Mark, Matrix, Sample, SampleList, SamplePrediction, Section, Values
 from limbeck.tasks.task import AGREES, Task, in_range, is_number, wrong_classes
 
 KEPT, SHOWN = 24, 12  # pictures
@@ -25,7 +25,7 @@ RELIABILITY = (
     "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
     f"Lines join the bins of at least {FEW} samples."
 )
-percent = Facts().text
+percent = FigureInfo().text
 
 
 def _accuracy(judged: Judged) -> float:
@@ -67,7 +67,7 @@ class Classify(Task):
             _accuracy,
             "Share of samples whose largest logit is at the label.",
             per_class=PerClass("accuracy", _recall),
-            says="gets {} of the test samples right",
+            sentence="gets {} of the test samples right",
         ),
         Figure(
             "macro_f1",
@@ -130,18 +130,18 @@ class Classify(Task):
             raise UserError(f"{who} has {count} inputs but labels of shape {tuple(labels.shape)}; give one label for each")
         in_range(who, labels, classes)
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() < 2 or said.shape[1] != classes:
-            raise wrong_classes(who, said, data, classes)
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() < 2 or outputs.shape[1] != classes:
+            raise wrong_classes(who, outputs, data, classes)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.dim() != 2:
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if outputs.dim() != 2:
             raise UserError(
-                f"a model must answer ({len(labels)}, classes) logits, got {tuple(said.shape)}; say where its logits are"
+                f"a model must answer ({len(labels)}, classes) logits, got {tuple(outputs.shape)}; say where its logits are"
             )
         labels = labels.reshape(-1).long()
-        metrics.check(said, labels)
-        return said, labels
+        metrics.check(outputs, labels)
+        return outputs, labels
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {len(classes)} classes"
@@ -159,21 +159,21 @@ class Classify(Task):
         return metrics.near_chance(_correct(predictions), len(predictions), classes)
 
     def interval(self, judged: Judged) -> tuple[float, float]:
-        said, named = judged.predictions.logits.shape[1], len(judged.classes)
-        if said != named:
-            raise UserError(f"the model answers {said} classes, but {named} are named; name as many")
+        given, named = judged.predictions.logits.shape[1], len(judged.classes)
+        if given != named:
+            raise UserError(f"the model has {given} outputs, but {named} classes are named; name as many classes as outputs")
         return metrics.interval(_correct(judged.predictions), len(judged.predictions))
 
     def paired(self, first: Predictions, second: Predictions) -> float:
         """McNemar's exact test."""
         return float(metrics.paired(first.logits, second.logits, first.labels)["p"])
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All logits, and the pictures on which teacher and student differ most."""
-        first = seen["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
+        first = predictions["student"]
+        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in predictions.items()}
         if inputs is not None:
-            other = seen.get("teacher", first).logits.softmax(1)
+            other = predictions.get("teacher", first).logits.softmax(1)
             apart = (first.logits.softmax(1) - other).abs().sum(1).argsort(descending=True)[:KEPT].sort().values
             tensors |= {"samples": inputs[apart].contiguous(), "samples_index": apart}
         return tensors
@@ -186,13 +186,13 @@ class Classify(Task):
         need(all(int(labels.min()) >= 0 and int(labels.max()) < z.shape[1] for z in logits.values()), "labels out of range")
         samples, at = tensors.get("samples"), tensors.get("samples_index")
         shown = samples is not None and at is not None and samples.dim() == 4 and len(samples) == len(at)
-        seen = {who: Predictions(z, labels, index) for who, z in logits.items()}
-        return Kept(seen, samples if shown else None, at.long() if shown and at is not None else None)
+        predictions = {who: Predictions(z, labels, index) for who, z in logits.items()}
+        return Kept(predictions, samples if shown else None, at.long() if shown and at is not None else None)
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         """What is taken for what, how sure the models are, and the samples on which they differ."""
-        taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.seen.items() if w != "baseline")
-        sure = (_confidence(kept), _confidence_values(kept)) if kept.seen else ()
+        taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.predictions.items() if w != "baseline")
+        sure = (_confidence(kept), _confidence_values(kept)) if kept.predictions else ()
         return (
             Section("confusion", "What is taken for what", taken),
             Section("reliability", "Does it know when it is wrong?", sure, RELIABILITY),
@@ -202,10 +202,10 @@ class Classify(Task):
 
 def _confidence(kept: Kept) -> Curve:
     """Confidence against correctness for every model."""
-    errors = {who: metrics.calibration_error(p.logits, p.labels) for who, p in kept.seen.items()}
-    said = ", ".join(f"{who} {percent(error)}" for who, error in errors.items())
-    lines = {who: _line(who, p) for who, p in kept.seen.items()}
-    words = f"Reliability diagram. Expected calibration error: {said}."
+    errors = {who: metrics.calibration_error(p.logits, p.labels) for who, p in kept.predictions.items()}
+    shown = ", ".join(f"{who} {percent(error)}" for who, error in errors.items())
+    lines = {who: _line(who, p) for who, p in kept.predictions.items()}
+    words = f"Reliability diagram. Expected calibration error: {shown}."
     return Curve("Confidence against correctness", words, lines, ("confidence", "share that is right"))
 
 
@@ -226,7 +226,7 @@ def _count(value: int) -> str:
 def _confidence_values(kept: Kept) -> Values:
     """Mean confidence, share that is right and calibration error of every model."""
     rows: list[tuple[Cell, ...]] = []
-    for who, p in kept.seen.items():
+    for who, p in kept.predictions.items():
         sure = float(p.logits.double().softmax(1).max(1).values.mean())
         shares = (sure, metrics.accuracy(p.logits, p.labels), metrics.calibration_error(p.logits, p.labels))
         rows.append((who, *((percent(share), share) for share in shares)))
@@ -237,14 +237,14 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     """Samples ordered by the total variation between the two models' probabilities, half their absolute difference."""
     if not kept.other:
         return Section("differ", DIFFER, (), "Predictions of two models would be needed and were not kept.")
-    first, second = (kept.seen[who].logits.softmax(1) for who in (kept.other, "student"))
+    first, second = (kept.predictions[who].logits.softmax(1) for who in (kept.other, "student"))
     apart = (first - second).abs().sum(1) / 2
     rows, pictures = _chosen(kept, apart)
     unlike = float((first.argmax(1) != second.argmax(1)).double().mean())
     note = f"{kept.other.capitalize()} and student give different answers for {percent(unlike)} of the samples. "
     among = ", among the samples that the run kept." if pictures else "."
     samples = tuple(_sample(kept, row, pictures.get(row), {kept.other: first, "student": second}, names) for row in rows)
-    return Section("differ", DIFFER, (Samples(samples),), f"{note}Shown: those whose probabilities are furthest apart{among}")
+    return Section("differ", DIFFER, (SampleList(samples),), f"{note}Shown: those whose probabilities are furthest apart{among}")
 
 
 def _chosen(kept: Kept, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]:
@@ -256,13 +256,13 @@ def _chosen(kept: Kept, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]:
 
 
 def _sample(kept: Kept, row: int, picture: Tensor | None, by: dict[str, Tensor], names: Sequence[str]) -> Sample:
-    student = kept.seen["student"]
+    student = kept.predictions["student"]
     label = int(student.labels[row])
-    says = []
+    found = []
     for who, p in by.items():
         answer = int(p[row].argmax())
-        says.append(Say(who, names[answer], percent(float(p[row].max()), 0), answer == label))
-    return Sample(int(student.index[row]), names[label], tuple(says), picture)
+        found.append(SamplePrediction(who, names[answer], percent(float(p[row].max()), 0), answer == label))
+    return Sample(int(student.index[row]), names[label], tuple(found), picture)
 
 
 def _correct(predictions: Predictions) -> int:

@@ -19,7 +19,7 @@ from limbeck.plan.labels import named
 from limbeck.tasks.figure import Figure, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Gallery, Marked, Section, Shown
+from limbeck.tasks.section import Gallery, Marked, MarkedPicture, Section
 from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 from limbeck.transforms import boxes
 
@@ -96,14 +96,16 @@ class Detect(Task):
             "a detector's cells have no one class to soften; take detection, fine_grained, mgd, pkd or another method for boxes"
         )
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() != 4 or said.shape[0] != len(labels) or said.shape[3] != classes + 5:
-            raise wrong_classes(who, said, data, classes)
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() != 4 or outputs.shape[0] != len(labels) or outputs.shape[3] != classes + 5:
+            raise wrong_classes(who, outputs, data, classes)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.dim() != 4:
-            raise UserError(f"a detector must answer (n, cells, cells, classes + 5), got {tuple(said.shape)}; say where they are")
-        return boxes.detections(said, self.size), labels
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if outputs.dim() != 4:
+            raise UserError(
+                f"a detector must return (n, cells, cells, classes + 5), got {tuple(outputs.shape)}; use another model"
+            )
+        return boxes.detections(outputs, self.size), labels
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"for each cell one logit for each of {len(classes)} classes and for nothing, and 4 numbers of a box"
@@ -126,16 +128,16 @@ class Detect(Task):
         """A detector that never looked finds next to nothing."""
         return self.score(predictions) < 0.05
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """The pictures on which teacher and student differ most in their number of sure boxes, with all boxes."""
-        first = seen["student"]
+        first = predictions["student"]
         tensors = {"index": first.index, "boxes": first.labels[:0]}
         if inputs is not None:
-            other = seen.get("teacher", first)
+            other = predictions.get("teacher", first)
             counts = [(p.answers[..., 1] >= SURE).sum(1) for p in (first, other)]
             at = (counts[0] - counts[1]).abs().argsort(descending=True, stable=True)[:12]
             tensors |= {"samples": inputs[at].contiguous(), "samples_index": at, "boxes": first.labels[at].contiguous()}
-            for who, p in seen.items():
+            for who, p in predictions.items():
                 sure = torch.where((p.answers[at, :, 1] >= SURE)[..., None], p.answers[at], -100.0)
                 tensors[f"boxes_{who}"] = sure[..., [0, 2, 3, 4, 5]].contiguous()
         return tensors
@@ -145,10 +147,10 @@ class Detect(Task):
         if samples is None or at is None:
             return Kept()
         labels, index = tensors["boxes"], tensors["index"].long()[at]
-        said = pick(tensors, "boxes_")
-        fits = (b.dim() == 3 and len(b) == len(at) and b.shape[2] == 5 for b in (labels, *said.values()))
+        predicted = pick(tensors, "boxes_")
+        fits = (b.dim() == 3 and len(b) == len(at) and b.shape[2] == 5 for b in (labels, *predicted.values()))
         need(samples.dim() == 4 and all(fits))
-        return Kept({who: Predictions(b, labels, index) for who, b in said.items()}, samples, torch.arange(len(at)))
+        return Kept({who: Predictions(b, labels, index) for who, b in predicted.items()}, samples, torch.arange(len(at)))
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         """The pictures in which the models find the most different number of boxes: the label's, and every model's."""
@@ -156,13 +158,13 @@ class Detect(Task):
         if kept.samples is None:
             return (Section("differ", title, (), "No pictures were kept."),)
         rows = []
-        first = next(iter(kept.seen.values()))
+        first = next(iter(kept.predictions.values()))
         for k, number in enumerate(first.index.tolist()[:SHOWN]):
             marks = []
-            for who, found in {"label": first.labels, **{who: p.answers for who, p in kept.seen.items()}}.items():
+            for who, found in {"label": first.labels, **{who: p.answers for who, p in kept.predictions.items()}}.items():
                 real = found[k][found[k][:, 0] >= 0]
                 marks.append(Marked(who, f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}", boxes=real))
-            rows.append(Shown(number, kept.samples[k], tuple(marks)))
+            rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
         note = "Test pictures in which the models' numbers of boxes differ most, among boxes of probability 0.5 and more."
         return (Section("differ", title, (Gallery(tuple(rows), tuple(names)),), note),)
 

@@ -1,7 +1,7 @@
 """A number that is said of a model's answers: what it is called, how it is computed, written and read.
 
 A task has an ordered tuple of `Figure`s, the first of which is its score. Card, tables, pages, board and comparison are drawn
-from what a card keeps of them (`Facts`), so that whoever reads a card.json needs no task.
+from what a card keeps of them (`FigureInfo`), so that whoever reads a card.json needs no task.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ Better = Literal["higher", "lower"]
 
 
 class FigureFacts(TypedDict, total=False):
-    """`Facts` in a file."""
+    """`FigureInfo` in a file."""
 
     key: str
     title: str
@@ -28,7 +28,7 @@ class FigureFacts(TypedDict, total=False):
     better: Better
     form: str
     within: str
-    says: str
+    sentence: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +48,14 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Facts:
+class FigureInfo:
     """A figure without its computation, as a card holds it.
 
     Attributes:
         key: its name in files. title: its name in tables. words: definition, a sentence, with the formula where that is short.
         better: which way. form: "percent" for shares, else a format of numbers such as ".3g".
         within: the title of the same within one class; "" where there is none.
-        says: the headline's sentence about a student, with {} for the value.
+        sentence: of the headline about a student, after "The student", with {} for the value.
     """
 
     key: str = "score"
@@ -64,12 +64,12 @@ class Facts:
     better: Better = "higher"
     form: str = "percent"
     within: str = ""
-    says: str = ""
+    sentence: str = ""
 
     def plain(self) -> FigureFacts:
         """The same as a file holds it."""
         own: FigureFacts = {"key": self.key, "title": self.title, "words": self.words, "better": self.better}
-        return own | {"form": self.form, "within": self.within, "says": self.says}
+        return own | {"form": self.form, "within": self.within, "sentence": self.sentence}
 
     @property
     def share(self) -> bool:
@@ -98,7 +98,7 @@ class Facts:
     def text(self, value: object, digits: int = 1) -> str:
         """A value as words; a dash where it is unknown.
 
-        >>> Facts().text(0.9722), Facts(form=".3f").text(-0.5), Facts().text(None)
+        >>> FigureInfo().text(0.9722), FigureInfo(form=".3f").text(-0.5), FigureInfo().text(None)
         ('97.2 %', '-0.500', '–')
         """
         if not known(value):
@@ -108,7 +108,7 @@ class Facts:
     def bounds(self, interval: Sequence[float | None] | None) -> str:
         """An interval in brackets, in the value's unit; nothing where it is unknown.
 
-        >>> Facts().bounds((0.9511, 0.98)), Facts(form=".2f").bounds((0.1, 0.25)), Facts().bounds(None)
+        >>> FigureInfo().bounds((0.9511, 0.98)), FigureInfo(form=".2f").bounds((0.1, 0.25)), FigureInfo().bounds(None)
         (' [95.1, 98.0]', ' [0.10, 0.25]', '')
         """
         if not interval or not all(map(known, interval)):
@@ -123,7 +123,7 @@ class Facts:
     def gap(self, difference: float) -> str:
         """The size of a difference of two values.
 
-        >>> Facts().gap(-0.012), Facts().gap(0.0004), Facts(form=".3f").gap(0.0123)
+        >>> FigureInfo().gap(-0.012), FigureInfo().gap(0.0004), FigureInfo(form=".3f").gap(0.0123)
         ('1.2 points', '0.04 points', '0.0123')
         """
         size = abs(self.scale * difference)
@@ -142,7 +142,7 @@ class PerClass:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a task; see `Facts` for what is not described here.
+    """One figure of a task; see `FigureInfo` for what is not described here.
 
     value: computes it; None where it has no meaning. per_class: the same within each class. interval: its 95 %, where it is
     not the score, whose the task has.
@@ -155,13 +155,13 @@ class Figure:
     better: Better = "higher"
     form: str = "percent"
     per_class: PerClass | None = None
-    says: str = ""
+    sentence: str = ""
     interval: Callable[[Judged], tuple[float, float] | None] | None = None
 
-    def facts(self) -> Facts:
+    def facts(self) -> FigureInfo:
         """What a card keeps of it."""
-        own = {f.name: getattr(self, f.name) for f in fields(Facts) if f.name != "within"}
-        return Facts(**own, within=self.per_class.title if self.per_class else "")
+        own = {f.name: getattr(self, f.name) for f in fields(FigureInfo) if f.name != "within"}
+        return FigureInfo(**own, within=self.per_class.title if self.per_class else "")
 
 
 @dataclass(frozen=True)
@@ -205,19 +205,19 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-def figures_in(facts: Mapping[str, object]) -> tuple[Facts, ...]:
+def figures_in(facts: Mapping[str, object]) -> tuple[FigureInfo, ...]:
     """The figures that a card or a board names, the score first; a nameless score where it names none."""
     task = facts.get("task")
     found = task.get("figures") if isinstance(task, Mapping) else None
-    return tuple(map(_facts_of, found)) if isinstance(found, Sequence) and found else (Facts(),)
+    return tuple(map(_facts_of, found)) if isinstance(found, Sequence) and found else (FigureInfo(),)
 
 
-def _facts_of(each: Mapping[str, Any]) -> Facts:
+def _facts_of(each: Mapping[str, Any]) -> FigureInfo:
     """A figure as a file has it; what another version added is passed over."""
-    named = {f.name for f in fields(Facts)}
-    return Facts(**{key: value for key, value in each.items() if key in named})
+    named = {f.name for f in fields(FigureInfo)}
+    return FigureInfo(**{key: value for key, value in each.items() if key in named})
 
 
-def score_in(facts: Mapping[str, object]) -> Facts:
+def score_in(facts: Mapping[str, object]) -> FigureInfo:
     """The score that a card or a board names."""
     return figures_in(facts)[0]

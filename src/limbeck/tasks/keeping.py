@@ -31,7 +31,7 @@ class Kept:
         counts: (C, C) by model, where answers are counted and not kept.
     """
 
-    seen: Mapping[str, Predictions] = field(default_factory=dict)
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
     samples: Tensor | None = None
     at: Tensor | None = None
     counts: Mapping[str, Tensor] = field(default_factory=dict)
@@ -39,20 +39,20 @@ class Kept:
     @property
     def width(self) -> int:
         """How many classes the answers are about, where these tell; else 0."""
-        wide = (p.answers.shape[1] for p in self.seen.values() if p.answers.dim() == 2 and p.answers.is_floating_point())
+        wide = (p.answers.shape[1] for p in self.predictions.values() if p.answers.dim() == 2 and p.answers.is_floating_point())
         return max((*wide, *map(len, self.counts.values())), default=0)
 
     @property
     def other(self) -> str:
         """With whom the student is compared: the teacher, else the baseline, else nobody ("")."""
-        return next((who for who in WHO[:2] if who in self.seen), "") if "student" in self.seen else ""
+        return next((who for who in WHO[:2] if who in self.predictions), "") if "student" in self.predictions else ""
 
 
-def write_predictions(folder: Path, task: "Task", seen: Mapping[str, Predictions], inputs: Tensor | None) -> None:
+def write_predictions(folder: Path, task: "Task", predictions: Mapping[str, Predictions], inputs: Tensor | None) -> None:
     """Keep what models answered in a run's folder. inputs: the judged part's pictures, if it has any."""
     about = {"task": task.name, "settings": json.dumps(task.settings())}
     with atomic_write(folder / FILE) as file:
-        file.write(serialise(task.record(seen, inputs), metadata=about))
+        file.write(serialise(task.record(predictions, inputs), metadata=about))
 
 
 def read_predictions(folder: Path) -> tuple["Task", Kept] | None:

@@ -20,7 +20,7 @@ from limbeck.plan.taps import leaves, replaced
 from limbeck.tasks.figure import Figure, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Mark, Sample, Samples, Say, Scatter, Section, Values
+from limbeck.tasks.section import Mark, Sample, SampleList, SamplePrediction, Scatter, Section, Values
 from limbeck.tasks.task import AGREES, Task, is_number
 from limbeck.transforms.targets import filled, standardised, told
 
@@ -103,7 +103,7 @@ class Numbers(Task):
             "1 - squared error over the labels' own spread, mean over targets: 1 is perfect, 0 the mean of the labels.",
             form=".3f",
             per_class=PerClass("R2", _each),
-            says="explains {} of the spread of the test labels (R2)",
+            sentence="explains {} of the spread of the test labels (R2)",
         ),
         Figure(
             "rmse",
@@ -164,16 +164,16 @@ class Numbers(Task):
             row = int((~torch.isfinite(labels)).any(1).nonzero()[0])
             raise UserError(f"{who} has labels that are not finite, the first in sample {row}; remove or fill those samples")
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() != 2 or said.shape[1] != classes:
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() != 2 or outputs.shape[1] != classes:
             raise UserError(
-                f"role {who!r} answers with shape {tuple(said.shape)}, but {data} has {classes} targets; give as many"
+                f"role {who!r} answers with shape {tuple(outputs.shape)}, but {data} has {classes} targets; give as many"
             )
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.shape != labels.shape:
-            raise UserError(f"a model must answer numbers {tuple(labels.shape)}, got {tuple(said.shape)}; say where they are")
-        return said.float(), labels.float()
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if outputs.shape != labels.shape:
+            raise UserError(f"a model must answer numbers {tuple(labels.shape)}, got {tuple(outputs.shape)}; say where they are")
+        return outputs.float(), labels.float()
 
     def gives(self, classes: Sequence[str]) -> str:
         return "one number, in the target's units" if len(classes) == 1 else f"{len(classes)} numbers, in the targets' units"
@@ -225,23 +225,23 @@ class Numbers(Task):
 
     # ---------------------------------------------------------------- what is kept and shown
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All answers, and the pictures on which teacher and student differ most."""
-        first = seen["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.answers.float() for who, p in seen.items()}
+        first = predictions["student"]
+        tensors = {"labels": first.labels, "index": first.index} | {who: p.answers.float() for who, p in predictions.items()}
         if inputs is not None:
-            at = self._apart(first, seen.get("teacher", first))[:SHOWN]
+            at = self._apart(first, predictions.get("teacher", first))[:SHOWN]
             tensors |= {"samples": inputs[at].contiguous(), "samples_index": at}
         return tensors
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
         labels, index = tensors["labels"].float(), tensors["index"].long()
-        seen = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
-        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in seen.values()))
-        return Kept(seen, tensors.get("samples"), tensors.get("samples_index"))
+        predictions = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
+        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in predictions.values()))
+        return Kept(predictions, tensors.get("samples"), tensors.get("samples_index"))
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
-        drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.seen.items() if who != "baseline")
+        drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.predictions.items() if who != "baseline")
         note = "Marks on the dotted diagonal are right." + (f" The first target, {names[0]}, is drawn." if len(names) > 1 else "")
         errors = Section("errors", "Answers against labels", (*drawn, _errors(kept, names)), note)
         return errors, self._differing(kept, names)
@@ -255,19 +255,21 @@ class Numbers(Task):
         title = "Where teacher and student differ most"
         if not kept.other:
             return Section("differ", title, (), "Answers of two models would be needed and were not kept.")
-        other, student = kept.seen[kept.other], kept.seen["student"]
+        other, student = kept.predictions[kept.other], kept.predictions["student"]
         pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
         rows = list(pictures) or self._apart(student, other)[:SHOWN].tolist()
         samples = tuple(
             Sample(
                 int(student.index[row]),
                 _told(student.labels[row], names),
-                tuple(Say(who, _told(p.answers[row], names)) for who, p in ((kept.other, other), ("student", student))),
+                tuple(
+                    SamplePrediction(who, _told(p.answers[row], names)) for who, p in ((kept.other, other), ("student", student))
+                ),
                 pictures.get(row),
             )
             for row in rows
         )
-        return Section("differ", title, (Samples(samples),), "Shown: the samples whose answers are furthest apart.")
+        return Section("differ", title, (SampleList(samples),), "Shown: the samples whose answers are furthest apart.")
 
 
 def _is_value(leaf: Source, parts: Collection[str]) -> bool:
@@ -293,7 +295,7 @@ def _scatter(who: str, predictions: Predictions, name: str) -> Scatter:
 def _errors(kept: Kept, names: Sequence[str]) -> Values:
     """Each target's mean errors, model by model."""
     rows = []
-    for who, p in kept.seen.items():
+    for who, p in kept.predictions.items():
         for name, root, mean in zip(names, metrics.rmse(p.answers, p.labels), metrics.mae(p.answers, p.labels), strict=True):
             rows.append((f"{who}, {name}", (f"{root:.4g}", float(root)), (f"{mean:.4g}", float(mean))))
     return Values(("model and target", "RMSE", "MAE"), tuple(rows))

@@ -58,9 +58,9 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     """
     answers, labels, index, seen = [], [], [], 0
     for batch in batches:
-        said = answer(batch["inputs"]).detach()
+        outputs = answer(batch["inputs"]).detach()
         count = len(batch["labels"])
-        kept, given = task.keep(_finite(said, count), batch["labels"].detach().cpu())
+        kept, given = task.keep(_finite(outputs, count), batch["labels"].detach().cpu())
         answers.append(kept)
         labels.append(given)
         index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + count))
@@ -70,16 +70,16 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     return Predictions(torch.cat(answers), torch.cat(labels), torch.cat(index))
 
 
-def _finite(said: Tensor, count: int) -> Tensor:
-    if said.dim() < 1 or len(said) != count:
-        raise UserError(f"a model must answer ({count}, ...) logits, got {tuple(said.shape)}; say where its logits are")
-    said = said.float().cpu()
-    if not torch.isfinite(said).all():
-        row = int((~torch.isfinite(said.reshape(count, -1))).any(1).nonzero()[0])
+def _finite(outputs: Tensor, count: int) -> Tensor:
+    if outputs.dim() < 1 or len(outputs) != count:
+        raise UserError(f"a model must answer ({count}, ...) logits, got {tuple(outputs.shape)}; say where its logits are")
+    outputs = outputs.float().cpu()
+    if not torch.isfinite(outputs).all():
+        row = int((~torch.isfinite(outputs.reshape(count, -1))).any(1).nonzero()[0])
         raise UserError(
             f"a model's answers are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
         )
-    return said
+    return outputs
 
 
 def same_samples(predictions: Predictions, teacher: Predictions | None) -> None:

@@ -66,34 +66,34 @@ class Values:
 
 @dataclass(frozen=True)
 class Texts:
-    """A table of what was written."""
+    """A table of texts."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class Say:
-    """What one model says of a sample: its answer, how sure or how far off it is, and whether it is right."""
+class SamplePrediction:
+    """A model's prediction for one sample, its confidence or error, and whether it is right."""
 
     who: str
-    answer: str
+    text: str
     note: str = ""
     right: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A sample with what its label is and what models say of it; picture: (c, h, w), or None."""
+    """A sample with its label and the predictions of models; picture: (c, h, w), or None."""
 
     number: int
     label: str
-    says: tuple[Say, ...]
+    predictions: tuple[SamplePrediction, ...]
     picture: Tensor | None = None
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleList:
     """A list of samples, the most telling first."""
 
     samples: tuple[Sample, ...]
@@ -101,7 +101,7 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """One model's answer to a picture: a mask (h, w) of class numbers, or boxes (m, 5) with -100 for none."""
+    """One model's prediction for a picture: a mask (h, w) of class numbers, or boxes (m, 5) with -100 for none."""
 
     who: str
     words: str
@@ -110,8 +110,8 @@ class Marked:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A picture (c, h, w) and what is marked on it by the label and by every model."""
+class MarkedPicture:
+    """A picture (c, h, w) with the marks of the label and of every model."""
 
     number: int
     picture: Tensor
@@ -122,11 +122,11 @@ class Shown:
 class Gallery:
     """Pictures with marks, a colour for each class."""
 
-    rows: tuple[Shown, ...]
+    rows: tuple[MarkedPicture, ...]
     classes: tuple[str, ...]
 
 
-Piece = Matrix | Curve | Scatter | Values | Texts | Samples | Gallery
+Piece = Matrix | Curve | Scatter | Values | Texts | SampleList | Gallery
 
 
 @dataclass(frozen=True)

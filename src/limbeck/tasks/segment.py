@@ -14,14 +14,14 @@ from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.metrics import iou as masks
-from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
+from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Gallery, Marked, Matrix, Section, Shown
+from limbeck.tasks.section import Gallery, Marked, MarkedPicture, Matrix, Section
 from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 
 SHOWN, DIFFER = 6, "Where teacher and student differ most"
-percent = Facts().text
+percent = FigureInfo().text
 
 
 def _classes(predictions: Predictions) -> int:
@@ -46,8 +46,8 @@ def _iou(judged: Judged) -> list[float | None]:
 
 
 def _pixel_accuracy(judged: Judged) -> float:
-    seen = judged.predictions
-    return float((seen.answers == seen.labels)[seen.labels != -100].double().mean())
+    predictions = judged.predictions
+    return float((predictions.answers == predictions.labels)[predictions.labels != -100].double().mean())
 
 
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
@@ -55,15 +55,15 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     if kept.samples is None:
         return Section("differ", DIFFER, (), "No pictures were kept.")
     rows = []
-    first = next(iter(kept.seen.values()))
+    first = next(iter(kept.predictions.values()))
     for k, number in enumerate(first.index.tolist()[:SHOWN]):
         label = first.labels[k]
         marks = [Marked("label", "label", mask=label)]
-        for who, p in kept.seen.items():
+        for who, p in kept.predictions.items():
             counted = label >= 0
             right = float((p.answers[k] == label)[counted].double().mean()) if counted.any() else None
             marks.append(Marked(who, f"{who}, {percent(right)} of the pixels right", mask=p.answers[k]))
-        rows.append(Shown(number, kept.samples[k], tuple(marks)))
+        rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
     note = f"Test images on which {kept.other or 'other models'} and student differ in most pixels"
     note += ": the input, the label, and what each model answers. Black is not counted."
     return Section("differ", DIFFER, (Gallery(tuple(rows), tuple(names)),), note)
@@ -108,18 +108,18 @@ class Segment(Task):
             raise UserError(f"{who}: no pixel of any mask is counted (all are -100); give masks with classes")
         in_range(who, counted, classes)
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() != 4 or said.shape != (*labels.shape, classes):
-            raise wrong_classes(who, said, data, classes)
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() != 4 or outputs.shape != (*labels.shape, classes):
+            raise wrong_classes(who, outputs, data, classes)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.shape[:-1] != labels.shape:
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if outputs.shape[:-1] != labels.shape:
             raise UserError(
                 f"a model must answer logits {(*labels.shape, 'classes')} to masks {tuple(labels.shape)}, got "
-                f"{tuple(said.shape)}; say where its logits are"
+                f"{tuple(outputs.shape)}; say where its logits are"
             )
-        small = torch.uint8 if said.shape[-1] <= 256 else torch.int32
-        return said.argmax(-1).to(small), labels.to(torch.int16 if said.shape[-1] < 2**15 else torch.int64)
+        small = torch.uint8 if outputs.shape[-1] <= 256 else torch.int32
+        return outputs.argmax(-1).to(small), labels.to(torch.int16 if outputs.shape[-1] < 2**15 else torch.int64)
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {len(classes)} classes at every pixel"
@@ -138,19 +138,19 @@ class Segment(Task):
         chance = float(shares.max()) / int((shares > 0).sum())
         return chance < 1 and (self.score(predictions) - chance) / (1 - chance) < 0.1
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """Confusion counts, and pictures, masks and answers of the 12 images on which teacher and student differ most."""
-        first = seen["student"]
-        classes = max(_classes(p) for p in seen.values())
+        first = predictions["student"]
+        classes = max(_classes(p) for p in predictions.values())
         tensors = {"index": first.index}
-        tensors |= {f"confusion_{who}": masks.confusion(p.answers, p.labels, classes) for who, p in seen.items()}
+        tensors |= {f"confusion_{who}": masks.confusion(p.answers, p.labels, classes) for who, p in predictions.items()}
         if inputs is not None:
-            other, counted = seen.get("teacher", first), first.labels != -100
+            other, counted = predictions.get("teacher", first), first.labels != -100
             unlike = ((first.answers != other.answers) & counted).flatten(1).sum(1)
             at = unlike.argsort(descending=True, stable=True)[:12]
             shown = first.labels[at].clone()
             tensors |= {"samples": inputs[at].contiguous(), "samples_index": at, "masks": shown.contiguous()}
-            tensors |= {f"masks_{who}": p.answers[at].contiguous() for who, p in seen.items()}
+            tensors |= {f"masks_{who}": p.answers[at].contiguous() for who, p in predictions.items()}
         return tensors
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
@@ -161,9 +161,9 @@ class Segment(Task):
         if samples is None or at is None:
             return Kept(counts=counts)
         labels, index = tensors["masks"].long(), tensors["index"].long()[at]
-        said = {who: m.long() for who, m in pick(tensors, "masks_").items()}
-        need(samples.dim() == 4 and all(m.shape == (len(at), *samples.shape[2:]) for m in (labels, *said.values())))
-        return Kept({who: Predictions(m, labels, index) for who, m in said.items()}, samples, torch.arange(len(at)), counts)
+        predicted = {who: m.long() for who, m in pick(tensors, "masks_").items()}
+        need(samples.dim() == 4 and all(m.shape == (len(at), *samples.shape[2:]) for m in (labels, *predicted.values())))
+        return Kept({who: Predictions(m, labels, index) for who, m in predicted.items()}, samples, torch.arange(len(at)), counts)
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who != "baseline")

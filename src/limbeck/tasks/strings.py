@@ -11,7 +11,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.metrics import strings
-from limbeck.tasks.figure import Facts, Figure, Judged
+from limbeck.tasks.figure import Figure, FigureInfo, Judged
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Section, Texts
@@ -36,9 +36,9 @@ class Strings(Task):
             raise UserError(f"{who}: every label needs at least one class number, and -100 only behind the last one")
         in_range(who, labels[there], classes)
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() != 3 or len(said) != len(labels) or said.shape[-1] != classes:
-            raise wrong_classes(who, said, data, classes)
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() != 3 or len(outputs) != len(labels) or outputs.shape[-1] != classes:
+            raise wrong_classes(who, outputs, data, classes)
 
     def agreement(self, first: Predictions, second: Predictions) -> float:
         pairs = zip(strings.lists(first.answers), strings.lists(second.answers), strict=True)
@@ -47,19 +47,19 @@ class Strings(Task):
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {len(classes)} classes at every step"
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
-        first = seen["student"]
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+        first = predictions["student"]
         tensors = {"index": first.index, "strings": first.labels.contiguous()}
-        return tensors | {f"strings_{who}": p.answers.contiguous() for who, p in seen.items()}
+        return tensors | {f"strings_{who}": p.answers.contiguous() for who, p in predictions.items()}
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
         labels, index = tensors["strings"].long(), tensors["index"].long()
-        said = {who: s.long() for who, s in pick(tensors, "strings_").items()}
-        need(all(s.dim() == 2 and len(s) == len(labels) == len(index) for s in (labels, *said.values())))
-        return Kept({who: Predictions(s, labels, index) for who, s in said.items()})
+        predicted = {who: s.long() for who, s in pick(tensors, "strings_").items()}
+        need(all(s.dim() == 2 and len(s) == len(labels) == len(index) for s in (labels, *predicted.values())))
+        return Kept({who: Predictions(s, labels, index) for who, s in predicted.items()})
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
-        return (_differing(kept, names),) if kept.seen else ()
+        return (_differing(kept, names),) if kept.predictions else ()
 
     def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels[labels != -100].long(), minlength=classes).tolist()
@@ -76,9 +76,9 @@ WHOLE = Figure("whole_strings", "whole strings", _whole, "Share of strings that 
 
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
     """The samples ordered by the edits between teacher and student (or baseline and student), over the longer of the two."""
-    first = next(iter(kept.seen.values()))
-    said = {"label": first.labels, **{who: p.answers for who, p in kept.seen.items()}}
-    compared = {who: strings.lists(each[:COMPARED]) for who, each in said.items()}
+    first = next(iter(kept.predictions.values()))
+    predicted = {"label": first.labels, **{who: p.answers for who, p in kept.predictions.items()}}
+    compared = {who: strings.lists(each[:COMPARED]) for who, each in predicted.items()}
     rows = list(range(len(compared["label"])))
     note = "Strings of two models would be needed and were not kept."
     if kept.other:
@@ -87,10 +87,10 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
         rows.sort(key=lambda row: -apart[row])
         unlike = sum(distance > 0 for distance in apart) / max(len(apart), 1)
         of = "the samples" if len(first) == len(apart) else f"the first {COMPARED} samples"
-        note = f"{kept.other.capitalize()} and student write something else for {Facts().text(unlike)} of {of}. "
+        note = f"{kept.other.capitalize()} and student write something else for {FigureInfo().text(unlike)} of {of}. "
         note += "Shown: those that are furthest apart in edits, for their length."
-    cells = [(str(int(first.index[row])), *(_spelt(compared[who][row], names) for who in said)) for row in rows[:SHOWN]]
-    texts = Texts(("sample", *said), tuple(cells))
+    cells = [(str(int(first.index[row])), *(_spelt(compared[who][row], names) for who in predicted)) for row in rows[:SHOWN]]
+    texts = Texts(("sample", *predicted), tuple(cells))
     return Section("differ", "Where teacher and student differ most", (texts,), note)
 
 
@@ -98,8 +98,8 @@ def _spelt(string: list[int], names: Sequence[str]) -> str:
     return " ".join(names[k] if 0 <= k < len(names) else str(k) for k in string) or "(nothing)"
 
 
-def need_frames(said: Tensor, labels: Tensor) -> None:
-    if said.dim() != 3 or labels.dim() != 2 or len(said) != len(labels):
+def need_frames(outputs: Tensor, labels: Tensor) -> None:
+    if outputs.dim() != 3 or labels.dim() != 2 or len(outputs) != len(labels):
         raise UserError(
-            f"a model must answer ({len(labels)}, steps, classes) logits, got {tuple(said.shape)}; say where its logits are"
+            f"a model must answer ({len(labels)}, steps, classes) logits, got {tuple(outputs.shape)}; say where its logits are"
         )

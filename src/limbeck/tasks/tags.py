@@ -15,14 +15,14 @@ from limbeck.errors import UserError
 from limbeck.losses.tags import binary_cross_entropy, binary_kl, binary_soft_target
 from limbeck.metrics import tags as metrics
 from limbeck.plan import Field, Labels, Soft, Tap, Term
-from limbeck.tasks.figure import Facts, Figure, Judged, PerClass
+from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Sample, Samples, Say, Section, Values
+from limbeck.tasks.section import Sample, SampleList, SamplePrediction, Section, Values
 from limbeck.tasks.task import AGREES, Task, is_number, wrong_classes
 
 SHOWN = 12
-percent = Facts().text
+percent = FigureInfo().text
 
 
 def any_known(labels: Tensor) -> Tensor:
@@ -142,14 +142,14 @@ class Tags(Task):
         if len(odd):
             raise UserError(f"{who}: a tag is 1 (there), 0 (not there) or -100 (unknown), got {int(odd[0])}")
 
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
-        if said.dim() != 2 or said.shape[1] != classes:
-            raise wrong_classes(who, said, data, classes)
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
+        if outputs.dim() != 2 or outputs.shape[1] != classes:
+            raise wrong_classes(who, outputs, data, classes)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if said.shape != labels.shape:
-            raise UserError(f"a model must answer logits {tuple(labels.shape)}, got {tuple(said.shape)}; say where they are")
-        return said, labels.long()
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if outputs.shape != labels.shape:
+            raise UserError(f"a model must answer logits {tuple(labels.shape)}, got {tuple(outputs.shape)}; say where they are")
+        return outputs, labels.long()
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {len(classes)} labels (sigmoid; there where it is above 0)"
@@ -193,20 +193,20 @@ class Tags(Task):
     def interval(self, judged: Judged) -> tuple[float, float]:
         return metrics.interval(_found(judged))
 
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All logits, and the pictures on which teacher and student differ most."""
-        first = seen["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in seen.items()}
+        first = predictions["student"]
+        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in predictions.items()}
         if inputs is not None:
-            at = _apart(first, seen.get("teacher", first))[:SHOWN]
+            at = _apart(first, predictions.get("teacher", first))[:SHOWN]
             tensors |= {"samples": inputs[at].contiguous(), "samples_index": at}
         return tensors
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
         labels, index = tensors["labels"].long(), tensors["index"].long()
-        seen = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
-        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in seen.values()))
-        return Kept(seen, tensors.get("samples"), tensors.get("samples_index"))
+        predictions = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
+        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in predictions.values()))
+        return Kept(predictions, tensors.get("samples"), tensors.get("samples_index"))
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         return tuple(_by_label(kept, names)) + (_differing(kept, names),)
@@ -220,9 +220,9 @@ def _apart(first: Predictions, second: Predictions) -> Tensor:
 
 def _by_label(kept: Kept, names: Sequence[str]) -> list[Section]:
     """How often each label is there, how often the student finds it, and how often it is right with it."""
-    if "student" not in kept.seen:
+    if "student" not in kept.predictions:
         return []
-    right, many, missed = metrics.counts(kept.seen["student"].logits, kept.seen["student"].labels).sum(0).tolist()
+    right, many, missed = metrics.counts(kept.predictions["student"].logits, kept.predictions["student"].labels).sum(0).tolist()
     rows = []
     for name, r, f, m in zip(names, right, many, missed, strict=True):
         recall, precision = (r / n if n else None for n in (r + m, r + f))
@@ -235,22 +235,22 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     title = "Where teacher and student differ most"
     if not kept.other:
         return Section("differ", title, (), "Predictions of two models would be needed and were not kept.")
-    other, student = kept.seen[kept.other], kept.seen["student"]
+    other, student = kept.predictions[kept.other], kept.predictions["student"]
     pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
     rows = list(pictures) or _apart(student, other)[:SHOWN].tolist()
     samples = []
     for row in rows:
-        says = [_say(who, kept.seen[who], row, names) for who in (kept.other, "student")]
+        says = [_say(who, kept.predictions[who], row, names) for who in (kept.other, "student")]
         label = _names((student.labels[row] == 1), names)
         samples.append(Sample(int(student.index[row]), label, tuple(says), pictures.get(row)))
     unlike = percent(float(((student.logits > 0) != (other.logits > 0)).any(1).double().mean()))
     note = f"{kept.other.capitalize()} and student give different labels to {unlike} of the samples. "
-    return Section("differ", title, (Samples(tuple(samples)),), note + "Shown: those whose probabilities are furthest apart.")
+    return Section("differ", title, (SampleList(tuple(samples)),), note + "Shown: those whose probabilities are furthest apart.")
 
 
-def _say(who: str, predictions: Predictions, row: int, names: Sequence[str]) -> Say:
-    said, label = predictions.logits[row] > 0, predictions.labels[row]
-    return Say(who, _names(said, names), right=bool((said == (label == 1))[label != -100].all()))
+def _say(who: str, predictions: Predictions, row: int, names: Sequence[str]) -> SamplePrediction:
+    predicted, label = predictions.logits[row] > 0, predictions.labels[row]
+    return SamplePrediction(who, _names(predicted, names), right=bool((predicted == (label == 1))[label != -100].all()))
 
 
 def _names(there: Tensor, names: Sequence[str]) -> str:

@@ -62,11 +62,11 @@ class Task(ABC):
         """Refuse labels that do not go with the inputs (n, ...), or with so many samples."""
 
     @abstractmethod
-    def check_answer(self, who: str, said: Tensor, labels: Tensor, data: str, classes: int) -> None:
+    def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
         """Refuse a role's logits that do not fit a batch's labels."""
 
     @abstractmethod
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept, for every sample, of a batch's logits and labels."""
 
     @abstractmethod
@@ -199,7 +199,7 @@ class Task(ABC):
     # ---------------------------------------------------------------- what is kept and shown
 
     @abstractmethod
-    def record(self, seen: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
+    def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """What a run keeps of the answers of its models; inputs: the judged part's pictures, if it has any."""
 
     @abstractmethod
@@ -248,9 +248,9 @@ def in_range(who: str, labels: Tensor, classes: int) -> None:
         )
 
 
-def wrong_classes(who: str, said: Tensor, data: str, classes: int) -> UserError:
+def wrong_classes(who: str, outputs: Tensor, data: str, classes: int) -> UserError:
     """What to say of a role that answers in another shape than the data needs."""
     return UserError(
-        f"role {who!r} answers with shape {tuple(said.shape)}, but {data} has {classes} classes; "
+        f"role {who!r} answers with shape {tuple(outputs.shape)}, but {data} has {classes} classes; "
         "teacher and student need as many outputs as there are classes"
     )

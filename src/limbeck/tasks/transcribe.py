@@ -71,9 +71,9 @@ class Transcribe(Strings):
         name = named("ctc", labels.role) if labels.name == named("task", labels.role) else labels.name
         return (Term(name, ctc, weight=labels.weight, mask=labels.chosen, student=Tap(labels.role), labels=Field("labels")),)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        need_frames(said, labels)
-        return strings.collapse(said.argmax(-1)), labels.long()
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        need_frames(outputs, labels)
+        return strings.collapse(outputs.argmax(-1)), labels.long()
 
     def interval(self, judged: Judged) -> tuple[float, float]:
         return strings.interval(_edits(judged.predictions), strings.right_rate)

@@ -64,10 +64,10 @@ class Translate(Strings):
         sides = {"student": forced(soft.learner), "teacher": forced(soft.mentor).detach()}
         return (Term(soft.name, soft.by, weight=soft.weight, mask=soft.mask or Field("labels").via(known), **sides),)
 
-    def keep(self, said: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        need_frames(said, labels)
-        width = max(said.shape[1], labels.shape[1])
-        return self._until_end(said.argmax(-1), width), self._until_end(labels.long(), width)
+    def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        need_frames(outputs, labels)
+        width = max(outputs.shape[1], labels.shape[1])
+        return self._until_end(outputs.argmax(-1), width), self._until_end(labels.long(), width)
 
     def _until_end(self, words: Tensor, width: int) -> Tensor:
         over = (words == self.end).cumsum(1) > 0
@@ -80,8 +80,8 @@ class Translate(Strings):
     def worst(self, judged: Judged, each: Sequence[float | None] | None) -> Worst | None:
         """The word that is written least for how often it is in the labels; of rare words nothing can be said."""
         pair = judged.predictions.answers, judged.predictions.labels
-        said, there = (torch.bincount(s[s != -100], minlength=len(judged.classes)) for s in pair)
-        least = torch.where(there > 0, said / there.clamp_min(1), 2.0)
+        predicted, there = (torch.bincount(s[s != -100], minlength=len(judged.classes)) for s in pair)
+        least = torch.where(there > 0, predicted / there.clamp_min(1), 2.0)
         often = torch.where(there >= min(int(there.max()), 20), least, 2.0)
         place = int(often.argmin())
         return Worst(str(judged.classes[place]), min(1.0, float(often[place])))

@@ -18,7 +18,7 @@ class Spread(TypedDict):
     high: float | None
 
 
-class Measured(TypedDict):
+class SurveyResult(TypedDict):
     """A row of the survey as it was measured here."""
 
     method: str
@@ -49,12 +49,12 @@ class Relations(TypedDict):
 
 
 @cache
-def measured() -> dict[int, Measured]:
+def measured() -> dict[int, SurveyResult]:
     """Row -> its means and 95 % intervals over the seeds; empty before anything was measured."""
     return {int(k): v for k, v in json.loads(TABLE.read_text(encoding="utf-8")).items()} if TABLE.exists() else {}
 
 
-def relations(found: Measured, alpha: float) -> Relations:
+def relations(found: SurveyResult, alpha: float) -> Relations:
     """The survey's percentages and score of a measured row; None where a model or a size is missing."""
     teacher, baseline = (spread and spread["mean"] for spread in (found["teacher"], found["baseline"]))
     large, small, student = found["teacher_size"], found["student_size"], found["student"]["mean"]
@@ -67,7 +67,7 @@ def relations(found: Measured, alpha: float) -> Relations:
     }
 
 
-def verdict(found: Measured) -> str:
+def verdict(found: SurveyResult) -> str:
     """In words: whether the method beats its baseline over the seeds, as far as they can tell."""
     gap = found["gap"]
     if gap is None:

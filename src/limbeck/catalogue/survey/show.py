@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.catalogue.survey.measured import Measured, Relations, Spread, measured, relations, verdict
+from limbeck.catalogue.survey.measured import Relations, Spread, SurveyResult, measured, relations, verdict
 from limbeck.catalogue.survey.systems import EXAMPLE, EXAMPLE_TEACHER, SYSTEMS, System, score_of_paper
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.methods import CATALOGUE, find
@@ -19,7 +19,7 @@ WIDE = 130  # columns that the widest table takes without breaking words
 TITLES = {"soft labels": "Soft labels only", "other parts": "Other parts than, or in addition to, soft labels"}
 
 
-class Place(TypedDict):
+class TaxonomyPlace(TypedDict):
     """A row's place in the taxonomy, computed from its declaration."""
 
     knowledge: str
@@ -36,24 +36,24 @@ class Paper(TypedDict):
     score: float | None
 
 
-class Shown(Measured, Relations):
+class SurveyVerdict(SurveyResult, Relations):
     """What was measured, with the survey's percentages and a verdict."""
 
     verdict: str
 
 
-class Row(TypedDict):
+class SystemRow(TypedDict):
     """One system: as the survey has it, as it is declared here, and as it was measured."""
 
     row: int
     reference: str
     architecture: str
     data: str
-    place: Place | None
+    place: TaxonomyPlace | None
     method: str | None
     arguments: dict[str, object]
     paper: Paper
-    measured: Shown | None
+    measured: SurveyVerdict | None
 
 
 def declared(system: System) -> Method | None:
@@ -61,7 +61,7 @@ def declared(system: System) -> Method | None:
     return find(system.method)(**system.arguments) if system.method in CATALOGUE else None
 
 
-def rows(alpha: float) -> Iterator[Row]:
+def rows(alpha: float) -> Iterator[SystemRow]:
     """Every row with its place computed from the declaration, the paper's figures, and what was measured."""
     for system in SYSTEMS:
         method, found = declared(system), measured().get(system.row)
@@ -71,7 +71,7 @@ def rows(alpha: float) -> Iterator[Row]:
             "reference": system.reference,
             "architecture": system.architecture,
             "data": system.data,
-            "place": None if place is None else Place(knowledge=place.knowledge, scheme=place.scheme, ratio=place.ratio),
+            "place": None if place is None else TaxonomyPlace(knowledge=place.knowledge, scheme=place.scheme, ratio=place.ratio),
             "method": system.method if method is not None else None,
             "arguments": dict(system.arguments),
             "paper": {
@@ -80,7 +80,7 @@ def rows(alpha: float) -> Iterator[Row]:
                 "cut": system.cut,
                 "score": score_of_paper(system, alpha),
             },
-            "measured": None if found is None else Shown(**found, **relations(found, alpha), verdict=verdict(found)),
+            "measured": None if found is None else SurveyVerdict(**found, **relations(found, alpha), verdict=verdict(found)),
         }
 
 
@@ -137,7 +137,7 @@ def _table_of_papers() -> Table:
     return table
 
 
-def _add_paper(table: Table, r: Row) -> None:
+def _add_paper(table: Table, r: SystemRow) -> None:
     paper, place = r["paper"], r["place"]
     words = "not in the catalogue" if place is None else f"{place['knowledge']}, {place['scheme']}, {place['ratio']}"
     figures = [_figure(value) for value in (paper["drop"], paper["gain"], paper["cut"])]
@@ -145,7 +145,7 @@ def _add_paper(table: Table, r: Row) -> None:
     table.add_row(str(r["row"]), r["reference"], r["architecture"], r["data"], *figures, score, name, words)
 
 
-def _measured(found: list[tuple[Row, Shown]], *, wide: bool) -> Table:
+def _measured(found: list[tuple[SystemRow, SurveyVerdict]], *, wide: bool) -> Table:
     """wide: with data, budget, size cut and score."""
     table = Table(box=None, pad_edge=False)
     for name in ("", "method", *(("data and budget",) if wide else ())):

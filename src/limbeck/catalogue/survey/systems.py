@@ -41,12 +41,12 @@ def score_of_paper(system: System, alpha: float = 0.5) -> float | None:
     return distillation_score(1 - system.cut / 100, 1.0, 1 - system.drop / 100, 1.0, alpha)
 
 
-Place = tuple[str, str]
+SystemPlace = tuple[str, str]
 _A, _B, _C, _D = (SOFT, "offline"), (SOFT, "online"), (OTHER, "offline"), (OTHER, "online")
 
 
 def _row(
-    place: Place,
+    place: SystemPlace,
     row: int,
     reference: str,
     on: str,
