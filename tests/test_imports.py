@@ -23,7 +23,7 @@ MAY = {
     "connectors": LANGUAGE | {"models"},  # a branch is built of a network's own pieces
     "metrics": {"errors", "transforms"},
     "tasks": LANGUAGE | {"metrics"},
-    "data": TOOLS | {"transforms"} | JUDGED,  # what is to be predicted is part of what data is
+    "data": TOOLS | {"transforms", "plan"} | JUDGED,  # what is to be predicted is part of what data is
     "engine": LANGUAGE | {"data"},
     "store": LANGUAGE | {"data", "engine"},
     "methods": LANGUAGE | {"models", "connectors"} | JUDGED,  # terms that belong to a task

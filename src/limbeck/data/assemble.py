@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.task import Task
 
@@ -88,7 +88,7 @@ def _numbered(name: str, raw: Raw) -> dict[str, Partition]:
     return parts
 
 
-def numbered(name: str, found: Mapping[str, tuple[Any, Tensor | None]], classes: int, task: Task) -> dict[str, Partition]:
+def numbered(name: str, found: Mapping[str, tuple[Value, Tensor | None]], classes: int, task: Task) -> dict[str, Partition]:
     """Checked partitions whose samples are numbered on from part to part, in the order given.
 
     found: inputs (a tensor or a Dataset) and labels by name; the labels of a Dataset are always known.
@@ -130,6 +130,6 @@ def _hide(part: Partition, labelled: int, seed: int, task: Task) -> tuple[Partit
     return part.select(shown), part.select(hidden, "unlabelled", labelled=False)
 
 
-def _positive(what: str, value: Any) -> None:
+def _positive(what: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"{what} must be a whole number of samples, at least 1, got {value!r}")

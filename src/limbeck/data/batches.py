@@ -4,7 +4,6 @@ Letters: n samples in a batch, C classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from limbeck.data.readers.images import hwc
 from limbeck.data.views import View, to_float
 from limbeck.data.views.view import probabilities
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 from limbeck.transforms.draws import Draw, key, order, signed
 
-Batch = dict[str, Any]
+Batch = dict[str, Value]
 
 
 class Batches:
@@ -107,7 +107,7 @@ class Batches:
             while True:
                 yield self.batch(k)
                 k += 1
-        loader: DataLoader[Any] = DataLoader(
+        loader: DataLoader[Value] = DataLoader(
             _Items(self.partition.inputs),
             batch_sampler=_Rows(self, start),
             num_workers=self.workers,
@@ -133,7 +133,7 @@ class Batches:
         batch: Batch = dict.fromkeys(self.views, inputs)
         return {**batch, "labels": self._labels(rows), "index": self.partition.index[rows], "view": -1}
 
-    def _seen(self, k: int, rows: Tensor, raw: Any) -> Batch:
+    def _seen(self, k: int, rows: Tensor, raw: Value) -> Batch:
         epoch = k // self.per_epoch
         number = epoch if self.cycle is None else epoch % self.cycle
         index = self.partition.index[rows]
@@ -165,7 +165,7 @@ class Batches:
         kind = like.dtype if like.is_floating_point() else torch.int64
         return torch.full((len(rows), *like.shape[1:]), self.data.task.unknown, dtype=kind)
 
-    def _fetch(self, rows: Tensor) -> Any:
+    def _fetch(self, rows: Tensor) -> Value:
         return gather(self.partition, rows)
 
 
@@ -218,14 +218,14 @@ class Mixture:
         return {**out, "labelled": torch.cat(known)}
 
 
-def _split(value: Any) -> list[Any]:
+def _split(value: Value) -> list[Value]:
     if isinstance(value, Mapping):
         count = len(next(iter(value.values())))
         return [{k: v[row] for k, v in value.items()} for row in range(count)]
     return list(value)
 
 
-def gather(partition: Partition, rows: Tensor) -> Any:
+def gather(partition: Partition, rows: Tensor) -> Value:
     """Return the inputs at the positions `rows` (n,) int64, unchanged: a tensor, or a mapping of tensors."""
     if isinstance(partition.inputs, Tensor):
         return partition.inputs[rows]
@@ -233,13 +233,13 @@ def gather(partition: Partition, rows: Tensor) -> Any:
     return together([items[int(row)] for row in rows])
 
 
-class _Items(Dataset[Any]):
+class _Items(Dataset[Value]):
     """The inputs of a Dataset as tensors, without the labels."""
 
-    def __init__(self, dataset: Any):
+    def __init__(self, dataset: Value):
         self.dataset = dataset
 
-    def __getitem__(self, row: int) -> Any:
+    def __getitem__(self, row: int) -> Value:
         return as_input(self.dataset[row][0])
 
 
@@ -254,7 +254,7 @@ class _Rows(Sampler[list[int]]):
             k += 1
 
 
-def as_input(value: Any) -> Any:
+def as_input(value: Value) -> Value:
     """Return one input as a tensor: pictures and arrays (h, w, c) become (c, h, w); mappings of them stay mappings."""
     if isinstance(value, Tensor):
         return value
@@ -271,7 +271,7 @@ def as_input(value: Any) -> Any:
         raise UserError(f"an input is a {type(value).__name__}; expected a tensor, an array or a picture") from error
 
 
-def together(items: list[Any]) -> Any:
+def together(items: list[Value]) -> Value:
     """Stack inputs of one shape; refuses mixed shapes and values that are not finite."""
     first = items[0]
     if isinstance(first, Mapping):

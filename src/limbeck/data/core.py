@@ -6,7 +6,6 @@ Letters: n samples, c channels, h and w pixels, C classes.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from typing_extensions import TypedDict
 
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
+from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.task import Task
 
@@ -55,7 +55,7 @@ class Partition:
     """
 
     name: str
-    inputs: Tensor | Dataset[Any]
+    inputs: Tensor | Dataset[Value]
     labels: Tensor | None
     index: Tensor
 

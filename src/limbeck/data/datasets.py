@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from limbeck.data import find, made, published
 from limbeck.data.assemble import Raw, assemble
@@ -37,7 +36,7 @@ def load(
     task: str | None = None,
     label: str | int | Sequence[str | int] | None = None,
     download: bool = True,
-    arguments: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, object] | None = None,
     on_progress: find.OnProgress | None = None,
 ) -> Data:
     """Load data by name, or by the path where it lies.

@@ -1,7 +1,6 @@
 """Data from Python: map-style Datasets, and pairs of arrays."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,23 +12,27 @@ from limbeck.data.core import Data, Partition
 from limbeck.data.readers import npz
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.detect import Detect
 from limbeck.tasks.registry import known
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.task import Task
 
+Samples = Dataset[Value] | tuple[Tensor | np.ndarray, Tensor | np.ndarray]
+"""A map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
+
 
 def from_datasets(
-    train: Any,
+    train: "Samples",
     *,
-    validation: Any = None,
-    test: Any = None,
+    validation: "float | Samples | None" = None,
+    test: "Samples | None" = None,
     classes: Sequence[str] | int | None = None,
     name: str = "custom",
     split_seed: int = 0,
     task: Task | None = None,
-    further: Mapping[str, Any] | None = None,
+    further: "Mapping[str, Samples | Tensor | np.ndarray] | None" = None,
 ) -> Data:
     """Make `Data` of map-style Datasets that yield (input, label), or of pairs (inputs, labels) of arrays.
 
@@ -55,7 +58,7 @@ def from_datasets(
     ('table', (3,), 6, 2)
     """
     share = validation if isinstance(validation, (int, float)) else None
-    given = {"train": train, "validation": None if share is not None else validation, "test": test}
+    given: dict[str, Value] = {"train": train, "validation": None if share is not None else validation, "test": test}
     given |= further or {}
     found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
     task = task or _guessed(*found["train"])
@@ -74,14 +77,16 @@ def from_datasets(
     return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
 
 
-def _guessed(inputs: Any, labels: Tensor | None) -> Task:
+def _guessed(inputs: Value, labels: Tensor | None) -> Task:
     """Whole numbers for every pixel are masks, five floats are boxes; else each task says which labels are its own."""
     if labels is None or labels.dim() != 3:
         return next((kind() for kind in known().values() if labels is not None and kind.takes(labels)), CLASSIFY)
     return Detect((inputs.shape[-2], inputs.shape[-1])) if labels.is_floating_point() else Segment()
 
 
-def _samples(who: str, given: Any, task: Task | None, *, labelled: bool = True) -> tuple[Tensor | Dataset[Any], Tensor | None]:
+def _samples(
+    who: str, given: Value, task: Task | None, *, labelled: bool = True
+) -> tuple[Tensor | Dataset[Value], Tensor | None]:
     """Inputs and labels; of a part of the user's own also inputs alone."""
     if isinstance(given, TensorDataset):
         given = given.tensors
@@ -111,7 +116,7 @@ def _samples(who: str, given: Any, task: Task | None, *, labelled: bool = True) 
     return given, _labels(who, given, task)
 
 
-def _labels(who: str, dataset: Any, task: Task | None) -> Tensor:
+def _labels(who: str, dataset: Value, task: Task | None) -> Tensor:
     """Return all labels; from `.targets` or `.labels` where those agree with the items, else by reading every item."""
     first = dataset[0]
     if isinstance(first, (tuple, list)) and len(first) == 2:
@@ -133,7 +138,7 @@ def _labels(who: str, dataset: Any, task: Task | None) -> Tensor:
     return torch.tensor([_label(who, dataset[k], k) for k in range(len(dataset))])
 
 
-def _label(who: str, item: Any, row: int) -> int:
+def _label(who: str, item: Value, row: int) -> int:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
         raise UserError(f"{who}: item {row} is a {type(item).__name__}; expected a pair (input, label)")
     try:
@@ -145,7 +150,7 @@ def _label(who: str, item: Any, row: int) -> int:
     raise UserError(f"{who}: the label of item {row} must be a whole number, got {item[1]!r}; say which task has such labels")
 
 
-def _class_names(classes: Sequence[str] | int | None, train: Any, labels: list[Tensor], task: Task) -> tuple[str, ...]:
+def _class_names(classes: Sequence[str] | int | None, train: Value, labels: list[Tensor], task: Task) -> tuple[str, ...]:
     if classes is None:
         classes = getattr(train, "classes", None)
     if classes is None:

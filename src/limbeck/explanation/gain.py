@@ -85,7 +85,8 @@ def settings_of(subject: Subject) -> dict[str, float]:
     """The temperature and share of the teacher's labels: the run's own where its method has them, else those of `kd`."""
     given = subject.recipe.method.arguments
     usual = {"temperature": TEMPERATURE, "alpha": ALPHA}
-    return {k: float(given[k]) if isinstance(given.get(k), int | float) else v for k, v in usual.items()}
+    own = {k: float(v) for k, v in given.items() if k in usual and isinstance(v, int | float)}
+    return usual | own
 
 
 @torch.no_grad()

@@ -3,15 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Never
+from typing import Literal, Never
 
-import numpy as np
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import nn
 
 from limbeck import methods
 from limbeck.cards.schema import Card
 from limbeck.data import Data, from_datasets
+from limbeck.data.given import Samples as Arrays
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
@@ -23,8 +22,8 @@ from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, StoreSettings, TrainSettings, make
 from limbeck.runs.sources import Given, open_sources
 
-Samples = Data | Dataset[Any] | tuple[Tensor | np.ndarray, Tensor | np.ndarray]
-"""What samples may be: loaded data, a map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
+Samples = Data | Arrays
+"""Loaded data, a map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
 
 ELSEWHERE = {  # what other libraries call a setting -> what it is called here
     "learning_rate": "lr",
@@ -64,8 +63,8 @@ def distill(
     student: nn.Module,
     data: Samples,
     *,
-    validation: float | Samples = 0.1,
-    test: Samples | None = None,
+    validation: float | Arrays = 0.1,
+    test: Arrays | None = None,
     method: Method | None = None,
     roles: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
@@ -144,8 +143,8 @@ def train(
     model: nn.Module,
     data: Samples,
     *,
-    validation: float | Samples = 0.1,
-    test: Samples | None = None,
+    validation: float | Arrays = 0.1,
+    test: Arrays | None = None,
     adapter: Adapter | None = None,
     epochs: float | None = None,
     lr: float | None = None,
@@ -194,7 +193,7 @@ def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given,
     return Result(deployed.eval(), card, folder)
 
 
-def _data_of(data: Samples, validation: float | Samples, test: Samples | None) -> Data:
+def _data_of(data: Samples, validation: float | Arrays, test: Arrays | None) -> Data:
     found = data if isinstance(data, Data) else from_datasets(data, validation=validation, test=test)
     if "test" not in found.partitions and "validation" not in found.partitions:
         raise UserError("nothing to measure on: give test=, or validation= a share above 0")

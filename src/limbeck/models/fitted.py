@@ -1,14 +1,15 @@
 """Roles that learn by `fit`, not by gradient: fitted once, to labels or to another role's probabilities."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Batch
+from limbeck.plan.method import Term
 from limbeck.plan.observe import Scene
 from limbeck.plan.roles import Cast
 
@@ -29,11 +30,11 @@ class Whole:
 
     partition: str = "train"
 
-    def __call__(self, cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> Mapping[str, Any]:
+    def __call__(self, cast: Cast, draw: Callable[..., Batch], generator: torch.Generator) -> Batch:
         return draw((self.partition,), whole=True)
 
 
-def whole_train(cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: torch.Generator) -> Mapping[str, Any]:
+def whole_train(cast: Cast, draw: Callable[..., Batch], generator: torch.Generator) -> Batch:
     """All training samples, unaugmented, as one batch."""
     return draw(("train",), whole=True)
 
@@ -41,9 +42,9 @@ def whole_train(cast: Cast, draw: Callable[..., Mapping[str, Any]], generator: t
 def fit_role(
     cast: Cast,
     trains: tuple[str, ...],
-    batch: Mapping[str, Any],
+    batch: Batch,
     scene: Scene,
-    terms: Sequence[tuple[Any, float]],
+    terms: Sequence[tuple[Term, float]],
     *,
     temperature: float = 1.0,
 ) -> None:

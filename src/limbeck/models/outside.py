@@ -15,7 +15,7 @@ from limbeck.errors import UserError, unknown
 _CLASSES = ("num_classes", "classes", "n_classes")
 
 
-def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
     """Build `package.module:factory`, `transformers:NAME` or `timm:NAME`; see `limbeck.models.build`."""
     library, _, rest = name.partition(":")
     if not library or not rest:
@@ -54,7 +54,7 @@ def _import(path: str) -> ModuleType:
         sys.path.remove(added)
 
 
-def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
     path, _, attribute = name.partition(":")
     found: Any = _import(path)
     for part in attribute.split("."):
@@ -73,7 +73,7 @@ def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[
     return built
 
 
-def _classes(factory: Any, classes: int, arguments: dict[str, Any]) -> dict[str, int]:
+def _classes(factory: Any, classes: int, arguments: dict[str, object]) -> dict[str, int]:
     if any(key in arguments for key in _CLASSES):
         return {}
     try:
@@ -83,7 +83,7 @@ def _classes(factory: Any, classes: int, arguments: dict[str, Any]) -> dict[str,
     return next(({key: classes} for key in _CLASSES if key in parameters), {})
 
 
-def _shape(factory: Any, shape: tuple[int, ...], arguments: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def _shape(factory: Any, shape: tuple[int, ...], arguments: dict[str, object]) -> dict[str, tuple[int, ...]]:
     """The inputs' shape, for a factory that asks for it by that name and has no default of its own."""
     try:
         wanted = inspect.signature(factory).parameters.get("shape")
@@ -93,7 +93,7 @@ def _shape(factory: Any, shape: tuple[int, ...], arguments: dict[str, Any]) -> d
     return {"shape": shape} if asked else {}
 
 
-def _call(name: str, factory: Any, arguments: dict[str, Any]) -> Any:
+def _call(name: str, factory: Any, arguments: dict[str, object]) -> Any:
     try:
         return factory(**arguments)
     except UserError:
@@ -105,7 +105,7 @@ def _call(name: str, factory: Any, arguments: dict[str, Any]) -> Any:
         ) from error
 
 
-def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
     library = extra("transformers")
     arguments = dict(arguments)
     task = arguments.pop("task", None)
@@ -132,7 +132,7 @@ def _image(config: Any, shape: tuple[int, ...]) -> dict[str, int]:
     return {k: v for k, v in wanted.items() if k in known}
 
 
-def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], task: str | None) -> Any:
+def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], task: object) -> Any:
     tasks = {
         "image-classification": "AutoModelForImageClassification",
         "sequence-classification": "AutoModelForSequenceClassification",
@@ -148,7 +148,7 @@ def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], t
     raise UserError(f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task")
 
 
-def _fetch(name: str, auto: Any, source: str, arguments: dict[str, Any], known: Any) -> Any:
+def _fetch(name: str, auto: Any, source: str, arguments: dict[str, object], known: Any) -> Any:
     try:
         return auto.from_pretrained(source, **arguments)
     except (OSError, ValueError) as error:
@@ -159,7 +159,7 @@ def _fetch(name: str, auto: Any, source: str, arguments: dict[str, Any], known: 
         ) from error
 
 
-def _timm(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, Any]) -> nn.Module:
+def _timm(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
     library = extra("timm")
     if not library.is_model(name):
         raise unknown("timm model", name, library.list_models())

@@ -1,7 +1,5 @@
 """A network that looks at its images in another size: the cheapest way to less work."""
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +13,9 @@ class Resized(nn.Module):
         model: a name for `limbeck.models.build`, with `arguments`. size: pixels of a side, at most that of the images.
     """
 
-    def __init__(self, classes: int, shape: tuple[int, ...], *, model: str, size: int, arguments: dict[str, Any] | None = None):
+    def __init__(
+        self, classes: int, shape: tuple[int, ...], *, model: str, size: int, arguments: dict[str, object] | None = None
+    ):
         super().__init__()
         from limbeck.models import build
 

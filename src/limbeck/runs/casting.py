@@ -1,8 +1,5 @@
 """Which model plays which role of a method, and whether it can: settings by role, the shape of its answers."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 
 from limbeck.data import Data
@@ -12,6 +9,7 @@ from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
+from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast, Normalise, role_of
 from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.settings import ModelSettings, Recipe
@@ -88,7 +86,7 @@ def answers_read(role: str, method: Method) -> bool:
     return any(tap.role == role and not tap.path for tap in method.taps())
 
 
-def check_output(cast: Cast, role: str, batch: Mapping[str, Any], data: Data, classes: int | None = None) -> None:
+def check_output(cast: Cast, role: str, batch: Batch, data: Data, classes: int | None = None) -> None:
     """One forward: the role must answer as the data's task wants, with as many classes as the data has, or as said."""
     with torch.no_grad():
         was = cast[role].training

@@ -2,9 +2,8 @@
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -43,7 +42,7 @@ def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     return path
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """What a reader needs to know of the machine and the versions."""
     from importlib.metadata import version
 
@@ -71,7 +70,7 @@ def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
         file.write(svg(method))
 
 
-def add_to_curve(folder: Path, who: str, record: Mapping[str, Any]) -> None:
+def add_to_curve(folder: Path, who: str, record: Mapping[str, object]) -> None:
     path = folder / CURVES
     if not processes.first():
         return
@@ -82,7 +81,7 @@ def add_to_curve(folder: Path, who: str, record: Mapping[str, Any]) -> None:
         raise cannot_write(path, error) from error
 
 
-def keep_curve(folder: Path, who: str, history: list[dict[str, Any]]) -> None:
+def keep_curve(folder: Path, who: str, history: Sequence[Mapping[str, object]]) -> None:
     """Make `history` all that the curves say of `who`; a line that a crash cut off is dropped."""
     path, mine = folder / CURVES, json.dumps({"who": who})[:-1]
     old = lines_of(path)

@@ -2,10 +2,10 @@
 
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -49,7 +49,7 @@ class DataSettings(_Settings):
     label: str | int | list[str | int] | None = Field(
         default=None, description="column of a table to predict, or a list of columns"
     )
-    arguments: dict[str, Any] = Field(
+    arguments: dict[str, object] = Field(
         default_factory=dict, description="arguments of generated data: translation, strings, moving"
     )
     download: bool = Field(default=True, description="download published data that is not on disk")
@@ -76,7 +76,7 @@ class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
 
     model: str = Field(description="built-in name, package.module:factory, transformers:NAME or timm:NAME")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the factory")
+    arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
@@ -131,7 +131,7 @@ class MethodSettings(_Settings):
     """Which method, with which settings of its own."""
 
     name: str = Field(default="kd", description="a name of `limbeck methods`")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
+    arguments: dict[str, object] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
 
     def make(self) -> "Method":
         """The method as a value. Raises `UserError` for an unknown name or setting."""
@@ -240,7 +240,7 @@ class Recipe(_Settings):
         return None if self.device == "auto" else self.device
 
 
-def make(settings: Mapping[str, Any], where: str = "the recipe") -> Recipe:
+def make(settings: Mapping[str, object], where: str = "the recipe") -> Recipe:
     """Check a nested mapping of settings; the first mistake is reported in one sentence, with the closest key."""
     try:
         return Recipe.model_validate(dict(settings))
@@ -260,17 +260,16 @@ def _sentence(error: ValidationError, where: str) -> UserError:
     return UserError(f"{where}: {path} = {first['input']!r} cannot be used: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 
-def _keys(parents: list[Any], key: str) -> list[str]:
-    kind: Any = Recipe
+def _keys(parents: Sequence[object], key: str) -> list[str]:
+    kind: type[BaseModel] = Recipe
     for step in parents:
-        field = kind.model_fields.get(str(step)) if hasattr(kind, "model_fields") else None
-        kind = field.annotation if field is not None else ModelSettings
-        if not hasattr(kind, "model_fields"):
-            kind = ModelSettings
+        field = kind.model_fields.get(str(step))
+        group = field.annotation if field is not None else None
+        kind = group if isinstance(group, type) and issubclass(group, BaseModel) else ModelSettings
     return list(kind.model_fields)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, object]:
     """A TOML recipe as a nested mapping; `make` checks it."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -293,17 +292,18 @@ def dump(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
-def assign(settings: dict[str, Any], path: str, value: Any) -> None:
+def assign(settings: dict[str, object], path: str, value: object) -> None:
     """Set `train.epochs` or the like in a nested mapping."""
     *parents, key = path.split(".")
     for step in parents:
-        settings = settings.setdefault(step, {})
-        if not isinstance(settings, dict):
+        group = settings.setdefault(step, {})
+        if not isinstance(group, dict):
             raise UserError(f"setting {path!r}: {step!r} is a value, not a group of settings")
+        settings = group
     settings[key] = value
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> object:
     """A value from the command line: TOML if it parses (numbers, lists, true), otherwise a string."""
     try:
         return tomllib.loads(f"x = {text}")["x"]

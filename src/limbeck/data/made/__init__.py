@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from limbeck.data.core import Data
 from limbeck.data.made.moving import moving
@@ -17,7 +16,12 @@ NAMES = ("translation", *FROM_OTHER)
 
 
 def make(
-    name: str, place: Path | None, arguments: Mapping[str, Any], limit: int | None, split_seed: int, other: Callable[[str], Data]
+    name: str,
+    place: Path | None,
+    arguments: Mapping[str, object],
+    limit: int | None,
+    split_seed: int,
+    other: Callable[[str], Data],
 ) -> Data:
     """Return the data of a name in `NAMES`.
 
@@ -34,7 +38,7 @@ def make(
     source = str(given.pop("of", usual)) if usual else ""
     if not source and place is None:
         raise UserError(f"data {name!r} needs a path; give the folder with its files, train.de and train.en for example")
-    own: dict[str, Any] = {"data": None} if source else {"path": place, "limit": limit, "split_seed": split_seed}
+    own: dict[str, object] = {"data": None} if source else {"path": place, "limit": limit, "split_seed": split_seed}
     _checked(name, make_it, given, set(own))
     if source:
         own = {"data": other(source)}
@@ -45,7 +49,7 @@ def make(
         raise UserError(f"data {name!r} cannot be made with {words}: {error}") from error
 
 
-def _checked(name: str, make_it: Callable[..., Data], given: Mapping[str, Any], own: set[str]) -> None:
+def _checked(name: str, make_it: Callable[..., Data], given: Mapping[str, object], own: set[str]) -> None:
     takes = {key: p for key, p in inspect.signature(make_it).parameters.items() if key not in own}
     for key in given:
         if key not in takes:
