@@ -11,7 +11,7 @@ from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Trained
 from limbeck.engine.balance import balance, too_loud
-from limbeck.engine.state import Facts
+from limbeck.engine.state import EventFacts
 from limbeck.files import write_json
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
@@ -161,7 +161,7 @@ class Session:
             self.say(decision)
         return planned
 
-    def _hear(self, who: str, kind: str, facts: Facts) -> None:
+    def _hear(self, who: str, kind: str, facts: EventFacts) -> None:
         """The engine's events, with the name of who is trained; the curve is kept as it grows."""
         if kind == "resumed":
             keep_curve(self.folder, who, facts["history"])
@@ -172,7 +172,7 @@ class Session:
             self.listen(event)
 
 
-def _event(who: str, kind: str, facts: Facts) -> Event | None:
+def _event(who: str, kind: str, facts: EventFacts) -> Event | None:
     if kind == "say":
         return Say(facts["text"])
     if kind == "stage":
