@@ -64,7 +64,7 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
         card["models"]["student"]["score"]
     )
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "test mAP@0.5" in page and "MAP@0.5 on validation" not in page and page.count('alt="Answer to sample') == 6 * 4
+    assert "test mAP@0.5" in page and "MAP@0.5 on validation" not in page and page.count('alt="Prediction for sample') == 6 * 4
 
 
 def test_a_comparison_has_the_detectors_own_baseline(tmp_path):

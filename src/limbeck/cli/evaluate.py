@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -54,7 +54,7 @@ def evaluate(
 def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
     if weights is None:
         raise UserError("--model needs --weights FILE; an untrained model is not worth evaluating")
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "model": model,
         "weights": str(weights),
         "mean": _numbers("--mean", mean),
@@ -72,7 +72,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
         raise UserError(f"{option} {text!r}: write numbers separated by commas, for example 0.485,0.456,0.406") from None
 
 
-def _print(facts: dict[str, Any], as_json: bool) -> None:
+def _print(facts: dict[str, object], as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts, indent=1))
         return
@@ -82,7 +82,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     Console().print(table)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):

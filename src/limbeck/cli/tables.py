@@ -1,16 +1,20 @@
 """Tables of exports and measurements in the terminal."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from limbeck.cards.words import bytes_words, number, percent
 
+if TYPE_CHECKING:
+    from limbeck.deploy.shipment import Row
+    from limbeck.face.measure import Measurement
 
-def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+
+def show_exports(rows: "Sequence[Row]", as_json: bool) -> None:
     """Every exported file: its size, its difference from the PyTorch student, its score."""
     if as_json:
         print(json.dumps({"exports": list(rows)}, indent=1))
@@ -20,15 +24,15 @@ def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
         if "error" in row:
             table.add_row(row["file"], row["precision"], "failed: see below")
             continue
-        part = row.get("test") or row.get("validation") or {}
+        part = row.get("test") or row.get("validation")
         table.add_row(
             row["file"],
             row["precision"],
             bytes_words(row["bytes"]),
             f"{row['largest_difference']:.2g}",
             percent(row["same_answers"], 2),
-            number(part.get("score"), 4),
-            number(part.get("student"), 4),
+            number(part["score"] if part else None, 4),
+            number(part["student"] if part else None, 4),
         )
     _print(table)
     for row in rows:
@@ -36,7 +40,7 @@ def show_exports(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
             print(f"{row['file']}: {row['note']}")
 
 
-def show_measured(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+def show_measured(rows: "Sequence[Measurement]", as_json: bool) -> None:
     """Every measured file: latency by batch size, memory, size."""
     if as_json:
         print(json.dumps({"measured": list(rows)}, indent=1))

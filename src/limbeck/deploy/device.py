@@ -13,10 +13,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from limbeck.deploy.measure import Times
 from limbeck.errors import UserError
 
 MARK = "limbeck-result:"
@@ -111,6 +112,24 @@ class Job:
     seconds: float = 2.0
 
 
+class Machine(TypedDict):
+    """Where it was measured."""
+
+    system: str
+    cores: int | None
+    python: str
+
+
+class Costs(TypedDict, total=False):
+    """What one file costs; latency by the size of the batch, as text."""
+
+    runtime: str
+    machine: Machine
+    latency_ms: dict[str, Times]
+    peak_bytes: int
+    runtime_bytes: int
+
+
 @dataclass(frozen=True)
 class Seen:
     """What came of a job: the answers (n, C) if they were asked for and that to the first sample alone (1, C), the
@@ -118,7 +137,7 @@ class Seen:
 
     answers: np.ndarray | None = None
     alone: np.ndarray | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Costs = field(default_factory=Costs)
     error: str = ""
 
 
@@ -177,8 +196,8 @@ def _npy(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _seen(facts: dict[str, Any]) -> Seen:
+def _seen(facts: dict[str, Any]) -> Seen:  # as the probe wrote it
     packed = facts.pop("answers", None)
     answers = None if packed is None else np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False)
-    error = facts.pop("error", "")
-    return Seen(None, None, facts, error) if answers is None else Seen(answers[1:], answers[:1], facts, error)
+    error, costs = facts.pop("error", ""), cast(Costs, facts)
+    return Seen(None, None, costs, error) if answers is None else Seen(answers[1:], answers[:1], costs, error)

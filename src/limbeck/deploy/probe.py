@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def memory() -> int:
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def timed(call: Any, warm_up: int, repeats: int, seconds: float) -> dict[str, Any]:
+def timed(call: Callable[[], object], warm_up: int, repeats: int, seconds: float) -> dict[str, float]:
     """Milliseconds of one call: median, quartiles, 95 %, and how many calls were timed."""
     for _ in range(warm_up):
         call()

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 
 from limbeck.deploy import formats
-from limbeck.deploy.device import Place, ask
+from limbeck.deploy.device import Costs, Place, ask
 from limbeck.deploy.formats import Format
-from limbeck.deploy.measure import Times
 from limbeck.deploy.shipment import checksums, exports, file_facts
 from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
@@ -18,27 +16,14 @@ from limbeck.files import write_json
 MEASURED = "measured.json"
 
 
-class Machine(TypedDict):
-    """Where it was measured."""
-
-    system: str
-    cores: int | None
-    python: str
-
-
-class Measurement(TypedDict, total=False):
-    """What one exported file costs, or why it could not be measured; latency by the size of the batch, as text."""
+class Measurement(Costs, total=False):
+    """What one exported file costs, or why it could not be measured."""
 
     file: str
     format: str
     bytes: int
     threads: int
     on: str
-    runtime: str
-    machine: Machine
-    latency_ms: dict[str, Times]
-    peak_bytes: int
-    runtime_bytes: int
     error: str
 
 
@@ -76,7 +61,7 @@ def measure(
         rows.append({"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place)})
     found: list[Measurement] = []
     for row, seen in zip(rows, ask(jobs, place), strict=True):
-        found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})  # type: ignore[typeddict-item]
+        found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})
     if folder.is_dir():
         write_json(folder / MEASURED, {"rows": found})
     return found

@@ -6,7 +6,6 @@ import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 import torch
@@ -59,7 +58,7 @@ def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
     return out
 
 
-def _model(name: str, module: nn.Module, data: Data, out: Path, card: ModelEntry) -> dict[str, Any]:
+def _model(name: str, module: nn.Module, data: Data, out: Path, card: ModelEntry) -> dict[str, object]:
     example = some(data["train"], data, 2)
     export_onnx(module, example, out / f"{name}.onnx", metadata={"classes": list(data.classes)})
     return {
@@ -71,7 +70,7 @@ def _model(name: str, module: nn.Module, data: Data, out: Path, card: ModelEntry
     }
 
 
-def _facts(data: Data) -> dict[str, Any]:
+def _facts(data: Data) -> dict[str, object]:
     """Classes, shape, how a drawing is fitted in, and some test pictures to try."""
     part = data.judged
     pixels = (some(part, data, SAMPLES) * 255).round().clamp(0, 255).to(torch.uint8)
