@@ -1,17 +1,21 @@
 """MODEL_CARD.md: what a student is, what it was made of, how good it is, where it is worse than its teacher, and the
 command that made it. Written from the run's folder alone."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from limbeck.cards.schema import Card, read_card
+from limbeck.cards.schema import FILE as CARD
+from limbeck.cards.schema import Card, MethodFacts, read_card
 from limbeck.cards.table import columns
 from limbeck.cards.words import bytes_words, item_of, number, percent
-from limbeck.deploy.student_file import read_student_file
-from limbeck.errors import UserError
+from limbeck.data.core import DataFacts
+from limbeck.deploy.measured import Measurement, read_measured
+from limbeck.deploy.shipment import Row as Export
+from limbeck.deploy.shipment import exports
+from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.files import atomic_write
+from limbeck.runs.folder import Environment, read_environment
 from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 
 FILE = "MODEL_CARD.md"
@@ -24,31 +28,21 @@ def write_model_card(folder: Path) -> Path:
     Raises `UserError` if it holds no student or cannot be written to.
     """
     info = read_student_file(folder)
-    card = read_card(folder) if (folder / "card.json").exists() else Card()
+    card = read_card(folder) if (folder / CARD).exists() else Card()
     parts = [
         _head(info, card),
         _feeding(info),
-        _data(card.get("data") or {}),
+        _data(card.get("data")),
         _figures(card),
         _classes(card, info),
-        _exports((_read(folder / "exports.json") or {}).get("rows") or [], score_in(card)),
-        _measured((_read(folder / "measured.json") or {}).get("rows") or []),
+        _exports(exports(folder), score_in(card)),
+        _measured(read_measured(folder)),
         _limits(card),
-        _made(card, info, _read(folder / "environment.json")),
+        _made(card, info, read_environment(folder)),
     ]
     with atomic_write(folder / FILE, text=True) as file:
         file.write("\n\n".join(part for part in parts if part) + "\n")
     return folder / FILE
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-    return found if isinstance(found, dict) else {}
 
 
 def plain(value: object) -> str:
@@ -69,46 +63,50 @@ def table(head: Row, rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _head(info: Mapping[str, Any], card: Mapping[str, Any]) -> str:
-    method = card.get("method") or info.get("method") or {}
-    models = card.get("models") or {}
-    roles = ", ".join(f"{plain(name)}: {plain(spec.get('model', ''))}" for name, spec in info["roles"].items())
+def _head(info: StudentFile, card: Card) -> str:
+    own = info["method"]
+    method = card.get("method") or MethodFacts(name=own["name"], arguments=own["arguments"])
+    models = card.get("models", {})
+    roles = ", ".join(f"{plain(name)}: {plain(spec['model'])}" for name, spec in info["roles"].items())
     lines = [f"# A model for {plain(info['data'])}, distilled by {plain(method.get('name', ''))}", "", f"- Model: {roles}"]
     lines += [f"- Teacher: {plain(models['teacher'].get('model', ''))}"] if "teacher" in models else []
-    settings = ", ".join(f"{k} {v}" for k, v in (method.get("arguments") or {}).items())
+    settings = ", ".join(f"{k} {v}" for k, v in method.get("arguments", {}).items())
     paper = f", after {plain(method['paper'])}" if method.get("paper") else ""
     lines.append(f"- Method: {plain(method.get('name', ''))}" + (f" ({plain(settings)})" if settings else "") + paper)
     return "\n".join(lines)
 
 
-def _feeding(info: Mapping[str, Any]) -> str:
-    spec: Mapping[str, Any] = next(iter(info["roles"].values()), {})
+def _feeding(info: StudentFile) -> str:
+    mean, std = next(((role["mean"], role["std"]) for role in info["roles"].values()), ([], []))
     lines = [
         "## What it takes and gives",
         "",
         f"- Input: shape (batch, {', '.join(map(str, info['shape']))}); {plain(info['inputs'])}",
     ]
-    if spec.get("mean"):
-        mean, std = (", ".join(f"{v:.4g}" for v in spec[k][:4]) + (", ..." if len(spec[k]) > 4 else "") for k in ("mean", "std"))
-        lines.append(f"- Normalisation (mean {mean}; standard deviation {std}) is inside every file: do not apply it again")
+    if mean:
+        said = f"mean {_numbers(mean)}; standard deviation {_numbers(std)}"
+        lines.append(f"- Normalisation ({said}) is inside every file: do not apply it again")
     names = info["classes"]
     shown = ", ".join(plain(name) for name in names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
     lines.append(f"- Output: {plain(info['outputs'])}, in this order: {shown}")
     return "\n".join(lines)
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{v:.4g}" for v in values[:4]) + (", ..." if len(values) > 4 else "")
+
+
+def _data(data: DataFacts | None) -> str:
     if not data:
         return ""
-    parts = ", ".join(f"{facts['samples']:,} {plain(name)}" for name, facts in (data.get("partitions") or {}).items())
-    mark = f" Split seed {data['split_seed']}." if "split_seed" in data else ""
-    mark += f" Fingerprint `{data['fingerprint'][:16]}`." if data.get("fingerprint") else ""
-    lines = [f"## Data\n\n{plain(data.get('name', ''))}: {parts}.{mark}", ""]
-    return "\n".join([*lines, *(f"- {plain(note)}" for note in data.get("notes") or ())]).strip()
+    parts = ", ".join(f"{facts['samples']:,} {plain(name)}" for name, facts in data["partitions"].items())
+    mark = f" Split seed {data['split_seed']}." + (f" Fingerprint `{data['fingerprint'][:16]}`." if data["fingerprint"] else "")
+    lines = [f"## Data\n\n{plain(data['name'])}: {parts}.{mark}", ""]
+    return "\n".join([*lines, *(f"- {plain(note)}" for note in data["notes"])]).strip()
 
 
-def _figures(card: Mapping[str, Any]) -> str:
-    models = card.get("models") or {}
+def _figures(card: Card) -> str:
+    models = card.get("models")
     if not models:
         return ""
     rows: list[Row] = [
@@ -116,22 +114,22 @@ def _figures(card: Mapping[str, Any]) -> str:
         for column in columns(card)
         if column.key != "latency_ms"
     ]
-    relations = (
+    relations: tuple[tuple[Literal["drop_percent", "gain_percent", "distillation_score"], str, str], ...] = (
         ("drop_percent", f"Relative to the teacher, {score_in(card).title} lost", " %"),
         ("gain_percent", "gained over the same student without a teacher", " %"),
         ("distillation_score", "distillation score", ""),
     )
-    said = [f"{words} {card[key]:.4g}{unit}" for key, words, unit in relations if known(card.get(key))]
+    said = [f"{words} {value:.4g}{unit}" for key, words, unit in relations if known(value := card.get(key))]
     samples = next(iter(models.values()))["samples"]
-    note = f"Measured once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
+    note = f"Measurement once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
     meant = [f"- {plain(figure.title)}: {plain(figure.words)}" for figure in figures_in(card) if figure.words]
     about = note + (f" {', '.join(said)}." if said else "")
     return "\n\n".join(["## Figures", table(["", *models], rows), about, "\n".join(meant)]).strip()
 
 
-def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
-    models, names = card.get("models") or {}, info["classes"]
-    student, teacher = ((models.get(who) or {}).get("per_class") for who in ("student", "teacher"))
+def _classes(card: Card, info: StudentFile) -> str:
+    models, names = card.get("models", {}), info["classes"]
+    student, teacher = (models[who].get("per_class") if who in models else None for who in ("student", "teacher"))
     if not student or not teacher or len(student) != len(names) or len(teacher) != len(names):
         return ""
     rows = [(n, t, s, t - s) for n, t, s in zip(names, teacher, student, strict=True) if t is not None and s is not None]
@@ -144,7 +142,7 @@ def _classes(card: Mapping[str, Any], info: Mapping[str, Any]) -> str:
     return f"## What each {item} lost\n\n" + table(head, shown) + more
 
 
-def _exports(rows: Sequence[Mapping[str, Any]], score: FigureInfo) -> str:
+def _exports(rows: Sequence[Export], score: FigureInfo) -> str:
     if not rows:
         return ""
     lines = []
@@ -152,14 +150,15 @@ def _exports(rows: Sequence[Mapping[str, Any]], score: FigureInfo) -> str:
         if "error" in row:
             lines.append([plain(row["file"]), plain(row["precision"]), "failed: " + plain(row["error"]), "", "", ""])
             continue
-        part = row.get("test") or row.get("validation") or {}
-        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), score.text(part.get("score"), 2)]
+        part = row.get("test") or row.get("validation")
+        reached = part["score"] if part else None
+        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), score.text(reached, 2)]
         lines.append([plain(row["file"]), plain(row["precision"]), bytes_words(row["bytes"]), *figures])
     head = ["file", "precision", "size", "largest difference of an answer", "same answers", f"test {score.title}"]
     return "## Files\n\nEach was reloaded in its own runtime and compared with the PyTorch student.\n\n" + table(head, lines)
 
 
-def _measured(rows: Sequence[Mapping[str, Any]]) -> str:
+def _measured(rows: Sequence[Measurement]) -> str:
     lines = []
     for row in (row for row in rows if "error" not in row):
         for batch, t in row["latency_ms"].items():
@@ -170,20 +169,20 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> str:
     return "## Cost\n\n" + table(head, lines) if lines else ""
 
 
-def _limits(card: Mapping[str, Any]) -> str:
+def _limits(card: Card) -> str:
     lines = ["## Limits", ""]
     lines.append(
         "- The figures hold for data like the test part. Nothing was measured on other data, under attack, or over time."
     )
     lines.append("- One seed: the intervals cover chance in the test samples, not between trainings.")
     lines.append("- What the teacher gets wrong the student has learned to get wrong too; look at the classes above before use.")
-    return "\n".join([*lines, *(f"- {plain(note)}" for note in dict.fromkeys(card.get("notes") or ()))])
+    return "\n".join([*lines, *(f"- {plain(note)}" for note in dict.fromkeys(card.get("notes", ())))])
 
 
-def _made(card: Mapping[str, Any], info: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+def _made(card: Card, info: StudentFile, environment: Environment) -> str:
     versions = ", ".join(
         f"{plain(k)} {plain(v)}" for k, v in environment.items() if k in ("limbeck", "python", "torch", "onnxruntime")
     )
     command = card.get("command")
     lines = ["## How it was made", ""] + (["```bash", str(command).replace("`", "'"), "```", ""] if command else [])
-    return "\n".join([*lines, f"With {versions or 'limbeck ' + plain(info.get('limbeck', ''))}."])
+    return "\n".join([*lines, f"With {versions or 'limbeck ' + plain(info['limbeck'])}."])

@@ -1,13 +1,11 @@
 """The result table, for the terminal and for the page."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Literal
 
-from rich import box
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +15,8 @@ from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
 
 Cell = tuple[str, float | None]  # the words, and the value to sort by
+Relation = Literal["drop_percent", "gain_percent", "size_cut_percent", "distillation_score"]
+Plain = Literal["parameters", "bytes", "train_seconds"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Column:
     cell: Callable[[ModelEntry], Cell]
 
 
-def columns(card: Mapping[str, Any]) -> list[Column]:
+def columns(card: Card) -> list[Column]:
     """The score and what is worst, the task's other figures in order, and what a model costs."""
     score, *others = figures_in(card)
     return [
@@ -42,8 +42,8 @@ def columns(card: Mapping[str, Any]) -> list[Column]:
     ]
 
 
-def _has_worst(card: Mapping[str, Any]) -> bool:
-    models = (card.get("models") or {}).values()
+def _has_worst(card: Card) -> bool:
+    models = card.get("models", {}).values()
     return not models or any(model.get("worst") for model in models)
 
 
@@ -57,11 +57,11 @@ def _worst(score: FigureInfo, model: ModelEntry) -> Cell:
 
 
 def _figure(figure: FigureInfo, model: ModelEntry) -> Cell:
-    value = (model.get("figures") or {}).get(figure.key)
-    return figure.text(value) + figure.bounds((model.get("intervals") or {}).get(figure.key)), value
+    value = model.get("figures", {}).get(figure.key)
+    return figure.text(value) + figure.bounds(model.get("intervals", {}).get(figure.key)), value
 
 
-def _plain(words: Callable[[float | None], str], key: str, model: ModelEntry) -> Cell:
+def _plain(words: Callable[[float | None], str], key: Plain, model: ModelEntry) -> Cell:
     value = model.get(key)
     number = value if known(value) else None
     return words(number), number
@@ -74,24 +74,23 @@ def _latency(model: ModelEntry) -> Cell:
     return f"{number(latency['median'])} ms ({number(latency['low'])} to {number(latency['high'])})", latency["median"]
 
 
-def relations(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def relations(card: Card) -> list[tuple[str, str, str]]:
     """Survey A's figures as (name, value, what it means); those that are unknown are left out."""
     alpha = card.get("alpha", 0.5)
-    found = (
+    found: tuple[tuple[str, Relation, str, str], ...] = (
         ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {score_in(card).title} lost (negative: gained)"),
         ("gain", "gain_percent", "{:.2f} %", "over the same student without a teacher"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
     )
-    return [(name, form.format(card[key]), why) for name, key, form, why in found if known(card.get(key))]
+    return [(name, form.format(value), why) for name, key, form, why in found if known(value := card.get(key))]
 
 
-def latency_note(card: Mapping[str, Any]) -> str:
+def latency_note(card: Card) -> str:
     """How latency was measured, if it was."""
-    for model in (card.get("models") or {}).values():
-        latency = model.get("latency_ms") or {}
-        if known(latency.get("median")):
-            return f"Latency: median of one answer, batch {latency.get('batch', 1)}, {latency.get('threads', 1)} thread."
+    for latency in map(latency_of, card.get("models", {}).values()):
+        if latency and known(latency["median"]):
+            return f"Latency: median of one answer, batch {latency['batch']}, {latency['threads']} thread."
     return ""
 
 
@@ -124,44 +123,3 @@ def card_table(card: Card) -> Table:
         cells = (column.cell(given[who])[0] for who in order)
         table.add_row(column.title, *(Text(re.sub(r" (?=[\[(])", "\n", cell)) for cell in cells))
     return table
-
-
-def board_table(board: Mapping[str, Any]) -> Group:
-    """A comparison's leaderboard for the terminal: a line per method, best first; below it the task's other figures."""
-    data, (score, *others) = board.get("data") or {}, figures_in(board)
-    unit = f" in{score.unit}" if score.unit else ""
-    title = f"{data.get('name', 'data')}, {len(board['seeds'])} seeds; {score.title}{unit}, 95\u00a0% intervals"
-    caption = Text(f"hyper-parameters: {board['hyperparameters']}")
-    table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("method", score.title, "to baseline", "p", "worst", "score", "s"):
-        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
-    for row in board["rows"]:
-        table.add_row(*map(Text, _board_cells(row, score)))
-    return Group(table, *([_other_figures(board["rows"], others)] if others else []))
-
-
-def _other_figures(rows: Sequence[Mapping[str, Any]], figures: Sequence[FigureInfo]) -> Table:
-    """The means of what else is said of a method's answers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", no_wrap=True)
-    for figure in figures:
-        table.add_column(figure.title, justify="right")
-    for row in (row for row in rows if row["seeds"]):
-        table.add_row(*map(Text, (row["name"], *(figure.text(row["figures"].get(figure.key)) for figure in figures))))
-    return table
-
-
-def _board_cells(row: Mapping[str, Any], score: FigureInfo) -> list[str]:
-    if not row["seeds"]:
-        return [row["name"], "failed", *[""] * 5]
-    mean, low, high = (row["score"][k] for k in ("mean", "low", "high"))
-    places, worst = score.places, row["worst"]
-    half = f" \u00b1 {(high - low) / 2:.{places}f}" if known(high) else ""
-    gap = row.get("to_baseline")
-    wide = "" if gap is None or not known(gap["high"]) else f" \u00b1 {(gap['high'] - gap['low']) / 2:.{places}f}"
-    p = "" if gap is None or not known(gap["p_corrected"]) else f"{gap['p_corrected']:.3f}"
-    seconds = "" if row["train_seconds"] is None else f"{row['train_seconds']:.1f}"
-    distilled = "" if row["distillation_score"] is None else f"{row['distillation_score']:.4f}"
-    beside = "" if gap is None else f"{gap['difference']:+.{places}f}{wide}"
-    least = "" if worst is None else f"{worst:.{places - 1}f}"
-    return [row["name"], f"{mean:.{places}f}{half}", beside, p, least, distilled, seconds]

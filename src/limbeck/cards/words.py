@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from limbeck.tasks.figure import known
 
 
-def item_of(facts: Mapping[str, Any]) -> str:
+def item_of(facts: Mapping[str, object]) -> str:
     """What one of the things that a card's models answer is called: a class unless it says otherwise.
 
     >>> item_of({}), item_of({"task": {"item": "target"}})
     ('class', 'target')
     """
-    return str((facts.get("task") or {}).get("item") or "class")
+    task = facts.get("task")
+    return str(task.get("item") or "class") if isinstance(task, Mapping) else "class"
 
 
 def capital(words: str) -> str:

@@ -8,23 +8,10 @@ import numpy as np
 from limbeck.deploy import formats
 from limbeck.deploy.device import Costs, Place, ask
 from limbeck.deploy.formats import Format
+from limbeck.deploy.measured import Measurement, write_measured
 from limbeck.deploy.shipment import checksums, exports, file_facts
 from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
-from limbeck.files import write_json
-
-MEASURED = "measured.json"
-
-
-class Measurement(Costs, total=False):
-    """What one exported file costs, or why it could not be measured."""
-
-    file: str
-    format: str
-    bytes: int
-    threads: int
-    on: str
-    error: str
 
 
 def measure(
@@ -63,7 +50,7 @@ def measure(
     for row, seen in zip(rows, ask(jobs, place), strict=True):
         found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})
     if folder.is_dir():
-        write_json(folder / MEASURED, {"rows": found})
+        write_measured(folder, found)
     return found
 
 

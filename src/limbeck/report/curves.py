@@ -1,12 +1,12 @@
 """How training went: the score on validation, and the student's loss terms, with the stages marked."""
 
-from typing import Any
+from collections.abc import Callable
 
 from limbeck.cards.words import count, number
 from limbeck.report.charts import DASH, Axis, Chart, log_span, span
 from limbeck.report.figures import limits
 from limbeck.report.read import RunView
-from limbeck.tasks.figure import known, score_in
+from limbeck.tasks.figure import score_in
 from limbeck.tasks.keeping import WHO
 
 MOST = 160  # points of a line
@@ -17,8 +17,8 @@ def stages(view: RunView, who: str = "student") -> list[tuple[str, float, float]
     """The stages of a model's training as (name, first step, last step), in order of appearance."""
     found: dict[str, list[float]] = {}
     for record in view.metrics:
-        if record["who"] == who:
-            found.setdefault(str(record.get("stage", "")), []).append(float(record["step"]))
+        if record.who == who:
+            found.setdefault(record.stage, []).append(record.step)
     return [(name, min(steps), max(steps)) for name, steps in found.items()]
 
 
@@ -26,9 +26,8 @@ def score_points(view: RunView) -> dict[str, list[tuple[float, float]]]:
     """who -> (step, validation score) in order."""
     found: dict[str, list[tuple[float, float]]] = {}
     for record in view.metrics:
-        value = (record.get("validation") or {}).get("score")
-        if known(value):
-            found.setdefault(str(record["who"]), []).append((float(record["step"]), float(value)))
+        if "score" in record.validation:
+            found.setdefault(record.who, []).append((record.step, float(record.validation["score"])))
     return {who: found[who] for who in (*WHO, *found) if who in found}
 
 
@@ -57,10 +56,9 @@ def term_points(view: RunView) -> dict[str, list[tuple[float, float]]]:
     """The student's terms -> (step, value), the longest recorded first."""
     found: dict[str, list[tuple[float, float]]] = {}
     for record in view.metrics:
-        if record["who"] == "student":
-            for name, value in (record.get("terms") or {}).items():
-                if known(value):
-                    found.setdefault(str(name), []).append((float(record["step"]), float(value)))
+        if record.who == "student":
+            for name, value in record.terms.items():
+                found.setdefault(name, []).append((record.step, float(value)))
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
@@ -116,7 +114,7 @@ def _mark_stages(chart: Chart, view: RunView, x: Axis) -> None:
         chart.zone(left, chart.top - 22, right - left, 20, f"stage {place + 1}: {name}, steps {count(start)} to {count(last)}")
 
 
-def _hover(chart: Chart, x: Axis, series: dict[str, list[tuple[float, float]]], words: Any) -> None:
+def _hover(chart: Chart, x: Axis, series: dict[str, list[tuple[float, float]]], words: Callable[[float], str]) -> None:
     """Upright slices that show every line's value nearest to the pointer."""
     steps = sorted({step for points in series.values() for step, _ in points})
     steps = steps[:: -(-len(steps) // MOST)]

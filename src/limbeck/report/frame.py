@@ -2,17 +2,19 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
+Cell = str | tuple[str, float | None]  # words, where it matters with the value to sort by
 
 
-def fill(template: str, live: str = "", **values: Any) -> str:
+def fill(template: str, live: str = "", **values: object) -> str:
     """A page's HTML. live: the state it shows, for a page that is served and asks its server for newer ones."""
     script = _asset("page.js") + (_asset("watch.js") if live else "")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -41,7 +43,7 @@ class Table(TypedDict, total=False):
     """A table as the templates need it: the first cell of a row is its name, the others words and a value to sort by."""
 
     head: list[str]
-    rows: list[list[Any]]
+    rows: Sequence[Sequence[Cell]]
 
 
 class Part(TypedDict, total=False):

@@ -2,17 +2,30 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from limbeck.cards.schema import Card, ModelEntry, read_card
 from limbeck.errors import UserError
+from limbeck.runs.folder import ENVIRONMENT, Environment, read_environment
+from limbeck.tasks.figure import known
 from limbeck.tasks.keeping import WHO, Kept, read_predictions
 from limbeck.tasks.task import Task
 
 DRAWN = {"svg", "title", "desc", "style", "rect", "path", "g", "text", "circle"}  # what a diagram of ours consists of
+
+
+@dataclass(frozen=True)
+class CurveRecord:
+    """A line of metrics.jsonl, as far as it is drawn: who was trained, and what the epoch gave."""
+
+    who: str
+    stage: str
+    step: float
+    terms: dict[str, float]
+    validation: dict[str, float]
 
 
 @dataclass
@@ -27,8 +40,8 @@ class RunView:
 
     folder: Path
     card: Card = field(default_factory=Card)
-    environment: dict[str, Any] = field(default_factory=dict)
-    metrics: list[dict[str, Any]] = field(default_factory=list)
+    environment: Environment = field(default_factory=dict)
+    metrics: list[CurveRecord] = field(default_factory=list)
     recipe: str = ""
     svg: str = ""
     task: Task | None = None
@@ -64,7 +77,7 @@ def read_run(folder: Path, *, predictions: bool = True) -> RunView:
         )
     view = RunView(folder)
     _read_card(view)
-    view.environment = _json(view, "environment.json", "the machine and versions were not recorded")
+    _read_environment(view)
     view.recipe = _text(view, "recipe.toml", "the recipe was not recorded")
     view.metrics = _records(_text(view, "metrics.jsonl", "no learning curves were recorded"))
     if predictions:
@@ -91,21 +104,17 @@ def _read_card(view: RunView) -> None:
         view.missing.append(f"There is no result table: {error}.")
 
 
-def _json(view: RunView, name: str, otherwise: str) -> dict[str, Any]:
-    text = _text(view, name, otherwise)
-    if not text:
-        return {}
+def _read_environment(view: RunView) -> None:
+    lacking = "the machine and versions were not recorded"
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    if isinstance(value, dict):
-        return value
-    view.missing.append(f"{name} cannot be read as a JSON object: {otherwise}.")
-    return {}
+        if not (view.folder / ENVIRONMENT).exists():
+            view.missing.append(f"No {ENVIRONMENT}: {lacking}.")
+        view.environment = read_environment(view.folder)
+    except UserError:
+        view.missing.append(f"{ENVIRONMENT} cannot be read as a JSON object: {lacking}.")
 
 
-def _records(text: str) -> list[dict[str, Any]]:
+def _records(text: str) -> list[CurveRecord]:
     """The lines that are whole records; a run that was stopped may leave half a line."""
     found = []
     for line in text.splitlines():
@@ -113,9 +122,21 @@ def _records(text: str) -> list[dict[str, Any]]:
             record = json.loads(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and "who" in record and isinstance(record.get("step"), int | float):
-            found.append(record)
+        if isinstance(record, dict) and "who" in record and known(record.get("step")):
+            found.append(_record(record))
     return found
+
+
+def _record(line: Mapping[str, object]) -> CurveRecord:
+    """What the charts need of a line; values that are no numbers are left out."""
+    step = line["step"]
+    assert known(step), "the caller has looked"
+    who, stage = str(line["who"]), str(line.get("stage", ""))
+    return CurveRecord(who, stage, float(step), _numbers(line.get("terms")), _numbers(line.get("validation")))
+
+
+def _numbers(values: object) -> dict[str, float]:
+    return {str(key): value for key, value in values.items() if known(value)} if isinstance(values, Mapping) else {}
 
 
 def _read_predictions(view: RunView) -> None:

@@ -14,7 +14,8 @@ from limbeck.files import atomic_write, cannot_write, write_json
 from limbeck.plan import Method
 from limbeck.runs.settings import Recipe, dump
 
-CURVES = "metrics.jsonl"
+CURVES, ENVIRONMENT = "metrics.jsonl", "environment.json"
+Environment = dict[str, str | int]  # versions by package, and the machine
 
 
 def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
@@ -42,7 +43,7 @@ def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
     return path
 
 
-def environment() -> dict[str, object]:
+def environment() -> Environment:
     """What a reader needs to know of the machine and the versions."""
     from importlib.metadata import version
 
@@ -57,13 +58,27 @@ def environment() -> dict[str, object]:
     }
 
 
+def read_environment(folder: Path) -> Environment:
+    """What a run's folder says of machine and versions; nothing where it does not. Raises `UserError` if it is damaged."""
+    path = folder / ENVIRONMENT
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}; remove it, or take it from a copy") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is no JSON object; remove it, or take it from a copy")
+    return {key: value for key, value in found.items() if isinstance(value, str | int)}
+
+
 def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
     """Recipe, environment and the method's drawing, unless an earlier go has written them."""
     if (folder / "recipe.toml").exists() or not processes.first():
         return
     with atomic_write(folder / "recipe.toml", text=True) as file:
         file.write(dump(recipe))
-    write_json(folder / "environment.json", environment())
+    write_json(folder / ENVIRONMENT, environment())
     from limbeck.catalogue.diagram import svg
 
     with atomic_write(folder / "method.svg", text=True) as file:

@@ -1,0 +1,39 @@
+"""`measured.json`: what a folder's exported files cost where they were measured, as types. Versioned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from typing_extensions import TypedDict
+
+from limbeck.deploy.device import Costs
+from limbeck.files import read_json, write_json
+
+FILE, VERSION = "measured.json", 1
+
+
+class Measurement(Costs, total=False):
+    """What one exported file costs, or why it could not be measured."""
+
+    file: str
+    format: str
+    bytes: int
+    threads: int
+    on: str
+    error: str
+
+
+class MeasuredFile(TypedDict):
+    """What measured.json holds."""
+
+    version: int
+    rows: list[Measurement]
+
+
+def read_measured(folder: Path) -> list[Measurement]:
+    """The rows of a folder's measured.json; none where there is no such file. Raises `UserError` if it cannot be used."""
+    path = folder / FILE
+    return read_json(path, MeasuredFile, VERSION)["rows"] if path.exists() else []
+
+
+def write_measured(folder: Path, rows: Sequence[Measurement]) -> None:
+    write_json(folder / FILE, MeasuredFile(version=VERSION, rows=list(rows)))
