@@ -16,7 +16,8 @@ from typing import Any
 
 from bench.lines import show, write
 from limbeck import methods
-from limbeck.comparison.comparison import Comparison, parse_entries
+from limbeck.comparison.comparison import Comparison
+from limbeck.comparison.entries import parse_entries
 from limbeck.face.run import run
 from limbeck.runs.settings import make
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from limbeck.comparison.comparison import Entry, parse_entries
+from limbeck.comparison.entries import Entry, parse_entries
 from limbeck.files import atomic_write
 
 RESULTS = Path(__file__).parent / "results"

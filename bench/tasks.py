@@ -19,7 +19,8 @@ import numpy as np
 from bench.lines import show, write
 from bench.survey_rows.common import resnet
 from bench.survey_rows.segmentation import MEMBRANE
-from limbeck.comparison.comparison import Comparison, parse_entries
+from limbeck.comparison.comparison import Comparison
+from limbeck.comparison.entries import parse_entries
 from limbeck.face.run import run
 from limbeck.files import atomic_write
 from limbeck.runs.settings import make

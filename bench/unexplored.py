@@ -19,7 +19,8 @@ from typing import Any
 from bench.catalogue import network, settings, taught
 from bench.lines import show, write
 from limbeck.catalogue.unexplored import strategies
-from limbeck.comparison.comparison import Comparison, Entry, parse_entries
+from limbeck.comparison.comparison import Comparison
+from limbeck.comparison.entries import Entry, parse_entries
 from limbeck.engine.step import NonFinite
 from limbeck.engine.turns import last
 from limbeck.files import write_json

@@ -9,13 +9,15 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck import connectors, data, deploy, engine, losses, methods, metrics, models, tasks, transforms
     from limbeck.catalogue.describe import describe
     from limbeck.comparison import compare
+    from limbeck.comparison.schema import Board
     from limbeck.data import Data
+    from limbeck.deploy.measured import Measurement
     from limbeck.errors import UserError
     from limbeck.explanation import explain
     from limbeck.face.distill import Result, distill, train
     from limbeck.face.export import Exports, export
     from limbeck.face.load import Student, load
-    from limbeck.face.measure import Measurement, measure
+    from limbeck.face.measure import measure
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.declare import method
@@ -33,13 +35,15 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
 _HOMES = {
     "catalogue.describe": ("describe",),
     "comparison": ("compare",),
+    "comparison.schema": ("Board",),
     "data": ("Data",),
+    "deploy.measured": ("Measurement",),
     "errors": ("UserError",),
     "explanation": ("explain",),
     "face.distill": ("Result", "distill", "train"),
     "face.export": ("Exports", "export"),
     "face.load": ("Student", "load"),
-    "face.measure": ("Measurement", "measure"),
+    "face.measure": ("measure",),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.declare": ("method",),
@@ -55,11 +59,11 @@ _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, name
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
-    "Adapter", "Adopt", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measurement", "Method", "Normalise", "Now", "Part",
-    "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store", "Student", "Tap",
-    "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine", "data",
-    "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method", "methods",
-    "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
+    "Adapter", "Adopt", "Board", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measurement", "Method", "Normalise",
+    "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store",
+    "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine",
+    "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method",
+    "methods", "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
 ]  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
 
 
 def test_a_comparison_has_the_detectors_own_baseline(tmp_path):
-    from limbeck.comparison.comparison import Comparison, parse_entries
+    from limbeck.comparison.comparison import Comparison
+    from limbeck.comparison.entries import parse_entries
     from limbeck.runs.settings import make
 
     nets = {who: {"model": "detector", "arguments": {"width": w, "stride": 4}} for who, w in (("teacher", 4), ("student", 2))}

@@ -17,12 +17,14 @@ from safetensors.torch import load_file
 from limbeck import models
 from limbeck.comparison import comparison as compare
 from limbeck.comparison import work
-from limbeck.comparison.comparison import Comparison, Entry, asked, parse_entries, table_of
+from limbeck.comparison.asked import asked, table_of
+from limbeck.comparison.comparison import Comparison
+from limbeck.comparison.entries import Entry, parse_entries
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.runs.events import RunBegins
 from limbeck.runs.session import Session
-from limbeck.runs.settings import load, make
+from limbeck.runs.settings import MethodSettings, load, make
 from limbeck.runs.sources import open_sources
 
 TINY = {
@@ -56,7 +58,7 @@ def test_every_method_gets_the_same_start_order_views_and_teacher(tmp_path):
     models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), tmp_path / "t.safetensors")
     found: dict[int, list] = {3: [], 4: []}
     for job in several._jobs(str(tmp_path / "t.safetensors")):
-        sources = open_sources(make(job.settings))
+        sources = open_sources(job.settings)
         data, cast, streams = sources.data, sources.cast, sources.streams()
         if "unlabelled" in data.partitions:
             continue
@@ -76,10 +78,10 @@ def test_every_method_gets_the_same_start_order_views_and_teacher(tmp_path):
 
 def test_settings_of_the_runs_differ_in_method_and_seed_alone(tmp_path):
     jobs = comparison(tmp_path, "kd,dkd:beta=2")._jobs("t.safetensors")
-    rest = [{k: v for k, v in job.settings.items() if k not in ("method", "seed")} for job in jobs]
+    rest = [job.settings.model_dump(exclude={"method", "seed"}) for job in jobs]
     assert all(r == rest[0] for r in rest) and rest[0]["teacher"]["weights"] == "t.safetensors"
     assert [(j.entry, j.seed) for j in jobs] == [(e, s) for s in (0, 1) for e in ("baseline", "kd", "dkd:beta=2")]
-    assert jobs[2].settings["method"] == {"name": "dkd", "arguments": {"beta": 2}}
+    assert jobs[2].settings.method == MethodSettings(name="dkd", arguments={"beta": 2})
 
 
 # ------------------------------------------------------------------------------ the table, whatever happens

@@ -17,7 +17,7 @@ def make_board(
     """Method i has the score 80 + 2 i + seed / 2 and a bit; the last `missing` runs are not there; seed 1 of `fail` failed."""
     folder.mkdir(parents=True, exist_ok=True)
     entries = [{"name": n, "method": n.partition(":")[0], "arguments": {}} for n in names if n != "baseline"]
-    facts = {"recipe": dump(make({"student": {"model": "cnn"}})), "entries": entries, "seeds": list(range(seeds))}
+    facts = {"version": 1, "recipe": dump(make({"student": {"model": "cnn"}})), "entries": entries, "seeds": list(range(seeds))}
     (folder / "comparison.json").write_text(json.dumps(facts), encoding="utf-8")
     runs = [(seed, place, name) for seed in range(seeds) for place, name in enumerate(names)]
     for seed, place, name in runs[: len(runs) - missing]:

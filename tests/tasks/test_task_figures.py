@@ -10,7 +10,8 @@ from rich.console import Console
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from limbeck.cards.model_card import write_model_card
-from limbeck.cards.table import board_table, card_table
+from limbeck.cards.table import card_table
+from limbeck.comparison.board_table import board_table
 from limbeck.comparison.leaderboard import leaderboard
 from limbeck.comparison.pages import page_of
 from limbeck.errors import UserError

@@ -121,7 +121,7 @@ def _figures(card: Card) -> str:
     )
     said = [f"{words} {value:.4g}{unit}" for key, words, unit in relations if known(value := card.get(key))]
     samples = next(iter(models.values()))["samples"]
-    note = f"Measurement once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
+    note = f"Measured once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
     meant = [f"- {plain(figure.title)}: {plain(figure.words)}" for figure in figures_in(card) if figure.words]
     about = note + (f" {', '.join(said)}." if said else "")
     return "\n\n".join(["## Figures", table(["", *models], rows), about, "\n".join(meant)]).strip()

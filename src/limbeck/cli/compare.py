@@ -45,12 +45,13 @@ def compare(
 ) -> None:
     """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
     from limbeck.cli.progress import Display
-    from limbeck.comparison import comparison
+    from limbeck.comparison.asked import asked, table_of
+    from limbeck.comparison.comparison import fresh_folder
 
-    asked = comparison.asked(comparison.table_of(compare), methods, seeds, jobs, on, search)
-    folder = out if out is not None else comparison.fresh_folder(recipe)
+    wanted = asked(table_of(compare), methods, seeds, jobs, on, search)
+    folder = out if out is not None else fresh_folder(recipe)
     with Display(quiet=quiet) as display:
-        board = asked.over(recipe, folder, display.hear).go()
+        board = wanted.over(recipe, folder, display.hear).go()
     display.show_board(board, folder)
 
 

@@ -1,14 +1,13 @@
 """What a run shows while it goes on: a live line per stage on a terminal, silence elsewhere, then the table."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from limbeck.cards.schema import Card
+from limbeck.comparison.schema import Board
 from limbeck.runs.events import Download, Epoch, Event, RunBegins, Say, StageBegins, Step
 
 
@@ -87,9 +86,9 @@ class Display:
         self.console.print(card_table(card))
         self.console.print(f"{folder / 'report.html'}", highlight=False, soft_wrap=True)
 
-    def show_board(self, board: Mapping[str, Any], folder: Path) -> None:
+    def show_board(self, board: Board, folder: Path) -> None:
         """The leaderboard, its verdict, and where everything is."""
-        from limbeck.cards.table import board_table
+        from limbeck.comparison.board_table import board_table
 
         self.console.print(board_table(board))
         for sentence in board["verdict"]:

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from markupsafe import Markup
 
@@ -14,9 +14,13 @@ from limbeck.comparison.board_read import BoardView, read_board
 from limbeck.comparison.leaderboard import scored
 from limbeck.comparison.verdict import listed
 from limbeck.files import atomic_write
-from limbeck.report.frame import Part, Table, figure, fill
+from limbeck.report.frame import Cell, Part, Table, figure, fill
+from limbeck.runs.folder import Environment
 from limbeck.tasks.figure import known, score_in
 
+COSTS: tuple[tuple[charts.Cost, str], ...] = (
+    ("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time")
+)  # fmt: skip
 SIDE = "Marks that would cover one another stand side by side; point at one for its value."
 
 
@@ -32,19 +36,19 @@ def write_board(folder: Path) -> Path:
 def render_board(view: BoardView, live: str = "") -> str:
     """The page's HTML for what was read."""
     board = view.board
-    data, teacher, table = board.get("data") or {}, board.get("teacher") or {}, columns(board)
+    data, teacher, table = board["data"], board["teacher"], columns(board)
     cards = [result["card"] for result in view.results if "card" in result]
     return fill(
         "board.html",
         live,
-        title=f"{len(view.names) - 1} methods on {data.get('name') or 'their data'}",
+        title=f"{len(view.names) - 1} methods on {(data and data['name']) or 'their data'}",
         version=next((card.get("limbeck", "") for card in cards), ""),
         seeds=view.seeds,
         words=board["verdict"],
         progress=progress(view),
         columns=[column.title for column in table],
         rows=[(row["name"], view.css(row["name"]), [column.method(row) for column in table]) for row in board["rows"]],
-        teacher=[column.teacher(teacher) for column in table] if known(teacher.get("score")) else [],
+        teacher=[column.teacher(teacher) for column in table] if teacher and known(teacher.get("score")) else [],
         notes=_notes(view),
         sections=_sections(view),
         errors=failures(view),
@@ -52,7 +56,7 @@ def render_board(view: BoardView, live: str = "") -> str:
         commands=_commands(view),
         recipe=view.recipe,
         budget=board["budget"],
-        data=data,
+        data=data or {},
         environment=_environments(view)[0] if _environments(view) else {},
     )
 
@@ -69,8 +73,16 @@ def progress(view: BoardView) -> str:
     return f"In progress: {len(view.results)} of {total} runs are done{failed}. Still to come: {words}."
 
 
-def failures(view: BoardView) -> list[dict[str, Any]]:
-    """Runs of a method that failed for the same reason, as one: {"entry", "seeds" in words, "error"}."""
+class Failure(TypedDict):
+    """Runs of a method that failed for the same reason; seeds: in words."""
+
+    entry: str
+    seeds: str
+    error: str
+
+
+def failures(view: BoardView) -> list[Failure]:
+    """What failed, as the page lists it."""
     found: dict[tuple[str, str], list[str]] = {}
     for result in view.errors:
         found.setdefault((result["entry"], result["error"]), []).append(str(result["seed"]))
@@ -81,7 +93,7 @@ def failures(view: BoardView) -> list[dict[str, Any]]:
 
 
 def _notes(view: BoardView) -> list[str]:
-    board, data = view.board, view.board.get("data") or {}
+    board, data = view.board, view.board["data"]
     found = [
         "± and [ ] are 95 % intervals over the seeds; differences are paired by seed. p is corrected after Holm: "
         "to the baseline over the methods, to the best over all pairs, because the best was found by looking at all. "
@@ -92,12 +104,12 @@ def _notes(view: BoardView) -> list[str]:
     ]
     if len(_environments(view)) > 1:
         found.append("The runs were not all made with the same machine and versions; times may not be comparable.")
-    every = (note for r in view.results if "card" in r for note in (r["card"].get("notes") or ()))
-    return [*found, *dict.fromkeys(str(note) for note in (*(data.get("notes") or ()), *every))]
+    every = (note for r in view.results if "card" in r for note in r["card"].get("notes", ()))
+    return [*found, *dict.fromkeys(str(note) for note in (*(data["notes"] if data else ()), *every))]
 
 
-def _environments(view: BoardView) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _environments(view: BoardView) -> list[Environment]:
+    found: list[Environment] = []
     for run in (run for runs in view.runs.values() for run in runs.values()):
         if run.environment and run.environment not in found:
             found.append(run.environment)
@@ -111,13 +123,12 @@ def _sections(view: BoardView) -> list[Part]:
     rows = charts.done_rows(view)
     curves = charts.mean_curves(view)
     keys = charts.keys_of(view, [r["name"] for r in rows])
-    mates = keys + ([{"name": "teacher", "css": "by teacher", "dash": ""}] if view.board.get("teacher") else [])
+    mates = keys + ([{"name": "teacher", "css": "by teacher", "dash": ""}] if view.board["teacher"] else [])
     title = capital(score_in(view.board).title)
-    kinds = (("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time"))
     costs = [
         figure(charts.cost_chart(view, what), f"{title} against {cost}", keys if what == "train_seconds" else mates)
         | {"dots": True}
-        for what, cost in kinds
+        for what, cost in COSTS
     ]
     seeds = f"Test {score_in(view.board).title}: each seed, the mean, its 95 % interval"
     wide = figure(charts.seeds_chart(view), seeds) | {"wide": True}
@@ -142,7 +153,7 @@ def _seed_values(view: BoardView) -> Table:
     """Every result as a table."""
     rows = charts.done_rows(view)
     score = score_in(view.board)
-    lines = [[r["name"], *(shown(r["scores"].get(str(seed)), score) for seed in view.seeds)] for r in rows]
+    lines: list[list[Cell]] = [[r["name"], *(shown(r["scores"].get(str(seed)), score) for seed in view.seeds)] for r in rows]
     return {"head": ["method", *(f"seed {seed}" for seed in view.seeds)], "rows": lines} if rows else {}
 
 
@@ -157,23 +168,36 @@ def _alpha_section(view: BoardView) -> Part:
     section["figures"] = [figure(charts.alpha_chart(view), "Distillation score against alpha", keys)]
     if len(changes) == 1:
         return section | {"note": f"The order is the same at every alpha between 0 and 1: {', '.join(changes[0]['order'])}."}
-    lines = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
+    lines: list[list[Cell]] = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
     words = f"Alpha weighs size against {score_in(view.board).title}"
     note = f"{words}; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
-    return section | {"note": note, "values": {"head": ["from alpha", "order, best first"], "rows": lines}}
+    values: Table = {"head": ["from alpha", "order, best first"], "rows": lines}
+    return section | {"note": note, "values": values}
 
 
-def _methods(view: BoardView) -> list[dict[str, Any]]:
+class MethodPart(TypedDict):
+    """A method as the page draws it."""
+
+    name: str
+    css: str
+    svg: Markup
+    text: str
+    paper: str
+    taxonomy: str
+
+
+def _methods(view: BoardView) -> list[MethodPart]:
     """Each method's abstract view, from its first run that has one; ids are made different, as they share a page."""
-    found = []
+    found: list[MethodPart] = []
     for place, name in enumerate(view.names):
         runs = [run for _, run in sorted(view.runs[name].items())]
         method = next((run.card["method"] for run in runs if run.card.get("method")), MethodFacts())
         svg = next((run.svg for run in runs if run.svg), "")
         for word in ("lbk-title", "lbk-desc"):
             svg = svg.replace(word, f"{word}-{place}")
-        facts = {"text": method.get("text", ""), "paper": method.get("paper", ""), "taxonomy": method.get("taxonomy", "")}
-        found.append({"name": name, "css": view.css(name), "svg": Markup(svg), **facts})
+        part: MethodPart = {"name": name, "css": view.css(name), "svg": Markup(svg), "text": method.get("text", ""),
+                            "paper": method.get("paper", ""), "taxonomy": method.get("taxonomy", "")}  # fmt: skip
+        found.append(part)
     return found
 
 

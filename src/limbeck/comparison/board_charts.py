@@ -1,13 +1,16 @@
 """The charts of a comparison: seeds, learning curves, score against cost, score against alpha."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+from typing import Literal
 
+from limbeck.cards.schema import median_of
 from limbeck.cards.words import count, number, seconds_words
 from limbeck.comparison.board_columns import shown
 from limbeck.comparison.board_read import BoardView
 from limbeck.comparison.leaderboard import score_at, scored
+from limbeck.comparison.schema import BoardRow, Mean, mean_of
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.curves import score_points, thinned
 from limbeck.report.figures import short
@@ -21,7 +24,7 @@ def keys_of(view: BoardView, names: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": name, "css": f"by {view.css(name)}", "dash": view.dash(name)} for name in names]
 
 
-def done_rows(view: BoardView) -> list[dict[str, Any]]:
+def done_rows(view: BoardView) -> list[BoardRow]:
     return [row for row in view.board["rows"] if row["seeds"]]
 
 
@@ -40,7 +43,7 @@ def seeds_chart(view: BoardView) -> str:
     chart = Chart(f"Strip chart: test {score.title} of every seed. Means: {said}.", left=18 + 7.2 * wide, top=8, width=460)
     chart.height = chart.top + ROW * len(rows) + chart.bottom
     values = [v for r in rows for v in r["scores"].values()]
-    bounds = [r["score"][side] for r in rows for side in ("low", "high") if known(r["score"][side])]
+    bounds = [v for r in rows for v in (r["score"]["low"], r["score"]["high"]) if v is not None]
     middle, room = span(values, margin=1.0), span([*values, *bounds])
     low, high = max(middle[0], room[0]), min(middle[1], room[1])
     x = chart.x_axis(*((max(0.0, low), min(100.0, high)) if score.share else (low, high)))
@@ -54,12 +57,12 @@ def seeds_chart(view: BoardView) -> str:
     return chart.svg()
 
 
-def _strip(chart: Chart, view: BoardView, row: Mapping[str, Any], x: Axis, y: float, wide: int) -> None:
+def _strip(chart: Chart, view: BoardView, row: BoardRow, x: Axis, y: float, wide: int) -> None:
     name, css, score = row["name"], view.css(row["name"]), score_in(view.board)
     chart.text(chart.left - 10, y + 4, name if len(name) <= wide else name[: wide - 1] + "…", "tick end")
-    mean, low, high = (row["score"][k] for k in ("mean", "low", "high"))
+    mean, low, high = mean_of(row), row["score"]["low"], row["score"]["high"]
     within = ""
-    if known(low) and known(high):
+    if low is not None and high is not None:
         ends = [x(min(max(v, x.low), x.high)) for v in (low, high)]
         chart.parts.append(f'<path class="line by {css}" d="M{ends[0]:.1f} {y:.1f}H{ends[1]:.1f}"/>')
         within = f"\n95 % interval {low:.{score.places}f} to {high:.{score.places}f}"
@@ -132,39 +135,63 @@ def _hover(chart: Chart, x: Axis, curves: Mapping[str, list[tuple[float, float, 
 
 # ----------------------------------------------------------------------------------- cost and alpha
 
-COSTS = {
+Cost = Literal["parameters", "latency_ms", "train_seconds"]
+COSTS: Mapping[Cost, tuple[str, Callable[[float], str]]] = {
     "parameters": ("parameters", count),
     "latency_ms": ("latency in ms", number),
     "train_seconds": ("training time in s", seconds_words),
 }
 
 
-def cost_chart(view: BoardView, what: str) -> str:
+@dataclass(frozen=True)
+class Point:
+    """A method, or the teacher, in a chart of its score against a cost."""
+
+    name: str
+    css: str
+    cost: float
+    score: Mean
+
+
+def cost_points(view: BoardView, what: Cost) -> list[Point]:
+    """The methods whose cost is known, and the teacher where its own is."""
+    rows = [(row, row[what]) for row in done_rows(view)]
+    points = [
+        Point(row["name"], view.css(row["name"]), cost, row["score"]) for row, cost in rows if cost is not None and cost > 0
+    ]
+    teacher = view.board["teacher"]
+    if points and teacher is not None:
+        cost, reached = median_of(teacher) if what == "latency_ms" else teacher.get(what), teacher.get("score")
+        if known(cost) and cost > 0 and known(reached):
+            mean = Mean(mean=score_in(view.board).scale * reached, low=None, high=None)
+            points.append(Point("teacher", "teacher", cost, mean))
+    return points
+
+
+def cost_chart(view: BoardView, what: Cost) -> str:
     """Mean score, with its interval, against one of `COSTS`; the teacher too where its cost is known."""
     (title, words), score = COSTS[what], score_in(view.board)
-    points = [(r["name"], view.css(r["name"]), r[what], r["score"]) for r in done_rows(view) if known(r[what]) and r[what] > 0]
-    teacher = view.board.get("teacher") or {}
-    cost = (teacher.get("latency_ms") or {}).get("median") if what == "latency_ms" else teacher.get(what)
-    if points and known(cost) and cost > 0 and known(teacher.get("score")):
-        points.append(("teacher", "teacher", cost, {"mean": score.scale * teacher["score"], "low": None, "high": None}))
+    points = cost_points(view, what)
     if not points:
         return ""
-    said = "; ".join(f"{n} {words(c)}, {shown(a['mean'], score)[0]}" for n, _, c, a in points)
+    said = "; ".join(f"{p.name} {words(p.cost)}, {shown(p.score['mean'], score)[0]}" for p in points)
     chart = Chart(f"Scatter chart: {score.title} against {title}: {said}.")
-    costs = [p[2] for p in points]
+    costs = [p.cost for p in points]
     log = max(costs) > 8 * min(costs)
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
     x.start += 5.5 * len(points)  # room for marks that stand side by side
-    y = chart.y_axis(*span([v for *_, a in points for v in a.values() if known(v)], **_limits(score), margin=0.1))
+    values = [v for p in points for v in (p.score["mean"], p.score["low"], p.score["high"]) if v is not None]
+    y = chart.y_axis(*span(values, **_limits(score), margin=0.1))
     chart.frame(
         x, y, title + (" (logarithmic)" if log else ""), f"test {score.title}", short, lambda v: f"{v:.4g}{score.unit.strip()}"
     )
-    for (name, css, cost, mean), at in zip(points, side_by_side([x(cost) for _, _, cost, _ in points])):
-        if known(mean["low"]):
-            low, high = y(mean["low"]), y(mean["high"])
-            chart.parts.append(f'<path class="line thin by {css}" d="M{at:.1f} {low:.1f}V{high:.1f}"/>')
-        tip = f"{name}\n{shown(mean['mean'], score)[0]}\n{words(cost)} {title.split()[0]}"
-        chart.mark(css, at, y(mean["mean"]), tip)
+    for point, at in zip(points, side_by_side([x(p.cost) for p in points])):
+        mean, low, high = point.score["mean"], point.score["low"], point.score["high"]
+        assert mean is not None, point.name
+        if low is not None and high is not None:
+            chart.parts.append(f'<path class="line thin by {point.css}" d="M{at:.1f} {y(low):.1f}V{y(high):.1f}"/>')
+        tip = f"{point.name}\n{shown(mean, score)[0]}\n{words(point.cost)} {title.split()[0]}"
+        chart.mark(point.css, at, y(mean), tip)
     return chart.svg()
 
 

@@ -1,14 +1,16 @@
 """A comparison folder as its page needs it, finished or still growing."""
 
-import json
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from limbeck.cards.schema import Card
+from limbeck.comparison.leaderboard import BASELINE, leaderboard, run_folder
+from limbeck.comparison.schema import COMPARISON, Board, Done, EntryFile, Failed, RunResult, read_comparison
+from limbeck.comparison.work import failure_in
 from limbeck.errors import UserError
 from limbeck.report.read import RunView, read_run
+from limbeck.runs.settings import make
 
 
 @dataclass
@@ -21,17 +23,17 @@ class BoardView:
     """
 
     folder: Path
-    board: dict[str, Any]
+    board: Board
     names: list[str]
     seeds: list[int]
     recipe: str
-    entries: list[dict[str, Any]]
-    runs: dict[str, dict[int, RunView]] = field(default_factory=dict)
-    results: list[dict[str, Any]] = field(default_factory=list)
-    missing: list[tuple[str, int]] = field(default_factory=list)
+    entries: list[EntryFile]
+    runs: dict[str, dict[int, RunView]]
+    results: list[RunResult]
+    missing: list[tuple[str, int]]
 
     @property
-    def errors(self) -> list[dict[str, Any]]:
+    def errors(self) -> list[Failed]:
         return [r for r in self.results if "error" in r]
 
     def css(self, name: str) -> str:
@@ -52,48 +54,44 @@ def read_board(folder: Path) -> BoardView:
     Raises:
         UserError: its comparison.json cannot be used.
     """
-    from limbeck.comparison.leaderboard import BASELINE, leaderboard, run_folder
-    from limbeck.runs.settings import make
-
     try:
-        facts = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
-        names = [BASELINE, *(str(entry["name"]) for entry in facts["entries"])]
-        seeds = [int(seed) for seed in facts["seeds"]]
-        recipe = make(tomllib.loads(facts["recipe"]), f"{folder / 'comparison.json'}")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        why = error if isinstance(error, UserError) else f"{folder / 'comparison.json'} cannot be read: {error}"
+        facts = read_comparison(folder)
+        recipe = make(tomllib.loads(facts["recipe"]), f"{folder / COMPARISON}")
+    except (UserError, tomllib.TOMLDecodeError) as error:
+        why = error if isinstance(error, UserError) else f"{folder / COMPARISON}: its recipe cannot be read: {error}"
         raise UserError(f"{why}; give the folder that `limbeck compare` made") from None
-    view = BoardView(folder, {}, names, seeds, facts["recipe"], facts["entries"], {name: {} for name in names})
+    names, seeds = [BASELINE, *(entry["name"] for entry in facts["entries"])], facts["seeds"]
+    runs: dict[str, dict[int, RunView]] = {name: {} for name in names}
+    results: list[RunResult] = []
+    missing: list[tuple[str, int]] = []
     for name in names:
         for seed in seeds:
-            _take(view, name, seed, run_folder(folder, name, seed))
-    view.board = leaderboard(view.results, recipe, names, seeds)
-    return view
+            place = run_folder(folder, name, seed)
+            view = _view_of(place)
+            if view is not None:
+                runs[name][seed] = view
+            result = _result(name, seed, place, view)
+            results += [] if result is None else [result]
+            missing += [(name, seed)] if result is None else []
+    board = leaderboard(results, recipe, names, seeds)
+    return BoardView(folder, board, names, seeds, facts["recipe"], facts["entries"], runs, results, missing)
 
 
-def _take(view: BoardView, name: str, seed: int, folder: Path) -> None:
-    """One run: its folder as far as it is there, and its result, if it has one."""
-    if folder.is_dir() and any((folder / piece).exists() for piece in ("card.json", "metrics.jsonl", "recipe.toml")):
-        view.runs[name][seed] = read_run(folder, predictions=False)
-    card = view.runs[name][seed].card if seed in view.runs[name] else {}
-    if _whole(card):
-        view.results.append({"entry": name, "seed": seed, "card": card})
-    elif (folder / "failed.json").exists():
-        view.results.append({"entry": name, "seed": seed, "error": _reason(folder / "failed.json")})
-    elif (folder / "card.json").exists():
-        view.results.append({"entry": name, "seed": seed, "error": "its card.json cannot be used"})
-    else:
-        view.missing.append((name, seed))
+def _view_of(folder: Path) -> RunView | None:
+    """A run's folder as far as it is there."""
+    begun = folder.is_dir() and any((folder / piece).exists() for piece in ("card.json", "metrics.jsonl", "recipe.toml"))
+    return read_run(folder, predictions=False) if begun else None
 
 
-def _whole(card: Mapping[str, Any]) -> bool:
-    models = card.get("models")
-    student = models.get("student") if isinstance(models, Mapping) else None
-    return isinstance(student, Mapping) and {"score", "figures", "worst"} <= set(student)
+def _result(name: str, seed: int, folder: Path, view: RunView | None) -> RunResult | None:
+    """What came of a run; None while it is missing."""
+    if view is not None and _whole(view.card):
+        return Done(entry=name, seed=seed, card=view.card)
+    failed = failure_in(folder)
+    if failed is not None:
+        return Failed(entry=name, seed=seed, error=failed.error)
+    return Failed(entry=name, seed=seed, error="its card.json cannot be used") if (folder / "card.json").exists() else None
 
 
-def _reason(path: Path) -> str:
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["error"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "failed, and its failed.json cannot be read"
+def _whole(card: Card) -> bool:
+    return {"score", "figures", "worst"} <= set(card.get("models", {}).get("student", ()))

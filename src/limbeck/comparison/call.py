@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from limbeck.comparison.comparison import asked, fresh_folder
+from limbeck.comparison.asked import asked
+from limbeck.comparison.comparison import fresh_folder
+from limbeck.comparison.schema import Board
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
 
@@ -19,7 +21,7 @@ def compare(
     search: int = 0,
     out: str | Path | None = None,
     listen: Listener = silent,
-) -> dict[str, Any]:
+) -> Board:
     """Train several methods and the baseline on equal terms, with several seeds, and return the leaderboard.
 
     Args:

@@ -6,77 +6,36 @@ student, order of samples and views. Nothing is chosen by its result here.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limbeck import methods
 from limbeck.comparison import tuning, work
+from limbeck.comparison.board import write_board
+from limbeck.comparison.entries import Entry, to_toml
 from limbeck.comparison.leaderboard import BASELINE, leaderboard, run_folder, safe_name
-from limbeck.comparison.work import Job
+from limbeck.comparison.schema import (
+    COMPARISON,
+    VERSION,
+    Board,
+    ComparisonFile,
+    EntryFile,
+    read_comparison,
+    write_comparison,
+    write_leaderboard,
+)
+from limbeck.comparison.work import Job, failure_in
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
-from limbeck.files import LOCK, alone_in, atomic_write, write_json
+from limbeck.files import LOCK, alone_in, atomic_write
 from limbeck.models import save_weights
 from limbeck.runs.events import Listener, RunBegins, Say, silent
 from limbeck.runs.session import Session
-from limbeck.runs.settings import Recipe, dump, make, parse_value
+from limbeck.runs.settings import MethodSettings, Recipe, dump
 from limbeck.runs.sources import open_sources
 
 WAYS = ("here", "together", "processes", "ray")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the comparison: a method with its settings under a name; the baseline is one of them."""
-
-    name: str
-    method: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse_entries(words: str | Sequence[str]) -> list[Entry]:
-    """`kd,dkd,kd:temperature=2:alpha=0.5` -> entries; the same method may come with several settings.
-
-    A comma or colon inside brackets or quotes belongs to the value: `fitnets:guided=["stem","layer1"]`.
-
-    >>> [e.name for e in parse_entries("kd, kd:temperature=2")]
-    ['kd', 'kd:temperature=2']
-    """
-    split = _apart(words, ",") if isinstance(words, str) else [str(word) for word in words]
-    entries = []
-    for word in filter(None, (w.strip() for w in split)):
-        name, *settings = _apart(word, ":")
-        pairs = [s.partition("=") for s in settings]
-        if any(not equals or not key for key, equals, _ in pairs):
-            raise UserError(f"method {word!r}: write NAME:SETTING=VALUE, for example kd:temperature=2")
-        entries.append(Entry(word, name, {k: parse_value(v) for k, _, v in pairs}))
-        methods.make(name, entries[-1].arguments)
-    names = [e.name for e in entries]
-    folders = [safe_name(name) for name in names]
-    if not entries or len(set(folders)) < len(names):
-        raise UserError(f"name at least one method, each once; got {', '.join(names) or repr(words)}")
-    return entries
-
-
-def _apart(words: str, mark: str) -> list[str]:
-    """`words` split at every mark that is not inside quotes or brackets.
-
-    >>> _apart("a:b=[[1,2],[3]],c", ",")
-    ['a:b=[[1,2],[3]]', 'c']
-    """
-    pieces, depth, quote = [""], 0, ""
-    for letter in words:
-        if quote or letter in "\"'":
-            quote = "" if letter == quote else quote or letter
-        else:
-            depth = max(0, depth + (letter in "[{") - (letter in "]}"))
-        if letter == mark and not depth and not quote:
-            pieces.append("")
-        else:
-            pieces[-1] += letter
-    return pieces
 
 
 def fresh_folder(recipe: Recipe) -> Path:
@@ -96,7 +55,8 @@ class Comparison:
     Calling `go` again in the same folder does what is left, also with more entries or seeds.
 
         from pathlib import Path
-        from limbeck.comparison.comparison import Comparison, parse_entries
+        from limbeck.comparison.comparison import Comparison
+        from limbeck.comparison.entries import parse_entries
         from limbeck.runs.settings import make
 
         recipe = make({"data": {"name": "digits"}, "train": {"epochs": 5}})
@@ -113,16 +73,14 @@ class Comparison:
     on: str = "here"
     search: int = 0
 
-    def go(self) -> dict[str, Any]:
+    def go(self) -> Board:
         """Do what is left of the runs and return the leaderboard. A run that fails is a row that says why."""
         if self.on not in WAYS:
             raise unknown("way of working", self.on, WAYS)
         with alone_in(self.folder):
             return self._go()
 
-    def _go(self) -> dict[str, Any]:
-        from limbeck.comparison.board import write_board
-
+    def _go(self) -> Board:
         self._open()
         teacher = self._teacher()
         chosen = self._chosen(teacher)
@@ -143,7 +101,7 @@ class Comparison:
                 f"them, learning rate included (seed {self.seeds[0]})"
             )
             board["chosen"] = {name: {"lr": s.lr, **s.arguments} for name, s in chosen.items()}
-        write_json(self.folder / "leaderboard.json", board)
+        write_leaderboard(self.folder, board)
         write_board(self.folder)
         return board
 
@@ -154,13 +112,10 @@ class Comparison:
             return work.in_processes(todo, started, self.jobs)
         return (work.together if self.on == "together" else work.here)(todo, started, self.listen)
 
-    def _settings(self, entry: Entry, seed: int, teacher: str | None) -> dict[str, Any]:
-        settings = self.recipe.model_dump(mode="json", exclude_none=True)
-        settings |= {"seed": seed, "baseline": False}
-        settings["method"] = {"name": entry.method, "arguments": dict(entry.arguments)}
-        if teacher is not None:
-            settings["teacher"]["weights"] = teacher
-        return settings
+    def _settings(self, entry: Entry, seed: int, teacher: str | None) -> Recipe:
+        method = MethodSettings(name=entry.method, arguments=dict(entry.arguments))
+        own = self.recipe.teacher if teacher is None else self.recipe.teacher.model_copy(update={"weights": teacher})
+        return self.recipe.model_copy(update={"seed": seed, "baseline": False, "method": method, "teacher": own})
 
     def _every(self) -> tuple[Entry, ...]:
         return (Entry(BASELINE, "alone"), *self.entries)
@@ -188,8 +143,7 @@ class Comparison:
             for entry in self._every():
                 settings = self._settings(entry, seed, teacher)
                 if chosen and entry.name in chosen:
-                    settings["method"]["arguments"] = dict(chosen[entry.name].arguments)
-                    settings["train"]["lr"] = chosen[entry.name].lr
+                    settings = chosen[entry.name].on(settings)
                 made.append(Job(entry.name, seed, settings, str(run_folder(self.folder, entry.name, seed).resolve())))
         return made
 
@@ -201,13 +155,12 @@ class Comparison:
         folder = (self.folder / "teacher").resolve()
         if not (folder / "teacher.safetensors").exists():
             own = self.recipe.teacher
-            settings = self.recipe.model_dump(mode="json", exclude_none=True)
-            settings |= {"seed": self.seeds[0], "baseline": False, "onnx": False}
-            settings["method"] = {"name": "alone"}
-            settings["student"] = own.model_dump(mode="json", exclude_none=True)
-            settings["train"] |= {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
+            budget = {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
+            settings = self._settings(Entry(BASELINE, "alone"), self.seeds[0], None)
+            train = self.recipe.train.model_copy(update=budget)
+            settings = settings.model_copy(update={"onnx": False, "student": own, "train": train})
             folder.mkdir(parents=True, exist_ok=True)
-            own_run = Session(open_sources(make(settings), listen=self.listen), folder, self.listen)
+            own_run = Session(open_sources(settings, listen=self.listen), folder, self.listen)
             left = last(own_run.steps())
             assert left is not None
             conclude(left, self.listen)
@@ -216,98 +169,24 @@ class Comparison:
 
     def _open(self) -> None:
         """Write what the comparison is, or see that the folder holds this one; forget failures worth another go."""
-        path = self.folder / "comparison.json"
-        entries = {e.name: {"name": e.name, "method": e.method, "arguments": dict(e.arguments)} for e in self.entries}
-        seeds = list(self.seeds)
-        if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
-            earlier = {e["name"]: e for e in known["entries"]}
-            changed = [name for name in entries if name in earlier and _plain(earlier[name]) != _plain(entries[name])]
+        entries = {entry.name: entry.plain() for entry in self.entries}
+        if (self.folder / COMPARISON).exists():
+            known = read_comparison(self.folder)
+            changed = any(e["name"] in entries and _words(e) != _words(entries[e["name"]]) for e in known["entries"])
             if known["recipe"] != dump(self.recipe) or known.get("search", 0) != self.search or changed:
                 raise UserError(f"{self.folder} holds a comparison with other settings; give another name with --out")
         elif self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir()):
             raise UserError(f"folder {self.folder} exists and is not a comparison; give another name with --out")
         with atomic_write(self.folder / "compare.toml", text=True) as file:
-            file.write(to_toml(self.recipe, self.entries, len(seeds), self.search))
-        facts = {"recipe": dump(self.recipe), "entries": list(entries.values()), "seeds": seeds, "search": self.search}
-        with atomic_write(path, text=True) as file:
-            json.dump(facts, file, indent=1)
-        for failed in (self.folder / "runs").glob("*/failed.json"):
-            if json.loads(failed.read_text(encoding="utf-8")).get("again"):
-                failed.unlink()
+            file.write(to_toml(self.recipe, self.entries, len(self.seeds), self.search))
+        facts = ComparisonFile(version=VERSION, recipe=dump(self.recipe), entries=list(entries.values()), seeds=list(self.seeds))
+        write_comparison(self.folder, facts | {"search": self.search})
+        for run in (self.folder / "runs").glob("*"):
+            failed = failure_in(run)
+            if failed is not None and failed.again:
+                (run / work.FAILED).unlink()
 
 
-def _plain(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=list)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a comparison shall be: which methods, how many seeds, how many runs at a time, where."""
-
-    entries: Sequence[Entry]
-    seeds: int = 5
-    jobs: int = 1
-    on: str = "here"
-    search: int = 0
-
-    def over(self, recipe: Recipe, folder: Path, listen: Listener) -> Comparison:
-        """The comparison of it with a recipe; seeds count from the recipe's."""
-        seeds = range(recipe.seed, recipe.seed + self.seeds)
-        return Comparison(recipe, self.entries, seeds, folder, listen, self.jobs, self.on, self.search)
-
-
-def asked(
-    table: Mapping[str, Any],
-    methods: str | Sequence[str] | None,
-    seeds: int | None,
-    jobs: int | None,
-    on: str | None,
-    search: int | None = None,
-) -> Asked:
-    """A recipe's `[compare]` table (see `table_of`) and the options of the command line, which win."""
-    options = {"methods": methods, "seeds": seeds, "jobs": jobs, "on": on, "search": search}
-    given = dict(table) | {key: value for key, value in options.items() if value is not None}
-    if "methods" not in given:
-        raise UserError("no methods to compare; give --methods kd,dkd or a recipe with [compare] methods = [...]")
-    entries, count, at_once = parse_entries(given["methods"]), given.get("seeds", 5), given.get("jobs", 1)
-    for option, value in (("--seeds", count), ("--jobs", at_once)):
-        if value < 1:
-            hint = "; 3 or more are needed for an interval worth reading" if option == "--seeds" else ""
-            raise UserError(f"{option} must be at least 1, got {value}{hint}")
-    place = given.get("on", "processes" if at_once > 1 else "here")
-    if place not in WAYS:
-        raise unknown("way of working", place, WAYS)
-    trials = given.get("search", 0)
-    if trials < 0 or trials == 1:
-        raise UserError(f"--search must be 0 (settings as given) or at least 2 trials for each method, got {trials}")
-    return Asked(entries, count, at_once, place if at_once == 1 or place != "here" else "processes", trials)
-
-
-def table_of(table: object) -> dict[str, Any]:
-    """The `[compare]` table of a recipe file, checked: methods, seeds, jobs, on, search.
-
-    >>> table_of({"methods": ["kd", "dkd"], "seeds": 3})
-    {'methods': ['kd', 'dkd'], 'seeds': 3}
-    """
-    kinds = {"methods": list, "seeds": int, "jobs": int, "on": str, "search": int}
-    if not isinstance(table, Mapping):
-        raise UserError(f"compare = {table!r} in the recipe: write a table, [compare] with methods = [...] and seeds = N")
-    for key, value in table.items():
-        if key not in kinds:
-            raise unknown("setting in the recipe:", f"compare.{key}", [f"compare.{k}" for k in kinds])
-        if not isinstance(value, kinds[key]) or isinstance(value, bool):
-            raise UserError(f"compare.{key} = {value!r} in the recipe cannot be used: write a {kinds[key].__name__}")
-    return dict(table)
-
-
-def to_toml(recipe: Recipe, entries: Sequence[Entry], seeds: int, search: int = 0) -> str:
-    """A recipe file that asks for this comparison: `limbeck compare --recipe FILE`."""
-    import tomli_w
-
-    words = [":".join([e.method, *(f"{k}={json.dumps(v)}" for k, v in e.arguments.items())]) for e in entries]
-    table = {"methods": words, "seeds": seeds, **({"search": search} if search else {})}
-    return tomli_w.dumps({"compare": table, **recipe.model_dump(mode="json", exclude_none=True)})
-
-
-__all__ = ["Asked", "Comparison", "Entry", "asked", "fresh_folder", "parse_entries", "table_of"]
+def _words(entry: EntryFile) -> str:
+    """An entry as text that can be compared: a tuple and a list are one."""
+    return json.dumps(entry, sort_keys=True, default=list)

@@ -9,35 +9,35 @@ from itertools import combinations
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
+from limbeck.cards.schema import Card, ModelEntry, median_of
+from limbeck.comparison.schema import VERSION, Board, BoardRow, Gap, Ranking, RunResult, mean_of
 from limbeck.comparison.verdict import BASELINE, verdict
 from limbeck.metrics.score import distillation_score
 from limbeck.metrics.significance import Paired, corrected, mean_interval, paired, seeds_needed
 from limbeck.runs.settings import Recipe
 from limbeck.tasks.figure import FigureInfo, figures_in, score_in
 
-Cards = Mapping[str, Mapping[int, Mapping[str, Any]]]  # method -> seed -> card
+Cards = Mapping[str, Mapping[int, Card]]  # method -> seed -> card
 
 
-def leaderboard(
-    results: Sequence[Mapping[str, Any]], recipe: Recipe, names: Sequence[str], seeds: Sequence[int]
-) -> dict[str, Any]:
+def leaderboard(results: Sequence[RunResult], recipe: Recipe, names: Sequence[str], seeds: Sequence[int]) -> Board:
     """Rows per method, best mean first, with paired differences to the baseline and to the best, and a verdict.
 
-    results: {"entry", "seed", and "card" or "error"}; runs that are still missing are simply not among them.
+    results: runs that are still missing are simply not among them.
     p is corrected after Holm: to the baseline over m - 1 comparisons; to the best over all m (m - 1) / 2 pairs,
     because which method is the best is read off the same results.
     """
     by, failed = _sorted_out(results, names)
     rows = [_row(name, by[name], failed[name], seeds) for name in names]
-    ranked = sorted((r for r in rows if r["seeds"]), key=lambda r: -r["score"]["mean"])
+    ranked = sorted((r for r in rows if r["seeds"]), key=lambda r: -mean_of(r))
     best = next((r["name"] for r in ranked if r["name"] != BASELINE), None)
     _to_baseline(rows, by)
     _to_best(rows, by, best)
     ordered = [*ranked, *(r for r in rows if not r["seeds"])]
     cards = [card for found in by.values() for card in found.values()]
     return {
+        "version": VERSION,
         "rows": ordered,
         "verdict": verdict(ordered, score_in(cards[0]) if cards else FigureInfo()),
         "ranking_by_alpha": ranking_by_alpha(ordered),
@@ -52,38 +52,38 @@ def leaderboard(
     }
 
 
-def _sorted_out(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[Cards, dict[str, list[str]]]:
+def _sorted_out(results: Sequence[RunResult], names: Sequence[str]) -> tuple[Cards, dict[str, list[str]]]:
     """Cards and reasons of failures by method; a card whose score is no number is a failure."""
-    by: dict[str, dict[int, Mapping[str, Any]]] = {name: {} for name in names}
+    by: dict[str, dict[int, Card]] = {name: {} for name in names}
     failed: dict[str, list[str]] = {name: [] for name in names}
     for result in sorted((r for r in results if r["entry"] in by), key=lambda r: r["seed"]):
         name, seed = result["entry"], result["seed"]
         if "error" in result:
             failed[name].append(f"seed {seed}: {result['error']}")
-        elif not isfinite(_score(result["card"])):
-            failed[name].append(f"seed {seed}: the {score_in(result['card']).title} is {_score(result['card'])}")
+        elif not isfinite(score := _score(result["card"])):
+            failed[name].append(f"seed {seed}: the {score_in(result['card']).title} is {score}")
         else:
             by[name][seed] = result["card"]
     return by, failed
 
 
-def _score(card: Mapping[str, Any]) -> float:
+def _score(card: Card) -> float:
     """A student's score, in percent where it is a share; NaN where it is unknown."""
     value = card["models"]["student"]["score"]
     return float("nan") if value is None else score_in(card).scale * float(value)
 
 
-def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
+def _row(name: str, cards: Mapping[int, Card], errors: Sequence[str], seeds: Sequence[int]) -> BoardRow:
     students = [card["models"]["student"] for card in cards.values()]
     mean, low, high = mean_interval([_score(card) for card in cards.values()])
 
-    def average(key: Callable[[Mapping[str, Any]], float | None]) -> float | None:
+    def average(key: Callable[[ModelEntry], float | None]) -> float | None:
         found = [float(v) for v in map(key, students) if v is not None]
         return fmean(found) if found else None
 
-    scores = [c["distillation_score"] for c in cards.values() if c.get("distillation_score") is not None]
-    cuts = [c["size_cut_percent"] for c in cards.values() if c.get("size_cut_percent") is not None]
-    first: Mapping[str, Any] = next(iter(cards.values()), {})
+    scores = [value for c in cards.values() if (value := c.get("distillation_score")) is not None]
+    cuts = [value for c in cards.values() if (value := c.get("size_cut_percent")) is not None]
+    first = next(iter(cards.values()), Card())
     scale, keys = score_in(first).scale, [figure.key for figure in figures_in(first)] if first else []
     taught = (c["models"]["teacher"]["score"] for c in cards.values() if "teacher" in c["models"])
     teachers = [scale * value for value in taught if value is not None]
@@ -93,11 +93,11 @@ def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str
         "missing": len(seeds) - len(cards) - len(errors),
         "scores": {str(seed): _score(cards[seed]) for seed in sorted(cards)},
         "score": {"mean": _finite(mean), "low": _finite(low), "high": _finite(high)},
-        "worst": average(lambda s: scale * s["worst"]["value"] if s.get("worst") else None),
+        "worst": average(partial(_worst, scale)),
         "figures": {key: average(partial(_figure, key)) for key in keys},
         "parameters": average(lambda s: s.get("parameters")),
         "bytes": average(lambda s: s.get("bytes")),
-        "latency_ms": average(lambda s: (s.get("latency_ms") or {}).get("median")),
+        "latency_ms": average(median_of),
         "train_seconds": average(lambda s: s.get("train_seconds")),
         "steps": average(lambda s: s.get("steps")),
         "teacher_samples": average(lambda s: s.get("teacher_samples")),
@@ -108,7 +108,12 @@ def _row(name: str, cards: Mapping[int, Mapping[str, Any]], errors: Sequence[str
     }
 
 
-def _figure(key: str, student: Mapping[str, Any]) -> float | None:
+def _worst(scale: float, student: ModelEntry) -> float | None:
+    worst = student.get("worst")
+    return scale * worst["value"] if worst else None
+
+
+def _figure(key: str, student: ModelEntry) -> float | None:
     value = student["figures"].get(key)
     return None if value is None else float(value)
 
@@ -126,7 +131,7 @@ def _pair(by: Cards, first: str, second: str) -> Paired | None:
     return paired([_score(by[first][s]) for s in common], [_score(by[second][s]) for s in common]) if common else None
 
 
-def _to_baseline(rows: Sequence[dict[str, Any]], by: Cards) -> None:
+def _to_baseline(rows: Sequence[BoardRow], by: Cards) -> None:
     found = {row["name"]: _pair(by, row["name"], BASELINE) for row in rows if row["name"] != BASELINE and BASELINE in by}
     known = {name: pair for name, pair in found.items() if pair is not None}
     tested = dict(zip(known, corrected(list(known.values()))))
@@ -135,7 +140,7 @@ def _to_baseline(rows: Sequence[dict[str, Any]], by: Cards) -> None:
             row["to_baseline"] = _facts(tested[row["name"]], BASELINE)
 
 
-def _to_best(rows: Sequence[dict[str, Any]], by: Cards, best: str | None) -> None:
+def _to_best(rows: Sequence[BoardRow], by: Cards, best: str | None) -> None:
     """All pairs are corrected together: the best was found by looking at all of them."""
     if best is None:
         return
@@ -148,16 +153,27 @@ def _to_best(rows: Sequence[dict[str, Any]], by: Cards, best: str | None) -> Non
             row["to_best"] = _facts(tested[row["name"], best], best)
 
 
-def _facts(pair: Paired, other: str) -> dict[str, Any]:
+def _facts(pair: Paired, other: str) -> Gap:
     """A comparison as JSON. `seeds_needed` counts at the level that the correction leaves to this comparison."""
-    numbers = {key: _finite(value) for key, value in vars(pair).items()}
-    return {**numbers, "to": other, "differs": pair.differs, "seeds_needed": _finite(seeds_needed(pair, level=pair.level))}
+    return {
+        "difference": pair.difference,
+        "low": _finite(pair.low),
+        "high": _finite(pair.high),
+        "p": _finite(pair.p),
+        "seeds": pair.seeds,
+        "spread": _finite(pair.spread),
+        "p_corrected": _finite(pair.p_corrected),
+        "level": pair.level,
+        "to": other,
+        "differs": pair.differs,
+        "seeds_needed": _finite(seeds_needed(pair, level=pair.level)),
+    }
 
 
 # ------------------------------------------------------------------------------------------- alpha
 
 
-def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def ranking_by_alpha(rows: Sequence[BoardRow]) -> list[Ranking]:
     """The order by distillation score, and the alpha from which on it holds: every change between 0 and 1.
 
     A score is a straight line in alpha, so the order can change only where two lines cross.
@@ -170,7 +186,7 @@ def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     usable = scored(rows)
     crossings = {c for a, b in combinations(usable, 2) if (c := _crossing(a, b)) is not None}
     edges = [0.0, *sorted(crossings), 1.0]
-    changes: list[dict[str, Any]] = []
+    changes: list[Ranking] = []
     for start, end in zip(edges, edges[1:]):
         middle = (start + end) / 2
         order = [r["name"] for r in sorted(usable, key=lambda r: (round(score_at(r, middle), 12), r["name"]))]
@@ -179,18 +195,20 @@ def ranking_by_alpha(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return changes
 
 
-def scored(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def scored(rows: Sequence[BoardRow]) -> list[BoardRow]:
     """Rows that have a distillation score: sizes are known, and scores are not below 0."""
     usable = (r for r in rows if r["seeds"] and r["size_ratio"] is not None and (r["teacher_score"] or 0) > 0)
-    return [r for r in usable if r["score"]["mean"] >= 0]
+    return [r for r in usable if mean_of(r) >= 0]
 
 
-def score_at(row: Mapping[str, Any], alpha: float) -> float:
-    """A row's distillation score at another alpha."""
-    return distillation_score(row["size_ratio"], 1, row["score"]["mean"], row["teacher_score"], alpha)
+def score_at(row: BoardRow, alpha: float) -> float:
+    """A row's distillation score at another alpha; the row is one of `scored`."""
+    size, teacher = row["size_ratio"], row["teacher_score"]
+    assert size is not None and teacher is not None, row["name"]
+    return distillation_score(size, 1, mean_of(row), teacher, alpha)
 
 
-def _crossing(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
+def _crossing(a: BoardRow, b: BoardRow) -> float | None:
     """Where two rows' scores are equal, strictly between 0 and 1."""
     at_0, at_1 = (score_at(a, alpha) - score_at(b, alpha) for alpha in (0.0, 1.0))
     if at_0 * at_1 >= 0:

@@ -4,23 +4,25 @@ The test part is not read here. A trial is a folder with `trial.json`; what is t
 """
 
 import inspect
-import json
 import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from limbeck import methods
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
-from limbeck.files import write_json
-from limbeck.runs.session import Session
-from limbeck.runs.settings import make
+from limbeck.files import read_json, write_json
+from limbeck.runs.session import Session, validation_score
+from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import open_sources
 
+FILE, VERSION = "trial.json", 1
 SPREAD = 3.0  # settings are drawn between a third and three times what they are by default
 
 
@@ -29,10 +31,25 @@ class Setting:
     """What one trial was run with: the learning rate and the method's own arguments."""
 
     lr: float
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
+
+    def on(self, recipe: Recipe) -> Recipe:
+        """A recipe with these settings."""
+        method = recipe.method.model_copy(update={"arguments": dict(self.arguments)})
+        return recipe.model_copy(update={"method": method, "train": recipe.train.model_copy(update={"lr": self.lr})})
 
 
-def drawn(method: str, arguments: Mapping[str, Any], lr: float, number: int, name: str) -> Setting:
+class TrialFile(TypedDict):
+    """What trial.json holds: the settings, and the score on validation or why there is none."""
+
+    version: int
+    lr: float
+    arguments: dict[str, object]
+    score: NotRequired[float]
+    error: NotRequired[str]
+
+
+def drawn(method: str, arguments: Mapping[str, object], lr: float, number: int, name: str) -> Setting:
     """The settings of a trial; number 0 are the given ones.
 
     The learning rate and every float argument of the method (weights, temperatures, shares) are drawn
@@ -61,21 +78,18 @@ def _scaled(value: float, random: Random) -> float:
     return float(f"{value * math.exp(random.uniform(-1, 1) * math.log(SPREAD)):.4g}")
 
 
-def tuned(
-    settings: Mapping[str, Any], name: str, trials: int, folder: Path, say: Callable[[str], None]
-) -> tuple[Setting, list[dict[str, Any]]]:
+def tuned(recipe: Recipe, name: str, trials: int, folder: Path, say: Callable[[str], None]) -> tuple[Setting, list[TrialFile]]:
     """The settings of the best of so many trials by the score on validation, and what all of them gave.
 
-    settings: a resolved recipe with its method and seed. A trial that fails counts as tried. Raises `UserError` if
-    all of them failed.
+    recipe: with its method and seed. A trial that fails counts as tried. Raises `UserError` if all of them failed.
     """
-    given, found = settings["method"], []
+    given, found = recipe.method, list[TrialFile]()
     for number in range(trials):
-        trial = drawn(given["name"], given["arguments"], settings["train"]["lr"], number, name)
+        trial = drawn(given.name, given.arguments, recipe.train.lr, number, name)
         place = folder / f"trial-{number}"
-        if not (place / "trial.json").exists():
-            _try(settings, trial, place)
-        kept = json.loads((place / "trial.json").read_text(encoding="utf-8"))
+        if not (place / FILE).exists():
+            _try(trial.on(recipe), place)
+        kept = read_json(place / FILE, TrialFile, VERSION)
         found.append(kept)
         gave = f"failed: {kept['error']}" if "error" in kept else f"{kept['score']:.4f} on validation"
         say(f"{name}, trial {number + 1} of {trials}: {gave}")
@@ -86,16 +100,14 @@ def tuned(
     return Setting(best["lr"], best["arguments"]), found
 
 
-def _try(settings: Mapping[str, Any], trial: Setting, place: Path) -> None:
-    changed = json.loads(json.dumps(settings))
-    changed["method"]["arguments"], changed["train"]["lr"] = dict(trial.arguments), trial.lr
-    facts: dict[str, Any] = {"lr": trial.lr, "arguments": dict(trial.arguments)}
+def _try(recipe: Recipe, place: Path) -> None:
+    facts = TrialFile(version=VERSION, lr=recipe.train.lr, arguments=recipe.method.arguments)
     place.mkdir(parents=True, exist_ok=True)
     try:
-        trained = last(Session(open_sources(make(changed)), place).learning())
-        facts["score"] = trained.history[-1]["validation"]["score"]
+        sources = open_sources(recipe)
+        facts["score"] = validation_score(last(Session(sources, place).learning()), sources.data)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise
         facts["error"] = str(error)
-    write_json(place / "trial.json", facts)
+    write_json(place / FILE, facts)

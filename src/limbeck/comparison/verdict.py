@@ -1,16 +1,15 @@
 """What a leaderboard says, in sentences that a person may repeat."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from limbeck.comparison.schema import BoardRow, Gap, half_of, mean_of
 from limbeck.tasks.figure import FigureInfo
 
 BASELINE = "baseline"
 MANY = 10  # methods that are spoken of one by one
-Row = Mapping[str, Any]
 
 
-def verdict(rows: Sequence[Row], score: FigureInfo = FigureInfo()) -> list[str]:  # noqa: B008  frozen
+def verdict(rows: Sequence[BoardRow], score: FigureInfo = FigureInfo()) -> list[str]:  # noqa: B008  frozen
     """The best method first, then each method against the baseline, unequal budgets, failures, what is missing."""
     known = [row for row in rows if row["seeds"]]
     best = next((row for row in known if row["name"] != BASELINE), None)
@@ -28,11 +27,11 @@ def verdict(rows: Sequence[Row], score: FigureInfo = FigureInfo()) -> list[str]:
     return said
 
 
-def _unsettled(gap: Mapping[str, Any]) -> bool:
+def _unsettled(gap: Gap) -> bool:
     return gap["seeds"] > 1 and not gap["differs"]
 
 
-def _together(rows: Sequence[Row], score: FigureInfo) -> str:
+def _together(rows: Sequence[BoardRow], score: FigureInfo) -> str:
     """Many methods in one sentence, with the two that differ most."""
     ends = sorted(rows, key=lambda r: r["to_baseline"]["difference"])
     counts = sorted({row["to_baseline"]["seeds"] for row in rows})
@@ -42,10 +41,11 @@ def _together(rows: Sequence[Row], score: FigureInfo) -> str:
     return f"{words}; those that differ most: {shown}. The table has all."
 
 
-def _points(gap: Mapping[str, Any], score: FigureInfo) -> str:
+def _points(gap: Gap, score: FigureInfo) -> str:
     places = score.places
-    half = f" ± {(gap['high'] - gap['low']) / 2:.{places}f}" if gap["high"] is not None and gap["high"] > gap["low"] else ""
-    return f"{gap['difference']:+.{places}f}{half}{score.points}"
+    half = half_of(gap)
+    within = f" ± {half:.{places}f}" if half else ""
+    return f"{gap['difference']:+.{places}f}{within}{score.points}"
 
 
 def listed(names: Sequence[str], word: str = "and") -> str:
@@ -61,15 +61,15 @@ def seeds_words(count: int) -> str:
     return "one seed" if count == 1 else f"{count} seeds"
 
 
-def _first(best: Row, rows: Sequence[Row], score: FigureInfo) -> list[str]:
+def _first(best: BoardRow, rows: Sequence[BoardRow], score: FigureInfo) -> list[str]:
     """Who comes first, and from whom that cannot be told apart."""
     others = [r for r in rows if r["name"] not in (best["name"], BASELINE)]
-    mean = f"{best['score']['mean']:.{score.places}f}{score.unit}"
+    mean = f"{mean_of(best):.{score.places}f}{score.unit}"
     if not others:
         return []
     if len(best["seeds"]) < 2:
         return [f"{best['name']} comes first with {mean}, but from one seed: no difference can be tested; use at least 3 seeds."]
-    near = [r for r in others if not (r.get("to_best") or {}).get("differs")]
+    near = [r for r in others if not ("to_best" in r and r["to_best"]["differs"])]
     if not near:
         return [f"{best['name']} comes first with {mean} and is better than every other method here."]
     names = [r["name"] for r in near]
@@ -78,7 +78,7 @@ def _first(best: Row, rows: Sequence[Row], score: FigureInfo) -> list[str]:
     return [f"{words} with these {seeds_words(len(best['seeds']))}{_more(near)}."]
 
 
-def _more(near: Sequence[Row]) -> str:
+def _more(near: Sequence[BoardRow]) -> str:
     """How many seeds more would tell the nearest ones apart, where that can be said."""
     pairs = [r["to_best"] for r in near if "to_best" in r]
     counts = sorted({more for p in pairs if (more := _missing_seeds(p)) is not None})
@@ -88,14 +88,14 @@ def _more(near: Sequence[Row]) -> str:
     return f"; about {span} more would be needed if the differences are that large"
 
 
-def _missing_seeds(pair: Mapping[str, Any]) -> int | None:
+def _missing_seeds(pair: Gap) -> int | None:
     need = pair["seeds_needed"]
     return int(need - pair["seeds"]) if need and need > pair["seeds"] else None
 
 
-def _against_baseline(row: Row, score: FigureInfo) -> str:
+def _against_baseline(row: BoardRow, score: FigureInfo) -> str:
     gap = row["to_baseline"]
-    size, half = gap["difference"], (gap["high"] - gap["low"]) / 2 if gap["high"] is not None else None
+    size, half = gap["difference"], half_of(gap)
     if gap["seeds"] < 2:
         return f"{row['name']} is {_way(size, score)} the baseline with one seed; one seed shows no spread, use at least 3."
     points = f" ± {half:.{score.places}f}{score.points}" if half else f"{score.points} at every seed"
@@ -110,24 +110,26 @@ def _against_baseline(row: Row, score: FigureInfo) -> str:
             f"with {seeds_words(gap['seeds'])} ({_p(gap)}); {more}.")  # fmt: skip
 
 
-def _p(gap: Mapping[str, Any]) -> str:
-    return "corrected p < 0.001" if gap["p_corrected"] < 0.001 else f"corrected p = {gap['p_corrected']:.3f}"
+def _p(gap: Gap) -> str:
+    p = gap["p_corrected"]
+    assert p is not None, "two seeds have a p"
+    return "corrected p < 0.001" if p < 0.001 else f"corrected p = {p:.3f}"
 
 
 def _way(size: float, score: FigureInfo) -> str:
     return f"{abs(size):.{score.places}f}{score.points} {'above' if size >= 0 else 'below'}" if size else "level with"
 
 
-def _budgets(rows: Sequence[Row]) -> list[str]:
+def _budgets(rows: Sequence[BoardRow]) -> list[str]:
     """Methods whose declaration takes more steps than the baseline's: their gain is not from the method alone."""
     own = next((r.get("steps") for r in rows if r["name"] == BASELINE), None)
     if not own:
         return []
-    longer = [f"{r['name']} {r['steps'] / own:.3g} times as many" for r in rows if r.get("steps") and r["steps"] > 1.02 * own]
+    longer = [f"{r['name']} {steps / own:.3g} times as many" for r in rows if (steps := r.get("steps")) and steps > 1.02 * own]
     return [f"Not the same budget: some methods declare more steps than the baseline: {listed(longer)}."] if longer else []
 
 
-def _failures(row: Row) -> str:
+def _failures(row: BoardRow) -> str:
     count, every = len(row["errors"]), len(row["errors"]) + len(row["seeds"]) + max(0, row["missing"])
     last = row["errors"][0].strip().splitlines()[-1]
     where = row["errors"][0].split(":", 1)[0]

@@ -12,23 +12,49 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from limbeck.cards.schema import FILE as CARD
 from limbeck.cards.schema import read_card
+from limbeck.comparison.schema import Done, Failed, RunResult
 from limbeck.engine.turns import take_turns
 from limbeck.errors import UserError
 from limbeck.face.run import running
 from limbeck.files import write_json
 from limbeck.processes import keep_freed
 from limbeck.runs.events import Listener, silent
-from limbeck.runs.settings import make
+from limbeck.runs.settings import Recipe
 from limbeck.runs.sharing import Apart, Together
 
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+FAILED = "failed.json"
 TRIES = 3  # of a run whose process was killed
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed; again: the comparison tries once more when it is continued."""
+
+    error: str
+    again: bool
+
+
+def failure_in(folder: Path) -> Failure | None:
+    """Why the run of a folder failed; None where it did not. A file that cannot be read is a failure that says so."""
+    try:
+        found = json.loads((folder / FAILED).read_text(encoding="utf-8"))
+        return Failure(str(found["error"]), bool(found.get("again")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Failure(f"failed, and its {FAILED} cannot be read", again=True)
 
 
 @dataclass(frozen=True)
@@ -37,22 +63,21 @@ class Job:
 
     entry: str
     seed: int
-    settings: Mapping[str, Any]
+    settings: Recipe
     folder: str
 
     @property
-    def result(self) -> dict[str, Any] | None:
-        """{"entry", "seed", and "card" or "error"}, or None while it is not done."""
-        folder, name = Path(self.folder), {"entry": self.entry, "seed": self.seed}
-        if (folder / "card.json").exists():
-            return {**name, "card": read_card(folder)}
-        if (folder / "failed.json").exists():
-            return {**name, "error": json.loads((folder / "failed.json").read_text(encoding="utf-8"))["error"]}
-        return None
+    def result(self) -> RunResult | None:
+        """Its card, or why it failed; None while it is not done."""
+        folder = Path(self.folder)
+        if (folder / CARD).exists():
+            return Done(entry=self.entry, seed=self.seed, card=read_card(folder))
+        failed = failure_in(folder)
+        return None if failed is None else Failed(entry=self.entry, seed=self.seed, error=failed.error)
 
     def fail(self, why: str, *, again: bool) -> None:
         """Keep the reason of a failure; again: the comparison tries once more when it is gone on with."""
-        write_json(Path(self.folder) / "failed.json", {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
+        write_json(Path(self.folder) / FAILED, {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
 
 
 Started = Callable[[Job], None]  # called when a run begins
@@ -70,7 +95,7 @@ def doing(job: Job, listen: Listener, shared: Apart) -> Generator[None, None, No
         return
     try:
         Path(job.folder).mkdir(parents=True, exist_ok=True)
-        yield from running(make(job.settings), Path(job.folder), listen, shared)
+        yield from running(job.settings, Path(job.folder), listen, shared)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise
@@ -107,7 +132,7 @@ def in_processes(jobs: Sequence[Job], started: Started, count: int) -> Iterator[
     """`count` at a time, each in a process of its own with its part of the threads."""
     context, threads = multiprocessing.get_context("spawn"), threads_each(count)
     waiting, tries = list(jobs), {job.folder: 0 for job in jobs}
-    busy: dict[Any, tuple[Any, Job]] = {}
+    busy: dict[int, tuple[SpawnProcess, Job]] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < count:
@@ -120,6 +145,7 @@ def in_processes(jobs: Sequence[Job], started: Started, count: int) -> Iterator[
                 if tries[job.folder] == 1:
                     started(job)
             for sentinel in wait(list(busy)):
+                assert isinstance(sentinel, int)
                 process, job = busy.pop(sentinel)
                 process.join()
                 if job.result is None and tries[job.folder] < TRIES:
@@ -224,7 +250,7 @@ def _on_ray(job: Job, threads: int) -> None:
     do(job)
 
 
-def _collect(job: Job, reference: Any) -> None:
+def _collect(job: Job, reference: "ObjectRef") -> None:
     """See that the run left its result; a worker that died more often than Ray tries is a failure of that run."""
     import ray
 

@@ -10,7 +10,7 @@ from limbeck.cards.words import number, percent
 from limbeck.explanation.charts import heat_map, keeps_chart, parts_chart, rows_chart
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
-from limbeck.report.frame import Figure, Part, Table, figure, fill
+from limbeck.report.frame import Cell, Figure, Part, Table, figure, fill
 from limbeck.tasks.figure import known
 
 MOST_CLASSES = 30
@@ -62,7 +62,7 @@ def gain_section(found: Mapping[str, Any]) -> Part:
     about: Part = {"id": "gain", "title": "What of the teacher's labels did it", "figures": []}
     if "skipped" in gain:
         return about | {"note": f"No students were trained for this: {gain['skipped']}."}
-    rows = [
+    rows: list[list[Cell]] = [
         [ARM_WORDS[name], _percent(arm["mean"]), (_range(arm), arm["low"]), _difference(gain, name)]
         for name, arm in gain["arms"].items()
     ]
@@ -200,9 +200,10 @@ def keeps_section(found: Mapping[str, Any]) -> Part:
         f"{round(0.2 * inside['samples'])} samples that it was not fitted to. What a layer keeps in a form that a linear map "
         f"cannot read is missed. The input itself reaches {number(itself.get('input'))} and {number(itself.get('label'))}."
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [f"{who}: {row['layer']}", (number(row["input"]), row["input"]), (number(row["label"]), row["label"])]
         for who, each in keeps.items()
         for row in each
     ]
-    return about | {"figures": figures, "note": note, "values": {"head": ["layer", "input, R²", "label, accuracy"], "rows": rows}}
+    values: Table = {"head": ["layer", "input, R²", "label, accuracy"], "rows": rows}
+    return about | {"figures": figures, "note": note, "values": values}

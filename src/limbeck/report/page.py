@@ -12,7 +12,7 @@ from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
 from limbeck.report.figures import class_bars, cost_chart
-from limbeck.report.frame import Part, Table, figure, fill
+from limbeck.report.frame import Cell, Part, Table, figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
@@ -87,9 +87,13 @@ def _exits_section(card: Card) -> list[Part]:
     if not measured or not measured["thresholds"]:
         return []
     names = [str(each["name"]) for each in measured["exits"]]
-    rows = [
-        [f"{row['threshold']:g}", (percent(row["accuracy"], 2), row["accuracy"]), (number(row["latency_ms"]), row["latency_ms"])]
-        + [(percent(share), share) for share in row["shares"]]
+    rows: list[list[Cell]] = [
+        [
+            f"{row['threshold']:g}",
+            (percent(row["accuracy"], 2), row["accuracy"]),
+            (number(row["latency_ms"]), row["latency_ms"]),
+            *((percent(share), share) for share in row["shares"]),
+        ]
         for row in measured["thresholds"]
     ]
     alone = "; ".join(f"{e['name']} {percent(e['accuracy'], 2)} in {number(e['latency_ms'])} ms" for e in measured["exits"])
@@ -132,7 +136,9 @@ def _class_values(view: RunView) -> Table:
     names, score = view.class_names(), score_in(view.card)
     found = {who: model.get("per_class") or [] for who, model in view.models.items()}
     models = {who: each for who, each in found.items() if len(each) == len(names)}
-    rows = [[names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in range(len(names))]
+    rows: list[list[Cell]] = [
+        [names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in range(len(names))
+    ]
     return {"head": [item_of(view.card), *models], "rows": rows} if models else {}
 
 

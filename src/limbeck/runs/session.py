@@ -12,6 +12,7 @@ from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Trained
 from limbeck.engine.balance import balance, too_loud
 from limbeck.engine.state import EventFacts
+from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
@@ -182,6 +183,21 @@ def _event(who: str, kind: str, facts: EventFacts) -> Event | None:
     if kind == "epoch":
         return Epoch(who, facts["stage"], facts["step"], facts["epoch"], facts["terms"], facts.get("validation", {}))
     return None
+
+
+def validation_score(trained: Trained, data: Data) -> float:
+    """The score on validation at the end of a training.
+
+    Raises `UserError` if the data has no such part, or the score is undefined there.
+    """
+    if "validation" not in data.partitions:
+        raise UserError(f"{data.name} has no validation part to choose on; set data.validation above 0")
+    score = trained.history[-1].get("validation", {}).get("score") if trained.history else None
+    if score is None:
+        title = data.task.figures[0].title
+        why = "its labels are all alike, or predictions are not finite"
+        raise UserError(f"{title} is undefined on the validation part of {data.name}: {why}; make that part larger")
+    return score
 
 
 def validator(method: Method, data: Data) -> Validate | None:
