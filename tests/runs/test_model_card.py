@@ -50,3 +50,22 @@ def test_each_class_and_what_it_lost(tmp_path):
 def test_a_folder_without_a_student_is_refused(tmp_path):
     with pytest.raises(UserError, match="no student.json"):
         write_model_card(tmp_path)
+
+
+TIMES = {"median": 1.25, "low": 1.0, "high": 1.5, "p95": 2.5, "repeats": 9}
+
+
+def test_what_was_measured_is_a_table_and_another_version_one_sentence(tmp_path):
+    folder = make_run(tmp_path / "run")
+    student_json(folder, tuple("0123456789"))
+    row = {"file": "student.onnx", "format": "onnx", "bytes": 10, "threads": 1, "on": "this machine", "runtime": "onnxruntime 1"}
+    row |= {"machine": {"system": "Linux", "cores": 2, "python": "3.11"}, "latency_ms": {"16": TIMES}, "peak_bytes": 2_000_000}
+    lost = {"file": "student.pt", "error": "no runtime"}
+    (folder / "measured.json").write_text(json.dumps({"version": 1, "rows": [row, lost]}))
+    lines = write_model_card(folder).read_text().split("## Cost")[1].splitlines()
+    assert [line for line in lines if "student." in line] == [
+        "| student.onnx | 16 | 1 | 1.25 | 2.5 | 2 MB | this machine: Linux, onnxruntime 1 |"
+    ]
+    (folder / "measured.json").write_text(json.dumps({"version": 2, "rows": []}))
+    with pytest.raises(UserError, match="measured.json has version '2', and this limbeck reads version 1"):
+        write_model_card(folder)

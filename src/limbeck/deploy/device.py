@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from limbeck.deploy.measure import Times
 from limbeck.errors import UserError

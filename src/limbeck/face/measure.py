@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.deploy import formats
-from limbeck.deploy.device import Costs, Place, ask
+from limbeck.deploy.device import Place, ask
 from limbeck.deploy.formats import Format
 from limbeck.deploy.measured import Measurement, write_measured
 from limbeck.deploy.shipment import checksums, exports, file_facts
