@@ -75,7 +75,7 @@ def test_the_student_comes_back_and_scores_the_same(run):
 def test_the_page_speaks_of_mean_iou_and_shows_masks(run):
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "test mean IoU" in page and "Mean IoU on validation" in page and "test accuracy" not in page
-    assert page.count('alt="Answer to sample') == 5 * 4  # 5 test images; label, teacher, baseline, student
+    assert page.count('alt="Prediction for sample') == 5 * 4  # 5 test images; label, teacher, baseline, student
     assert "taken for what" in page and "pixels on the diagonal" in page
 
 
