@@ -13,7 +13,7 @@ from limbeck.plan.roles import Adapter, Cast
 from limbeck.runs.session import Session
 from limbeck.runs.settings import ModelSettings, make
 from limbeck.runs.sources import open_sources
-from limbeck.store.shelves import identity
+from limbeck.store.identity import identity
 
 
 def waves(n=60, channels=6, frames=12):

@@ -30,7 +30,7 @@ from limbeck.runs.events import Listener, Say, silent
 from limbeck.runs.folder import lines_of
 from limbeck.runs.session import Finished
 from limbeck.runs.sources import Sources
-from limbeck.store.shelves import identity
+from limbeck.store.identity import identity
 from limbeck.tasks.figure import known
 from limbeck.tasks.keeping import write_predictions
 from limbeck.tasks.predictions import Predictions, predict

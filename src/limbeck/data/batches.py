@@ -100,6 +100,10 @@ class Batches:
         rows = self.rows(k)
         return self._seen(k, rows, gather(self.partition, rows))
 
+    def at(self, view: int, rows: Tensor) -> Batch:
+        """Return the samples at the positions `rows` (k,) int64 of the partition as they are seen in epoch `view`."""
+        return self._seen(view * self.per_epoch, rows, gather(self.partition, rows))
+
     def stream(self, start: int = 0) -> Iterator[Batch]:
         """Yield `batch(start)`, `batch(start + 1)`, ... without end; a Dataset is read ahead by `workers`."""
         k = start

@@ -61,6 +61,14 @@ class Streams:
         (name,) = partitions
         return Batches(self.data[name], self.data, size=self.size, seed=self.seed, views=self.views).whole()
 
+    def at(self, partition: str, view: int, rows: Tensor) -> Batch:
+        """One view of the samples at the positions `rows` (k,) of a partition."""
+        part = self.data[partition]
+        made = Batches(
+            part, self.data, size=len(part), seed=self.seed, views=self.views, cycle=self.cycle, view_seed=self.view_seed
+        )
+        return made.at(view, rows)
+
     def in_order(self, partition: str, view: int, size: int) -> Iterator[Batch]:
         """One view of every sample of a partition, in order, in chunks of `size`."""
         part = self.data[partition]

@@ -1,5 +1,6 @@
 """Batches that carry stored answers, and what is missing of them computed in fixed order and chunks."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,9 +10,10 @@ from torch import Tensor
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
 from limbeck.plan.kinds import Batch
-from limbeck.plan.observe import observe
+from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Source, Tap, leaves
+from limbeck.store.checking import ASKED, ELSEWHERE, checksums, differing, other_chance
 from limbeck.store.shelves import Shelf
 
 CHUNK = 256  # samples per forward when the store is filled
@@ -45,6 +47,8 @@ class Filling:
     ):
         self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
         self._known: set[tuple[str, str, int]] = set()
+        self._filled: set[tuple[str, int]] = set()
+        self._renewed = self._random = False
         self._others = [] if shared is None else shared
         self._others.append(self)
 
@@ -53,9 +57,43 @@ class Filling:
         if len(partitions) > 1:
             return batch
         self._ensure(partitions[0], batch["view"])
+        strange = self._strange(partitions[0], batch)
         for item in self.stored:
             batch[item.field] = item.shelf.get(batch["index"], self._number(item, batch["view"]))
+        if strange:
+            scene = self._answers(batch, strange)
+            batch |= {item.field: scene(item.source).cpu() for item in strange}
         return batch
+
+    def _strange(self, partition: str, batch: Batch) -> list[Stored]:
+        """What was answered to other inputs than this batch has, though it was asked anew: an item drew random numbers."""
+        if isinstance(self.streams.data[partition].inputs, Tensor):
+            return []  # the key holds every byte of them
+        found = self._other_inputs(batch)
+        if found and not self._renewed:
+            self._renewed = True
+            self._forget(found, f"the inputs of {partition} are not those that {_named(found)} was stored for")
+            self._ensure(partition, batch["view"])
+            found = self._other_inputs(batch)
+        if found and not self._random:
+            self._random = True
+            self.say(
+                f"the items of {partition} are not the same whenever they are read: {_named(found)} is computed live for them"
+            )
+        return found
+
+    def _other_inputs(self, batch: Batch) -> list[Stored]:
+        marks = {view: checksums(batch[view]) for view in {item.view for item in self.stored}}
+        rows = batch["index"].numpy()
+        return [i for i in self.stored if (i.shelf.fed(self._number(i, batch["view"]))[rows] != marks[i.view]).any()]
+
+    def _forget(self, items: list[Stored], why: str) -> None:
+        self.say(f"{why}; all of it is computed again")
+        for item in items:
+            item.shelf.forget()
+        fields = {item.field for item in items}
+        self._known = {known for known in self._known if known[0] not in fields}
+        self._filled = {known for known in self._filled if known[0] not in fields}
 
     def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)
@@ -66,6 +104,7 @@ class Filling:
     def _ensure(self, partition: str, view: int) -> None:
         wanted = [i for i in self.stored if (i.field, partition, self._number(i, view)) not in self._known]
         rows = self.streams.data[partition].index
+        self._ask_again(partition, view, [i for i in wanted if (i.field, self._number(i, view)) not in self._filled])
         missing = [i for i in wanted if not bool(i.shelf.has(rows, self._number(i, view)).all())]
         for item in wanted:
             if item.shelf.damaged:
@@ -74,6 +113,25 @@ class Filling:
         if missing:
             self._fill(partition, view, missing + self._wanted_by_others(partition, view, missing))
         self._known |= {(i.field, partition, self._number(i, view)) for i in wanted}
+
+    def _ask_again(self, partition: str, view: int, items: list[Stored]) -> None:
+        """A few answers that were found are asked of the live role; a shelf that has another one is emptied."""
+        index = self.streams.data[partition].index
+        known = [(item, item.shelf.has(index, self._number(item, view)).nonzero().flatten()) for item in items]
+        for item, found in known:
+            if not len(found):
+                continue
+            rows = found[torch.randperm(len(found), generator=_fresh())[:ASKED]]
+            batch = self.streams.at(partition, max(view, 0), rows)
+            answered = dict(self.cast.answered)
+            with other_chance(ELSEWHERE):
+                live = self._answers(batch, [item])(item.source)
+            self.cast.answered = answered
+            stored = item.shelf.get(batch["index"], self._number(item, view))
+            wrong = differing(stored, live, item.shelf.form)
+            if wrong:
+                why = f"{wrong} of {len(rows)} stored answers of {item.source} that were asked again are not the model's"
+                self._forget([item], f"{why}: it or its data have changed")
 
     def _wanted_by_others(self, partition: str, view: int, missing: list[Stored]) -> list[Stored]:
         """What others miss of the same modules, prepared in the same way, on the same batches."""
@@ -88,15 +146,30 @@ class Filling:
         return list(found.values())[len(missing) :]
 
     def _fill(self, partition: str, view: int, missing: list[Stored]) -> None:
+        items = not isinstance(self.streams.data[partition].inputs, Tensor)
+        for batch in self.streams.in_order(partition, max(view, 0), CHUNK):
+            if all(bool(i.shelf.has(batch["index"], self._number(i, view)).all()) for i in missing):
+                continue
+            before = dict(self.cast.answered)
+            scene = self._answers(batch, missing)
+            for role, count in self.cast.answered.items():
+                self.cast.filled[role] = self.cast.filled.get(role, 0) + count - before.get(role, 0)
+            for item in missing:
+                fed = checksums(batch[item.view]) if items else None
+                item.shelf.put(batch["index"], self._number(item, view), scene(item.source), fed)
+        self._filled |= {(item.field, self._number(item, view)) for item in missing}
+
+    def _answers(self, batch: Batch, items: list[Stored]) -> Scene:
         device = next(self.cast.parameters()).device
+        seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
         with quiet(self.cast), torch.no_grad():
-            for batch in self.streams.in_order(partition, max(view, 0), CHUNK):
-                if all(bool(i.shelf.has(batch["index"], self._number(i, view)).all()) for i in missing):
-                    continue
-                seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-                before = dict(self.cast.answered)
-                scene = observe(self.cast, seen, [item.source for item in missing], shorten=True)
-                for role, count in self.cast.answered.items():
-                    self.cast.filled[role] = self.cast.filled.get(role, 0) + count - before.get(role, 0)
-                for item in missing:
-                    item.shelf.put(batch["index"], self._number(item, view), scene(item.source))
+            return observe(self.cast, seen, [item.source for item in items], shorten=True)
+
+
+def _named(items: list[Stored]) -> str:
+    return " and ".join(str(item.source) for item in items)
+
+
+def _fresh() -> torch.Generator:
+    """Other rows in every run: what is rare is met in the end."""
+    return torch.Generator().manual_seed(secrets.randbits(62))

@@ -19,6 +19,7 @@ class Form(ABC):
     name: str
     spelling: str  # of safetensors
     kind: np.dtype[np.generic]
+    coarse: float  # the largest error, as a share of the largest value of all answers
 
     @abstractmethod
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -38,8 +39,8 @@ class Form(ABC):
 
 
 class _Plain(Form):
-    def __init__(self, name: str, spelling: str, kind: str):
-        self.name, self.spelling, self.kind = name, spelling, np.dtype(kind)
+    def __init__(self, name: str, spelling: str, kind: str, coarse: float):
+        self.name, self.spelling, self.kind, self.coarse = name, spelling, np.dtype(kind), coarse
 
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
@@ -58,7 +59,7 @@ class _Plain(Form):
 class _BFloat16(Form):
     """float32 without its last 16 bits, rounded to even: the range of float32, 3 significant digits."""
 
-    name, spelling, kind = "bfloat16", "BF16", np.dtype("<u2")
+    name, spelling, kind, coarse = "bfloat16", "BF16", np.dtype("<u2"), 2.0**-8
 
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape
@@ -76,7 +77,7 @@ class _Eight(Form):
     A row is the smallest value and the step as float32, then m bytes. The error is at most half a step.
     """
 
-    name, spelling, kind = "int8", "U8", np.dtype("u1")
+    name, spelling, kind, coarse = "int8", "U8", np.dtype("u1"), 1 / 255
 
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (8 + prod(shape),)
@@ -96,5 +97,6 @@ class _Eight(Form):
 
 
 FORMS: dict[str, Form] = {
-    form.name: form for form in (_Plain("float32", "F32", "<f4"), _Plain("float16", "F16", "<f2"), _BFloat16(), _Eight())
+    form.name: form
+    for form in (_Plain("float32", "F32", "<f4", 0.0), _Plain("float16", "F16", "<f2", 2.0**-11), _BFloat16(), _Eight())
 }

@@ -16,8 +16,10 @@ from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.taps import Field, Source, Tap, Via, functions_of, leaves, modules_of, replaced
+from limbeck.store.checking import ELSEWHERE, other_chance, repeats
 from limbeck.store.filling import Filling, Stored
-from limbeck.store.shelves import Key, Store, code_of, identity, needed
+from limbeck.store.identity import code_of, identity
+from limbeck.store.shelves import Key, Store, needed
 from limbeck.store.thin import thin, top_of
 from limbeck.transforms.facts import facts_of
 
@@ -134,6 +136,8 @@ def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tu
                     if streams.cycle is None and any(streams.views[v].ops for v in views):
                         return [], "every epoch shows new views; give data.views = K to repeat K of them"
                     found[part] = None
+        if found and not all(repeats(streams.data[name]) for name in update.partitions):
+            return [], "the items of its data are not the same whenever they are read"
     return list(found), ""
 
 
@@ -158,12 +162,11 @@ def _observed(sources: list[Source], cast: Cast, batch: Batch) -> Scene:
 def _each_alone(sources: list[Source], many: Scene) -> bool:
     """Whether a sample's values are the same in half of a batch, to rounding; only then can they be stored by sample."""
     count = len(many.batch["index"])
-    half = count // 2
-    if not half:
-        return True
+    half = count // 2 or count
     first = {key: _first(value, half, count) for key, value in many.batch.items()}
     asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
-    few = _observed(asked, many.cast, first)
+    with other_chance(ELSEWHERE):
+        few = _observed(asked, many.cast, first)
     with torch.no_grad():
         return all(_close(many(source), few(source), half) for source in asked)
 

@@ -1,13 +1,12 @@
 """The store of frozen teachers' answers: computed once, on disk, shared by stages, methods, students, seeds, runs.
 
-An answer is kept under everything it depends on: the role's weights and code, its preprocessing, the source
-that was read, the view (its steps, seed and number), the data, the storage form. A stale answer can therefore
-never be found. One folder per key; one safetensors shard per view number, memory-mapped; a checksum per row,
-which also says that the row is filled. Letters: n samples.
+An answer is kept under everything it is known to depend on: the role's identity, the source that was read, the view (its
+steps, seed and number), the data, the storage form. What is found is nevertheless asked again (see `filling`), and of data
+that are read item by item, each answer remembers the input it was given to. One folder per key; one safetensors shard per
+view number, memory-mapped; a checksum per row, which also says that the row is filled. Letters: n samples.
 """
 
 import hashlib
-import inspect
 import json
 import os
 import secrets
@@ -22,12 +21,9 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck.files import atomic_write, cannot_write
-from limbeck.plan.kinds import Value
-from limbeck.plan.roles import Cast
-from limbeck.plan.taps import Source, Via
 from limbeck.store.forms import FORMS
 
 
@@ -38,49 +34,6 @@ def default_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("limbeck")) / "knowledge"
-
-
-def identity(cast: Cast, role: str) -> str:
-    """A hash of all that decides what a frozen role answers: weights, buffers, code, preprocessing."""
-    module, total = cast[role], hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    for kind in sorted({type(part) for part in module.modules()}, key=lambda k: k.__qualname__):
-        total.update(kind.__qualname__.encode())
-        total.update(_code(kind))
-    prepare = cast.adapter_of(role).prepare
-    facts = vars(prepare) if isinstance(prepare, nn.Module) else prepare
-    plain = {k: v for k, v in facts.items() if isinstance(v, int | float | str | tuple)} if isinstance(facts, dict) else facts
-    total.update(repr((type(prepare).__qualname__, plain)).encode())
-    return total.hexdigest()
-
-
-def _code(kind: Value) -> bytes:
-    """The source of a class or function that is not torch's own; what cannot be read counts by its name alone."""
-    if str(getattr(kind, "__module__", "")).startswith("torch."):
-        return torch.__version__.encode()
-    try:
-        return inspect.getsource(kind).encode()
-    except (OSError, TypeError):
-        return b""
-
-
-def code_of(source: Source) -> str:
-    """A hash of the functions that a source goes through."""
-    total = hashlib.sha256()
-
-    def add(inner: Source) -> None:
-        if isinstance(inner, Via):
-            fn = inner.fn
-            while hasattr(fn, "func"):
-                fn = fn.func
-            total.update(_code(fn) if callable(fn) else str(fn).encode())
-            for part in inner.sources:
-                add(part)
-
-    add(source)
-    return total.hexdigest()[:16]
 
 
 class Contents(TypedDict):
@@ -118,6 +71,7 @@ class Shelf:
     def __init__(self, folder: Path, shape: tuple[int, ...], rows: int, form: str = "float32"):
         self.folder, self.shape, self.rows, self.form, self.damaged = folder, shape, rows, FORMS[form], 0
         self._views: dict[int, tuple[np.memmap, np.memmap]] = {}
+        self._fed: dict[int, np.memmap] = {}
 
     def _view(self, number: int) -> tuple[np.memmap, np.memmap]:
         if number not in self._views:
@@ -141,14 +95,29 @@ class Shelf:
         """(n, *shape) float32, in the order of `index`; rows that are not known are zero."""
         return self.form.read(self._view(view)[0][index.numpy()], self.shape)
 
-    def put(self, index: Tensor, view: int, values: Tensor) -> None:
-        """Keep the answers (n, *shape) of these samples."""
+    def put(self, index: Tensor, view: int, values: Tensor, fed: np.ndarray | None = None) -> None:
+        """Keep the answers (n, *shape) of these samples; fed: (n,) checksums of the inputs they were given to."""
         kept, sums = self._view(view)
+        if fed is not None:
+            self.fed(view)[index.numpy()] = fed
         rows = index.numpy()
         stored = self.form.write(values.detach().cpu())
         kept[rows] = stored
         for row, value in zip(rows, stored, strict=True):
             sums[row] = _mark(value)
+
+    def fed(self, view: int) -> np.memmap:
+        """(rows,) checksums of the inputs that answers were given to, 0 where none was kept."""
+        if view not in self._fed:
+            path = self.folder / f"view-{view:04d}.inputs"
+            _make(path, b"", self.rows * 4)
+            self._fed[view] = np.memmap(path, np.dtype("<u4"), "r+", shape=(self.rows,))
+        return self._fed[view]
+
+    def forget(self) -> None:
+        """Empty all views that are on disk."""
+        for number in self.filled():
+            self._view(number)[1][:] = 0
 
     def filled(self) -> dict[int, int]:
         """Known rows by view number, of all views on disk."""
