@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.runs.settings import StoreSettings as Store
     from limbeck.runs.settings import TrainSettings as Train
     from limbeck.shrinking import shrink
+    from limbeck.shrinking.schema import Shrunk
 
 # name -> where it is, for the first use: `import limbeck` itself is quick
 _HOMES = {
@@ -54,13 +55,14 @@ _HOMES = {
     "plan.taps": ("Field", "Now", "State", "Tap", "Via"),
     "runs.settings": ("Recipe", "Store=StoreSettings", "Train=TrainSettings"),
     "shrinking": ("shrink",),
+    "shrinking.schema": ("Shrunk",),
 }
 _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, names in _HOMES.items() for name in names}
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
     "Adapter", "Adopt", "Board", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measurement", "Method", "Normalise",
-    "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Snapshot", "Stage", "State", "Store",
+    "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Shrunk", "Snapshot", "Stage", "State", "Store",
     "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine",
     "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method",
     "methods", "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",

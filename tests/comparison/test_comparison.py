@@ -147,6 +147,35 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
     assert scores(made.go()) == scores(board)
 
 
+def test_an_undefined_score_is_a_trial_that_failed_with_a_sentence(tmp_path):
+    """R2 of a validation part whose targets are all alike is undefined; the runs take the settings as given."""
+    for name, rows in (("train", range(60)), ("validation", [7] * 20), ("test", range(20))):
+        (tmp_path / f"{name}.csv").write_text("a,b,y\n" + "".join(f"{k},{k % 3},{k % 7}\n" for k in rows))
+    model = {"model": "mlp", "arguments": {"width": 4}}
+    settings = {"data": {"name": str(tmp_path), "task": "numbers", "label": "y"}, "student": model, "teacher": model}
+    settings |= {"train": {"epochs": 1}, "onnx": False, "device": "cpu"}
+    heard = []
+    made = comparison(tmp_path / "c", "alone", [0], settings, search=2, listen=heard.append)
+    board = made.go()
+    trials = [json.loads(path.read_text()) for path in sorted((tmp_path / "c" / "trials" / "alone").glob("*/trial.json"))]
+    why = f"R2 is undefined on the validation part of {tmp_path.name}: its labels are all alike"
+    assert len(trials) == 2 and all(t["error"].startswith(why) and "score" not in t and t["version"] == 1 for t in trials)
+    assert f"every trial of alone failed; the first: {trials[0]['error']}" in [getattr(event, "text", "") for event in heard]
+    assert [row["errors"] for row in board["rows"]] == [[], []] and "chosen" not in board
+
+
+def test_a_comparison_of_another_version_is_one_sentence(tmp_path):
+    made = comparison(tmp_path / "c", "alone", [0])
+    made._open()
+    facts = json.loads((tmp_path / "c" / "comparison.json").read_text())
+    (tmp_path / "c" / "comparison.json").write_text(json.dumps(facts | {"version": 9}))
+    with pytest.raises(UserError, match="comparison.json has version '9', and this limbeck reads version 1"):
+        made.go()
+    (tmp_path / "c" / "comparison.json").write_text(json.dumps(facts | {"seeds": "none"}))
+    with pytest.raises(UserError, match="comparison.json is damaged: seeds: "):
+        made.go()
+
+
 def test_drawn_settings_stay_where_they_have_a_meaning():
     from limbeck.comparison.tuning import drawn
 
@@ -211,6 +240,11 @@ def test_taking_turns_the_teacher_answers_each_batch_once(tmp_path, monkeypatch)
     extra = asked_for["here"] - 3 * steps  # checks, probes, the measuring at the end
     assert asked_for["together"] <= steps + extra
     assert found["together"] == found["here"]
+
+
+def test_methods_of_a_recipes_table_are_names():
+    with pytest.raises(UserError, match=r"compare.methods = \[1, 'kd'\] in the recipe cannot be used: write a list of names"):
+        table_of({"methods": [1, "kd"]})
 
 
 def test_marks_inside_quotes_and_brackets_belong_to_the_value():

@@ -17,7 +17,7 @@ from limbeck.models import build
 from limbeck.runs.settings import ModelSettings
 from limbeck.shrinking.candidates import parse_candidates, pieces, take_from, usual
 from limbeck.shrinking.limits import Limits, parse_seconds, parse_share, parse_size
-from limbeck.shrinking.verdict import choose, nothing
+from limbeck.shrinking.verdict import choose, front, nothing
 
 pytest.importorskip("optuna", reason='Optuna is not installed; pip install "limbeck[search]"')
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:optuna", "ignore::Warning:sqlalchemy", "ignore::Warning:alembic")
@@ -127,6 +127,28 @@ def test_the_time_is_kept_and_a_killed_search_goes_on(teacher, tmp_path):
     assert steps == sorted(set(steps)) and "No student was trained to the end" in done.stdout
 
 
+def test_an_undefined_score_is_a_training_that_failed_with_a_sentence(tmp_path, capsys):
+    """R2 of a validation part whose targets are all alike is undefined: no training has a score to be chosen by."""
+    for name, rows in (("train", range(60)), ("validation", [7] * 20), ("test", range(20))):
+        (tmp_path / f"{name}.csv").write_text("a,b,y\n" + "".join(f"{k},{k % 3},{k % 7}\n" for k in rows))
+    data = ["--data", str(tmp_path), "--set", "data.task=numbers", "--set", "data.label=y"]
+    words = ["--candidates", "mlp:width=4", "--no-guided", "--out", "s"]
+    assert run(["shrink", *data, *SMALL, *words]) == 0
+    said = capsys.readouterr().out
+    assert "No student was trained to the end. The first training failed: R2 is undefined on the validation part of" in said
+    state = state_of(tmp_path / "s")
+    assert [(t["state"], t["validation"]) for t in state["trials"]] == [("fail", None)] * 2 and state["version"] == 1
+    state["version"] = 7
+    (tmp_path / "s" / "shrink.json").write_text(json.dumps(state))
+    assert run(["shrink", *data, *SMALL, *words]) == 2
+    assert "shrink.json has version '7', and this limbeck reads version 1" in capsys.readouterr().err
+
+
+def test_a_front_of_scores_below_minus_one():
+    rows = [{"validation": v, "bytes": c} for v, c in ((-3.0, 1), (-5.0, 2), (-2.0, 3))]  # R2 of very bad students
+    assert [row["validation"] for row in front(rows, "bytes")] == [-3.0, -2.0]
+
+
 def test_a_search_with_other_settings_is_refused(tmp_path, capsys):
     assert run(["shrink", *SMALL, "--max-latency", "0.1us", "--out", "s"]) == 0
     assert run(["shrink", *SMALL, "--max-latency", "0.2us", "--out", "s"]) == 2
@@ -146,6 +168,7 @@ def test_a_search_with_other_settings_is_refused(tmp_path, capsys):
         (["--format", "onnx,torch"], "one runtime"),
         (["--trials", "0"], "at least 1"),
         (["--candidates", "cn:width=2", "--out", "x"], "or 'cnn'?"),
+        (["--candidates", "cnn:size=big", "--out", "z"], "expected the pixels of a side"),
         (["--storage", "nowhere://x", "--candidates", "cnn:width=2", "--out", "y"], "check --storage"),
     ],
 )

@@ -137,6 +137,19 @@ class Lines(Reader):
         return Raw({"train": (values, torch.tensor([names.index(name) for _, name in rows]))}, names, "table")
 
 
+def best_of(board: limbeck.Board) -> float:
+    row = board["rows"][0]
+    gap = row["to_baseline"]["difference"] if "to_baseline" in row else 0.0
+    mean: float | None = row["score"]["mean"]
+    return gap + (mean or 0.0)
+
+
+def smallest() -> list[str]:
+    shrunk: limbeck.Shrunk = limbeck.shrink({"data": {"name": "digits"}}, max_latency=0.001, trials=2)
+    chosen = shrunk["chosen"]["file"] if "chosen" in shrunk else ""
+    return [*shrunk["verdict"]["words"], chosen, *(row["candidate"] for row in shrunk["trials"] if row["validation"] is not None)]
+
+
 def more(folder: Path) -> list[str]:
     tasks.register(Ranked)
     board = limbeck.compare(["kd", "dkd"], {"data": {"name": "digits"}, "train": {"epochs": 1}}, seeds=2, on="together")

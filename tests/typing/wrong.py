@@ -48,3 +48,13 @@ def wrong_listener(net: nn.Module, samples: limbeck.Data) -> None:
     limbeck.distill(net, net, samples, listen=hear)  # E: arg-type
     score: str = limbeck.distill(net, net, samples).card["models"]["student"]["score"]  # E: assignment
     print(score)
+
+
+def wrong_results() -> None:
+    board = limbeck.compare("kd")
+    mean: float = board["rows"][0]["score"]["mean"]  # E: assignment
+    name: int = board["rows"][0]["name"]  # E: assignment
+    board["rowes"]  # E: typeddict-item
+    shrunk = limbeck.shrink(max_size=1000)
+    words: str = shrunk["verdict"]["words"]  # E: assignment
+    print(mean, name, words)

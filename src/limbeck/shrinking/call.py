@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from limbeck.data import Data
 from limbeck.deploy import formats
@@ -13,6 +12,7 @@ from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
 from limbeck.shrinking.candidates import Candidate, parse_candidates, usual
 from limbeck.shrinking.limits import Limits
+from limbeck.shrinking.schema import Shrunk
 from limbeck.shrinking.search import Search
 
 
@@ -34,7 +34,7 @@ def shrink(
     guided: bool = True,
     out: str | Path | None = None,
     listen: Listener = silent,
-) -> dict[str, Any]:
+) -> Shrunk:
     """Find the best student within limits of latency, size and score, or say why none fits.
 
     Args:

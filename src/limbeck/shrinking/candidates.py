@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,24 +21,31 @@ RESIZED = "limbeck.models.resized:Resized"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A student: its model and arguments, and whether it starts as a piece of the teacher."""
+    """A student: its model and arguments, whether it starts as a piece of the teacher, and the pixels of a side in which it
+    sees images, None for all."""
 
     model: str
-    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    arguments: Mapping[str, object] = field(default_factory=dict, hash=False)
     from_teacher: bool = False
+    size: int | None = None
 
     @property
     def name(self) -> str:
         """Its words on the command line and in tables."""
-        inner = self.arguments.get("arguments", {}) if self.model == RESIZED else self.arguments
-        base = self.arguments["model"] if self.model == RESIZED else self.model
-        words = [str(base), *(f"{key}={value}" for key, value in sorted(inner.items()))]
-        words += [f"size={self.arguments['size']}"] if self.model == RESIZED else []
+        words = [self.model, *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
+        words += [] if self.size is None else [f"size={self.size}"]
         return ":".join(words) + (" from teacher" if self.from_teacher else "")
+
+    @property
+    def settings(self) -> tuple[str, dict[str, object]]:
+        """What a recipe names to build it: the model and its arguments."""
+        own = dict(self.arguments)
+        return (self.model, own) if self.size is None else (RESIZED, {"model": self.model, "size": self.size, "arguments": own})
 
     def build(self, data: Data) -> nn.Module:
         """The network, untrained."""
-        return models.build(self.model, classes=len(data.classes), shape=data.shape, arguments=self.arguments)
+        model, arguments = self.settings
+        return models.build(model, classes=len(data.classes), shape=data.shape, arguments=arguments)
 
 
 def parse_candidates(text: str, data: Data) -> list[Candidate]:
@@ -62,12 +68,14 @@ def parse_candidates(text: str, data: Data) -> list[Candidate]:
     return list(dict.fromkeys(found))
 
 
-def resized(name: str, arguments: dict[str, Any], data: Data) -> Candidate:
+def resized(name: str, arguments: Mapping[str, object], data: Data) -> Candidate:
     """A candidate whose argument `size` is a resolution."""
-    size = arguments.pop("size", None)
+    own, size = {key: value for key, value in arguments.items() if key != "size"}, arguments.get("size")
     if size is None or (len(data.shape) == 3 and size == min(data.shape[1:])):
-        return Candidate(name, arguments)
-    return Candidate(RESIZED, {"model": name, "size": size, "arguments": arguments})
+        return Candidate(name, own)
+    if not isinstance(size, int):
+        raise UserError(f"--candidates {name}:size={size}: expected the pixels of a side, for example size=14")
+    return Candidate(name, own, size=size)
 
 
 def usual(data: Data, teacher: ModelSettings) -> list[Candidate]:
@@ -154,4 +162,4 @@ def _moved(name: str, mine: Mapping[str, int], theirs: Mapping[str, int]) -> str
 
 def key(candidate: Candidate) -> str:
     """A candidate as text that can be compared."""
-    return json.dumps([candidate.model, dict(candidate.arguments), candidate.from_teacher], sort_keys=True)
+    return json.dumps([*candidate.settings, candidate.from_teacher], sort_keys=True)

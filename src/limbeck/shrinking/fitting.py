@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from limbeck.data import Data
 from limbeck.deploy import formats
@@ -22,9 +22,52 @@ from limbeck.runs.folder import lines_of
 from limbeck.runs.settings import ModelSettings
 from limbeck.shrinking.candidates import Candidate, key
 from limbeck.shrinking.limits import Limits
+from limbeck.shrinking.schema import CandidateRow
 
 UNBUILT = "cannot be built: "
 HOPELESS = 3  # candidates in a row, each with more work than the last, over twice the limit: the rest is not measured
+
+
+class ModuleCost(TypedDict):
+    """Median milliseconds of one answer, and bytes of the file."""
+
+    latency_ms: float
+    bytes: int
+
+
+class MeasuredLine(ModuleCost):
+    """A line of measured.jsonl; how: format, int8, place and threads."""
+
+    key: str
+    how: list[str | bool | int]
+
+
+@dataclass
+class Considered:
+    """A candidate as far as it is known: operations of one answer, parameters, why it is dropped ("" if it is not), its cost.
+
+    module: until it is measured.
+    """
+
+    candidate: Candidate
+    dropped: str = ""
+    parameters: int | None = None
+    work: float | None = None
+    cost: ModuleCost | None = None
+    module: nn.Module | None = None
+
+    @property
+    def name(self) -> str:
+        return self.candidate.name
+
+    def plain(self) -> CandidateRow:
+        """The same as a file holds it."""
+        row: CandidateRow = {"name": self.name, "dropped": self.dropped, "parameters": self.parameters}
+        if self.work is not None:
+            row["work"] = self.work
+        if self.cost is not None:
+            row["latency_ms"], row["bytes"] = self.cost["latency_ms"], self.cost["bytes"]
+        return row
 
 
 @dataclass
@@ -42,75 +85,74 @@ class Fitting:
     place: Place = field(default_factory=Place)
     threads: int = 1
     say: Callable[[str], None] = print
-    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: dict[str, MeasuredLine] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for line in lines_of(self.folder / "measured.jsonl"):
             if line.endswith("}"):
-                record = json.loads(line)
+                record: MeasuredLine = json.loads(line)
                 if record["how"] == self._how():
                     self.known[record["key"]] = record
 
-    def _how(self) -> list[Any]:
+    def _how(self) -> list[str | bool | int]:
         return [self.format.name, self.int8, str(self.place), self.threads]
 
     def floor_ms(self) -> float:
         """The least that any file takes there: one that only flattens its inputs and adds some of them up."""
         return self._measure("floor", Least(self.data.shape, len(self.data.classes)))["latency_ms"]
 
-    def measure(self, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-        """A row for each candidate, least work first: work, parameters, latency_ms, bytes, and why it is dropped ("" if it
-        is not)."""
-        rows = sorted((self._facts(c) for c in candidates), key=lambda row: row["work"])
-        if rows and all(row["dropped"] for row in rows):
-            raise UserError(f"no candidate can be built; {rows[0]['name']}: {rows[0]['dropped'].removeprefix(UNBUILT)}")
+    def measure(self, candidates: Sequence[Candidate]) -> list[Considered]:
+        """The candidates with work and cost, least work first, and why they are dropped."""
+        rows = sorted(map(self._considered, candidates), key=lambda row: row.work or 0.0)
+        if rows and all(row.dropped for row in rows):
+            raise UserError(f"no candidate can be built; {rows[0].name}: {rows[0].dropped.removeprefix(UNBUILT)}")
         beyond = 0
         for row in rows:
-            if row["dropped"]:
+            if row.module is None or row.parameters is None:
                 continue
-            least = row["parameters"] * (1 if self.int8 else 4)
+            least = row.parameters * (1 if self.int8 else 4)
             if self.limits.size is not None and least > self.limits.size:
-                row["dropped"] = f"not measured: its weights alone are {' '.join(self.limits.broken_by(0.0, least))}"
+                row.dropped = f"not measured: its weights alone are {' '.join(self.limits.broken_by(0.0, least))}"
             elif beyond >= HOPELESS:
-                row["dropped"] = f"not measured: more work than {HOPELESS} that took over twice the limit"
+                row.dropped = f"not measured: more work than {HOPELESS} that took over twice the limit"
             else:
-                self._fill(row)
-                late = self.limits.latency is not None and (row.get("latency_ms") or 0.0) > 2e3 * self.limits.latency
-                beyond = beyond + 1 if late else 0
+                self._fill(row, row.module)
+                took = row.cost["latency_ms"] if row.cost else 0.0
+                beyond = beyond + 1 if self.limits.latency is not None and took > 2e3 * self.limits.latency else 0
+            row.module = None
         return rows
 
-    def _facts(self, candidate: Candidate) -> dict[str, Any]:
-        row: dict[str, Any] = {"name": candidate.name, "candidate": candidate, "dropped": ""}
+    def _considered(self, candidate: Candidate) -> Considered:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 module = candidate.build(self.data)
         except UserError as error:
-            return row | {"work": 0.0, "parameters": 0, "dropped": f"{UNBUILT}{error}"}
+            return Considered(candidate, f"{UNBUILT}{error}", 0, 0.0)
         count = sum(p.numel() for p in module.parameters())
-        return row | {"work": work(module, self.data.shape), "parameters": count, "module": module}
+        return Considered(candidate, parameters=count, work=work(module, self.data.shape), module=module)
 
-    def _fill(self, row: dict[str, Any]) -> None:
-        module, candidate = row.pop("module"), row["candidate"]
+    def _fill(self, row: Considered, module: nn.Module) -> None:
         try:
-            found = self._measure(key(candidate), self.whole(module))
+            found = self._measure(key(row.candidate), self.whole(module))
         except UserError as error:
-            row["dropped"] = f"cannot be measured: {error}"
+            row.dropped = f"cannot be measured: {error}"
             return
-        row |= {"latency_ms": found["latency_ms"], "bytes": found["bytes"]}
-        row["dropped"] = " and ".join(self.limits.broken_by(found["latency_ms"], found["bytes"]))
-        verdict = " - dropped" if row["dropped"] else ""
-        self.say(f"{row['name']}: {found['latency_ms']:.3g} ms, {found['bytes']:,} bytes{verdict}")
+        row.cost = {"latency_ms": found["latency_ms"], "bytes": found["bytes"]}
+        row.dropped = " and ".join(self.limits.broken_by(found["latency_ms"], found["bytes"]))
+        verdict = " - dropped" if row.dropped else ""
+        self.say(f"{row.name}: {found['latency_ms']:.3g} ms, {found['bytes']:,} bytes{verdict}")
 
-    def _measure(self, name: str, module: nn.Module) -> dict[str, Any]:
+    def _measure(self, name: str, module: nn.Module) -> MeasuredLine:
         if name not in self.known:
-            found = {"key": name, "how": self._how(), **self.cost(module)}
+            cost = self.cost(module)
+            found: MeasuredLine = {"key": name, "how": self._how(), "latency_ms": cost["latency_ms"], "bytes": cost["bytes"]}
             self.known[name] = found
             with (self.folder / "measured.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(found) + "\n")
         return self.known[name]
 
-    def cost(self, module: nn.Module) -> dict[str, Any]:
+    def cost(self, module: nn.Module) -> ModuleCost:
         """Median milliseconds of one answer and bytes of the file that a module becomes."""
         path = self.folder / f".candidate{self.format.endings[0]}"
         calibration = some(self.data["train"], self.data, CALIBRATE) if self.int8 else None

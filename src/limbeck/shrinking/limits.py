@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from limbeck.cards.words import bytes_words, number
 from limbeck.errors import UserError
+from limbeck.shrinking.schema import LimitsFile
 
 TIMES = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 SIZES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -61,6 +62,10 @@ class Limits:
     latency: float | None = None
     size: int | None = None
     score: float | None = None
+
+    def plain(self) -> LimitsFile:
+        """The same as a file holds it."""
+        return {"latency": self.latency, "size": self.size, "score": self.score}
 
     def broken_by(self, latency_ms: float, size: int) -> list[str]:
         """Which limits a file misses, with the figures."""

@@ -1,35 +1,37 @@
 """The search: what fits is trained with its teacher, settings from Optuna, hopeless runs ended early; one is chosen on
 validation and tested once. Everything is in the folder and the study, so that a killed search goes on."""
 
-import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
+from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Place
 from limbeck.errors import UserError
 from limbeck.face.run import run
-from limbeck.files import write_json
 from limbeck.runs.events import Epoch, Event, Listener, Say, silent
-from limbeck.runs.session import Session
-from limbeck.runs.settings import ModelSettings, Recipe, make, read
+from limbeck.runs.session import Session, validation_score
+from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe, read
 from limbeck.runs.sources import open_sources
 from limbeck.shrinking.candidates import Candidate, take_from
-from limbeck.shrinking.fitting import Fitting
+from limbeck.shrinking.fitting import Considered, Fitting
 from limbeck.shrinking.limits import Limits
-from limbeck.shrinking.study import SPACES, alive, judge_teacher, optuna_module
-from limbeck.shrinking.verdict import choose, nothing
+from limbeck.shrinking.page import write_page
+from limbeck.shrinking.schema import FILE, VERSION, Asked, ChosenStudent, Shrunk, TrialRow, Verdict, read_search, write_search
+from limbeck.shrinking.study import SPACES, FittingCost, done, judge_teacher, need_optuna, open_study, requeue, trial_rows
+from limbeck.shrinking.verdict import choose, nothing, verified
 from limbeck.tasks.figure import score_in
 
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+Left = TypeVar("Left")
 FINISH = 0.15  # part of the time that is kept for export and measurement of the chosen student
-
-
-Rows = Mapping[str, dict[str, Any]]
 
 
 class Over(Exception):
@@ -46,7 +48,7 @@ class Search:
     """
 
     recipe: Recipe
-    candidates: Callable[[Any], list[Candidate]]
+    candidates: Callable[[Data], list[Candidate]]
     limits: Limits
     folder: Path
     seconds: float | None = None
@@ -61,9 +63,11 @@ class Search:
     started: float = field(default_factory=time.monotonic)
     spent: float = 0.0
     saved: float = 0.0
-    state: dict[str, Any] = field(default_factory=dict)
+    state: Shrunk = field(init=False)
+    data: Data = field(init=False)
+    fitting: Fitting = field(init=False)
 
-    def go(self) -> dict[str, Any]:
+    def go(self) -> Shrunk:
         """Do the search, or what is left of it; returns what `shrink.json` holds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._remember()
@@ -72,31 +76,31 @@ class Search:
             raise UserError("shrink chooses on validation, and this data has no such part; set data.validation above 0")
         how = (self.data, self.limits, self.folder, formats.find(self.format), self.int8, self.place, self.threads)
         self.fitting = Fitting(*how, say=self._say)
-        rows = self._measured()
-        fitting = [row for row in rows if not row["dropped"]]
-        self.state["task"] = self.data.task.facts()
-        self.state |= {"candidates": [{k: v for k, v in r.items() if k not in ("candidate", "module")} for r in rows]}
+        self.state["floor_ms"] = floor = self.fitting.floor_ms()
+        considered = self._measured(floor)
+        rows = [each.plain() for each in considered]
+        self.state["task"], self.state["candidates"] = self.data.task.facts(), rows
+        fitting = [each for each in considered if not each.dropped]
         if not fitting:
-            return self._end(nothing(self.limits, rows, self.state["floor_ms"]))
+            return self._end(nothing(self.limits, rows, floor))
         try:
             teacher = self._teacher() if self.guided else None
             if teacher is not None and "teacher" not in self.state:
                 self.state["teacher"] = judge_teacher(self.recipe, teacher, self.data)
-            self._search({row["name"]: row for row in fitting}, teacher)
+            self._search(fitting, teacher)
         except Over:
             self._say("the time is up")
         return self._end(choose(self.limits, rows, self.state["trials"], score_in(self.state)))
 
     # ---------------------------------------------------------------- steps
 
-    def _measured(self) -> list[dict[str, Any]]:
+    def _measured(self, floor: float) -> list[Considered]:
         """Candidates with their cost; where even an empty file is too slow, nothing else is measured."""
         found = self.candidates(self.data)
-        self.state["floor_ms"] = floor = self.fitting.floor_ms()
         self._say(f"{len(found)} candidates; the least that any file takes on {self.place} is {floor:.3g} ms")
         if self.limits.latency is not None and floor > 1e3 * self.limits.latency:
             why = f"not measured: even an empty network takes {floor:.3g} ms"
-            return [{"name": c.name, "candidate": c, "dropped": why, "parameters": None} for c in found]
+            return [Considered(candidate, why) for candidate in found]
         return self.fitting.measure(found)
 
     def _teacher(self) -> ModelSettings:
@@ -104,17 +108,17 @@ class Search:
         settings = self.recipe.teacher
         if settings.weights is not None:
             return settings
-        values = self.recipe.model_dump()
-        values |= {"student": settings.model_dump(), "method": {"name": "alone"}, "baseline": False, "onnx": False}
-        values["train"] |= {k: v for k, v in (("epochs", settings.epochs), ("lr", settings.lr)) if v is not None}
         weights = self.folder / "teacher" / "weights" / "student.safetensors"
         if not weights.exists():
             self._say("the teacher has no weights: it is trained first")
-            sources = open_sources(make(values), data=self.data, listen=self.listen)
+            budget = {k: v for k, v in (("epochs", settings.epochs), ("lr", settings.lr)) if v is not None}
+            train = self.recipe.train.model_copy(update=budget)
+            own = {"student": settings, "method": MethodSettings(name="alone"), "train": train, "baseline": False, "onnx": False}
+            sources = open_sources(self.recipe.model_copy(update=own), data=self.data, listen=self.listen)
             self._drive(Session(sources, self.folder / "teacher", self.listen).learning())
         return settings.model_copy(update={"weights": str(weights)})
 
-    def _drive(self, steps: Any) -> Any:
+    def _drive(self, steps: Generator[None, None, Left]) -> Left:
         """Run a training to its end, or to the end of the time."""
         while True:
             if self._left() <= 0:
@@ -124,69 +128,49 @@ class Search:
             try:
                 next(steps)
             except StopIteration as end:
-                return end.value
+                left: Left = end.value
+                return left
 
-    def _search(self, fitting: Rows, teacher: ModelSettings | None) -> None:
-        optuna = optuna_module()
-        study = self._study(optuna)
+    def _search(self, fitting: Sequence[Considered], teacher: ModelSettings | None) -> None:
+        need_optuna()
+        from optuna import TrialPruned
+        from optuna.trial import TrialState
+
+        study = self._study()
         if not study.get_trials(deepcopy=False):  # every candidate once, the largest first; then Optuna goes where it pays
-            for row in sorted(fitting.values(), key=lambda row: -row["parameters"]):
-                study.enqueue_trial({"candidate": row["name"]})
-        self._requeue(study)
-        while self._done(study) < self.trials and self._left() > 0:
+            for each in sorted(fitting, key=lambda each: -(each.parameters or 0)):
+                study.enqueue_trial({"candidate": each.name})
+        for number in requeue(study):
+            self._say(f"training {number} was cut off and is continued")
+        named = {each.name: each.candidate for each in fitting}
+        while done(study) < self.trials and self._left() > 0:
             trial = study.ask()
             trial.set_user_attr("worker", [platform.node(), os.getpid()])
             try:
-                study.tell(trial, self._trial(optuna, trial, fitting, teacher))
-            except optuna.TrialPruned:
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                study.tell(trial, self._trial(trial, named, teacher))
+            except TrialPruned:
+                study.tell(trial, state=TrialState.PRUNED)
             except UserError as error:
                 if isinstance(error.__cause__, OSError):
                     raise
                 trial.set_user_attr("error", str(error))
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                study.tell(trial, state=TrialState.FAIL)
             finally:
                 self._note(study, fitting)
 
-    def _done(self, study: Any) -> int:
-        """Trainings that need not be gone on with."""
-        trials = study.get_trials(deepcopy=False)
-        return sum(t.state.name in ("COMPLETE", "PRUNED") or "error" in t.user_attrs for t in trials)
-
-    def _study(self, optuna: Any) -> Any:
+    def _study(self) -> "Study":
         """The study of this folder's settings; another machine that is given the same storage and folder joins it."""
-        storage = self.storage or f"sqlite:///{self.folder / 'study.db'}"
         seed = self.recipe.seed + 1000 * os.getpid() if self.storage else self.recipe.seed
-        pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
-        try:
-            return optuna.create_study(
-                study_name="limbeck",
-                storage=storage,
-                sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
-                pruner=pruner,
-                direction="maximize",
-                load_if_exists=True,
-            )
-        except Exception as error:  # each storage has errors of its own
-            why = str(error).splitlines()[0][:160]
-            raise UserError(f"Optuna cannot use the storage {storage}: {why}; check --storage") from error
+        return open_study(self.storage or f"sqlite:///{self.folder / 'study.db'}", seed)
 
-    def _requeue(self, study: Any) -> None:
-        """Trainings that a killed process of this machine left behind are gone on with first, from their checkpoints."""
-        for trial in study.trials:
-            worker = trial.user_attrs.get("worker")
-            if trial.state.name == "RUNNING" and worker and worker[0] == platform.node() and not alive(worker[1]):
-                study.tell(trial.number, state=optuna_module().trial.TrialState.FAIL)
-                study.enqueue_trial(trial.params, user_attrs={"folder": trial.user_attrs.get("folder")})
-                self._say(f"training {trial.number} was cut off and is gone on with")
+    def _trial(self, trial: "Trial", candidates: Mapping[str, Candidate], teacher: ModelSettings | None) -> float:
+        from optuna import TrialPruned
 
-    def _trial(self, optuna: Any, trial: Any, fitting: Rows, teacher: ModelSettings | None) -> float:
-        name = trial.suggest_categorical("candidate", sorted(fitting))
-        folder = trial.user_attrs.get("folder") or f"trials/{trial.number}"
+        name = str(trial.suggest_categorical("candidate", sorted(candidates)))
+        folder = str(trial.user_attrs.get("folder") or f"trials/{trial.number}")
         trial.set_user_attr("folder", folder)
-        candidate: Candidate = fitting[name]["candidate"]
-        recipe = self._recipe(trial, candidate, teacher)
-        sources = open_sources(recipe, data=self.data, listen=self.listen)
+        candidate = candidates[name]
+        sources = open_sources(self._recipe(trial, candidate, teacher), data=self.data, listen=self.listen)
         if candidate.from_teacher and "teacher" in sources.cast:
             take_from(sources.cast["teacher"], sources.cast["student"])
 
@@ -195,24 +179,23 @@ class Search:
             if isinstance(event, Epoch) and "score" in event.validation:
                 trial.report(event.validation["score"], round(1000 * event.epoch))
                 if trial.should_prune():
-                    raise optuna.TrialPruned
+                    raise TrialPruned
 
-        trained = self._drive(Session(sources, self.folder / folder, hear).learning())
-        return float(trained.history[-1]["validation"]["score"])
+        return validation_score(self._drive(Session(sources, self.folder / folder, hear).learning()), self.data)
 
-    def _recipe(self, trial: Any, candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
-        values = self.recipe.model_dump()
-        values["student"] |= {"model": candidate.model, "arguments": dict(candidate.arguments), "weights": None}
-        values["baseline"], values["onnx"] = False, False
-        values["train"]["lr"] = trial.suggest_float("lr", self.recipe.train.lr / 5, self.recipe.train.lr * 2, log=True)
+    def _recipe(self, trial: "Trial", candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
+        """The recipe of one training: the candidate, and the settings that Optuna draws."""
+        recipe, (model, arguments) = self.recipe, candidate.settings
+        student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None})
+        lr = trial.suggest_float("lr", recipe.train.lr / 5, recipe.train.lr * 2, log=True)
+        own = {"student": student, "train": recipe.train.model_copy(update={"lr": lr}), "baseline": False, "onnx": False}
         if teacher is None:
-            values["method"] = {"name": "alone"}
-            return make(values, "a trial")
-        values["teacher"] = teacher.model_dump()
-        for setting, low, high in SPACES.get(self.recipe.method.name, ()):
-            chosen = trial.suggest_float(setting, low, high, log=low > 0 and high / low >= 8)
-            values["method"]["arguments"].setdefault(setting, round(chosen, 4))
-        return make(values, "a trial")
+            return recipe.model_copy(update=own | {"method": MethodSettings(name="alone")})
+        given, drawn = recipe.method.arguments, dict[str, object]()
+        for setting, low, high in SPACES.get(recipe.method.name, ()):
+            drawn[setting] = round(trial.suggest_float(setting, low, high, log=low > 0 and high / low >= 8), 4)
+        method = recipe.method.model_copy(update={"arguments": given | {k: v for k, v in drawn.items() if k not in given}})
+        return recipe.model_copy(update=own | {"method": method, "teacher": teacher})
 
     # ---------------------------------------------------------------- time and memory
 
@@ -223,62 +206,52 @@ class Search:
 
     def _remember(self) -> None:
         """What an earlier go at this search spent and found."""
-        path, asked = self.folder / "shrink.json", self._asked()
-        if path.exists():
-            self.state = json.loads(path.read_text(encoding="utf-8"))
-            if self.state.get("asked") != asked:
+        asked = self._asked()
+        if (self.folder / FILE).exists():
+            self.state = read_search(self.folder)
+            if self.state["asked"] != asked:
                 raise UserError(f"{self.folder} holds a search with other settings; go on with those, or give another --out")
-            self.spent = float(self.state.get("spent", 0.0))
-        self.state |= {"asked": asked, "trials": self.state.get("trials", [])}
+            self.spent = self.state["spent"]
+        else:
+            self.state = {"version": VERSION, "asked": asked, "trials": [], "spent": 0.0}
         self._save()
 
-    def _asked(self) -> dict[str, Any]:
-        own = {"format": self.format, "int8": self.int8, "on": str(self.place), "threads": self.threads, "guided": self.guided}
-        return json.loads(json.dumps({"recipe": self.recipe.model_dump(mode="json"), "limits": vars(self.limits), **own}))
+    def _asked(self) -> Asked:
+        recipe, limits = self.recipe.model_dump(mode="json"), self.limits.plain()
+        return {"recipe": recipe, "limits": limits, "format": self.format, "int8": self.int8, "on": str(self.place),
+                "threads": self.threads, "guided": self.guided}  # fmt: skip
 
     def _save(self) -> None:
         self.saved = time.monotonic()
         self.state["spent"] = round(self.spent + time.monotonic() - self.started, 2)
-        write_json(self.folder / "shrink.json", self.state)
+        write_search(self.folder, self.state)
 
-    def _note(self, study: Any, fitting: Mapping[str, dict[str, Any]]) -> None:
+    def _note(self, study: "Study", fitting: Sequence[Considered]) -> None:
         """Keep every training's settings, cost and curve beside the study."""
-        rows = []
-        for trial in study.get_trials(deepcopy=False):
-            if "candidate" not in trial.params or trial.params["candidate"] not in fitting:
-                continue
-            row = fitting[trial.params["candidate"]]
-            values = list(trial.intermediate_values.values())
-            rows.append({
-                "number": trial.number, "state": trial.state.name.lower(), "folder": trial.user_attrs.get("folder"),
-                "candidate": row["name"], "settings": {k: v for k, v in trial.params.items() if k != "candidate"},
-                "latency_ms": row["latency_ms"], "bytes": row["bytes"], "parameters": row["parameters"],
-                "validation": trial.value if trial.value is not None else (values[-1] if values else None),
-                "error": trial.user_attrs.get("error"),
-            })  # fmt: skip
-        self.state["trials"] = rows
+        costs = {
+            each.name: FittingCost(each.cost["latency_ms"], each.cost["bytes"], each.parameters or 0)
+            for each in fitting
+            if each.cost is not None
+        }
+        self.state["trials"] = trial_rows(study, costs)
         self._save()
 
     # ---------------------------------------------------------------- the end
 
-    def _end(self, verdict: dict[str, Any]) -> dict[str, Any]:
-        from limbeck.shrinking.page import write_page
-
+    def _end(self, verdict: Verdict) -> Shrunk:
         self.state["verdict"] = verdict
-        if verdict.get("chosen") is not None:
+        if verdict["chosen"] is not None:
             self.state["chosen"] = self._finish(verdict["chosen"])
             verdict["words"] += self.state["chosen"]["words"]
         self._save()
         write_page(self.folder)
         return self.state
 
-    def _finish(self, trial: Mapping[str, Any]) -> dict[str, Any]:
+    def _finish(self, trial: TrialRow) -> ChosenStudent:
         """Test the chosen student once, export it, and measure the file that is shipped."""
-        from limbeck.shrinking.verdict import verified
-
+        assert trial["folder"] is not None, "a training that is done has a folder"
         folder = self.folder / trial["folder"]
-        card = run(read(folder), folder, self.listen, self.data)
-        return verified(self.fitting, folder, card, self.recipe.alpha)
+        return verified(self.fitting, folder, run(read(folder), folder, self.listen, self.data))
 
     def _say(self, text: str) -> None:
         self.listen(Say(text))

@@ -1,8 +1,10 @@
 """What a search needs of others: Optuna, the settings it may try, who is still at work, the teacher's own figures."""
 
 import os
+import platform
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
@@ -11,8 +13,22 @@ from limbeck.metrics.score import distillation_score
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import ModelSettings, Recipe
+from limbeck.shrinking.schema import TeacherRow, TrialRow
 from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+@dataclass(frozen=True)
+class FittingCost:
+    """What a candidate that fits costs."""
+
+    latency_ms: float
+    bytes: int
+    parameters: int
+
 
 SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
     "kd": (("temperature", 1.0, 10.0), ("alpha", 0.3, 0.95)),
@@ -20,7 +36,7 @@ SPACES: Mapping[str, Sequence[tuple[str, float, float]]] = {
 }
 
 
-def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> dict[str, Any]:
+def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> TeacherRow:
     """The teacher's parameters and its score on validation, for the distillation score."""
     cast = Cast({})
     cast.add("teacher", *settings.build("teacher", data, recipe.seed))
@@ -29,7 +45,7 @@ def judge_teacher(recipe: Recipe, settings: ModelSettings, data: Data) -> dict[s
     return {"parameters": sum(p.numel() for p in cast.parameters()), "validation": finite(data.task.score(seen))}
 
 
-def score_of(row: Mapping[str, Any], parameters: float, score: float, alpha: float) -> float | None:
+def score_of(row: TrialRow, parameters: float, score: float, alpha: float) -> float | None:
     """The distillation score of a training on validation."""
     if row["validation"] is None or row["validation"] < 0 or not parameters or score <= 0:
         return None
@@ -47,11 +63,66 @@ def alive(pid: int) -> bool:
     return True
 
 
-def optuna_module() -> Any:
-    """Optuna, or how to install it."""
+def need_optuna() -> None:
+    """See that Optuna is there, or say how to install it."""
     try:
         import optuna
     except ImportError:
         raise UserError('Optuna is not installed; run: pip install "limbeck[search]"') from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
+
+
+def open_study(storage: str, seed: int) -> "Study":
+    """The study of a storage, new or as it was left. Raises `UserError` where Optuna cannot use the storage."""
+    import optuna
+
+    try:
+        return optuna.create_study(
+            study_name="limbeck",
+            storage=storage,
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+            direction="maximize",
+            load_if_exists=True,
+        )
+    except Exception as error:  # each storage has errors of its own
+        why = str(error).splitlines()[0][:160]
+        raise UserError(f"Optuna cannot use the storage {storage}: {why}; check --storage") from error
+
+
+def done(study: "Study") -> int:
+    """Trainings that need not be continued."""
+    trials = study.get_trials(deepcopy=False)
+    return sum(t.state.name in ("COMPLETE", "PRUNED") or "error" in t.user_attrs for t in trials)
+
+
+def requeue(study: "Study") -> list[int]:
+    """Put trainings that a killed process of this machine left behind in front, to be continued; returns their numbers."""
+    from optuna.trial import TrialState
+
+    found = []
+    for trial in study.trials:
+        worker = trial.user_attrs.get("worker")
+        if trial.state.name == "RUNNING" and worker and worker[0] == platform.node() and not alive(worker[1]):
+            study.tell(trial.number, state=TrialState.FAIL)
+            study.enqueue_trial(trial.params, user_attrs={"folder": trial.user_attrs.get("folder")})
+            found.append(trial.number)
+    return found
+
+
+def trial_rows(study: "Study", costs: Mapping[str, FittingCost]) -> list[TrialRow]:
+    """Every training of a candidate whose cost is known, with its settings and score; a running one's score so far."""
+    rows: list[TrialRow] = []
+    for trial in study.get_trials(deepcopy=False):
+        name = str(trial.params.get("candidate"))
+        if name not in costs:
+            continue
+        values, cost = list(trial.intermediate_values.values()), costs[name]
+        rows.append({
+            "number": trial.number, "state": trial.state.name.lower(), "folder": trial.user_attrs.get("folder"),
+            "candidate": name, "settings": {k: v for k, v in trial.params.items() if k != "candidate"},
+            "latency_ms": cost.latency_ms, "bytes": cost.bytes, "parameters": cost.parameters,
+            "validation": trial.value if trial.value is not None else (values[-1] if values else None),
+            "error": trial.user_attrs.get("error"),
+        })  # fmt: skip
+    return rows

@@ -1,99 +1,102 @@
 """What a search answers: one student, checked from its files, or that nothing fits, with the nearest miss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
 
+from limbeck.cards.model_card import write_model_card
+from limbeck.cards.schema import Card
 from limbeck.cards.words import bytes_words, number
 from limbeck.deploy.device import ask
+from limbeck.deploy.shipment import Shipment, keep, some, travelling
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
+from limbeck.shrinking.fitting import Fitting
 from limbeck.shrinking.limits import Limits
+from limbeck.shrinking.schema import CandidateRow, ChosenStudent, Cost, TrialRow, Verdict
 from limbeck.tasks.figure import FigureInfo, score_in
 
-if TYPE_CHECKING:
-    from limbeck.shrinking.fitting import Fitting
 
-Row = Mapping[str, Any]
-
-
-def nothing(limits: Limits, rows: Sequence[Row], floor_ms: float) -> dict[str, Any]:
+def nothing(limits: Limits, rows: Sequence[CandidateRow], floor_ms: float) -> Verdict:
     """No candidate keeps latency and size: which came nearest, and what would let it in."""
-    measured = [row for row in rows if row.get("latency_ms") is not None]
+    measured = [row for row in rows if "latency_ms" in row]
     if limits.latency is not None and floor_ms > 1e3 * limits.latency:
         least = f"even a file that computes almost nothing takes {number(floor_ms)} ms there"
         words = [f"Nothing fits: {least}, more than {number(1e3 * limits.latency)} ms."]
         return {"chosen": None, "words": [*words, f"Relax --max-latency to more than {number(floor_ms)} ms."], "nearest": None}
     if not measured:
-        small = min((row for row in rows if row["parameters"]), key=lambda row: row["parameters"], default=None)
+        small = min((row for row in rows if row["parameters"]), key=lambda row: row["parameters"] or 0, default=None)
         why = f" The smallest, {small['name']}, was {small['dropped']}." if small else ""
         words = [f"Nothing fits: no candidate could be measured within the limits.{why}", *_relax(limits, small)]
-        return {"chosen": None, "words": words, "nearest": small and small["name"]}
+        return {"chosen": None, "words": words, "nearest": small["name"] if small else None}
     near = min(measured, key=lambda row: limits.excess(row["latency_ms"], row["bytes"]))
     words = [f"Nothing fits. The nearest miss is {near['name']}: {near['dropped']}.", *_relax(limits, near)]
     return {"chosen": None, "words": words, "nearest": near["name"]}
 
 
-def _relax(limits: Limits, row: Row | None) -> list[str]:
+def _relax(limits: Limits, row: CandidateRow | None) -> list[str]:
     """Which limit to relax, and to what, so that a candidate fits."""
     if row is None:
         return ["Name smaller students with --candidates."]
     found = []
-    if limits.latency is not None and (row.get("latency_ms") or 0.0) > 1e3 * limits.latency:
+    if limits.latency is not None and row.get("latency_ms", 0.0) > 1e3 * limits.latency:
         found.append(f"--max-latency {number(1.1 * row['latency_ms'])}ms")
-    size = row.get("bytes") or 4 * row["parameters"]
+    size = row.get("bytes") or 4 * (row["parameters"] or 0)
     if limits.size is not None and size > limits.size:
         found.append(f"--max-size {-(-int(1.05 * size) // 1000)}kB")
     return [f"It would fit with {' and '.join(found)}; or name smaller students with --candidates."] if found else []
 
 
-def front(trials: Sequence[Row], cost: str) -> list[Row]:
+def front(trials: Sequence[TrialRow], cost: Cost) -> list[TrialRow]:
     """The trainings that no other beats in both validation score and cost, cheapest first.
 
-    >>> rows = [{"validation": v, "c": c} for v, c in ((0.8, 2), (0.9, 3), (0.7, 1), (0.85, 3))]
-    >>> [row["validation"] for row in front(rows, "c")]
+    >>> rows = [{"validation": v, "bytes": c} for v, c in ((0.8, 2), (0.9, 3), (0.7, 1), (0.85, 3))]
+    >>> [row["validation"] for row in front(rows, "bytes")]
     [0.7, 0.8, 0.9]
     """
-    best, found = -1.0, []
-    for row in sorted(trials, key=lambda row: (row[cost], -row["validation"])):
-        if row["validation"] > best:
-            best = row["validation"]
+    best, found = float("-inf"), []
+    for row in sorted(trials, key=lambda row: (row[cost], -reached(row))):
+        if reached(row) > best:
+            best = reached(row)
             found.append(row)
     return found
 
 
-def choose(limits: Limits, rows: Sequence[Row], trials: Sequence[Row], score: FigureInfo = FigureInfo()) -> dict[str, Any]:  # noqa: B008
+def reached(trial: TrialRow) -> float:
+    """The score on validation of a training that has one."""
+    value = trial["validation"]
+    assert value is not None, trial["candidate"]
+    return value
+
+
+def choose(limits: Limits, rows: Sequence[CandidateRow], trials: Sequence[TrialRow], score: FigureInfo = FigureInfo()) -> Verdict:  # noqa: B008
     """The best on validation among those trained to the end; of equals the faster one."""
     done = [t for t in trials if t["state"] == "complete" and t["validation"] is not None]
     if not done:
         why = next((t["error"] for t in trials if t.get("error")), None)
         said = f" The first training failed: {why}" if why else " Give more --time, or fewer --epochs."
         return {"chosen": None, "nearest": None, "words": [f"No student was trained to the end.{said}"]}
-    best = max(done, key=lambda t: (t["validation"], -t["latency_ms"], -t["bytes"]))
-    if limits.score is None or best["validation"] >= limits.score:
+    best = max(done, key=lambda t: (reached(t), -t["latency_ms"], -t["bytes"]))
+    if limits.score is None or reached(best) >= limits.score:
         return {"chosen": best, "nearest": best["candidate"], "words": [_described(best, len(done), score)]}
     words = [
         f"Nothing fits: of {len(done)} trained students the best, {best['candidate']}, reaches "
         f"{score.text(best['validation'], 2)} on validation, less than {score.text(limits.score, 2)}.",
         f"Relax --min-score to {best['validation']:.3f}, give more --time or --epochs, or allow more cost:",
     ]
-    larger = [r for r in rows if r["dropped"] and r.get("latency_ms") is not None]
+    larger = [r for r in rows if r["dropped"] and "latency_ms" in r]
     words += [f"{r['name']} was left out since {r['dropped']}." for r in larger[:2]]
     return {"chosen": None, "nearest": best["candidate"], "words": words}
 
 
-def _described(trial: Row, count: int, score: FigureInfo) -> str:
+def _described(trial: TrialRow, count: int, score: FigureInfo) -> str:
     settings = ", ".join(f"{k} {v:.3g}" for k, v in trial["settings"].items())
     best = f"{trial['candidate']} ({settings}) is the best on validation"
     return f"Of {count} trained students {best}: {score.title} {score.text(trial['validation'], 2)}."
 
 
-def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: float) -> dict[str, Any]:
+def verified(fitting: Fitting, folder: Path, card: Card) -> ChosenStudent:
     """The chosen student as the file that is shipped: exported, reloaded, compared, and measured again three times."""
-    from limbeck.cards.model_card import write_model_card
-    from limbeck.deploy.shipment import Shipment, keep, some, travelling
-
     student, info = load_student(folder)
     shipment = Shipment(student, fitting.data, folder, "student", travelling(info, fitting.data), fitting.say)
     rows = shipment.go((fitting.format,), fitting.int8)
@@ -114,5 +117,12 @@ def verified(fitting: "Fitting", folder: Path, card: Mapping[str, Any], alpha: f
     words += [f"Measured again, {' and '.join(broken)}: the limit lies within the noise of this machine."] if broken else []
     if fitting.limits.score is not None and value is not None and value < fitting.limits.score:
         words.append(f"On test it is below {score.text(fitting.limits.score, 2)}, which it passed on validation.")
-    found = {"folder": folder.name, "file": row["file"], "score": value, "latency_ms": latency, "bytes": row["bytes"]}
-    return {**found, "distillation_score": card.get("distillation_score"), "words": words}
+    return {
+        "folder": folder.name,
+        "file": row["file"],
+        "score": value,
+        "latency_ms": latency,
+        "bytes": row["bytes"],
+        "distillation_score": card.get("distillation_score"),
+        "words": words,
+    }
