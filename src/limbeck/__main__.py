@@ -34,14 +34,14 @@ def run(arguments: list[str]) -> int:
         said = error.format_message()  # type: ignore[attr-defined]
         print(f"limbeck: {' '.join(said.split()) if arguments else said}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
-        print("limbeck: stopped; the same command with --out FOLDER goes on, of a single run with --resume too", file=sys.stderr)
+        print("limbeck: stopped; the same command with --out FOLDER continues (for a single run, add --resume)", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         why = (error.strerror or str(error)).lower()
-        print(f"limbeck: {where}{why}; check that the path exists and may be used", file=sys.stderr)
+        print(f"limbeck: {where}{why}; check that the path exists and is accessible", file=sys.stderr)
     return 2
 
 

@@ -125,7 +125,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder} is being worked on by another process; wait for it, or name another folder") from None
+            raise UserError(f"{folder} is in use by another process; wait for it, or give another folder") from None
         except OSError:  # a network folder without locks
             pass
         yield
@@ -134,8 +134,8 @@ def alone_in(folder: Path) -> Iterator[None]:
 def cannot_write(path: Path, error: OSError) -> UserError:
     """The one sentence for a file that cannot be written: which, why, and what to do."""
     reason = (error.strerror or str(error)).lower()
-    advice = "free some space" if error.errno in _DISK else "check that the folder may be written to"
-    return UserError(f"cannot write {path}: {reason}; {advice} or name another folder")
+    advice = "free some space" if error.errno in _DISK else "check that the folder is writable"
+    return UserError(f"cannot write {path}: {reason}; {advice} or give another folder")
 
 
 def _seal(file: IO, aside: Path, target: Path) -> None:

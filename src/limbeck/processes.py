@@ -54,7 +54,7 @@ def agreed(make: Callable[[], Made], *, cpu: bool) -> Made:
 def alone(command: str, instead: str) -> None:
     """Refuse to be started by torchrun. Raises `UserError`."""
     if several():
-        raise UserError(f"{command} was started in several processes, which share the training of one run; {instead}")
+        raise UserError(f"{command} was started in several processes, which only works for training one run; {instead}")
 
 
 def keep_freed() -> bool:

@@ -49,8 +49,8 @@ def refused(refuse, tmp_path):
         (["--epohcs", "2"], "no such option: --epohcs|No such option"),
         (["--epochs", "many"], "number|float"),
         (["--augment", "crpo"], "did you mean 'crop'"),
-        (["--student", "nets:five"], r"role 'student' answers with shape \(2, 5\), but digits has 10 classes"),
-        (["--teacher", "nets:five"], r"role 'teacher' answers with shape \(2, 5\), but digits has 10 classes"),
+        (["--student", "nets:five"], r"role 'student' has outputs of shape \(2, 5\), but digits has 10 classes"),
+        (["--teacher", "nets:five"], r"role 'teacher' has outputs of shape \(2, 5\), but digits has 10 classes"),
         (["--student", "nets:narrow"], "role 'student' cannot take inputs of shape"),
         (["--student-weights", "nowhere.pt"], "the weights file nowhere.pt does not exist"),
         (["--method", "mean_teacher"], "digits has no unlabelled part, which this method reads: put"),
@@ -149,7 +149,7 @@ def test_a_teacher_at_chance_is_warned_of_and_the_run_goes_on(limbeck, tmp_path)
         "--out",
         tmp_path / "run",
     )
-    assert code == 0 and err == "" and "the teacher answers at chance level: usually its preprocessing" in " ".join(out.split())
+    assert code == 0 and err == "" and "the teacher is at chance level: usually its preprocessing" in " ".join(out.split())
     assert "chance level" in (tmp_path / "run" / "card.json").read_text()
 
 
@@ -158,8 +158,8 @@ def test_an_existing_run_is_never_overwritten(limbeck, refuse, tmp_path):
     words = [*TINY, "--quiet", "--set", "onnx=false", "--set", "baseline=false", "--out", folder]
     assert limbeck("distill", *words)[0] == 0
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert "exists already; add --resume to go on with it, or give another name" in refuse("distill", *words)
-    assert "was made with other settings" in refuse("distill", *words, "--epochs", "3", "--resume")
+    assert "exists already; add --resume to continue it, or give another folder" in refuse("distill", *words)
+    assert "has other settings" in refuse("distill", *words, "--epochs", "3", "--resume")
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")

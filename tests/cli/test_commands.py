@@ -63,7 +63,7 @@ def test_the_card_says_what_was_measured(done):
     assert made["size_cut_percent"] == pytest.approx(100 * (1 - student["parameters"] / teacher["parameters"]))
     assert made["drop_percent"] == pytest.approx(100 * (teacher["score"] - student["score"]) / teacher["score"])
     assert made["gain_percent"] == pytest.approx(100 * (student["score"] - baseline["score"]) / baseline["score"])
-    assert made["export"]["onnx"]["largest_difference"] < 1e-4 and made["export"]["onnx"]["same_answers"] == 1.0
+    assert made["export"]["onnx"]["largest_difference"] < 1e-4 and made["export"]["onnx"]["same_predictions"] == 1.0
 
 
 def test_the_resolved_recipe_runs_again_to_the_same_bits(done, limbeck, tmp_path):

@@ -51,7 +51,7 @@ def test_the_card_is_judged_by_mean_average_precision(run):
     models = card["models"]
     assert models["teacher"]["score"] > 0.3 and 0 <= models["student"]["score"] <= 1
     assert models["student"]["interval"][0] <= models["student"]["score"] <= models["student"]["interval"][1]
-    assert card["export"]["onnx"]["same_answers"] > 0.99
+    assert card["export"]["onnx"]["same_predictions"] > 0.99
 
 
 def test_the_student_comes_back_and_the_page_shows_boxes(run):

@@ -42,7 +42,7 @@ def test_every_kind_of_student_survives(name, tmp_path, capfd):
     labels[0] = (labels[0] + 1) % 10
     found = compare_onnx(module, path, inputs, labels, batch=4)  # batches of 1 (asked alone), 4, 4 and 1
     assert found["largest_difference"] < TOLERANCE
-    assert found["same_answers"] == 1.0
+    assert found["same_predictions"] == 1.0
     assert found["score"] == pytest.approx(8 / 9)
     assert found["bytes"] == path.stat().st_size
     assert capfd.readouterr() == ("", ""), "the exporter must not chat"

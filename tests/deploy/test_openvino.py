@@ -50,7 +50,7 @@ def test_both_files_are_hashed_and_both_must_be_there(student_folder, tmp_path):
 
     folder = shutil.copytree(student_folder, tmp_path / "run")
     (row,) = export(folder, "openvino").rows
-    assert set(row["sha256"]) == {"student.xml", "student.bin"} and row["same_answers"] == 1.0
+    assert set(row["sha256"]) == {"student.xml", "student.bin"} and row["same_predictions"] == 1.0
     assert row["bytes"] == sum((folder / name).stat().st_size for name in row["sha256"])
     (timed,) = measure(folder, batches=(1,), seconds=0.1)
     assert timed["latency_ms"]["1"]["median"] > 0 and timed["bytes"] == row["bytes"]

@@ -43,7 +43,7 @@ def test_the_file_has_its_true_bits_and_answers_to_the_bit(tmp_path, method, arg
     file = tmp_path / "student.packed"
     assert 8 * file.stat().st_size == quantise.true_bits(student)
     facts = card["models"]["student"]
-    assert facts["bytes"] == facts["packed"]["bytes"] == file.stat().st_size and facts["packed"]["same_answers"] is True
+    assert facts["bytes"] == facts["packed"]["bytes"] == file.stat().st_size and facts["packed"]["same_predictions"] is True
     assert facts["bytes"] < card["models"]["teacher"]["bytes"] / 4
     packed, inputs = load_packed(tmp_path), torch.rand(50, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -36,10 +36,10 @@ def test_onnx_and_torch_in_float_and_int8(student_folder, tmp_path, capsys):
     rows = rows_of(capsys)
     assert set(rows) == {"student.onnx", "student.pt2", "student.int8.onnx"}
     for name in ("student.onnx", "student.pt2"):
-        assert rows[name]["largest_difference"] < 1e-4 and rows[name]["same_answers"] == 1.0  # float32: sums in another order
+        assert rows[name]["largest_difference"] < 1e-4 and rows[name]["same_predictions"] == 1.0  # float32: sums in another order
     int8 = rows["student.int8.onnx"]
     # it rounds, so it must differ; a three-layer network keeps nearly all answers
-    assert int8["largest_difference"] > 1e-3 and int8["same_answers"] > 0.95
+    assert int8["largest_difference"] > 1e-3 and int8["same_predictions"] > 0.95
     assert rows["student.onnx"]["test"]["student"] > 0.5  # it was trained: the comparison is not between constants
     assert rows["student.onnx"]["test"]["score"] == rows["student.onnx"]["test"]["student"]
     kept = json.loads((folder / "exports.json").read_text())["rows"]
@@ -62,7 +62,7 @@ def test_executorch_in_float_and_int8_and_measured(student_folder, tmp_path, cap
     assert run(["export", str(folder), "--format", "executorch", "--int8", "--json"]) == 0
     rows = rows_of(capsys)
     assert rows["student.pte"]["largest_difference"] < 1e-4 and rows["student.pte"]["largest_batch"] == 32
-    assert rows["student.int8.pte"]["largest_difference"] > 1e-3 and rows["student.int8.pte"]["same_answers"] > 0.95
+    assert rows["student.int8.pte"]["largest_difference"] > 1e-3 and rows["student.int8.pte"]["same_predictions"] > 0.95
     assert run(["measure", str(folder / "student.pte"), "--batch", "1,64", "--repeats", "5", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["measured"]
     assert set(row["latency_ms"]) == {"1"}, "a batch of 64 is more than its memory was planned for"
@@ -85,7 +85,7 @@ def test_a_tree_goes_out_as_rules_that_anyone_can_walk(tmp_path, capsys):
     student = write_student(tmp_path, "tree", {"depth": 6}, fit)
     assert run(["export", str(tmp_path), "--format", "rules,onnx", "--json"]) == 0
     rows = rows_of(capsys)
-    assert rows["student.rules.json"]["same_answers"] == rows["student.onnx"]["same_answers"] == 1.0
+    assert rows["student.rules.json"]["same_predictions"] == rows["student.onnx"]["same_predictions"] == 1.0
     assert rows["student.rules.json"]["largest_difference"] < 1e-5 and rows["student.onnx"]["test"]["score"] > 0.5
     rules, digits = json.loads((tmp_path / "student.rules.json").read_text()), load("digits")
     inputs = some(digits["test"], digits, 50)
@@ -172,7 +172,7 @@ def test_a_failure_is_a_row_and_the_others_are_written(student_folder, tmp_path,
     out, err = capsys.readouterr()
     first, second = json.loads(out)["exports"]
     assert "one decision tree" in first["error"] and first["error"] in err
-    assert second["same_answers"] == 1.0 and (folder / "student.pt2").exists()
+    assert second["same_predictions"] == 1.0 and (folder / "student.pt2").exists()
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def near(weight=1.0):
     return Term("near", losses.mse, weight=weight, student=Tap("student"), teacher=Tap("teacher").detach())
 
 
-def test_the_pull_is_the_ratio_of_the_gradients():
+def test_the_ratio_is_that_of_the_gradients():
     cast, batch = cast_of(), Toy()(("train",), 0)
     student = cast["student"].eval()
     answers = student(batch["inputs"]), cast["teacher"].eval()(batch["inputs"]).detach()
@@ -36,14 +36,14 @@ def test_the_pull_is_the_ratio_of_the_gradients():
         sizes.append(sum(g.square().sum().item() for g in gradients) ** 0.5)
     before, random = state(student), torch.get_rng_state()
     (found,) = balance(single_stage(task(), near(3.0)), cast, Toy(), FIT, device="cpu")
-    assert found.pulls == pytest.approx({"near": sizes[1] / sizes[0]}, rel=1e-4)
+    assert found.ratios == pytest.approx({"near": sizes[1] / sizes[0]}, rel=1e-4)
     assert "near x " in str(found)
     assert all(torch.equal(v, before[k]) for k, v in state(student).items()) and torch.equal(torch.get_rng_state(), random)
 
 
 def test_weights_count_and_schedules_are_taken_from_their_middle():
     def pull(weight):
-        return balance(single_stage(task(), near(weight)), cast_of(), Toy(), FIT, device="cpu")[0].pulls["near"]
+        return balance(single_stage(task(), near(weight)), cast_of(), Toy(), FIT, device="cpu")[0].ratios["near"]
 
     assert pull(6.0) == pytest.approx(2 * pull(3.0), rel=1e-4)
     assert pull(linear(2.0, 4.0)) == pytest.approx(pull(3.0), rel=1e-4)

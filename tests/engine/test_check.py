@@ -56,9 +56,9 @@ def test_an_unknown_trained_path_offers_the_closest():
 
 def test_a_term_that_reaches_nothing():
     stopped = {"student": Tap("student", "layer1").detach(), "teacher": Tap("student", "layer1").detach()}
-    refused(single_stage(task(), hint(**stopped)), "term 'hint' reaches nothing that its update trains")
+    refused(single_stage(task(), hint(**stopped)), "term 'hint' has no gradient to anything that its update trains")
     late = Method((Stage("s", (Update(("student.layer3",), (hint(**stopped),)),)),))
-    refused(late, "term 'hint' reaches nothing")
+    refused(late, "term 'hint' has no gradient to anything")
 
 
 def test_a_trained_path_that_no_term_reaches():
@@ -66,15 +66,15 @@ def test_a_trained_path_that_no_term_reaches():
         Term("low", losses.mse, student=Tap("student", "layer1"), teacher=Tap("student", "layer1").detach()),
         trains=("student.layer1", "student.linear"),
     )
-    refused(only, "trains 'student.linear', but no term of its update reaches it")
+    refused(only, "trains 'student.linear', but no term of its update has a gradient to it")
 
 
 def test_nothing_to_train():
-    refused(single_stage(task(), trains=("student.pool",)), "nothing to train, student.pool has no parameters")
+    refused(single_stage(task(), trains=("student.pool",)), "student.pool has no parameters to train")
 
 
 def test_two_terms_of_one_name():
-    refused(single_stage(task(), task()), "stage 'distil' has 2 terms called 'task'; names must differ")
+    refused(single_stage(task(), task()), "stage 'distil' has 2 terms called 'task'; rename them so that names differ")
 
 
 def test_shapes_that_differ_name_the_term():

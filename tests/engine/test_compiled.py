@@ -50,5 +50,5 @@ def test_a_compiled_run_is_the_plain_run_to_rounding():
 
 
 def test_one_call_of_several_is_refused():
-    with pytest.raises(UserError, match="leave compile out"):
+    with pytest.raises(UserError, match="set compile = false"):
         Compiled(cast()["student"], [Tap("student", "1", call=0)], "student")

@@ -70,9 +70,9 @@ def test_mistakes_are_one_sentence():
     with pytest.raises(UserError, match="lambda cannot be printed"):
         Now(lambda now: 0.5)
     moving = single_stage(*methods.kd().stages[0].updates[0].terms, deploys=Now("step").via(seen, Tap("student")))
-    with pytest.raises(UserError, match="deployed cannot follow time"):
+    with pytest.raises(UserError, match="deployed model has no training time"):
         rehearse(moving, cast_of(student=2, teacher=3), Toy(), fit_of(), device="cpu")
-    with pytest.raises(UserError, match="now step has no value here"):
+    with pytest.raises(UserError, match="now step has no value outside training"):
         observe(Cast({}), {}, [])(Now("step"))
 
 

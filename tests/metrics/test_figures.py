@@ -132,7 +132,7 @@ def test_predict_keeps_order_and_numbers():
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda x: x[0], "must answer \\(2, classes\\) logits"),
+        (lambda x: x[0], "must return \\(2, classes\\) logits"),
         (lambda x: x * float("nan"), "not finite"),
         (lambda x: x[:, :1], "classes 0 to 0"),
     ],

@@ -77,7 +77,7 @@ def test_only_the_page_only_for_this_machine(tmp_path, serve):
     (tmp_path / "secret").write_text("secret")
     port = serve(folder)
     for path in ("/card.json", "/../secret", "/%2e%2e/secret", "//secret", "/state/", "/?x"):
-        assert get(port, path) == (404, "nothing here but the page at /")
+        assert get(port, path) == (404, "the only page is at /")
     assert get(port, host="evil.example")[0] == 403 and get(port, "/state", host=f"evil.example:{port}")[0] == 403
     assert get(port, host=f"localhost:{port}")[0] == 200
     assert get(port, method="POST")[0] == 501
@@ -88,7 +88,7 @@ def test_a_folder_that_goes_away_is_said(tmp_path, serve):
     port = serve(folder)
     folder.rename(tmp_path / "elsewhere")
     status, text = get(port)
-    assert status == 503 and text.startswith("no run folder at")
+    assert status == 503 and text.startswith("there is no run folder at")
 
 
 def test_bad_folder_and_port_are_one_sentence(tmp_path, serve):

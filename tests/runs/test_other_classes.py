@@ -43,7 +43,7 @@ def test_its_layers_teach(weights, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        (["--method", "kd"], "method 'kd' reads its answers; take one that reads layers"),
+        (["--method", "kd"], "method 'kd' reads its logits; use one that reads only layers"),
         (["--method", "cross_task", "--set", "teacher.classes=9"], "(7,) where (9,) is needed"),
     ],
 )
@@ -55,7 +55,7 @@ def test_its_answers_are_refused(weights, capsys, more, why):
 def test_without_weights_it_could_not_be_trained(weights, capsys):
     assert run(["distill", *TEACHER, "--set", "teacher.classes=7", *SMALL, "--method", "cross_task"]) == 2
     assert (
-        "role 'teacher' has 7 classes where digits has 10, so it cannot be trained on them; give it weights"
+        "role 'teacher' has 7 classes where digits has 10, so it cannot be trained on them; use it as a teacher with weights"
         in capsys.readouterr().err
     )
 

@@ -43,7 +43,9 @@ def recipe(files, method, **arguments):
 
 @pytest.mark.parametrize("name", ["dist", "skewed", "mean_teacher"])
 def test_answers_of_a_search_are_not_compared_place_by_place(files, tmp_path, name):
-    with pytest.raises(UserError, match=f"method '{name}' compares answers place by place.*take sequence_level, or skewed"):
+    with pytest.raises(
+        UserError, match=f"method '{name}' compares predictions word by word.*use sequence_level, or teacher forcing: skewed"
+    ):
         run(recipe(files, name), tmp_path / "run")
 
 

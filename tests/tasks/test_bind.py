@@ -52,7 +52,7 @@ def test_each_task_has_labels_of_its_own():
     assert words.by is losses.sequence_nll and words.inputs["student"] == Field("inputs").via("student", Field("labels"))
     follow = bind(methods.kd(), Translate()).stages[0].updates[0].terms[1]
     assert follow.inputs["teacher"] == Field("inputs").via("teacher", Field("labels")).detach()
-    with pytest.raises(UserError, match=r"method 'kd': a detector's cells .* take detection"):
+    with pytest.raises(UserError, match=r"method 'kd': a detector .* use detection"):
         bind(methods.kd(), Detect())
 
 

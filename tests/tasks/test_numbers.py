@@ -91,7 +91,7 @@ def test_terms_compare_in_scaled_units():
 
 @pytest.mark.parametrize("name", ["dkd", "dist", "ctkd", "teachers_voted"])
 def test_methods_that_read_classes_say_what_works(name):
-    with pytest.raises(UserError, match=f"method '{name}': .*reads probabilities of classes.*teacher_bounded"):
+    with pytest.raises(UserError, match=f"method '{name}': .*reads class probabilities.*teacher_bounded"):
         bind(methods.find(name)(), Numbers())
 
 
@@ -157,7 +157,7 @@ def test_relative_figures_are_left_out_where_they_make_no_sense(tmp_path):
     card = limbeck.distill(nets[0], nets[1], found, epochs=1, lr=1e-6, batch=8, onnx=False, out=tmp_path / "r").card
     assert card["models"]["teacher"]["score"] <= 0.01
     assert card["drop_percent"] is None and card["gain_percent"] is None and card["distillation_score"] is None
-    assert any("other units than mean 0" in note for note in card["notes"])
+    assert any("not standardised by the training labels" in note for note in card["notes"])
     text = render(read_run(tmp_path / "r"))
     assert "test R2" in text and "Answers against labels" in text and "Target by target" in text and "points" not in text
 
@@ -198,7 +198,7 @@ def test_the_whole_way_from_a_table(tmp_path, monkeypatch):
     card = json.loads((tmp_path / "run/card.json").read_text())
     student = card["models"]["student"]
     assert card["data"]["classes"] == ["weight", "height"] and student["score"] > 0.5 and student["intervals"]["rmse"]
-    assert card["export"]["onnx"]["same_answers"] == 1.0
+    assert card["export"]["onnx"]["same_predictions"] == 1.0
     loaded, info = load_student(tmp_path / "run")
     assert info["outputs"] == "2 numbers, in the targets' units" and info["task"]["settings"]["mean"][0] == pytest.approx(
         1020, abs=30
@@ -224,7 +224,7 @@ def test_floats_in_a_table_are_not_taken_for_classes(tmp_path):
     with pytest.raises(UserError, match="unknown task 'number'.*did you mean 'numbers'"):
         data.load(str(path), task="number")
     path.write_text(path.read_text().replace("weight", "weight", 1).rstrip() + "\n1,2,3,4,5,6,seven,8\n")
-    with pytest.raises(UserError, match="column 'weight' holds 'seven', which is no number"):
+    with pytest.raises(UserError, match="column 'weight' holds 'seven', which is not a number"):
         data.load(str(path), task="numbers", label="weight")
     with pytest.raises(UserError, match="say which columns of a table are labels, but digits is no table"):
         data.load("digits", task="numbers")
@@ -234,5 +234,5 @@ def test_a_tree_of_numbers_is_refused(tmp_path):
     x, y = curve(60)
     found = data.from_datasets((x, y), validation=0.3)
     tree = models.build("tree", classes=1, shape=(6,), arguments={})
-    with pytest.raises(UserError, match="nothing to train, student has no parameters"):
+    with pytest.raises(UserError, match="student has no parameters to train"):
         limbeck.distill(None, tree, found, method=methods.alone(), baseline=False, epochs=1, out=tmp_path / "r")

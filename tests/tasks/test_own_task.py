@@ -123,7 +123,7 @@ def test_a_task_of_ones_own_goes_the_whole_way(tmp_path, name):
         and student["interval"] is None
         and set(student["worst"]) == {"name", "value"}
     )
-    assert card["task"]["settings"] == {"steps": 3} and card["export"]["onnx"]["same_answers"] > 0.95
+    assert card["task"]["settings"] == {"steps": 3} and card["export"]["onnx"]["same_predictions"] > 0.95
     page = render(read_run(tmp_path / "run"))
     assert "test exact grades" in page and "Step by step" in page and "The ladder" in page
     text = write_model_card(tmp_path / "run").read_text(encoding="utf-8")

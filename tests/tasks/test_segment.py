@@ -81,7 +81,7 @@ def test_predict_gathers_masks_over_batches():
     batches = [{"inputs": LOGITS[k : k + 2], "labels": LABELS[k : k + 2]} for k in (0, 2, 4)]
     found = predict(lambda x: x, batches, Segment())
     assert torch.equal(found.answers.long(), LOGITS.argmax(-1)) and torch.equal(found.labels.long(), LABELS)
-    with pytest.raises(UserError, match="must answer logits"):
+    with pytest.raises(UserError, match="must return logits"):
         predict(lambda x: x[:, 1:], batches, Segment())
 
 

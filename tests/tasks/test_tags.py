@@ -67,7 +67,7 @@ def test_losses_by_a_loop():
     torch.testing.assert_close(losses.binary_cross_entropy(LOGITS, labels), torch.tensor(by_hand), rtol=1e-4, atol=1e-5)
     found = losses.binary_soft_target(LOGITS, LABELS.float(), temperature=3.0)
     torch.testing.assert_close(found, torch.tensor(divergence), rtol=1e-4, atol=1e-5)
-    with pytest.raises(UserError, match="labels are 1 .there."):
+    with pytest.raises(UserError, match="labels must be 1 .present."):
         losses.binary_cross_entropy(LOGITS, LABELS + 1)
 
 
@@ -79,7 +79,7 @@ def test_kd_is_bound_to_each_label_by_itself():
 
 @pytest.mark.parametrize("name", ["dkd", "dist", "mlkd", "ctkd"])
 def test_methods_that_read_classes_say_what_works(name):
-    with pytest.raises(UserError, match=f"method '{name}': term .* reads probabilities of classes.*take kd, or a method that"):
+    with pytest.raises(UserError, match=f"method '{name}': term .* reads class probabilities.*use kd, or a method that"):
         bind(methods.find(name)(), Tags())
 
 
@@ -98,7 +98,7 @@ def test_rows_of_true_and_false_are_tags_and_numbers_only_when_it_is_said():
     assert len(one.classes) == 1 and one["train"].labels.shape == (240, 1)
     shares = [float((found[part].labels == 1).float().mean()) for part in ("train", "validation")]
     assert shares[0] == pytest.approx(shares[1], abs=0.06)
-    with pytest.raises(UserError, match="a tag is 1 .there., 0 .not there. or -100"):
+    with pytest.raises(UserError, match="a tag is 1 .present., 0 .absent. or -100"):
         data.from_datasets((x, y + 1), validation=0.2, task=Tags())
 
 
@@ -137,7 +137,7 @@ def test_the_whole_way_from_a_table(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     card = json.loads((tmp_path / "run/card.json").read_text())
     assert card["data"]["classes"] == ["red", "green", "blue", "dark"] and card["models"]["student"]["score"] > 0.5
-    assert card["export"]["onnx"]["same_answers"] == 1.0
+    assert card["export"]["onnx"]["same_predictions"] == 1.0
     said = CliRunner().invoke(app, ["evaluate", str(tmp_path / "run"), "--json"], catch_exceptions=False)
     assert json.loads(said.output)["score"] == pytest.approx(card["models"]["student"]["score"])
     student, info = load_student(tmp_path / "run")
@@ -151,7 +151,9 @@ def test_the_whole_way_from_a_table(tmp_path, monkeypatch):
 
 def test_tables_that_hold_no_tags_are_refused(tmp_path):
     path = table(tmp_path / "many.csv", 40)
-    with pytest.raises(UserError, match="column 'f0' holds .*; a column of tags holds 1 and 0"):
+    with pytest.raises(
+        UserError, match="column 'f0' holds .*; a column of tags holds only 1 and 0; correct it or choose another column"
+    ):
         data.load(str(path), task="tags", label=["red", "f0"])
     with pytest.raises(UserError, match="2 label columns, but a sample has one class"):
         data.load(str(path), label=["red", "green"])
@@ -193,4 +195,4 @@ def test_one_logit_says_yes_or_no(tmp_path):
     result = limbeck.distill(None, Yes(8), found, method=methods.alone(), **plain)
     student = result.card["models"]["student"]
     assert found.task == Tags() and student["figures"]["average_precision"] > 0.8  # 0.5 by chance
-    assert student["worst"] is None and result.card["export"]["onnx"]["same_answers"] == 1.0
+    assert student["worst"] is None and result.card["export"]["onnx"]["same_predictions"] == 1.0

@@ -17,7 +17,7 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.measure import module_latency, onnx_latency
 from limbeck.deploy.onnx_file import compare_onnx, export_onnx
-from limbeck.deploy.packed import same_answers, save_packed
+from limbeck.deploy.packed import same_predictions, save_packed
 from limbeck.deploy.shipment import input_words
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
@@ -164,7 +164,7 @@ def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data) -> Non
     if "teacher" not in seen:
         return
     if data.task.near_chance(seen["teacher"], len(data.classes)):
-        note(f"the teacher answers at chance level: usually {data.task.amiss}")
+        note(f"the teacher is at chance level: usually {data.task.amiss}")
 
 
 def student_file(sources: Sources) -> StudentFile:
@@ -197,10 +197,10 @@ def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:
     few = next(Batches(data.judged, data, size=256, seed=0).ordered())["inputs"]
     same: bool | None = None
     try:
-        same = same_answers(finished.folder, few)
+        same = same_predictions(finished.folder, few)
     except UserError as error:
         note(str(error))
-    return {"file": facts["file"], "bytes": facts["bytes"], "same_answers": same}
+    return {"file": facts["file"], "bytes": facts["bytes"], "same_predictions": same}
 
 
 def _export(finished: Finished, example: Value, note: Note) -> dict[str, ExportFacts]:

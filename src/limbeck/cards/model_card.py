@@ -79,7 +79,7 @@ def _head(info: StudentFile, card: Card) -> str:
 def _feeding(info: StudentFile) -> str:
     mean, std = next(((role["mean"], role["std"]) for role in info["roles"].values()), ([], []))
     lines = [
-        "## What it takes and gives",
+        "## Inputs and outputs",
         "",
         f"- Input: shape (batch, {', '.join(map(str, info['shape']))}); {plain(info['inputs'])}",
     ]
@@ -116,12 +116,12 @@ def _figures(card: Card) -> str:
     ]
     relations: tuple[tuple[Literal["drop_percent", "gain_percent", "distillation_score"], str, str], ...] = (
         ("drop_percent", f"Relative to the teacher, {score_in(card).title} lost", " %"),
-        ("gain_percent", "gained over the same student without a teacher", " %"),
+        ("gain_percent", "gained over the supervised baseline", " %"),
         ("distillation_score", "distillation score", ""),
     )
     said = [f"{words} {value:.4g}{unit}" for key, words, unit in relations if known(value := card.get(key))]
     samples = next(iter(models.values()))["samples"]
-    note = f"Measured once, on {samples:,} samples that took no part in training, after the last epoch. Seed {card.get('seed')}."
+    note = f"Measured once, on {samples:,} held-out samples, after the last epoch. Seed {card.get('seed')}."
     meant = [f"- {plain(figure.title)}: {plain(figure.words)}" for figure in figures_in(card) if figure.words]
     about = note + (f" {', '.join(said)}." if said else "")
     return "\n\n".join(["## Figures", table(["", *models], rows), about, "\n".join(meant)]).strip()
@@ -137,7 +137,7 @@ def _classes(card: Card, info: StudentFile) -> str:
     score, item = score_in(card), item_of(card)
     lost = lambda value: f"{100 * value:+.1f}" if score.share else f"{value:+.3g}"  # noqa: E731
     shown = [[plain(n), score.text(t), score.text(s), lost(gap)] for n, t, s, gap in rows[:50]]
-    more = f"\n\nThe 50 that lost most, of {len(rows)}." if len(rows) > 50 else ""
+    more = f"\n\nThe 50 largest losses, of {len(rows)}." if len(rows) > 50 else ""
     head = [item, "teacher", "student", "points lost" if score.share else "lost"]
     return f"## What each {item} lost\n\n" + table(head, shown) + more
 
@@ -152,9 +152,9 @@ def _exports(rows: Sequence[Export], score: FigureInfo) -> str:
             continue
         part = row.get("test") or row.get("validation")
         reached = part["score"] if part else None
-        figures = [f"{row['largest_difference']:.2g}", percent(row["same_answers"], 2), score.text(reached, 2)]
+        figures = [f"{row['largest_difference']:.2g}", percent(row["same_predictions"], 2), score.text(reached, 2)]
         lines.append([plain(row["file"]), plain(row["precision"]), bytes_words(row["bytes"]), *figures])
-    head = ["file", "precision", "size", "largest difference of an answer", "same answers", f"test {score.title}"]
+    head = ["file", "precision", "size", "largest difference of an output", "equal predictions", f"test {score.title}"]
     return "## Files\n\nEach was reloaded in its own runtime and compared with the PyTorch student.\n\n" + table(head, lines)
 
 
@@ -172,10 +172,10 @@ def _measured(rows: Sequence[Measurement]) -> str:
 def _limits(card: Card) -> str:
     lines = ["## Limits", ""]
     lines.append(
-        "- The figures hold for data like the test part. Nothing was measured on other data, under attack, or over time."
+        "- The figures hold for data like the test split. Nothing was measured on other data, under attack, or over time."
     )
     lines.append("- One seed: the intervals cover chance in the test samples, not between trainings.")
-    lines.append("- What the teacher gets wrong the student has learned to get wrong too; look at the classes above before use.")
+    lines.append("- The student may have learned the teacher's errors; check the classes above before use.")
     return "\n".join([*lines, *(f"- {plain(note)}" for note in dict.fromkeys(card.get("notes", ())))])
 
 
@@ -184,5 +184,5 @@ def _made(card: Card, info: StudentFile, environment: Environment) -> str:
         f"{plain(k)} {plain(v)}" for k, v in environment.items() if k in ("limbeck", "python", "torch", "onnxruntime")
     )
     command = card.get("command")
-    lines = ["## How it was made", ""] + (["```bash", str(command).replace("`", "'"), "```", ""] if command else [])
+    lines = ["## Training", ""] + (["```bash", str(command).replace("`", "'"), "```", ""] if command else [])
     return "\n".join([*lines, f"With {versions or 'limbeck ' + plain(info['limbeck'])}."])

@@ -32,11 +32,11 @@ class WorstFacts(TypedDict):
 
 
 class PackedFacts(TypedDict):
-    """A quantised student's file in few bits; same_answers: whether it predicts as the student does, None where unknown."""
+    """A quantised student's file in few bits; same_predictions: whether it predicts as the student does, None where unknown."""
 
     file: str
     bytes: int
-    same_answers: bool | None
+    same_predictions: bool | None
 
 
 class ModelEntry(TypedDict, total=False):
@@ -70,7 +70,7 @@ class ExportFacts(TypedDict, total=False):
     file: str
     bytes: int
     largest_difference: float
-    same_answers: float
+    same_predictions: float
     score: float | None
     latency_ms: Latency
 

@@ -79,7 +79,7 @@ def relations(card: Card) -> list[tuple[str, str, str]]:
     alpha = card.get("alpha", 0.5)
     found: tuple[tuple[str, Relation, str, str], ...] = (
         ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {score_in(card).title} lost (negative: gained)"),
-        ("gain", "gain_percent", "{:.2f} %", "over the same student without a teacher"),
+        ("gain", "gain_percent", "{:.2f} %", "over the supervised baseline"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
     )
@@ -90,7 +90,7 @@ def latency_note(card: Card) -> str:
     """How latency was measured, if it was."""
     for latency in map(latency_of, card.get("models", {}).values()):
         if latency and known(latency["median"]):
-            return f"Latency: median of one answer, batch {latency['batch']}, {latency['threads']} thread."
+            return f"Latency: median per forward pass, batch {latency['batch']}, {latency['threads']} thread."
     return ""
 
 
@@ -101,7 +101,8 @@ def card_table(card: Card) -> Table:
     onnx = onnx_of(card)
     if onnx:
         below.append(
-            f"ONNX {onnx.get('file')}: {bytes_words(onnx.get('bytes'))}, same answers {percent(onnx.get('same_answers'))}, "
+            f"ONNX {onnx.get('file')}: {bytes_words(onnx.get('bytes'))}, equal predictions "
+            f"{percent(onnx.get('same_predictions'))}, "
             f"largest difference {number(onnx.get('largest_difference'), 2)}, "
             f"{number(median_of(onnx))} ms"
         )

@@ -46,7 +46,7 @@ def svg(method: Method) -> str:
             y += 22
         y = _band(method, stage, number, y, body, deployed if stage is method.stages[-1] else frozenset())
     y = _footer(method, y + 8, body)
-    title, described = escape(f"{method.name or 'method'}: abstract view"), escape(describe(method))
+    title, described = escape(f"{method.name or 'method'}: drawing"), escape(describe(method))
     return (
         f'<svg class="lbk" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" height="{y:.0f}" '
         f'role="img" aria-labelledby="lbk-title lbk-desc"><title id="lbk-title">{title}</title>'

@@ -19,7 +19,7 @@ def show_exports(rows: "Sequence[Row]", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"exports": list(rows)}, indent=1))
         return
-    table = _table("file", "precision", "size", "largest difference", "same answers", "test score", "of PyTorch")
+    table = _table("file", "precision", "size", "largest difference", "equal predictions", "test score", "of PyTorch")
     for row in rows:
         if "error" in row:
             table.add_row(row["file"], row["precision"], "failed: see below")
@@ -30,7 +30,7 @@ def show_exports(rows: "Sequence[Row]", as_json: bool) -> None:
             row["precision"],
             bytes_words(row["bytes"]),
             f"{row['largest_difference']:.2g}",
-            percent(row["same_answers"], 2),
+            percent(row["same_predictions"], 2),
             number(part["score"] if part else None, 4),
             number(part["student"] if part else None, 4),
         )

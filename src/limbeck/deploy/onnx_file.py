@@ -26,7 +26,7 @@ class Compared(TypedDict):
     file: str
     bytes: int
     largest_difference: float
-    same_answers: float
+    same_predictions: float
     score: float | None
 
 
@@ -90,7 +90,7 @@ def compare_onnx(
         labels: (n, ...), for the file's score. adapter: as for `export_onnx`. task: what is answered.
 
     Returns:
-        file (its name), bytes, largest_difference of any logit, same_answers (share), score (the task's;
+        file (its name), bytes, largest_difference of any logit, same_predictions (share), score (the task's;
         None without labels).
     """
     if not len(inputs):
@@ -117,7 +117,7 @@ def compare_onnx(
         "file": Path(path).name,
         "bytes": Path(path).stat().st_size,
         "largest_difference": largest,
-        "same_answers": task.agreement(first, second),
+        "same_predictions": task.agreement(first, second),
         "score": None if labels is None else finite(task.score(second)),
     }
 

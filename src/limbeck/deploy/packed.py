@@ -53,7 +53,7 @@ def load_packed(folder: Path) -> Deployed:
     return deployed.eval()
 
 
-def same_answers(folder: Path, inputs: Value) -> bool:
+def same_predictions(folder: Path, inputs: Value) -> bool:
     """Whether the packed file answers as `student.safetensors` does, to the bit."""
     with torch.no_grad():
         return torch.equal(load_packed(folder)(inputs), load_student(folder)[0](inputs))

@@ -44,7 +44,7 @@ class Row(TypedDict, total=False):
     sha256: dict[str, str]
     largest_batch: int | None
     largest_difference: float
-    same_answers: float
+    same_predictions: float
     validation: PartScore
     test: PartScore
     note: str
@@ -109,7 +109,7 @@ class Shipment:
                 cut = slice(at, at := at + len(samples[part]))
                 labels = some_labels(self.data[part], count)
                 own, its = (seen(task, logits[cut], labels) for logits in (ours, said))
-                row["same_answers"] = min(row.get("same_answers", 1.0), task.agreement(own, its))
+                row["same_predictions"] = min(row.get("same_predictions", 1.0), task.agreement(own, its))
                 scores = PartScore(samples=len(labels), score=finite(task.score(its)), student=finite(task.score(own)))
                 row |= {"validation": scores} if part == "validation" else {"test": scores}
 

@@ -1,4 +1,4 @@
-"""How hard each term pulls at the networks before the first step, beside what the labels do."""
+"""How hard each term ratios at the networks before the first step, beside what the labels do."""
 
 import copy
 from collections.abc import Mapping
@@ -22,24 +22,24 @@ class Balance:
     """Of one update: the norm of each weighted term's gradient over that of the terms that read labels."""
 
     stage: str
-    pulls: Mapping[str, float]
+    ratios: Mapping[str, float]
 
     def __str__(self) -> str:
-        words = ", ".join(f"{name} x {f'{value:,.0f}' if value >= 10 else f'{value:.2g}'}" for name, value in self.pulls.items())
-        return f"stage {self.stage}: on one batch before training, beside the labels' gradient: {words}"
+        words = ", ".join(f"{name} x {f'{value:,.0f}' if value >= 10 else f'{value:.2g}'}" for name, value in self.ratios.items())
+        return f"stage {self.stage}: gradient norms relative to the labels' on one batch before training: {words}"
 
 
-LOUD = 200  # times the labels' gradient: methods that work here begin below 100, one that drowns the labels at 1,200
+LIMIT = 200  # times the labels' gradient: methods that work here start below 100, one that overwhelms the labels at 1,200
 
 
-def too_loud(found: list[Balance]) -> list[str]:
-    """A sentence for each term that drowns the labels at the start."""
+def too_large(found: list[Balance]) -> list[str]:
+    """A sentence for each term whose gradient overwhelms that of the labels at the start."""
     return [
-        f"{name} pulls {value:,.0f} times as hard as the labels at the first step of stage {each.stage}: lower its weight if the "
-        "student learns little"
+        f"{name} has {value:,.0f} times the gradient of the labels at the first step of stage {each.stage}: lower its "
+        "weight if the student learns little"
         for each in found
-        for name, value in each.pulls.items()
-        if value > LOUD
+        for name, value in each.ratios.items()
+        if value > LIMIT
     ]
 
 

@@ -34,7 +34,7 @@ def need_roles(method: Method, cast: Cast) -> None:
     if missing:
         raise UserError(
             f"method {method.name or 'given'!r} needs the roles {', '.join(method.roles())}; "
-            f"missing: {', '.join(missing)}; give each a model"
+            f"missing: {', '.join(missing)}; give a model for each"
         )
 
 
@@ -63,9 +63,11 @@ def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, process
                 "its value; use accumulate = 1 and one process, or a method without such a term"
             )
         if accumulate > 1 and term.mask is not None and not all(isinstance(x, Field | Now) for x in leaves(term.mask)):
-            raise UserError(f"term {term.name!r}: its mask depends on a model, so it cannot be used with accumulate > 1")
+            raise UserError(
+                f"term {term.name!r}: its mask depends on a model, which does not work with accumulate > 1; set accumulate = 1"
+            )
     if any(isinstance(leaf, Now) for leaf in leaves(method.deployed)):
-        raise UserError("what is deployed cannot follow time; leave Now out of `deploys`")
+        raise UserError("a deployed model has no training time; remove Now from `deploys`")
     rehearsal = copy.deepcopy(cast) if any(stage.before for stage in method.stages) else cast
     for stage in method.stages:
         for action in stage.before:
@@ -73,7 +75,9 @@ def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, process
         names = [term.name for update in stage.updates for term in update.terms]
         for name in names:
             if names.count(name) > 1:
-                raise UserError(f"stage {stage.name!r} has {names.count(name)} terms called {name!r}; names must differ")
+                raise UserError(
+                    f"stage {stage.name!r} has {names.count(name)} terms called {name!r}; rename them so that names differ"
+                )
         for update in stage.updates:
             _check_update(stage, update, rehearsal, probe)
 
@@ -87,7 +91,7 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe) -> Non
         return
     wanted = [p for parameters in trained.values() for p in parameters]
     if not wanted:
-        raise UserError(f"{where}: nothing to train, {', '.join(update.trains)} has no parameters")
+        raise UserError(f"{where}: {', '.join(update.trains)} has no parameters to train; name a role or part with parameters")
     reached: set[int] = set()
     with only(cast, wanted), quiet(cast), torch.enable_grad():
         scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains, now=stage.start())
@@ -95,7 +99,9 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe) -> Non
             reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
     for path, parameters in trained.items():
         if parameters and not any(id(p) in reached for p in parameters):
-            raise UserError(f"{where} trains {path!r}, but no term of its update reaches it; add one or drop it from trains")
+            raise UserError(
+                f"{where} trains {path!r}, but no term of its update has a gradient to it; add a term or remove it from trains"
+            )
 
 
 def _value(term: Term, scene: Scene) -> Tensor:
@@ -105,7 +111,7 @@ def _value(term: Term, scene: Scene) -> Tensor:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         seen = {str(leaf): scene(leaf) for source in term.sources for leaf in leaves(source)}
         shapes = ", ".join(f"{name} {tuple(v.shape)}" for name, v in seen.items() if isinstance(v, Tensor))
-        raise UserError(f"{term}: its parts do not fit together ({reason}; {shapes}); check taps and connectors") from error
+        raise UserError(f"{term}: its inputs do not fit together ({reason}; {shapes}); check taps and connectors") from error
 
 
 def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[str, ...]) -> set[int]:
@@ -113,8 +119,8 @@ def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[st
     hit = {id(p) for p, g in zip(wanted, gradients, strict=False) if g is not None}
     if not hit:
         raise UserError(
-            f"{who} reaches nothing that its update trains ({', '.join(trains)}): its gradient would be a silent "
-            "zero; tap the learner where a path leads to it, and detach only the mentor"
+            f"{who} has no gradient to anything that its update trains ({', '.join(trains)}), so it would silently teach "
+            "nothing; tap the student where a path leads to it, and detach only the teacher"
         )
     return hit
 

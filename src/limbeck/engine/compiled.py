@@ -26,7 +26,9 @@ class Compiled(nn.Module):
         self._handles = []
         for tap in self.inner:
             if tap.call is not None:
-                raise UserError(f"tap {tap} reads one of several calls, which compiled code does not tell; leave compile out")
+                raise UserError(
+                    f"tap {tap} reads one of several calls, which compiled code cannot distinguish; set compile = false"
+                )
             self._handles.append(self._hook(submodule(module, tap.path, role), (tap.path, tap.io)))
         self._run = torch.compile(self._whole)
 

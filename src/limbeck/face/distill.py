@@ -196,7 +196,7 @@ def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given,
 def _data_of(data: Samples, validation: float | Arrays, test: Arrays | None) -> Data:
     found = data if isinstance(data, Data) else from_datasets(data, validation=validation, test=test)
     if "test" not in found.partitions and "validation" not in found.partitions:
-        raise UserError("nothing to measure on: give test=, or validation= a share above 0")
+        raise UserError("nothing to evaluate on; give test=, or validation= a share above 0")
     return found
 
 
@@ -205,7 +205,7 @@ def _need_known(call: str, given: Mapping[str, object]) -> None:
     for name in given:
         if name in ELSEWHERE:
             here = ELSEWHERE[name]
-            hint = f"here it is {here}" if here else "there is none: a run reports its last epoch, chosen by nothing it saw"
+            hint = f"here it is {here}" if here else "there is no early stopping: a run reports its last epoch; set epochs"
             raise UserError(f"{call}() has no {name!r}; {hint}")
         if name in TrainSettings.model_fields:
             raise UserError(f"{call}() takes {name!r} inside train: write train=limbeck.Train({name}=...)")

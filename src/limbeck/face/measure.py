@@ -35,7 +35,7 @@ def measure(
     Raises `UserError` if nothing was exported, a file must not be opened, or the target cannot be reached.
     """
     if any(batch < 1 for batch in batches) or threads < 1 or repeats < 1 or warm_up < 0:
-        raise UserError("batches, threads and repeats must be at least 1 and warm-up at least 0")
+        raise UserError("batches, threads and repeats must be at least 1, warm-up at least 0")
     folder, place = Path(target), Place.at(on, python)
     jobs, rows = [], list[Measurement]()
     for path in _files(folder):
@@ -61,7 +61,7 @@ def _files(target: Path) -> list[Path]:
     if not found and (target / "student.onnx").exists():
         found = [target / "student.onnx"]
     if not found:
-        raise UserError(f"{target} holds no exports; run limbeck export {target} first, or name a file")
+        raise UserError(f"{target} has no exports; run limbeck export {target} first, or name a file")
     return found
 
 
@@ -71,6 +71,6 @@ def _example(path: Path, kind: Format) -> np.ndarray:
     if own is not None:
         return own
     if not (path.parent / "student.json").exists():
-        raise UserError(f"{path} does not lie beside the student.json of its run, which says what it takes; name the run folder")
+        raise UserError(f"{path} is not beside the student.json of its run, which describes its inputs; give the run folder")
     facts = read_student_file(path.parent)
     return np.zeros((1, *facts["shape"]), np.int64 if facts["kind"] == "text" else np.float32)

@@ -27,7 +27,7 @@ def binary_cross_entropy(student: Float[Tensor, "*n classes"], labels: Int[Tenso
     need_same_shape("binary_cross_entropy", student, labels)
     known = labels != -100
     if bool(((labels != 0) & (labels != 1) & known).any()):
-        raise UserError("binary_cross_entropy: labels are 1 (there), 0 (not there) or -100 (unknown); give no others")
+        raise UserError("binary_cross_entropy: labels must be 1 (present), 0 (absent) or -100 (unknown)")
     student = upcast(student)
     each = F.binary_cross_entropy_with_logits(student, labels.clamp_min(0).to(student.dtype), reduction="none")
     return each.masked_fill(~known, 0.0).sum(-1)

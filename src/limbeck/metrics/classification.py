@@ -106,7 +106,7 @@ def agreement(a: Tensor, b: Tensor) -> float:
 
 
 def mean_kl(student: Tensor, teacher: Tensor) -> float:
-    """Return the mean KL(teacher || student) of their probabilities, in nats; 0 for equal answers."""
+    """Return the mean KL(teacher || student) of their probabilities, in nats; 0 for equal predictions."""
     need_same_shape("mean_kl", student, teacher)
     p, q = teacher.double().log_softmax(1), student.double().log_softmax(1)
     return float((p.exp() * (p - q)).sum(1).mean().clamp_min(0.0))

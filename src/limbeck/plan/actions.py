@@ -31,7 +31,7 @@ class Promote:
 
 @dataclass(frozen=True)
 class Reinit:
-    """A role starts again from fresh random weights (drawn from the run's seed and the stage)."""
+    """A role restarts from random weights (drawn from the run's seed and the stage)."""
 
     role: str
 
@@ -46,14 +46,14 @@ class Reinit:
                 if any(True for _ in part.parameters(recurse=False)) and not hasattr(part, "reset_parameters"):
                     raise UserError(
                         f"role {self.role!r} cannot be re-initialised: layer {name or 'itself'!r} "
-                        f"({type(part).__name__}) has no reset_parameters; give Adapter(factory=...)"
+                        f"({type(part).__name__}) has no reset_parameters; pass Adapter(factory=...)"
                     )
             for part in module.modules():
                 if hasattr(part, "reset_parameters"):
                     part.reset_parameters()  # type: ignore[operator]
 
     def words(self) -> str:
-        return f"{self.role} starts again from fresh random weights"
+        return f"{self.role} restarts from random weights"
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Adopt:
             choice["taken"].copy_(choice["index"])
 
     def words(self) -> str:
-        return f"{self.role} is the one of {self.of[0]} to {self.of[-1]} that {self.by} chose"
+        return f"{self.role} is the one of {self.of[0]} to {self.of[-1]} chosen by {self.by}"
 
 
 def action_words(action: object) -> str:

@@ -44,7 +44,7 @@ class Term:
             object.__setattr__(self, key, value)
 
     def __setattr__(self, key: str, value: object) -> None:
-        raise AttributeError("a Term is frozen; make a changed copy with Term.but(...)")
+        raise AttributeError("a Term cannot be changed; make a changed copy with Term.but(...)")
 
     def but(self, **changes: Value) -> "Term":
         """A copy with some of name, by, weight, mask, inputs changed."""
@@ -84,11 +84,13 @@ def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, o
         if not isinstance(value, Source):
             raise UserError(f"term {name!r}: input {key!r} must be a source (Tap, Field, State), not {type(value).__name__}")
     if getattr(plain(by), "__name__", "") == "<lambda>":
-        raise UserError(f"term {name!r}: a lambda cannot be printed or stored; give a named function or a partial")
+        raise UserError(f"term {name!r}: a lambda cannot be printed or stored; use a named function or a partial")
     try:
         parameters = inspect.signature(by).parameters
     except ValueError:
-        raise UserError(f"term {name!r}: {call_text(by)} binds a setting that the function does not have") from None
+        raise UserError(
+            f"term {name!r}: {call_text(by)} binds a setting that the function does not have; remove or rename it; remove or rename it"
+        ) from None
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return
     for key in inputs:
@@ -97,7 +99,7 @@ def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, o
     needed = [k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
     missing = [k for k in needed if k not in inputs]
     if missing:
-        raise UserError(f"term {name!r}: {call_text(by)} also needs {', '.join(missing)}; give each a source")
+        raise UserError(f"term {name!r}: {call_text(by)} also needs {', '.join(missing)}; pass a source for each")
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,10 @@ def _tensors(value: object) -> Iterable[Tensor]:
 def _check_capture(capture: _Capture) -> None:
     tap = capture.tap
     if capture.calls == 0 or (tap.call is not None and capture.calls <= tap.call):
-        raise UserError(f"tap {tap} never ran: the layer is not used in this forward (or was compiled before it was tapped)")
+        raise UserError(
+            f"tap {tap} never ran: the layer is not used in this forward pass (or was compiled before it was tapped); "
+            "tap another layer"
+        )
     if tap.call is None and capture.calls > 1:
         raise UserError(f"tap {tap} is ambiguous: the layer ran {capture.calls} times; choose one with call=0, 1, ...")
     if any(tensor._version != version for tensor, version in capture.versions):
@@ -188,7 +191,7 @@ class Scene:
             return state_of(self.cast, source)
         if isinstance(source, Now):
             if self.now is None:
-                raise UserError(f"{source} has no value here: nothing is being trained; what is deployed cannot follow time")
+                raise UserError(f"{source} has no value outside training; remove Now from what is deployed")
             return torch.tensor(source.at(self.now), dtype=torch.float32, device=device_of(self.batch))
         if isinstance(source, Via):
             values = [self(inner) for inner in source.sources]
@@ -196,7 +199,7 @@ class Scene:
                 return source.fn(*values)
             module = self.cast.callers.get(source.fn) or self.cast.find(source.fn)
             return module(*values)
-        raise UserError(f"{source} was not observed; name it among the sources of observe")
+        raise UserError(f"{source} was not observed; add it to the sources of observe")
 
 
 def state_of(cast: Cast, source: State) -> Tensor:

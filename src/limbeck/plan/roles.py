@@ -27,7 +27,7 @@ class Normalise(nn.Module):
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
         if len(mean) != len(std) or any(s <= 0 for s in std):
-            raise UserError(f"normalisation needs as many positive stds as means; got mean {mean} and std {std}")
+            raise UserError(f"normalisation needs as many stds as means, all positive; got mean {mean} and std {std}")
         self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
         self.register_buffer("mean", torch.tensor(self.mean_values), persistent=False)
         self.register_buffer("std", torch.tensor(self.std_values), persistent=False)
@@ -80,7 +80,7 @@ class Adapter:
             return output["logits"]
         raise UserError(
             f"role {who!r} returned {type(output).__name__}, not a tensor, `.logits` or a key 'logits'; "
-            "say where its logits are with Adapter(logits=KEY_OR_INDEX)"
+            "give their place with Adapter(logits=KEY_OR_INDEX)"
         )
 
 
@@ -118,7 +118,7 @@ class Cast(nn.ModuleDict):
         if not isinstance(module, nn.Module):
             raise UserError(f"role {name!r} must be an nn.Module, not {type(module).__name__}")
         if "." in name or not name or hasattr(Cast, name) or name in vars(self):
-            raise UserError(f"role name {name!r} cannot be used (a dot, or a name of torch's own); choose another word")
+            raise UserError(f"role name {name!r} cannot be used (it has a dot, or torch uses it); choose another name")
         self[name] = module
         if adapter is not None:
             self.adapters[name] = adapter

@@ -41,7 +41,7 @@ def matrix_chart(matrix: Matrix, names: Sequence[str]) -> str:
 
 def _cell(chart: Chart, r: int, c: int, side: float, found: int, share: float, names: Sequence[str], things: str) -> None:
     x, y = chart.left + side * c, chart.top + side * r
-    tip = f"label {names[r]}, answer {names[c]}\n{count(found)} {things}, {percent(share)} of the label"
+    tip = f"label {names[r]}, predicted {names[c]}\n{count(found)} {things}, {percent(share)} of the label"
     kind = "right" if r == c else "wrong"
     shade = 0.0 if not found else 0.12 + 0.88 * share
     chart.parts.append(

@@ -13,11 +13,11 @@ def headline(view: RunView) -> list[str]:
         return []
     teacher, baseline = view.models.get("teacher"), view.models.get("baseline")
     found = [_first(student, teacher, score_in(view.card))]
-    for other, name in ((teacher, "its teacher"), (baseline, "the same network trained without a teacher")):
+    for other, name in ((teacher, "its teacher"), (baseline, "the supervised baseline")):
         if other and known(other.get("score")):
             found.append(_against(view, student, other, "teacher" if other is teacher else "baseline", name))
     if baseline or teacher:
-        found.append("This is one seed: how much the result moves between seeds is not in these figures.")
+        found.append("This is one seed: these figures do not show how the result varies between seeds.")
     return found
 
 
@@ -52,5 +52,5 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     if p is None:
         return words + "."
     if p < 0.05:
-        return f"{words}, more than chance among the {n} test samples explains (p = {number(p, 2)})."
-    return f"{words}, which may be chance: {n} test samples cannot tell the two apart (p = {p:.2f})."
+        return f"{words}, a significant difference on {n} test samples (p = {number(p, 2)})."
+    return f"{words}, which may be chance: not significant on {n} test samples (p = {p:.2f})."

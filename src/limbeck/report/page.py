@@ -69,7 +69,11 @@ def _sections(view: RunView) -> list[Part]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
     title = f"{capital(score_in(view.card).title)} against"
     costs = [figure(cost_chart(view, what), f"{title} {what}") for what in ("size", "latency")]
-    said = "Bars are 95 % intervals over the test samples." if any(f["svg"] for f in costs) else "No card, so no cost is known."
+    said = (
+        "Bars are 95 % intervals over the test samples."
+        if any(f["svg"] for f in costs)
+        else "There is no card, so costs are unknown."
+    )
     names = view.class_names()
     own = view.task.sections(view.kept, names) if view.task is not None and view.kept is not None else ()
     return [
@@ -97,7 +101,7 @@ def _exits_section(card: Card) -> list[Part]:
         for row in measured["thresholds"]
     ]
     alone = "; ".join(f"{e['name']} {percent(e['accuracy'], 2)} in {number(e['latency_ms'])} ms" for e in measured["exits"])
-    note = f"A sample leaves at the first exit that is as sure as the threshold. Alone: {alone}."
+    note = f"A sample takes the first exit whose confidence reaches the threshold. Each exit alone: {alone}."
     head = ["threshold", "accuracy", "mean ms", *(f"leave at {name}" for name in names)]
     return [{"id": "exits", "title": "Leaving early", "figures": [], "note": note, "values": {"head": head, "rows": rows}}]
 
@@ -116,7 +120,7 @@ def _curves_section(view: RunView) -> Part:
 def _class_section(view: RunView) -> Part:
     bars, shown = class_bars(view)
     score, item, many = score_in(view.card), item_of(view.card), len(view.class_names())
-    few = f"The {shown} {_many(item)} that the student answers worst, of {many}." if shown < many else ""
+    few = f"The {shown} {_many(item)} with the student's lowest score, of {many}." if shown < many else ""
     within = capital(score.within or score.title)
     return {
         "id": "classes",
@@ -148,9 +152,9 @@ def _onnx_words(card: Card) -> str:
         return ""
     median = median_of(onnx)
     return (
-        f"{onnx.get('file')} ({bytes_words(onnx.get('bytes'))}) was reloaded in ONNX Runtime: same answers for "
-        f"{percent(onnx.get('same_answers'))} of the samples asked, largest difference of an answer "
-        f"{number(onnx.get('largest_difference'), 2)}" + (f", {number(median)} ms for one answer." if median else ".")
+        f"{onnx.get('file')} ({bytes_words(onnx.get('bytes'))}) was reloaded in ONNX Runtime: equal predictions for "
+        f"{percent(onnx.get('same_predictions'))} of the samples compared, largest difference of an output "
+        f"{number(onnx.get('largest_difference'), 2)}" + (f", {number(median)} ms per sample." if median else ".")
     )
 
 

@@ -69,10 +69,10 @@ def read_run(folder: Path, *, predictions: bool = True) -> RunView:
         UserError: it is no folder, or holds nothing of a run.
     """
     if not folder.is_dir():
-        raise UserError(f"no run folder at {folder}; give the folder that `limbeck distill` made")
+        raise UserError(f"there is there is no run folder at {folder}; give the folder that `limbeck distill` made")
     if not any((folder / name).exists() for name in ("card.json", "metrics.jsonl", "recipe.toml")):
         raise UserError(
-            f"{folder} is no run folder: expected card.json, metrics.jsonl or recipe.toml in it, found none; "
+            f"{folder} is not a run folder: it has no card.json, metrics.jsonl or recipe.toml; "
             "give the folder that `limbeck distill` made"
         )
     view = RunView(folder)
@@ -143,10 +143,12 @@ def _read_predictions(view: RunView) -> None:
     try:
         found = read_predictions(view.folder)
     except UserError:
-        view.missing.append("predictions.safetensors cannot be read: what is drawn from it is left out.")
+        view.missing.append("predictions.safetensors cannot be read: charts from it are left out.")
         return
     if found is None:
-        view.missing.append("No predictions.safetensors: confusion, reliability and the samples that differ are left out.")
+        view.missing.append(
+            "There is no predictions.safetensors: confusion matrix, calibration and differing samples are left out."
+        )
         return
     view.task, view.kept = found
 
@@ -154,7 +156,7 @@ def _read_predictions(view: RunView) -> None:
 def _read_svg(view: RunView) -> None:
     """Take the drawing only if it consists of what our drawings consist of: no script, no reference."""
     name = Path(str(view.card.get("svg") or "method.svg")).name
-    text = _text(view, name, "the abstract view is left out")
+    text = _text(view, name, "the drawing of the method is left out")
     if not text:
         return
     try:
@@ -174,4 +176,4 @@ def _read_svg(view: RunView) -> None:
     if known and safe and root.tag.endswith("svg"):
         view.svg = text[text.index("<svg") :]
     else:
-        view.missing.append(f"{name} is not a drawing of limbeck's: the abstract view is left out.")
+        view.missing.append(f"{name} is not a drawing of limbeck's: the drawing of the method is left out.")

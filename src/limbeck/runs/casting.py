@@ -62,8 +62,8 @@ def check_places(method: Method, data: Data) -> None:
     whole = (isinstance(leaf, Tap) and not leaf.path and leaf.role not in method.parts for leaf in asked)
     if data.task.searched and any(whole):
         raise UserError(
-            f"method {method.name!r} compares answers place by place, but here a model answers with what its own search wrote; "
-            "take sequence_level, or skewed, adaptive or between with forced = true"
+            f"method {method.name!r} compares predictions word by word, but here a model predicts by beam search; "
+            "use sequence_level, or teacher forcing: skewed, adaptive or between with forced = true"
         )
 
 
@@ -76,9 +76,9 @@ def has_other_classes(role: str, settings: ModelSettings, method: Method, data: 
         return False
     who = f"role {role!r} has {settings.classes} classes where {data.name} has {len(data.classes)}"
     if settings.weights is None or role in learners(method):
-        raise UserError(f"{who}, so it cannot be trained on them; give it weights and let it teach, or leave its classes out")
+        raise UserError(f"{who}, so it cannot be trained on them; use it as a teacher with weights, or remove its classes")
     if answers_read(role, method):
-        raise UserError(f"{who}, and method {method.name!r} reads its answers; take one that reads layers, as cross_task does")
+        raise UserError(f"{who}, and method {method.name!r} reads its logits; use one that reads only layers, such as cross_task")
     return True
 
 

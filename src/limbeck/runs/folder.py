@@ -33,12 +33,12 @@ def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
         path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
     mine = path / "recipe.toml"
     if mine.exists() and not resume:
-        raise UserError(f"run folder {path} exists already; add --resume to go on with it, or give another name with --out")
+        raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
     if path.exists() and not mine.exists() and any(path.iterdir()):
-        raise UserError(f"folder {path} exists and is not a run; give another name with --out")
+        raise UserError(f"folder {path} exists and is not a run; give another folder with --out")
     if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
         raise UserError(
-            f"run folder {path} was made with other settings (see its recipe.toml); resume it with those, or use another name"
+            f"run folder {path} has other settings (see its recipe.toml); resume with those, or give another folder with --out"
         )
     return path
 

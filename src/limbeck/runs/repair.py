@@ -55,7 +55,7 @@ def trained_on(folder: Path) -> tuple[Deployed, StudentFile, int]:
     recipe, data, cast = sources.recipe, sources.data, sources.cast
     info = read_student_file(folder)
     if list(info["roles"]) != ["student"] or data.task.name != "classify" or any(True for _ in quantisers(cast["student"])):
-        raise UserError("--repair trains a classifier that is one plain role; this student is not, so ship the float file")
+        raise UserError("--repair works for a classifier that is a single role; this student is not, so ship the float file")
     guided = "teacher" in cast
     names = ("student", "teacher") if guided else ("student",)
     mine = Cast({name: cast[name] for name in names}, {name: cast.adapter_of(name) for name in names})
@@ -77,11 +77,13 @@ def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) ->
         return old
     after = _judged(new)
     if "error" in new or after is None:
-        return old | {"note": f"after {steps} steps of training on as int8 it could not be exported again: {new.get('error')}"}
-    said = f"{steps} steps of training on as int8 with the teacher: {_percent(before)} to {_percent(after)}"
+        return old | {
+            "note": f"after {steps} steps of fine-tuning with simulated int8 it could not be exported again: {new.get('error')}"
+        }
+    said = f"{steps} steps of fine-tuning with simulated int8 and the teacher: {_percent(before)} to {_percent(after)}"
     said += f" on {'validation' if 'validation' in old else 'test'}"
     if (after["score"] or 0.0) <= (before["score"] or 0.0):
-        return old | {"note": f"{said}; the file before them is kept"}
+        return old | {"note": f"{said}; the previous file is kept"}
     kind = formats.find(old["format"])
     for mine, theirs in zip(kind.files(aside / new["file"]), kind.files(folder / old["file"]), strict=True):
         shutil.copyfile(mine, theirs)

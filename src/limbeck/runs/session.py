@@ -10,7 +10,7 @@ from limbeck.data import Batches, Data
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Trained
-from limbeck.engine.balance import balance, too_loud
+from limbeck.engine.balance import balance, too_large
 from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
 from limbeck.files import write_json
@@ -126,7 +126,7 @@ class Session:
         if who == "student" and not sources.shared.in_turns and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):
                 self.say(stage)
-            self.note(too_loud(balance(method, cast, streams, fit, device=sources.recipe.on)))
+            self.note(too_large(balance(method, cast, streams, fit, device=sources.recipe.on)))
         yield  # the others plan too, so that one forward of a teacher can fill the store for all
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(

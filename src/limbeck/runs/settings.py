@@ -49,11 +49,9 @@ class DataSettings(_Settings):
     label: str | int | list[str | int] | None = Field(
         default=None, description="column of a table to predict, or a list of columns"
     )
-    arguments: dict[str, object] = Field(
-        default_factory=dict, description="arguments of generated data: translation, strings, moving"
-    )
+    arguments: dict[str, object] = Field(default_factory=dict, description="for generated data: translation, strings, moving")
     download: bool = Field(default=True, description="download published data that is not on disk")
-    workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
+    workers: int = Field(default=0, ge=0, description="worker worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
         """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
@@ -80,18 +78,12 @@ class ModelSettings(_Settings):
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
-    sees: str = Field(
-        default="", description="part of each sample that this role gets: bands:0:20, differences; default: all of it"
-    )
+    sees: str = Field(default="", description="part of each sample that this role gets: bands:0:20, ...; default: all")
     classes: int | None = Field(
         default=None, ge=1, description="number of classes of a teacher that was trained on others; only its layers are used"
     )
-    epochs: float | None = Field(
-        default=None, gt=0, description="epochs if it has no weights and is trained first; default: the run's"
-    )
-    lr: float | None = Field(
-        default=None, gt=0, description="learning rate if it has no weights and is trained first; default: the run's"
-    )
+    epochs: float | None = Field(default=None, gt=0, description="epochs if it has no weights and is trained first; default: the run's")
+    lr: float | None = Field(default=None, gt=0, description="learning rate if it has no weights and is trained first; default: the run's")
 
     def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
         """The role's module, initialised from the seed or from its weights file, and its adapter."""
@@ -157,9 +149,7 @@ class TrainSettings(_Settings):
     precision: Literal["float32", "bf16", "fp16"] = Field(
         default="float32", description="precision of training; bf16 and fp16 are mixed precision"
     )
-    compile: bool = Field(
-        default=False, description="compile every model with torch.compile: minutes at the start, faster in long runs"
-    )
+    compile: bool = Field(default=False, description="compile models with torch.compile; takes minutes, pays in long runs")
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         default="auto",
         description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more",
@@ -256,7 +246,7 @@ def _sentence(error: ValidationError, where: str) -> UserError:
         *parents, key = first["loc"]
         return unknown(f"setting in {where}:", path, [".".join(map(str, [*parents, k])) for k in _keys(parents, str(key))])
     if first["type"] == "missing":
-        return UserError(f"{where}: {path} is missing; give it a value")
+        return UserError(f"{where}: {path} is missing; set it")
     return UserError(f"{where}: {path} = {first['input']!r} cannot be used: {first['msg'][0].lower()}{first['msg'][1:]}")
 
 
@@ -298,7 +288,7 @@ def assign(settings: dict[str, object], path: str, value: object) -> None:
     for step in parents:
         group = settings.setdefault(step, {})
         if not isinstance(group, dict):
-            raise UserError(f"setting {path!r}: {step!r} is a value, not a group of settings")
+            raise UserError(f"setting {path!r}: {step!r} is a value, not a group of settings; check the key")
         settings = group
     settings[key] = value
 

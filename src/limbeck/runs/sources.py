@@ -167,7 +167,9 @@ def reopened(folder: Path) -> Sources:
     """
     weights = folder / "weights" / "student.safetensors"
     if not (folder / "recipe.toml").exists() or not weights.exists():
-        raise UserError(f"{folder} holds no finished run (recipe.toml and weights/student.safetensors); give the folder of one")
+        raise UserError(
+            f"{folder} has no finished run (recipe.toml and weights/student.safetensors); give the folder of a finished run"
+        )
     recipe = read(folder)
     given = [s.model for s in (recipe.teacher, recipe.student, *recipe.roles.values()) if s.model.startswith("python object")]
     if given:

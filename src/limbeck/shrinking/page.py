@@ -17,7 +17,7 @@ from limbeck.tasks.figure import FigureInfo, score_in
 
 COSTS: Mapping[Cost, tuple[str, Callable[[float], str]]] = {
     "latency_ms": ("latency in ms", number),
-    "bytes": ("size of the file", bytes_words),
+    "bytes": ("file size", bytes_words),
 }
 
 

@@ -108,7 +108,7 @@ class Filling:
         missing = [i for i in wanted if not bool(i.shelf.has(rows, self._number(i, view)).all())]
         for item in wanted:
             if item.shelf.damaged:
-                self.say(f"{item.shelf.damaged} stored answers of {item.source} were damaged and are computed again")
+                self.say(f"{item.shelf.damaged} stored answers of {item.source} were damaged and will be computed again")
                 item.shelf.damaged = 0
         if missing:
             self._fill(partition, view, missing + self._wanted_by_others(partition, view, missing))

@@ -92,7 +92,7 @@ def plan(
             if found:
                 scene = _observed(found, cast, streams(("train",), 0))
                 if not _each_alone(found, scene):
-                    why = "what is read of it depends on the other samples of the batch, or on chance"
+                    why = "its output for a sample depends on the other samples of the batch, or is random"
                 else:
                     made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
                     why = "its answers do not fit into the store's limit" if made is None else why
@@ -132,9 +132,9 @@ def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tu
                 for part in _largest(source, role):
                     views = {leaf.on for leaf in leaves(part) if isinstance(leaf, Tap)}
                     if len(update.partitions) != 1 or len(views) != 1:
-                        return [], "its inputs are made or mixed while training"
+                        return [], "its inputs are generated or mixed during training"
                     if streams.cycle is None and any(streams.views[v].ops for v in views):
-                        return [], "every epoch shows new views; give data.views = K to repeat K of them"
+                        return [], "every epoch has new views; set data.views = K to repeat K of them"
                     found[part] = None
         if found and not all(repeats(streams.data[name]) for name in update.partitions):
             return [], "the items of its data are not the same whenever they are read"

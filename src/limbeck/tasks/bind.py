@@ -54,6 +54,6 @@ def _refuse_classes(method: Method, term: Term, task: Task) -> None:
     traits = traits_of(term.by)
     if (traits is not None and traits.over == "classes") or any(kind in OF_CLASSES for kind in through):
         raise UserError(
-            f"method {method.name or 'given'!r}: term {term.name!r} reads probabilities of classes, which the answers to a task "
-            f"of {task.name} are not; take {task.instead}"
+            f"method {method.name or 'given'!r}: term {term.name!r} reads class probabilities, which the predictions of a task "
+            f"of {task.name} are not; use {task.instead}"
         )

@@ -22,8 +22,8 @@ KEPT, SHOWN = 24, 12  # pictures
 FEW = 5  # samples in a bin of the reliability diagram that a line passes
 DIFFER = "Where teacher and student differ most"
 RELIABILITY = (
-    "On the dotted diagonal a model is right as often as it says; below it, it is too sure of itself. "
-    f"Lines join the bins of at least {FEW} samples."
+    "On the dotted diagonal confidence equals accuracy; below it, a model is overconfident. "
+    f"Lines join bins of at least {FEW} samples."
 )
 percent = FigureInfo().text
 
@@ -65,7 +65,7 @@ class Classify(Task):
             "accuracy",
             "accuracy",
             _accuracy,
-            "Share of samples whose largest logit is at the label.",
+            "Share of samples whose largest logit is that of the label.",
             per_class=PerClass("accuracy", _recall),
             sentence="gets {} of the test samples right",
         ),
@@ -73,7 +73,8 @@ class Classify(Task):
             "macro_f1",
             "macro F1",
             _macro_f1,
-            "Mean over classes of F1 = 2 TP / (2 TP + FP + FN), each class counting alike; 0 for a class that is never found.",
+            "Mean over classes of F1 = 2 TP / (2 TP + FP + FN), with equal weight for each class; 0 for a class that "
+            "is never predicted.",
         ),
         Figure(
             "balanced_accuracy",
@@ -86,14 +87,14 @@ class Classify(Task):
             "calibration_error",
             "calibration error",
             _calibration,
-            "How far confidence and accuracy are apart: sum over 15 bins of |B| / n x |accuracy - confidence|.",
+            "Expected difference between confidence and accuracy: sum over 15 bins of |B| / n x |accuracy - confidence|.",
             better="lower",
         ),
         Figure(
             "mean_kl_from_teacher",
             "KL from teacher",
             _mean_kl,
-            "Mean KL(teacher || model) of their probabilities, in nats; 0 for equal answers.",
+            "Mean KL(teacher || model) of their probabilities, in nats; 0 for equal predictions.",
             better="lower",
             form=".3g",
         ),
@@ -118,7 +119,7 @@ class Classify(Task):
         if numbers and (many or any(float(cell) % 1 for cell in found)):
             raise UserError(
                 f"{where}: the label column {name!r} has {len(found)} different numbers in {len(cells)} rows, where classes are "
-                "expected; set data.task = 'numbers' if it is to be predicted as a number, or name the right column by data.label"
+                "expected; set data.task = 'numbers' to predict a number, or name the right column with data.label"
             )
         classes = tuple(sorted(found, key=float)) if numbers else tuple(found)
         place = {name: k for k, name in enumerate(classes)}
@@ -137,7 +138,8 @@ class Classify(Task):
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if outputs.dim() != 2:
             raise UserError(
-                f"a model must answer ({len(labels)}, classes) logits, got {tuple(outputs.shape)}; say where its logits are"
+                f"a model must return ({len(labels)}, classes) logits, got {tuple(outputs.shape)}; give their place "
+                "with Adapter(logits=...)"
             )
         labels = labels.reshape(-1).long()
         metrics.check(outputs, labels)
@@ -190,12 +192,12 @@ class Classify(Task):
         return Kept(predictions, samples if shown else None, at.long() if shown and at is not None else None)
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
-        """What is taken for what, how sure the models are, and the samples on which they differ."""
+        """Confusion matrix, how sure the models are, and the samples on which they differ."""
         taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.predictions.items() if w != "baseline")
         sure = (_confidence(kept), _confidence_values(kept)) if kept.predictions else ()
         return (
-            Section("confusion", "What is taken for what", taken),
-            Section("reliability", "Does it know when it is wrong?", sure, RELIABILITY),
+            Section("confusion", "Confusion matrix", taken),
+            Section("reliability", "Calibration", sure, RELIABILITY),
             _differing(kept, names),
         )
 
@@ -236,15 +238,15 @@ def _confidence_values(kept: Kept) -> Values:
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
     """Samples ordered by the total variation between the two models' probabilities, half their absolute difference."""
     if not kept.other:
-        return Section("differ", DIFFER, (), "Predictions of two models would be needed and were not kept.")
+        return Section("differ", DIFFER, (), "The predictions of two models are needed, but were not recorded.")
     first, second = (kept.predictions[who].logits.softmax(1) for who in (kept.other, "student"))
     apart = (first - second).abs().sum(1) / 2
     rows, pictures = _chosen(kept, apart)
     unlike = float((first.argmax(1) != second.argmax(1)).double().mean())
-    note = f"{kept.other.capitalize()} and student give different answers for {percent(unlike)} of the samples. "
-    among = ", among the samples that the run kept." if pictures else "."
+    note = f"{kept.other.capitalize()} and student make different predictions for {percent(unlike)} of the samples. "
+    among = ", among the samples that the run recorded." if pictures else "."
     samples = tuple(_sample(kept, row, pictures.get(row), {kept.other: first, "student": second}, names) for row in rows)
-    return Section("differ", DIFFER, (SampleList(samples),), f"{note}Shown: those whose probabilities are furthest apart{among}")
+    return Section("differ", DIFFER, (SampleList(samples),), f"{note}Shown: those with the most different probabilities{among}")
 
 
 def _chosen(kept: Kept, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]:
@@ -270,4 +272,4 @@ def _correct(predictions: Predictions) -> int:
 
 
 CLASSIFY = Classify()
-"""The task of data that says no other."""
+"""The default task."""

@@ -79,21 +79,24 @@ class Detect(Task):
             )
         real = labels[labels[..., 0] != -100]
         if not len(real):
-            raise UserError(f"{who} has no box at all; give images with objects")
+            raise UserError(f"{who} has no box; give images with objects")
         in_range(who, real[:, 0], classes)
         if not (real[:, 3:] > real[:, 1:3]).all():
-            raise UserError(f"{who} has a box without area: {real[(real[:, 3:] <= real[:, 1:3]).any(1)][0].tolist()}; remove it")
+            raise UserError(f"{who} has a box of zero area: {real[(real[:, 3:] <= real[:, 1:3]).any(1)][0].tolist()}; remove it")
 
     def label_terms(self, labels: Labels) -> tuple[Term, ...]:
         """The class of every cell, and the box of those that answer for an object."""
         if labels.chosen is not None:
-            raise UserError("a detector learns from all cells of all pictures, so its labels cannot be masked by sample")
+            raise UserError(
+                "a detector is trained on all cells of all images, so its labels cannot be masked by sample; use a "
+                "method without a mask"
+            )
         classes, place = box_terms(labels.role, weight=labels.weight)
         return classes.but(weight=labels.weight), place
 
     def soft_terms(self, soft: Soft) -> tuple[Term, ...]:
         raise UserError(
-            "a detector's cells have no one class to soften; take detection, fine_grained, mgd, pkd or another method for boxes"
+            "a detector has no single class to soften; use detection, fine_grained, mgd, pkd or another method for boxes"
         )
 
     def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
@@ -108,7 +111,7 @@ class Detect(Task):
         return boxes.detections(outputs, self.size), labels
 
     def gives(self, classes: Sequence[str]) -> str:
-        return f"for each cell one logit for each of {len(classes)} classes and for nothing, and 4 numbers of a box"
+        return f"per cell one logit for each of {len(classes)} classes and for background, and 4 numbers of a box"
 
     def agreement(self, first: Predictions, second: Predictions) -> float:
         """Of the boxes that either is sure of, the share that the other has too: class, and an overlap of a half."""
@@ -165,7 +168,7 @@ class Detect(Task):
                 real = found[k][found[k][:, 0] >= 0]
                 marks.append(Marked(who, f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}", boxes=real))
             rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
-        note = "Test pictures in which the models' numbers of boxes differ most, among boxes of probability 0.5 and more."
+        note = "Test images with the largest difference in the number of boxes, of probability at least 0.5."
         return (Section("differ", title, (Gallery(tuple(rows), tuple(names)),), note),)
 
     def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:

@@ -94,22 +94,22 @@ class Numbers(Task):
     whole = False
     unknown = float("nan")
     instead = "kd, teacher_bounded, or a method that compares features (fitnets, attention, rkd, similarity, ...)"
-    amiss = "its preprocessing (mean, std) differs, or it answers in other units than mean 0 and spread 1 of the training labels"
+    amiss = "its preprocessing (mean, std) differs, or its output is not standardised by the training labels"
     figures = (
         Figure(
             "r2",
             "R2",
             _r2,
-            "1 - squared error over the labels' own spread, mean over targets: 1 is perfect, 0 the mean of the labels.",
+            "1 - squared error / variance of the labels, mean over targets: 1 is perfect, 0 is the mean of the labels.",
             form=".3f",
             per_class=PerClass("R2", _each),
-            sentence="explains {} of the spread of the test labels (R2)",
+            sentence="explains {} of the variance of the test labels (R2)",
         ),
         Figure(
             "rmse",
             "RMSE",
             _rmse,
-            "Root of the mean squared error, in the target's units; mean over targets.",
+            "Root mean squared error, in the target's units; mean over targets.",
             better="lower",
             form=".4g",
             interval=_rmse_interval,
@@ -136,7 +136,7 @@ class Numbers(Task):
             odd = next((cell for cell in cells if not is_number(cell)), None)
             if odd is not None:
                 raise UserError(
-                    f"{where}: column {name!r} holds {odd!r}, which is no number; mend that row or predict another column"
+                    f"{where}: column {name!r} holds {odd!r}, which is not a number; correct that row or predict another column"
                 )
         return torch.tensor([[float(cell) for cell in cells] for cells in columns.values()]).T.contiguous(), tuple(columns)
 
@@ -167,12 +167,16 @@ class Numbers(Task):
     def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
         if outputs.dim() != 2 or outputs.shape[1] != classes:
             raise UserError(
-                f"role {who!r} answers with shape {tuple(outputs.shape)}, but {data} has {classes} targets; give as many"
+                f"role {who!r} has outputs of shape {tuple(outputs.shape)}, but {data} has {classes} targets; use a "
+                "model with as many outputs"
             )
 
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if outputs.shape != labels.shape:
-            raise UserError(f"a model must answer numbers {tuple(labels.shape)}, got {tuple(outputs.shape)}; say where they are")
+            raise UserError(
+                f"a model must return numbers {tuple(labels.shape)}, got {tuple(outputs.shape)}; give their place with "
+                "Adapter(logits=...)"
+            )
         return outputs.float(), labels.float()
 
     def gives(self, classes: Sequence[str]) -> str:
@@ -242,7 +246,7 @@ class Numbers(Task):
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.predictions.items() if who != "baseline")
-        note = "Marks on the dotted diagonal are right." + (f" The first target, {names[0]}, is drawn." if len(names) > 1 else "")
+        note = "Marks on the dotted diagonal are exact." + (f" The first target, {names[0]}, is shown." if len(names) > 1 else "")
         errors = Section("errors", "Answers against labels", (*drawn, _errors(kept, names)), note)
         return errors, self._differing(kept, names)
 
@@ -254,7 +258,7 @@ class Numbers(Task):
     def _differing(self, kept: Kept, names: Sequence[str]) -> Section:
         title = "Where teacher and student differ most"
         if not kept.other:
-            return Section("differ", title, (), "Answers of two models would be needed and were not kept.")
+            return Section("differ", title, (), "The predictions of two models are needed, but were not recorded.")
         other, student = kept.predictions[kept.other], kept.predictions["student"]
         pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
         rows = list(pictures) or self._apart(student, other)[:SHOWN].tolist()
@@ -269,7 +273,7 @@ class Numbers(Task):
             )
             for row in rows
         )
-        return Section("differ", title, (SampleList(samples),), "Shown: the samples whose answers are furthest apart.")
+        return Section("differ", title, (SampleList(samples),), "Shown: the samples with the most different predictions.")
 
 
 def _is_value(leaf: Source, parts: Collection[str]) -> bool:
@@ -288,7 +292,7 @@ def _scatter(who: str, predictions: Predictions, name: str) -> Scatter:
     rows = torch.linspace(0, len(predictions) - 1, min(DRAWN, len(predictions))).long()
     pairs = torch.stack([predictions.labels[rows, 0], predictions.answers[rows, 0]], 1).tolist()
     marks = tuple(Mark(x, y, f"{who}\nlabel {x:.4g}\nanswer {y:.4g}") for x, y in pairs)
-    words = f"Scatter chart: {name} as the {who} answers it, against the label, {len(rows)} test samples."
+    words = f"Scatter chart: {name} as predicted by the {who}, against the label, {len(rows)} test samples."
     return Scatter(who, who.capitalize(), words, marks, (f"{name}, label", f"{name}, answer"))
 
 

@@ -66,18 +66,20 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
         index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + count))
         seen += count
     if not seen:
-        raise UserError("nothing to predict: the partition is empty; give it at least one sample")
+        raise UserError("nothing to predict: the partition is empty; give at least one sample")
     return Predictions(torch.cat(answers), torch.cat(labels), torch.cat(index))
 
 
 def _finite(outputs: Tensor, count: int) -> Tensor:
     if outputs.dim() < 1 or len(outputs) != count:
-        raise UserError(f"a model must answer ({count}, ...) logits, got {tuple(outputs.shape)}; say where its logits are")
+        raise UserError(
+            f"a model must return ({count}, ...) logits, got {tuple(outputs.shape)}; give their place with Adapter(logits=...)"
+        )
     outputs = outputs.float().cpu()
     if not torch.isfinite(outputs).all():
         row = int((~torch.isfinite(outputs.reshape(count, -1))).any(1).nonzero()[0])
         raise UserError(
-            f"a model's answers are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
+            f"a model's outputs are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
         )
     return outputs
 
@@ -85,4 +87,6 @@ def _finite(outputs: Tensor, count: int) -> Tensor:
 def same_samples(predictions: Predictions, teacher: Predictions | None) -> None:
     """Refuse to compare answers to different samples."""
     if teacher is not None and not torch.equal(teacher.index, predictions.index):
-        raise UserError("teacher and student answered different samples, or in another order; predict both on one partition")
+        raise UserError(
+            "predictions of teacher and student are for different samples or in another order; predict both on one partition"
+        )

@@ -64,8 +64,8 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
             right = float((p.answers[k] == label)[counted].double().mean()) if counted.any() else None
             marks.append(Marked(who, f"{who}, {percent(right)} of the pixels right", mask=p.answers[k]))
         rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
-    note = f"Test images on which {kept.other or 'other models'} and student differ in most pixels"
-    note += ": the input, the label, and what each model answers. Black is not counted."
+    note = f"Test images on which the predictions of {kept.other or 'other models'} and student differ most"
+    note += ": the input, the label, and each prediction. Black pixels are ignored."
     return Section("differ", DIFFER, (Gallery(tuple(rows), tuple(names)),), note)
 
 
@@ -88,7 +88,7 @@ class Segment(Task):
             "mean_iou",
             "mean IoU",
             _mean_iou,
-            "Mean over classes of pixels in both label and answer over pixels in either, counted over all images together.",
+            "Mean over classes of intersection over union of label and prediction, counted over all images together.",
             per_class=PerClass("IoU", _iou),
         ),
         Figure("pixel_accuracy", "pixel accuracy", _pixel_accuracy, "Share of counted pixels that are right."),
@@ -105,7 +105,7 @@ class Segment(Task):
             )
         counted = labels[labels != -100]
         if not len(counted):
-            raise UserError(f"{who}: no pixel of any mask is counted (all are -100); give masks with classes")
+            raise UserError(f"{who}: all pixels of all masks are ignored (-100); give masks with classes")
         in_range(who, counted, classes)
 
     def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
@@ -115,8 +115,8 @@ class Segment(Task):
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if outputs.shape[:-1] != labels.shape:
             raise UserError(
-                f"a model must answer logits {(*labels.shape, 'classes')} to masks {tuple(labels.shape)}, got "
-                f"{tuple(outputs.shape)}; say where its logits are"
+                f"a model must return logits {(*labels.shape, 'classes')} for masks {tuple(labels.shape)}, got "
+                f"{tuple(outputs.shape)}; give their place with Adapter(logits=...)"
             )
         small = torch.uint8 if outputs.shape[-1] <= 256 else torch.int32
         return outputs.argmax(-1).to(small), labels.to(torch.int16 if outputs.shape[-1] < 2**15 else torch.int64)
@@ -167,7 +167,7 @@ class Segment(Task):
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who != "baseline")
-        return Section("confusion", "What is taken for what", taken), _differing(kept, names)
+        return Section("confusion", "Confusion matrix", taken), _differing(kept, names)
 
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
         return Pixels(classes, (shape[-2], shape[-1]))
@@ -207,7 +207,7 @@ class Pixels:
         if not isinstance(found, Tensor) or found.dim() != 4:
             shown = tuple(found.shape) if isinstance(found, Tensor) else type(output).__name__
             raise UserError(
-                f"a segmentation network must return logits (n, classes, h, w), got {shown}; say where they are with "
+                f"a segmentation network must return logits (n, classes, h, w), got {shown}; give their place with "
                 "Adapter(logits=...)"
             )
         if found.shape[1] == self.classes and (found.shape[3] != self.classes or found.shape[1:3] != self.size):

@@ -71,7 +71,7 @@ def _whole(judged: Judged) -> float:
     return sum(same) / len(same)
 
 
-WHOLE = Figure("whole_strings", "whole strings", _whole, "Share of strings that are right from end to end.")
+WHOLE = Figure("whole_strings", "whole strings", _whole, "Share of strings that are entirely right.")
 
 
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
@@ -80,15 +80,15 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     predicted = {"label": first.labels, **{who: p.answers for who, p in kept.predictions.items()}}
     compared = {who: strings.lists(each[:COMPARED]) for who, each in predicted.items()}
     rows = list(range(len(compared["label"])))
-    note = "Strings of two models would be needed and were not kept."
+    note = "The predictions of two models are needed, but were not recorded."
     if kept.other:
         pairs = zip(compared[kept.other], compared["student"], strict=True)
         apart = [strings.edits(a, b)[0] / max(len(a), len(b), 1) for a, b in pairs]
         rows.sort(key=lambda row: -apart[row])
         unlike = sum(distance > 0 for distance in apart) / max(len(apart), 1)
         of = "the samples" if len(first) == len(apart) else f"the first {COMPARED} samples"
-        note = f"{kept.other.capitalize()} and student write something else for {FigureInfo().text(unlike)} of {of}. "
-        note += "Shown: those that are furthest apart in edits, for their length."
+        note = f"{kept.other.capitalize()} and student make different predictions for {FigureInfo().text(unlike)} of {of}. "
+        note += "Shown: those with the most edits between them, relative to length."
     cells = [(str(int(first.index[row])), *(_spelt(compared[who][row], names) for who in predicted)) for row in rows[:SHOWN]]
     texts = Texts(("sample", *predicted), tuple(cells))
     return Section("differ", "Where teacher and student differ most", (texts,), note)
@@ -101,5 +101,6 @@ def _spelt(string: list[int], names: Sequence[str]) -> str:
 def need_frames(outputs: Tensor, labels: Tensor) -> None:
     if outputs.dim() != 3 or labels.dim() != 2 or len(outputs) != len(labels):
         raise UserError(
-            f"a model must answer ({len(labels)}, steps, classes) logits, got {tuple(outputs.shape)}; say where its logits are"
+            f"a model must return ({len(labels)}, steps, classes) logits, got {tuple(outputs.shape)}; give their place "
+            "with Adapter(logits=...)"
         )

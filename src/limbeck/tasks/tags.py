@@ -102,12 +102,12 @@ class Tags(Task):
             "F1 = 2 TP / (2 TP + FP + FN) over all labels of all samples together.",
             per_class=PerClass("F1", _each),
         ),
-        Figure("macro_f1", "macro F1", _macro, "Mean over labels of their F1, each label counting alike."),
+        Figure("macro_f1", "macro F1", _macro, "Mean over labels of their F1, with equal weight for each label."),
         Figure(
             "average_precision",
             "average precision",
             _precision,
-            "Mean over labels of sum (recall gained) x precision, samples sorted by the label's logit: no threshold is in it.",
+            "Mean over labels of sum of recall increase x precision, samples sorted by logit; independent of a threshold.",
         ),
         Figure("subset_accuracy", "subset accuracy", _subset, "Share of samples all of whose labels are right."),
         Figure("hamming_loss", "Hamming loss", _hamming, "Share of single labels that are wrong.", better="lower"),
@@ -123,7 +123,10 @@ class Tags(Task):
         for name, cells in columns.items():
             odd = next((cell for cell in cells if not is_number(cell) or float(cell) not in (0, 1)), None)
             if odd is not None:
-                raise UserError(f"{where}: column {name!r} holds {odd!r}; a column of tags holds 1 and 0")
+                raise UserError(
+                    f"{where}: column {name!r} holds {odd!r}; a column of tags holds only 1 and 0; correct it or choose "
+                    "another column"
+                )
         return torch.tensor([[int(float(cell)) for cell in cells] for cells in columns.values()]).T.contiguous(), tuple(columns)
 
     def width(self, labels: Tensor) -> int:
@@ -140,7 +143,7 @@ class Tags(Task):
             )
         odd = labels[(labels != 0) & (labels != 1) & (labels != -100)]
         if len(odd):
-            raise UserError(f"{who}: a tag is 1 (there), 0 (not there) or -100 (unknown), got {int(odd[0])}")
+            raise UserError(f"{who}: a tag is 1 (present), 0 (absent) or -100 (unknown), got {int(odd[0])}")
 
     def check_output(self, who: str, outputs: Tensor, labels: Tensor, data: str, classes: int) -> None:
         if outputs.dim() != 2 or outputs.shape[1] != classes:
@@ -148,11 +151,14 @@ class Tags(Task):
 
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if outputs.shape != labels.shape:
-            raise UserError(f"a model must answer logits {tuple(labels.shape)}, got {tuple(outputs.shape)}; say where they are")
+            raise UserError(
+                f"a model must return logits {tuple(labels.shape)}, got {tuple(outputs.shape)}; give their place with "
+                "Adapter(logits=...)"
+            )
         return outputs, labels.long()
 
     def gives(self, classes: Sequence[str]) -> str:
-        return f"one logit for each of {len(classes)} labels (sigmoid; there where it is above 0)"
+        return f"one logit for each of {len(classes)} labels (sigmoid; present if above 0)"
 
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:
         return OneLogit() if classes == 1 else None
@@ -234,7 +240,7 @@ def _by_label(kept: Kept, names: Sequence[str]) -> list[Section]:
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
     title = "Where teacher and student differ most"
     if not kept.other:
-        return Section("differ", title, (), "Predictions of two models would be needed and were not kept.")
+        return Section("differ", title, (), "The predictions of two models are needed, but were not recorded.")
     other, student = kept.predictions[kept.other], kept.predictions["student"]
     pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
     rows = list(pictures) or _apart(student, other)[:SHOWN].tolist()
@@ -244,8 +250,8 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
         label = _names((student.labels[row] == 1), names)
         samples.append(Sample(int(student.index[row]), label, tuple(says), pictures.get(row)))
     unlike = percent(float(((student.logits > 0) != (other.logits > 0)).any(1).double().mean()))
-    note = f"{kept.other.capitalize()} and student give different labels to {unlike} of the samples. "
-    return Section("differ", title, (SampleList(tuple(samples)),), note + "Shown: those whose probabilities are furthest apart.")
+    note = f"{kept.other.capitalize()} and student predict different labels for {unlike} of the samples. "
+    return Section("differ", title, (SampleList(tuple(samples)),), note + "Shown: those with the most different probabilities.")
 
 
 def _say(who: str, predictions: Predictions, row: int, names: Sequence[str]) -> SamplePrediction:

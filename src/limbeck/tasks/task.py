@@ -83,7 +83,7 @@ class Task(ABC):
 
         Raises `UserError` where these cannot be such labels.
         """
-        raise UserError(f"{where}: labels of the task {self.name!r} do not stand in a table; take classify, numbers or tags")
+        raise UserError(f"{where}: labels of the task {self.name!r} cannot be read from a table; use classify, numbers or tags")
 
     def width(self, labels: Tensor) -> int:
         """How many classes labels speak of, where nobody named them."""
@@ -219,7 +219,7 @@ AGREES = Figure(
     "agreement_with_teacher",
     "agrees with teacher",
     _agrees,
-    "Share of answers that are the teacher's too, right or wrong.",
+    "Share of predictions equal to the teacher's, right or wrong.",
 )
 """A figure that every task can have."""
 
@@ -251,6 +251,6 @@ def in_range(who: str, labels: Tensor, classes: int) -> None:
 def wrong_classes(who: str, outputs: Tensor, data: str, classes: int) -> UserError:
     """What to say of a role that answers in another shape than the data needs."""
     return UserError(
-        f"role {who!r} answers with shape {tuple(outputs.shape)}, but {data} has {classes} classes; "
+        f"role {who!r} has outputs of shape {tuple(outputs.shape)}, but {data} has {classes} classes; "
         "teacher and student need as many outputs as there are classes"
     )

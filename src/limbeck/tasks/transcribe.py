@@ -54,7 +54,7 @@ class Transcribe(Strings):
             "label_accuracy",
             "1 - label error rate",
             _rate,
-            "1 - edits from answer to label over the length of all labels; below 0 counts as 0.",
+            "1 - edit distance between predictions and labels / length of all labels, at least 0.",
             per_class=PerClass("share kept", _kept),
         ),
         WHOLE,
@@ -64,7 +64,7 @@ class Transcribe(Strings):
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         super().check_labels(who, labels, inputs, classes)
         if (labels == 0).any():
-            raise UserError(f"{who}: class 0 is the blank, which is never said; number what is said from 1")
+            raise UserError(f"{who}: class 0 is the blank; number the symbols from 1")
 
     def label_terms(self, labels: Labels) -> tuple[Term, ...]:
         """CTC: every way to write the string counts, Graves et al. 2006."""

@@ -47,7 +47,7 @@ class Translate(Strings):
             "bleu",
             "BLEU",
             _bleu,
-            "Corpus BLEU-4 on class numbers: geometric mean of the precisions of runs of 1 to 4 words, less where it is short.",
+            "Corpus BLEU-4 on class numbers: geometric mean of the precisions of 1-grams to 4-grams, with brevity penalty.",
         ),
         WHOLE,
         AGREES,

@@ -42,9 +42,9 @@ def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
     method, data, cast = sources.method, sources.data, sources.cast
     if data.kind != "image" or len(data.shape) != 3 or data.shape[0] not in (1, 3):
         shape = tuple(data.shape)
-        raise UserError(f"the page shows pictures, but {data.name} has inputs of shape {shape}; use measure and evaluate")
+        raise UserError(f"the page shows images, but {data.name} has inputs of shape {shape}; use measure and evaluate")
     if data.task.name != "classify":
-        raise UserError(f"the page shows one answer for a picture, but {data.name} is to {data.task.name}")
+        raise UserError(f"the page shows one class per image, but the task of {data.name} is {data.task.name}")
     place = runtime_files(runtime)
     out.mkdir(parents=True, exist_ok=True)
     models = {"student": Deployed(cast, method.deployed)}
@@ -105,9 +105,9 @@ def runtime_files(given: Path | None) -> Path:
 def _fetch(cache: Path) -> None:
     """npm checks the package against the registry's checksum; nothing of it is installed or run."""
     npm = shutil.which("npm")
-    advice = f"install npm, or fetch the package {PACKAGE} yourself and name its folder with --runtime"
+    advice = f"install npm, or download the package {PACKAGE} and give its folder with --runtime"
     if npm is None:
-        raise UserError(f"onnxruntime-web is not here and there is no npm to fetch it with; {advice}")
+        raise UserError(f"onnxruntime-web is not installed, and neither is npm to download it; {advice}")
     with tempfile.TemporaryDirectory() as folder:
         words = [npm, "pack", PACKAGE, "--silent", "--ignore-scripts", "--pack-destination", folder]
         try:
@@ -117,7 +117,7 @@ def _fetch(cache: Path) -> None:
         packed = next(Path(folder).glob("*.tgz"), None)
         if done.returncode or packed is None:
             why = (done.stderr.strip().splitlines() or ["it said nothing"])[-1][:160]
-            raise UserError(f"npm could not fetch {PACKAGE} ({why}); {advice}")
+            raise UserError(f"npm could not download {PACKAGE} ({why}); {advice}")
         with tarfile.open(packed) as archive:
             for name in RUNTIME:
                 content = archive.extractfile(f"package/dist/{name}")

@@ -75,7 +75,7 @@ class _Page(BaseHTTPRequestHandler):
             except UserError as error:  # the folder went away or was damaged
                 self._answer(503, "text/plain", str(error))
         else:
-            self._answer(404, "text/plain", "nothing here but the page at /")
+            self._answer(404, "text/plain", "the only page is at /")
 
     def _answer(self, code: int, kind: str, text: str) -> None:
         body = text.encode()

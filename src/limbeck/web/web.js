@@ -34,9 +34,9 @@ function panel(model, classes) {
     return { label, fill, share };
   });
   const facts = element("dl", "facts");
-  const rows = [["size of the file", words.bytes(model.bytes)], ["parameters", model.parameters.toLocaleString("en")]];
+  const rows = [["file size", words.bytes(model.bytes)], ["parameters", model.parameters.toLocaleString("en")]];
   if (model.accuracy !== null) rows.push(["test accuracy", words.percent(model.accuracy)]);
-  rows.push(["one answer, in this browser", "–"]);
+  rows.push(["latency, in this browser", "–"]);
   for (const [name, value] of rows) facts.append(element("dt", "", name), element("dd", "", value));
   box.append(bars, facts);
   $("answers").append(box);
@@ -50,7 +50,7 @@ function show(view, logits, classes, took) {
   const name = classes[order[0][1]], answer = view.box.querySelector(".answer");
   answer.textContent = name;
   answer.classList.toggle("long", name.length > 4);
-  view.box.querySelector(".sure").textContent = `${words.percent(order[0][0])} sure, next ${classes[order[1][1]]}`;
+  view.box.querySelector(".sure").textContent = `${words.percent(order[0][0])} confidence, next ${classes[order[1][1]]}`;
   const places = classes.length > view.shown.length ? order.slice(0, view.shown.length).map((pair) => pair[1]) : classes.keys();
   [...places].forEach((k, at) => {
     const row = view.shown[at];
@@ -110,7 +110,7 @@ function ask(pixels) {
       show(view, logits, state.facts.classes, took);
     }
     state.answers = answers;
-    $("status").textContent = "Both answered on this machine; nothing was sent anywhere.";
+    $("status").textContent = "Both models ran on this machine; nothing was sent anywhere.";
   });
   return state.busy;
 }
@@ -143,11 +143,11 @@ function clear() {
 
 function samples() {
   const { samples: list } = state.facts;
-  $("samples-words").textContent = list.length ? "or one of the test pictures" : "";
+  $("samples-words").textContent = list.length ? "or one of the test images" : "";
   for (const sample of list) {
     const bytes = Uint8Array.from(atob(sample.pixels), (c) => c.charCodeAt(0)), pixels = Float32Array.from(bytes, (v) => v / 255);
     const button = element("button"), canvas = element("canvas");
-    button.type = "button"; button.title = `labelled ${sample.label}`; button.setAttribute("aria-label", `test picture labelled ${sample.label}`);
+    button.type = "button"; button.title = `labelled ${sample.label}`; button.setAttribute("aria-label", `test image labelled ${sample.label}`);
     button.append(canvas);
     paint(canvas, pixels);
     button.addEventListener("click", () => {
@@ -164,8 +164,8 @@ async function start() {
   state.facts = await (await fetch("facts.json")).json();
   const [channels, height, width] = state.facts.shape;
   document.title = `${state.facts.data}: student and teacher`;
-  $("title").textContent = channels === 1 ? "Draw, and see who says what" : "Choose, and see who says what";
-  $("seen-words").textContent = `seen as ${width} × ${height} pixels`;
+  $("title").textContent = channels === 1 ? "Draw, and compare the predictions" : "Choose, and compare the predictions";
+  $("seen-words").textContent = `input: ${width} × ${height} pixels`;
   for (const model of state.facts.models) {
     const session = await ort.InferenceSession.create(model.file, { executionProviders: ["wasm"] });
     state.sessions.push({ session, model, view: panel(model, state.facts.classes) });
@@ -178,4 +178,4 @@ async function start() {
 }
 
 $("clear").addEventListener("click", clear);
-start().catch((error) => { $("status").textContent = `This did not work: ${error.message}`; throw error; });
+start().catch((error) => { $("status").textContent = `Error: ${error.message}`; throw error; });

@@ -26,7 +26,9 @@ class Seen(nn.Module):
     def __init__(self, spelling: str, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()):
         super().__init__()
         if len(mean) != len(std) or any(s <= 0 for s in std):
-            raise UserError(f"what is seen as {spelling!r} needs as many positive stds as means; got mean {mean} and std {std}")
+            raise UserError(
+                f"what is seen as {spelling!r} needs as many stds as means, all positive; got mean {mean} and std {std}"
+            )
         self.spelling, self.ops = spelling, ops_of(spelling)
         self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
         self.register_buffer("mean", torch.tensor(self.mean_values), persistent=False)

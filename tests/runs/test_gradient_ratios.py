@@ -1,14 +1,14 @@
-"""A run says which term drowns the labels, and nothing where none does."""
+"""A run warns of a term whose gradient overwhelms that of the labels, and only then."""
 
-from limbeck.engine.balance import Balance, too_loud
+from limbeck.engine.balance import Balance, too_large
 from limbeck.face.run import run
 from limbeck.runs.settings import make
 
 
-def test_only_what_is_far_above_the_labels_is_said():
+def test_only_terms_far_above_the_labels_are_reported():
     found = [Balance("distil", {"soft": 25.0, "hint": 1212.4}), Balance("tune", {"hint": 199.0})]
-    assert too_loud(found) == [
-        "hint pulls 1,212 times as hard as the labels at the first step of stage distil: lower its weight if the student "
+    assert too_large(found) == [
+        "hint has 1,212 times the gradient of the labels at the first step of stage distil: lower its weight if the student "
         "learns little"
     ]
 
@@ -27,5 +27,5 @@ def test_the_card_keeps_it(tmp_path):
             "onnx": False,
             "device": "cpu",
         }
-        said[beta] = [n for n in run(make(settings), tmp_path / f"{beta:g}")["notes"] if "times as hard" in n]
+        said[beta] = [n for n in run(make(settings), tmp_path / f"{beta:g}")["notes"] if "times the gradient" in n]
     assert said[0.1] == [] and any(note.startswith("attention layer") for note in said[1e6])
