@@ -78,7 +78,7 @@ def searched(found: dict[str, Any]) -> str:
 
 
 def repaired(rows: list[dict[str, Any]]) -> str:
-    head = "| student | runtime | float | int8 | after training on as int8 |\n| --- | --- | --- | --- | --- |"
+    head = "| student | runtime | float | int8 | after fine-tuning |\n| --- | --- | --- | --- | --- |"
     body = [
         f"| `{r['student']}` | {r['format']} | {100 * r['float']:.2f} % | {100 * r['int8']:.2f} % | {100 * r['repaired']:.2f} % |"
         for r in rows

@@ -96,11 +96,11 @@ def test_bad_boxes_are_one_sentence(tmp_path):
     for change, words in (
         (good[..., :4], "boxes of shape"),
         (good + torch.tensor([5.0, 0, 0, 0, 0]), "out of range"),
-        (good - 100, "no box at all"),
+        (good - 100, "has no box"),
     ):
         with pytest.raises(UserError, match=words):
             from_datasets((inputs, change), validation=0.25, classes=2, task=Detect((8, 8)))
     flat = good.clone()
     flat[1, 0, 3] = 1.0
-    with pytest.raises(UserError, match="without area"):
+    with pytest.raises(UserError, match="of zero area"):
         from_datasets((inputs, flat), validation=0.25, classes=2, task=Detect((8, 8)))

@@ -103,7 +103,7 @@ def test_wrong_options_are_one_sentence(file, words, said, capsys):
 
 def test_a_folder_measures_what_it_holds(student_folder, tmp_path, capsys):
     assert run(["measure", str(student_folder)]) == 2
-    assert "holds no exports" in capsys.readouterr().err
+    assert "has no exports" in capsys.readouterr().err
     folder = shutil.copytree(student_folder, tmp_path / "run")
     assert run(["export", str(folder)]) == 0
     capsys.readouterr()

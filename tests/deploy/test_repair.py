@@ -70,7 +70,7 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     assert json.loads(said.out)["exports"] and "add --repair" in said.err, "advice does not get between the lines of JSON"
     assert run(["export", "run", "--int8", "--repair", "--most-lost", "-1", "--json"]) == 0  # whatever it loses is too much
     first, second = json.loads(capsys.readouterr().out)["exports"]
-    assert "note" not in first and "steps of training on as int8 with the teacher" in second["note"]
+    assert "note" not in first and "steps of fine-tuning with simulated int8 and the teacher" in second["note"]
     words = second["note"].split(": ")[1].split()
     assert second["validation"]["score"] == pytest.approx(max(float(words[0]), float(words[3])) / 100, abs=1e-4)
     assert second["sha256"]["student.int8.onnx"] == formats.sha256(tmp_path / "run/student.int8.onnx"), (
@@ -91,4 +91,4 @@ def test_a_student_trained_in_another_memory_layout_is_exported_again(tmp_path, 
     capsys.readouterr()
     assert run(["export", "run", "--format", "executorch", "--int8", "--repair", "--most-lost", "-1", "--json"]) == 0
     note = json.loads(capsys.readouterr().out)["exports"][1]["note"]
-    assert "steps of training on as int8 with the teacher" in note
+    assert "steps of fine-tuning with simulated int8 and the teacher" in note

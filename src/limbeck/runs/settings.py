@@ -51,7 +51,7 @@ class DataSettings(_Settings):
     )
     arguments: dict[str, object] = Field(default_factory=dict, description="for generated data: translation, strings, moving")
     download: bool = Field(default=True, description="download published data that is not on disk")
-    workers: int = Field(default=0, ge=0, description="worker worker processes that read a streamed data set")
+    workers: int = Field(default=0, ge=0, description="worker worker worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
         """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
