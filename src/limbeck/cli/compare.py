@@ -39,7 +39,7 @@ def compare(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="output output output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+        Path | None, typer.Option(help="output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
 ) -> None:

@@ -19,7 +19,7 @@ def shrink(
     max_latency: Annotated[
         str | None, typer.Option(help="median latency at batch size 1: 5ms, 800us", rich_help_panel=SEARCH)
     ] = None,
-    max_size: Annotated[str | None, typer.Option(help="size size size of the exported file: 1MB, 200kB", rich_help_panel=SEARCH)] = None,
+    max_size: Annotated[str | None, typer.Option(help="size of the exported file: 1MB, 200kB", rich_help_panel=SEARCH)] = None,
     min_score: Annotated[str | None, typer.Option(help="lowest score of the task: 0.9 or 90%", rich_help_panel=SEARCH)] = None,
     time: Annotated[str | None, typer.Option(help="longest time of the whole search: 30m, 2h", rich_help_panel=SEARCH)] = None,
     trials: Annotated[int, typer.Option(help="most students to train", rich_help_panel=SEARCH)] = 30,
@@ -42,7 +42,7 @@ def shrink(
     ] = None,
     guided: Annotated[bool, typer.Option(help="--no-guided: search without a teacher", rich_help_panel=SEARCH)] = True,
     out: Annotated[
-        Path | None, typer.Option(help="output output output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
+        Path | None, typer.Option(help="output folder; default: a new one; an existing one is continued", rich_help_panel="Run")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the result", rich_help_panel="Run")] = False,
 ) -> None:

@@ -89,7 +89,7 @@ def _check_keywords(name: str, by: Callable[..., Tensor], inputs: Mapping[str, o
         parameters = inspect.signature(by).parameters
     except ValueError:
         raise UserError(
-            f"term {name!r}: {call_text(by)} binds a setting that the function does not have; remove or rename it; remove or rename it; remove or rename it"
+            f"term {name!r}: {call_text(by)} binds a setting that the function does not have; remove or rename it"
         ) from None
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return

@@ -69,7 +69,7 @@ def read_run(folder: Path, *, predictions: bool = True) -> RunView:
         UserError: it is no folder, or holds nothing of a run.
     """
     if not folder.is_dir():
-        raise UserError(f"there is there is there is no run folder at {folder}; give the folder that `limbeck distill` made")
+        raise UserError(f"there is no run folder at {folder}; give the folder that `limbeck distill` made")
     if not any((folder / name).exists() for name in ("card.json", "metrics.jsonl", "recipe.toml")):
         raise UserError(
             f"{folder} is not a run folder: it has no card.json, metrics.jsonl or recipe.toml; "

@@ -51,7 +51,7 @@ class DataSettings(_Settings):
     )
     arguments: dict[str, object] = Field(default_factory=dict, description="for generated data: translation, strings, moving")
     download: bool = Field(default=True, description="download published data that is not on disk")
-    workers: int = Field(default=0, ge=0, description="worker worker worker processes that read a streamed data set")
+    workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
         """The data; on_progress is called with (file name, bytes so far, bytes in all or None) while it downloads.
@@ -82,8 +82,8 @@ class ModelSettings(_Settings):
     classes: int | None = Field(
         default=None, ge=1, description="number of classes of a teacher that was trained on others; only its layers are used"
     )
-    epochs: float | None = Field(default=None, gt=0, description="epochs if it has no weights and is trained first; default: the run's")
-    lr: float | None = Field(default=None, gt=0, description="learning rate if it has no weights and is trained first; default: the run's")
+    epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
+    lr: float | None = Field(default=None, gt=0, description="learning rate if it is trained first; default: the run's")
 
     def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
         """The role's module, initialised from the seed or from its weights file, and its adapter."""
