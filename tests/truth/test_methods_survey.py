@@ -129,7 +129,9 @@ def test_its_student_is_rebuilt_from_its_files(name, arguments, tmp_path):
         "roles": dict.fromkeys(roles, spec),
         "classes": list(DIGITS.classes),
         "shape": list(DIGITS.shape),
+        "kind": DIGITS.kind,
         "task": {"name": "classify", "settings": {}},
+        **{"version": 1, "limbeck": "0", "inputs": "pixels", "outputs": "logits", "data": "digits"},
     }
     save_student(tmp_path, deployed, info)
     again, _ = load_student(tmp_path)

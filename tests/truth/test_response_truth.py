@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from limbeck import losses as L  # noqa: N812
+from limbeck.losses import chunked
 
 DOUBLE = torch.float64
 TIGHT = {"rtol": 1e-12, "atol": 1e-12}  # the same float64 sums in another order
@@ -156,3 +157,45 @@ def test_loss_module_is_the_masked_mean():
     torch.testing.assert_close(module(S, T), L.kl(S, T, temperature=2.0).mean())
     torch.testing.assert_close(module(S, T, mask=keep), L.kl(S, T, temperature=2.0)[keep].mean())
     assert repr(module) == "Loss(kl, temperature=2.0)" and not list(module.parameters())
+
+
+MASKED = torch.tensor([0.0, 0.0, -torch.inf])
+
+
+@pytest.mark.parametrize(("name", "settings"), [("kl", {}), ("soft_target", {"temperature": 1.0})])
+def test_a_class_that_the_teacher_rules_out_adds_nothing(name, settings):
+    """Student uniform over three, teacher over two of them: KL = ln 1.5; both over two: 0; gradients are finite."""
+    rule = getattr(L, name)
+    for inputs, value in ((torch.zeros(3), log(1.5)), (MASKED, 0.0)):
+        student = inputs[None].clone().requires_grad_()
+        found = rule(student, MASKED[None], **settings)
+        found.sum().backward()
+        assert found.item() == pytest.approx(value, abs=1e-6) and student.grad.isfinite().all()
+
+
+def test_ruled_out_classes_in_the_other_divergences():
+    """Cross-entropy ln 3 and ln 2; Jensen-Shannon and the skewed ones against sums over the classes that are left."""
+    uniform, masked = torch.zeros(1, 3), MASKED[None]
+    assert L.soft_cross_entropy(uniform, masked).item() == pytest.approx(log(3))
+    assert L.soft_cross_entropy(masked, masked).item() == pytest.approx(log(2))
+    p, q = (1 / 2, 1 / 2, 0), (1 / 3, 1 / 3, 1 / 3)
+    m = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    by_hand = sum(a * log(a / c) / 2 for a, c in zip(p, m, strict=True) if a)
+    by_hand += sum(b * log(b / c) / 2 for b, c in zip(q, m, strict=True))
+    assert L.jsd(uniform, masked).item() == pytest.approx(by_hand, abs=1e-6)
+    for rule in (L.jsd, L.skew_kl, L.skew_reverse_kl):
+        student = masked.clone().requires_grad_()
+        found = rule(student, masked)
+        found.sum().backward()
+        assert found.item() == pytest.approx(0, abs=1e-6) and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("rule", [chunked.linear_kl, chunked.linear_jsd, chunked.linear_skew_kl])
+def test_ruled_out_classes_in_chunks(rule):
+    """A head of zeros is uniform over three words; the teacher's logits rule one of them out."""
+    hidden, head = torch.zeros(2, 3, requires_grad=True), torch.zeros(3, 3, requires_grad=True)
+    whole = {chunked.linear_kl: L.kl, chunked.linear_jsd: L.jsd, chunked.linear_skew_kl: L.skew_kl}[rule]
+    found = rule(hidden, head, MASKED.expand(2, 3))
+    found.backward()
+    assert found.item() == pytest.approx(whole(torch.zeros(1, 3), MASKED[None]).item(), abs=1e-6)
+    assert hidden.grad.isfinite().all() and head.grad.isfinite().all()

@@ -141,8 +141,13 @@ def linear_top_k_kl(
 
 def _kl(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
     p = torch.exp(log_p, out=spare)
-    value = _dot(p, log_p.sub_(log_q))
+    value = _dot(p, _where(p, log_p.sub_(log_q)))
     return value, log_q.exp_().sub_(p)
+
+
+def _where(p: Tensor, values: Tensor) -> Tensor:
+    """Values in place, 0 where p = 0: a class that is ruled out adds nothing, though its logarithm is −inf."""
+    return values.masked_fill_(p == 0, 0.0)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
@@ -156,9 +161,9 @@ def _jsd(beta: float) -> Rule:
     def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
         log_m = torch.logaddexp(log_p + log(beta), log_q + log(1 - beta))
         p, q = torch.exp(log_p, out=spare), log_q.exp()
-        slope = log_q.sub_(log_m)  # log q - log m
+        slope = _where(q, log_q.sub_(log_m))  # log q - log m
         inner = _dot(q, slope)
-        value = beta * _dot(p, log_p.sub_(log_m)) + (1 - beta) * inner
+        value = beta * _dot(p, _where(p, log_p.sub_(log_m))) + (1 - beta) * inner
         return value, slope.sub_(inner[:, None]).mul_(q).mul_(1 - beta)
 
     return rule
@@ -171,8 +176,8 @@ def _skew(alpha: float) -> Rule:
         mixed = log_q + log(1 - alpha)
         log_m = torch.logaddexp(log_p + log(alpha), mixed) if alpha else mixed
         p = torch.exp(log_p, out=spare)
-        value = _dot(p, log_p.sub_(log_m))
-        pull = mixed.sub_(log_m).exp_().mul_(p)  # p (1 - a) q / m
+        value = _dot(p, _where(p, log_p.sub_(log_m)))
+        pull = _where(p, mixed.sub_(log_m).exp_()).mul_(p)  # p (1 - a) q / m
         return value, log_q.exp_().mul_(pull.sum(1, keepdim=True)).sub_(pull)
 
     return rule

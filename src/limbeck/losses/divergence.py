@@ -21,7 +21,9 @@ DISTILLM = "Ko et al. 2024 (DistiLLM), https://arxiv.org/abs/2402.03898; code jo
 
 def mixture(log_first: Tensor, log_second: Tensor, first: float) -> Tensor:
     """log(w·first + (1−w)·second) from two logs, for 0 < w < 1."""
-    return torch.logaddexp(log_first + log(first), log_second + log(1 - first))
+    both = log_first.isneginf() & log_second.isneginf()  # ruled out by both: log 0, and no gradient
+    one, other = log_first.masked_fill(both, 0.0), log_second.masked_fill(both, 0.0)
+    return torch.logaddexp(one + log(first), other + log(1 - first)).masked_fill(both, -torch.inf)
 
 
 def _inside(who: str, name: str, value: float, low: float, high: float) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Float
 from torch import Tensor
 
+from limbeck.losses.response import kl_of_logs
 from limbeck.losses.traits import loss
 from limbeck.transforms import attention_map, pool_to
 from limbeck.transforms.numerics import norm, pair, rows, same_samples, unit, upcast
@@ -175,7 +176,7 @@ def cwd(student: Float[Tensor, "n c h w"], teacher: Float[Tensor, "n c h w"], *,
     """
     student, teacher = pair("cwd", student, teacher)
     log_q, log_p = ((x.flatten(2) / temperature).log_softmax(-1) for x in (student, teacher))
-    return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(-1).mean(1)
+    return temperature**2 * kl_of_logs(log_p, log_q).mean(1)
 
 
 @loss(

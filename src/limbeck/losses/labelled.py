@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limbeck.losses.response import kl_of_logs, log_pair, one_hot
+from limbeck.losses.response import expected, kl_of_logs, log_pair, one_hot
 from limbeck.losses.traits import loss
 
 DKD = "Zhao et al. 2022, https://arxiv.org/abs/2203.08679; code megvii-research/mdistiller DKD.py"
@@ -156,7 +156,7 @@ def wsld(
     hard_q, hard_p = log_pair("wsld", student.detach(), teacher.detach(), 1.0)
     of_student, of_teacher = (-torch.where(hot, x, 0.0).sum(-1) for x in (hard_q, hard_p))
     weight = 1 - torch.exp(-of_student / (of_teacher + 1e-7))
-    return (-(temperature**2) * weight * (log_p.exp() * log_q).sum(-1)).masked_fill(ignored, 0.0)
+    return (-(temperature**2) * weight * expected(log_p, log_q)).masked_fill(ignored, 0.0)
 
 
 @loss(

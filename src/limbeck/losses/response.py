@@ -1,7 +1,7 @@
 """Losses on what a network answers: logits and probabilities, over the last dimension.
 
 Letters: n samples (or tokens, pixels: `*n`), C classes, z_s and z_t the logits, T the temperature,
-q = softmax(z_s/T) and p = softmax(z_t/T). All logits must be finite.
+q = softmax(z_s/T) and p = softmax(z_t/T). Logits are finite, or −inf for a class that is ruled out (0 log 0 = 0).
 """
 # ruff: noqa: F722, F821
 
@@ -24,7 +24,12 @@ def log_pair(who: str, student: Tensor, teacher: Tensor, temperature: float) -> 
 
 def kl_of_logs(log_target: Tensor, log_input: Tensor) -> Tensor:
     """Σ_j exp(log_target) (log_target − log_input) over the last dimension: KL(target‖input)."""
-    return (log_target.exp() * (log_target - log_input)).sum(-1)
+    return expected(log_target, log_target - log_input)
+
+
+def expected(log_p: Tensor, values: Tensor) -> Tensor:
+    """Σ_j exp(log_p) values over the last dimension; a class with p = 0 adds nothing, whatever its value."""
+    return (log_p.exp() * values.masked_fill(log_p.isneginf(), 0.0)).sum(-1)
 
 
 @loss(family="divergence", knowledge=None, over="classes", source=HINTON)
@@ -127,7 +132,7 @@ def soft_cross_entropy(
     tensor([0.6931])
     """
     log_q, log_p = log_pair("soft_cross_entropy", student, teacher, temperature)
-    return -(log_p.exp() * log_q).sum(-1)
+    return -expected(log_p, log_q)
 
 
 @loss(family="divergence", knowledge=None, over="classes", minimum=None, source=HINTON + "; code yzd-v/cls_KD kd.py")
@@ -142,7 +147,7 @@ def soft_target_cross_entropy(
     tensor([2.7726])
     """
     log_q, log_p = log_pair("soft_target_cross_entropy", student, teacher, temperature)
-    return -(temperature**2) * (log_p.exp() * log_q).sum(-1)
+    return -(temperature**2) * expected(log_p, log_q)
 
 
 @loss(family="divergence", knowledge=None, over="classes", minimum=None, source=HINTON)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.losses.response import cross_entropy, log_pair
+from limbeck.losses.response import cross_entropy, kl_of_logs, log_pair
 from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import upcast
 
@@ -63,7 +63,7 @@ def delayed_kl(
     steps = torch.arange(log_q.shape[1], device=log_q.device)
     shifted = steps.unsqueeze(1) + torch.arange(delay + 1, device=log_q.device)
     late = log_q[:, shifted.clamp_max(len(steps) - 1)]
-    values = (log_p.exp().unsqueeze(2) * (log_p.unsqueeze(2) - late)).sum(-1)
+    values = kl_of_logs(log_p.unsqueeze(2), late)
     return values.masked_fill(shifted >= len(steps), torch.inf).amin(-1)
 
 

@@ -6,12 +6,14 @@ Letters: s seeds, m comparisons.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, nan, sqrt
+from math import inf, log2, nan, sqrt
 
 import numpy as np
 from scipy import special  # not scipy.stats, which takes a second to load
 
 from limbeck.errors import UserError
+
+FEWEST = 3  # seeds that can settle anything
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
@@ -33,8 +35,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
 @dataclass(frozen=True)
 class Paired:
     """One paired comparison, first minus second: mean difference with its interval, p of a two-sided paired
-    t-test, how many seeds; `p_corrected` after Holm's correction over all comparisons asked for together, which leaves
-    `level` of the 5 % to this one."""
+    t-test (of the sign test, 2^(1-s), where every seed has the same difference), how many seeds; `p_corrected` after
+    Holm's correction over all comparisons asked for together, which leaves `level` of the 5 % to this one."""
 
     difference: float
     low: float
@@ -47,8 +49,8 @@ class Paired:
 
     @property
     def differs(self) -> bool:
-        """Whether the corrected p is below 5 %."""
-        return self.p_corrected < 0.05
+        """Whether the corrected p is below 5 %; two seeds settle nothing."""
+        return self.seeds >= FEWEST and self.p_corrected < 0.05
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
@@ -67,7 +69,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
     if len(gaps) < 2:
         p = nan
     elif spread == 0:
-        p = 1.0 if mean == 0 else 0.0
+        p = 1.0 if mean == 0 else 2.0 ** (1 - len(gaps))
     else:
         p = float(2 * special.stdtr(len(gaps) - 1, -abs(mean) / (spread / sqrt(len(gaps)))))
     return Paired(mean, low, high, p, len(gaps), spread, p)
@@ -98,11 +100,11 @@ def seeds_needed(comparison: Paired, power: float = 0.8, level: float = 0.05, mo
     10
     """
     if comparison.spread == 0:
-        return 2 if comparison.difference else inf
+        return int(1 - log2(level)) + 1 if comparison.difference else inf
     effect = abs(comparison.difference) / comparison.spread
     if not effect or effect != effect:
         return inf
-    few, many = 1, 2  # power grows with n: double, then halve
+    few, many = FEWEST - 1, FEWEST  # power grows with n: double, then halve
     while _power(effect, many, level) < power:
         if many >= most:
             return inf
