@@ -4,7 +4,7 @@
     python -m bench.comparisons --write [--out runs/comparisons]
 
 FOLDER holds CIFAR-10's binary batches (two of the five: 20,000 images), or Fashion-MNIST's four files; FILE is the
-published ResNet-56. A comparison that was stopped is gone on with. Settings were fixed beforehand, the methods' own are
+published ResNet-56. A comparison that was stopped is continued. Settings were fixed beforehand, the methods' own are
 their defaults, and the test part is read once. Each needs one to two hours on two cores.
 """
 

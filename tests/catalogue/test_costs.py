@@ -90,7 +90,7 @@ def test_every_method_serves_a_need():
     assert {name for names in found.values() for name in names} == set(CATALOGUE)
     assert found["Detection"][:3] == ["detection", "detection_gan", "fine_grained"]
     assert "kd" in found["Soft labels of one finished teacher"] and "kd" not in found["Several teachers"]
-    assert found["Trees and models without gradient"] == ["alone_tree", "soft_tree"]
+    assert found["Trees and models trained without gradients"] == ["alone_tree", "soft_tree"]
 
 
 def test_figures_come_from_files(tmp_path):

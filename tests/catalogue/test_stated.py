@@ -22,7 +22,7 @@ def soft(weight=1.0):
 def test_a_stated_need_is_served_and_a_misspelt_one_is_an_error_at_import():
     stated = method(paper="nobody", year=2030, serves=("segmentation", "private data"))(soft)()
     needs = by_need([stated])
-    assert needs["Segmentation"] == ["soft"] and needs["Private data, or data that may not be kept"] == ["soft"]
+    assert needs["Segmentation"] == ["soft"] and needs["Private data, or data that cannot be stored"] == ["soft"]
     assert needs["Detection"] == []
     with pytest.raises(UserError, match="unknown need 'segmentaton'; did you mean 'segmentation'"):
         method(paper="nobody", year=2030, serves=("segmentaton",))

@@ -53,7 +53,7 @@ def refused(refuse, tmp_path):
         (["--teacher", "nets:five"], r"role 'teacher' has outputs of shape \(2, 5\), but digits has 10 classes"),
         (["--student", "nets:narrow"], "role 'student' cannot take inputs of shape"),
         (["--student-weights", "nowhere.pt"], "the weights file nowhere.pt does not exist"),
-        (["--method", "mean_teacher"], "digits has no unlabelled part, which this method reads: put"),
+        (["--method", "mean_teacher"], "digits has no unlabelled part, which this method needs: put"),
         (["--method", "similarity", "--set", "train.accumulate=2"], "gradient accumulation would change"),
         (["--recipe", "nowhere.toml"], "cannot read the recipe nowhere.toml"),
         (["--set", "data.limit=0"], "data.limit = 0"),
@@ -131,7 +131,7 @@ def test_weights_of_another_network(refused, tmp_path):
     models.save_weights(bad, tmp_path / "nan.safetensors")
     assert "not finite" in refused("--teacher-weights", tmp_path / "nan.safetensors")
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
-    assert "no weights file" in refused("--teacher-weights", tmp_path / "junk.safetensors")
+    assert "not a weights file" in refused("--teacher-weights", tmp_path / "junk.safetensors")
 
 
 def test_a_teacher_at_chance_is_warned_of_and_the_run_goes_on(limbeck, tmp_path):

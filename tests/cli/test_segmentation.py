@@ -76,7 +76,7 @@ def test_the_page_speaks_of_mean_iou_and_shows_masks(run):
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "test mean IoU" in page and "Mean IoU on validation" in page and "test accuracy" not in page
     assert page.count('alt="Prediction for sample') == 5 * 4  # 5 test images; label, teacher, baseline, student
-    assert "taken for what" in page and "pixels on the diagonal" in page
+    assert "Confusion matrix" in page and "pixels on the diagonal" in page
 
 
 def test_pixels_that_are_not_counted_teach_nothing():

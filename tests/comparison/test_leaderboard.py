@@ -148,7 +148,7 @@ def test_one_seed_claims_nothing():
 def test_missing_runs_are_said():
     found = board({"baseline": [70.0, 72.0, ""], "kd": [72.0, "", ""]})
     assert (row(found, "baseline")["missing"], row(found, "kd")["missing"]) == (1, 2)
-    assert found["verdict"][-1].startswith("Runs still missing: 2 of kd and 1 of baseline;")
+    assert found["verdict"][-1].startswith("Missing runs: 2 of kd and 1 of baseline;")
 
 
 def test_more_steps_than_the_baseline_are_said():

@@ -109,14 +109,14 @@ def test_a_python_batch_runs_no_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_cifar10(tmp_path / "x", True)
     (tmp_path / "x" / "data_batch_2").write_bytes(pickle.dumps({"data": Evil(), "labels": []}))
-    refused("system, which is no array", "cifar10", path=tmp_path / "x")
+    refused("system, which is not an array", "cifar10", path=tmp_path / "x")
     assert not Path("pwned").exists()
 
 
 def test_damaged_cifar(tmp_path):
     write_cifar10(tmp_path / "x", False)
     (tmp_path / "x" / "data_batch_2.bin").write_bytes(b"123")
-    refused("no whole records of 3073", "cifar10", path=tmp_path / "x")
+    refused("not whole records of 3073", "cifar10", path=tmp_path / "x")
     (tmp_path / "x" / "data_batch_2.bin").write_bytes(b"\xff" * 3073)
     refused("labels out of range: expected 0 to 9 for 10 classes, got 255", "cifar10", path=tmp_path / "x")
 
@@ -180,7 +180,7 @@ def test_bad_folders(tmp_path):
     refused("1 class; at least 2", "folder", path=tmp_path / "one" / "a")
     write_images(tmp_path / "broken")
     (tmp_path / "broken" / "cat" / "0.png").write_bytes(b"no image")
-    refused("0.png is no image", str(tmp_path / "broken"))
+    refused("0.png is not a readable image", str(tmp_path / "broken"))
     (tmp_path / "void").mkdir()
     refused("holds no data of a known layout", str(tmp_path / "void"))
     refused("holds no images", "folder", path=tmp_path / "void")
@@ -188,7 +188,7 @@ def test_bad_folders(tmp_path):
     refused("damaged", str(tmp_path / "bad.zip"))
     write_images(tmp_path / "loose")
     Image.new("RGB", (9, 8)).save(tmp_path / "loose" / "top.png")
-    refused("lies in no class folder", str(tmp_path / "loose"))
+    refused("is not in a class folder", str(tmp_path / "loose"))
     write_images(tmp_path / "only" / "test")
     refused("no train folder", "folder", path=tmp_path / "only")
 
@@ -307,7 +307,7 @@ def test_csv_without_labels(tmp_path, header, more):
         ("a,label\n1,x\ninf,y\n2,x\n3,y\n4,x\n5,y\n", "not finite"),
         ("".join(f"{k},{k / 7}\n" for k in range(99)), "99 different numbers"),
         ("1\n2\n", "at least a feature"),
-        ("\x00\x01", "no text table"),
+        ("\x00\x01", "not a text table"),
     ],
 )
 def test_bad_csv(tmp_path, text, words):

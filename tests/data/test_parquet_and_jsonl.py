@@ -86,8 +86,8 @@ def test_numbers_and_several_labels_from_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"x": 1, "label": 0}\n[1, 2]\n', "line 2 is no object"),
-        ('{"x": 1, "label": 0}\n{"x": \n', "line 2 is no JSON"),
+        ('{"x": 1, "label": 0}\n[1, 2]\n', "line 2 is not an object"),
+        ('{"x": 1, "label": 0}\n{"x": \n', "line 2 is not JSON"),
         ('{"x": [1], "label": 0}\n', "line 1 has a list at 'x'"),
         ('{"x": 1, "label": 0}\n{"x": null, "label": 1}\n{"x": 3, "label": 1}\n', "column 'x' has 1 missing values"),
         ("\n\n", "is empty"),
@@ -105,11 +105,11 @@ def test_bad_json_lines_are_one_sentence(tmp_path, text, words):
 def test_bad_parquet_is_one_sentence(tmp_path):
     damaged = tmp_path / "a.parquet"
     damaged.write_bytes(b"PAR1 and nothing more")
-    with pytest.raises(UserError, match="is no Parquet file or a damaged one") as caught:
+    with pytest.raises(UserError, match="is not a Parquet file, or a damaged one") as caught:
         D.load(str(damaged))
     assert "\n" not in str(caught.value)
     lists = parquet(tmp_path / "b.parquet", {"x": [[1], [2]], "label": [0, 1]})
-    with pytest.raises(UserError, match=r"column 'x' holds list<.*leave it out"):
+    with pytest.raises(UserError, match=r"column 'x' holds list<.*remove it"):
         D.load(str(lists))
     folder = tmp_path / "f"
     folder.mkdir()

@@ -94,7 +94,7 @@ def test_eight_bits_and_two_channels(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda p: (p / "a_9.wav").write_bytes(b"RIFFnothing"), "a_9.wav is no wav file"),
+        (lambda p: (p / "a_9.wav").write_bytes(b"RIFFnothing"), "a_9.wav is not a readable wav file"),
         (lambda p: wavfile.write(p / "a_9.wav", 2 * RATE, sound(400)), "bring them to one rate"),
         (lambda p: [f.unlink() for f in p.iterdir()], "holds no recordings"),
         (lambda p: write(p, [f.name for f in p.iterdir()], rate=1000), "at least 2,000"),

@@ -89,7 +89,7 @@ def test_bad_spellings_are_one_sentence(spelling, words):
 
 
 def test_as_augmentation_it_is_refused():
-    with pytest.raises(UserError, match="as in student.sees"):
+    with pytest.raises(UserError, match="as student.sees"):
         D.parse("bands:0:3").check((6, 5), "other")
     with pytest.raises(UserError, match="as many stds as means, all positive"):
         Seen("differences", (1.0,), ())

@@ -90,7 +90,7 @@ def test_bad_boxes_are_one_sentence(tmp_path):
     with pytest.raises(UserError, match="p0.xml: an object has no <bndbox>"):
         data.load(str(root))
     (root / "Annotations/p0.xml").write_text("<annotation>", encoding="utf-8")
-    with pytest.raises(UserError, match="p0.xml is no XML"):
+    with pytest.raises(UserError, match="p0.xml is not readable XML"):
         data.load(str(root))
     inputs, good = torch.rand(4, 1, 8, 8), torch.tensor([[[0.0, 1.0, 1.0, 3.0, 3.0]]]).repeat(4, 1, 1)
     for change, words in (

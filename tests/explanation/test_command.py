@@ -92,7 +92,7 @@ def test_without_seeds_nothing_is_trained_and_it_says_so(done, tmp_path, capsys)
     shutil.rmtree(folder / "explain")
     assert run(["explain", str(folder), "--seeds", "0", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["gain"] == {"skipped": "no seeds were asked for"} and not (folder / "explain").exists()
+    assert said["gain"] == {"skipped": "--seeds is 0"} and not (folder / "explain").exists()
     assert "that is one seed" in said["verdict"][0]
 
 

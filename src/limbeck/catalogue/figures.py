@@ -11,8 +11,8 @@ from limbeck.metrics.significance import mean_interval
 RESULTS = Path(__file__).parents[3] / "bench" / "results"  # there in a checkout
 SETTINGS = {  # what a file's own lines do not say
     "cifar10": "20,000 CIFAR-10 images, ResNet-56 -> ResNet-8",
-    "catalogue": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
-    "catalogue_few_labels": "60 labels of 300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
+    "catalogue": "300 digits, cnn(width=32), trained on 1,258, -> cnn(width=4)",
+    "catalogue_few_labels": "60 labels of 300 digits, cnn(width=32), trained on 1,258, -> cnn(width=4)",
     "tasks_detection": "blood cells (BCCD) at 160 x 120, detector(width=24, blocks=2) -> detector_mobile(width=0.5), mAP@0.5",
     "tasks_privileged": "sonar, mlp(width=32) with 60 columns -> mlp(width=16) with 8",
     "tasks_membranes": "cell membranes in tiles of 128 x 128, unet(width=12) -> unet(width=4), mean IoU",
@@ -23,7 +23,7 @@ SETTINGS = {  # what a file's own lines do not say
     "text_distilbert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers",
     "text_tinybert": "SST-2, 7,200 sentences, BERT of 4 layers of 64 features -> 2 layers of 32",
     "text_translation": "multi30k de-en, 5,000 training pairs of at most 10 words, seq2seq 96 -> seq2seq 24, BLEU",
-    "unexplored": "300 digits, cnn(width=32), which has seen 1,258, -> cnn(width=4)",
+    "unexplored": "300 digits, cnn(width=32), trained on 1,258, -> cnn(width=4)",
     "demo": "digits, cnn(width=64) -> cnn(width=4)",
 }
 BASELINES = {2: "alone_tree", 5: "alone", 6: "alone"}  # of rows of the survey

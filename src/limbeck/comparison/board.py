@@ -21,7 +21,7 @@ from limbeck.tasks.figure import known, score_in
 COSTS: tuple[tuple[charts.Cost, str], ...] = (
     ("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time")
 )  # fmt: skip
-SIDE = "Marks that would cover one another stand side by side; point at one for its value."
+SIDE = "Overlapping marks are placed side by side; hover over one for its value."
 
 
 def write_board(folder: Path) -> Path:

@@ -174,9 +174,9 @@ class Comparison:
             known = read_comparison(self.folder)
             changed = any(e["name"] in entries and _words(e) != _words(entries[e["name"]]) for e in known["entries"])
             if known["recipe"] != dump(self.recipe) or known.get("search", 0) != self.search or changed:
-                raise UserError(f"{self.folder} holds a comparison with other settings; give another name with --out")
+                raise UserError(f"{self.folder} has a comparison with other settings; give another folder with --out")
         elif self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir()):
-            raise UserError(f"folder {self.folder} exists and is not a comparison; give another name with --out")
+            raise UserError(f"folder {self.folder} exists and is not a comparison; give another folder with --out")
         with atomic_write(self.folder / "compare.toml", text=True) as file:
             file.write(to_toml(self.recipe, self.entries, len(self.seeds), self.search))
         facts = ComparisonFile(version=VERSION, recipe=dump(self.recipe), entries=list(entries.values()), seeds=list(self.seeds))

@@ -23,7 +23,7 @@ def verdict(rows: Sequence[BoardRow], score: FigureInfo = FigureInfo()) -> list[
     said += [_failures(row) for row in rows if row["errors"]]
     missing = [f"{row['missing']} of {row['name']}" for row in rows if row["missing"] > 0]
     if missing:
-        said.append(f"Runs still missing: {listed(missing)}; what is said here may change with them.")
+        said.append(f"Missing runs: {listed(missing)}; the verdict may change with them.")
     return said
 
 

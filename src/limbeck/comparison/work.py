@@ -76,7 +76,7 @@ class Job:
         return None if failed is None else Failed(entry=self.entry, seed=self.seed, error=failed.error)
 
     def fail(self, why: str, *, again: bool) -> None:
-        """Keep the reason of a failure; again: the comparison tries once more when it is gone on with."""
+        """Keep the reason of a failure; again: the comparison tries once more when it is continued."""
         write_json(Path(self.folder) / FAILED, {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
 
 

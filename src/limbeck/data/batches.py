@@ -66,7 +66,7 @@ class Batches:
                 raise UserError(f"view {name!r} has the name of another batch entry; call it something else")
             view.check(data.shape, data.kind, located=data.task.located)
             if view.mixes and not data.task.blends:
-                raise UserError(f"view {view}: labels of the task {data.task.name!r} cannot be blended; leave mixup out")
+                raise UserError(f"view {view}: labels of the task {data.task.name!r} cannot be mixed; remove mixup")
         if size < 1 or (cycle is not None and cycle < 1) or workers < 0:
             raise UserError(f"batches need size >= 1, cycle >= 1 and workers >= 0, got {size}, {cycle} and {workers}")
         if not len(partition):
@@ -147,7 +147,7 @@ class Batches:
         for name, view in self.views.items():
             if not isinstance(raw, Tensor):
                 if view.ops:
-                    raise UserError(f"view {view}: inputs that are mappings cannot be augmented; leave the view out")
+                    raise UserError(f"view {view}: inputs that are mappings cannot be augmented; remove the view")
                 batch[name] = raw
                 continue
             batch[name] = view.apply(raw, draw, fetch=self._fetch, index=self.partition.index)

@@ -111,7 +111,7 @@ class Data:
                 return part
             if name == "unlabelled":
                 raise UserError(
-                    f"{self.name} has no unlabelled part, which this method reads: put samples without labels beside the "
+                    f"{self.name} has no unlabelled part, which this method needs: put samples without labels beside the "
                     "others (a folder unlabelled/, x_unlabelled in a .npz), or hide some labels with data.labelled = NUMBER"
                 )
             raise unknown(f"partition of {self.name}", name, self.partitions)

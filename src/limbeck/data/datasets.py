@@ -85,9 +85,7 @@ def load(
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or Columns())
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
-        raise UserError(
-            f"data.task and data.label say which columns of a table are labels, but {name} is no table; leave them out"
-        )
+        raise UserError(f"data.task and data.label name the label columns of a table, but {name} is not a table; remove them")
     if test is not None and "test" not in raw.parts:
         raw.test_share = test
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)

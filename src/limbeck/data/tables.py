@@ -110,7 +110,7 @@ def _whole(path: Path, part: str, rows: list[list[str]], width: int, first: int)
         raise UserError(f"{path} has {len(rows)} rows of {width} columns; expected samples with at least a feature and a label")
     for k, row in enumerate(rows, start=first):
         if len(row) != width:
-            raise UserError(f"{path} ({part}): row {k} has {len(row)} cells where {width} are expected; mend or remove it")
+            raise UserError(f"{path} ({part}): row {k} has {len(row)} cells where {width} are expected; correct or remove it")
 
 
 def _features(path: Path, name: str, cells: list[str], notes: list[str], first: int) -> np.ndarray:
@@ -130,9 +130,9 @@ def _features(path: Path, name: str, cells: list[str], notes: list[str], first: 
     places = {v: k for k, v in enumerate(values)}
     ranks = np.array([places[c] for c in cells])
     if missing:
-        notes.append(f"column {name!r}: {len(missing)} unknown values count as a value of their own")
+        notes.append(f"column {name!r}: {len(missing)} unknown values count as a separate value")
     if 2 < len(values) <= _ONE_HOT:
         return np.eye(len(values), dtype=np.float32)[ranks]
     if len(values) > _ONE_HOT:
-        notes.append(f"column {name!r}: {len(values)} different words became their rank in the alphabet")
+        notes.append(f"column {name!r}: {len(values)} different words are replaced by their alphabetical rank")
     return ranks.astype(np.float32)[:, None]

@@ -77,7 +77,7 @@ class Place:
         except ValueError as error:
             raise UserError(f"--on {prefix!r} cannot be read as a command ({error}); write for example --on 'ssh pi'") from None
         if not words:
-            raise UserError("--on is empty; write the words that run a command there, for example --on 'ssh pi'")
+            raise UserError("--on is empty; give the command prefix of the target, for example --on 'ssh pi'")
         return Place(words, python or "python3")
 
     @property

@@ -41,11 +41,11 @@ def load_packed(folder: Path) -> Deployed:
     info = read_student_file(folder)
     facts = info.get("packed")
     if facts is None:
-        raise UserError(f"no packed student in {folder}: its method does not quantise")
+        raise UserError(f"there is no packed student in {folder}: its method does not quantise")
     try:
         data = (folder / facts["file"]).read_bytes()
     except OSError:
-        raise UserError(f"no packed student in {folder}: {facts['file']} is missing") from None
+        raise UserError(f"there is no packed student in {folder}: {facts['file']} is missing") from None
     if hashlib.blake2b(data, digest_size=16).hexdigest() != facts["blake2b"]:
         raise UserError(f"{folder / facts['file']} is damaged: its checksum is not the one in student.json")
     deployed = rebuild(info)

@@ -59,7 +59,7 @@ def _dots(svg: str, title: str, models: Sequence[str]) -> Figure:
 def gain_section(found: Mapping[str, Any]) -> Part:
     """The parts of the gain, and what each kind of student reached."""
     gain = found["gain"]
-    about: Part = {"id": "gain", "title": "What of the teacher's labels did it", "figures": []}
+    about: Part = {"id": "gain", "title": "Which part of the soft labels helped", "figures": []}
     if "skipped" in gain:
         return about | {"note": f"No students were trained for this: {gain['skipped']}."}
     rows: list[list[Cell]] = [
@@ -102,7 +102,7 @@ def class_section(agreement: Mapping[str, Any]) -> Part:
     learners, models = list(rows[0]["agreement"]), list(rows[0]["accuracy"])
     figures = [
         _dots(
-            rows_chart([(r["class"], r["agreement"]) for r in shown], "same answer as the teacher"),
+            rows_chart([(r["class"], r["agreement"]) for r in shown], "same prediction as the teacher"),
             "Agreement by class",
             learners,
         ),
@@ -142,7 +142,7 @@ def sure_section(agreement: Mapping[str, Any]) -> Part:
     rows = [(f"{percents(r['low'])} to {percents(r['high'])} ({r['samples']})", r) for r in agreement["confidence"]]
     learners, models = list(rows[0][1]["agreement"]), list(rows[0][1]["accuracy"])
     figures = [
-        _dots(rows_chart([(n, r["agreement"]) for n, r in rows], "same answer as the teacher"), "Agreement", learners),
+        _dots(rows_chart([(n, r["agreement"]) for n, r in rows], "same prediction as the teacher"), "Agreement", learners),
         _dots(rows_chart([(n, r["accuracy"]) for n, r in rows], "accuracy"), "Accuracy", models),
     ]
     return {"id": "sure", "title": "By the teacher's confidence", "figures": figures, "note": "In brackets: samples."}
@@ -161,7 +161,7 @@ def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> Part:
     models, learners = list(rows[0]["accuracy"]), list(rows[0]["agreement"])
     figures = [
         _dots(rows_chart([(n, r["accuracy"]) for n, r in named], "accuracy"), "Accuracy", models),
-        _dots(rows_chart([(n, r["agreement"]) for n, r in named], "same answer as the teacher"), "Agreement", learners),
+        _dots(rows_chart([(n, r["agreement"]) for n, r in named], "same prediction as the teacher"), "Agreement", learners),
     ]
     note = f"{rows[0]['samples']} test samples, each made worse in the same way for all models, the teacher included."
     return {"id": "worse", "title": "Under corruption", "figures": figures, "note": note}
@@ -178,7 +178,7 @@ def like_section(found: Mapping[str, Any]) -> Part:
     floor = max(pair["floor"] or 0.0 for pair in pairs.values())
     note = (
         f"Linear CKA over {inside['samples']} test samples: 1 where two layers hold the same up to rotation and scale. Mixing "
-        f"the samples up leaves at most {floor:.2f}: what is not clearly above that means nothing. Likeness is not accuracy."
+        f"the samples up leaves at most {floor:.2f}: what is not clearly above that means nothing. Similarity is not accuracy."
     )
     return about | {"figures": figures, "note": note}
 
@@ -187,7 +187,7 @@ def keeps_section(found: Mapping[str, Any]) -> Part:
     """What is read back from the layers."""
     inside = found.get("inside") or {}
     keeps, itself = inside.get("keeps") or {}, inside.get("input_itself") or {}
-    about: Part = {"id": "keeps", "title": "What each layer keeps of the input"}
+    about: Part = {"id": "keeps", "title": "What each layer represents of the input"}
     if not keeps:
         return about | {"figures": [], "note": "Inputs of this kind are not read back."}
     figures = [

@@ -60,7 +60,7 @@ def explain(
 
 
 def _gain(subject: Subject, seeds: int, listen: Listener) -> dict[str, Any]:
-    why = "no seeds were asked for" if not seeds else unfit(subject)
+    why = "--seeds is 0" if not seeds else unfit(subject)
     if why:
         return {"skipped": why}
     first = subject.recipe.seed

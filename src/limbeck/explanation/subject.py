@@ -67,7 +67,7 @@ def open_run(
     if not card or not (folder / "recipe.toml").exists():
         raise UserError(f"{folder} is not a finished run (card.json, recipe.toml); finish it with limbeck distill --resume")
     if "teacher" not in card["models"]:
-        raise UserError(f"{folder} had no teacher that was there beforehand, so there is nothing to explain by it")
+        raise UserError(f"{folder} had no teacher with weights, so there is nothing to explain")
     recipe = read(folder)
     chosen = data or recipe.data.load()
     if chosen.task.name != CLASSIFY.name:
@@ -138,5 +138,5 @@ def _check_recorded(subject: Subject) -> None:
         said = predict(entry, [first], subject.data.task).logits.argmax(1)
         if who in kept and float((said == kept[who].logits[:count].argmax(1)).float().mean()) < 0.98:
             raise UserError(
-                f"the {who} of {subject.folder} no longer answers as recorded; its weights or preprocessing have changed"
+                f"the {who} of {subject.folder} no longer predicts as recorded; its weights or preprocessing have changed"
             )

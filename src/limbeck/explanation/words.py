@@ -18,12 +18,12 @@ def gain_words(found: Mapping[str, Any]) -> list[str]:
     """The gain of the soft labels, and which of its parts the seeds can tell from nothing."""
     gain = found["gain"]
     if "skipped" in gain:
-        return [_one_seed(found), f"Which part of the teacher's labels did it was not tried: {gain['skipped']}."]
+        return [_one_seed(found), f"Which part of the soft labels helped was not tested: {gain['skipped']}."]
     seeds, method = len(gain["seeds"]), (found.get("method") or {}).get("name") or "kd"
     whole = gain["gain"]
     first = f"Over {seeds} {'seeds' if seeds > 1 else 'seed'}, the teacher's soft labels changed accuracy by {_points(whole)}"
     if seeds < 2:
-        return [f"{first}; of one seed nothing can be told apart, so give --seeds 3 or more.", _list(gain)]
+        return [f"{first}; one seed shows no significance, so use --seeds 3 or more.", _list(gain)]
     sure = whole["p"] is not None and whole["p"] < 0.05
     first += f" against labels alone, {'more' if sure else 'no more'} than seeds differ by chance (p = {number(whole['p'], 2)})."
     more = f"The run's own method, {method}, does other things too; what is taken apart here are soft labels by themselves."
@@ -47,7 +47,7 @@ def _who_did_it(gain: Mapping[str, Any]) -> str:
     """Names the parts that differ from nothing after correction; without one, says so."""
     clear = {name: part for name, part in gain["parts"].items() if part["p_corrected"] is not None and part["p_corrected"] < 0.05}
     if not clear:
-        return f"No single part can be told from nothing with these seeds (corrected for three comparisons){_more_seeds(gain)}."
+        return f"No single part is significant with these seeds (corrected for three comparisons){_more_seeds(gain)}."
     helped = sorted((n for n, p in clear.items() if p["difference"] > 0), key=lambda n: -clear[n]["difference"])
     harmed = [n for n, p in clear.items() if p["difference"] < 0]
     said = []
@@ -56,7 +56,7 @@ def _who_did_it(gain: Mapping[str, Any]) -> str:
     if harmed:
         said.append(f"what harmed: {', '.join(harmed)}")
     unclear = [n for n in gain["parts"] if n not in clear]
-    close = f"; not to be told from nothing: {', '.join(unclear)}" if unclear else ""
+    close = f"; not significant: {', '.join(unclear)}" if unclear else ""
     text = "; ".join(said) + close + "."
     return text[:1].upper() + text[1:]
 
@@ -91,7 +91,7 @@ def took_words(agreement: Mapping[str, Any]) -> list[str]:
     if "baseline" in overall["agreement"]:
         mine, theirs = overall["agreement"]["student"], overall["agreement"]["baseline"]
         said.append(
-            f"The student gives the teacher's answer on {percent(mine)} of {overall['samples']} samples, "
+            f"The student makes the teacher's prediction on {percent(mine)} of {overall['samples']} samples, "
             f"the baseline on {percent(theirs)}."
         )
     if took.get("baseline_alone_wrong"):
@@ -132,7 +132,7 @@ def inside_words(inside: Mapping[str, Any]) -> list[str]:
         floor = max(pair["floor"] or 0.0 for pair in pairs.values())
         shown = ", ".join(f"{who} {v:.2f}" for who, v in tops.items())
         said.append(
-            f"Each layer's likeness to the teacher's most similar one (CKA, mean): {shown}; "
+            f"Each layer's similarity to the teacher's most similar one (CKA, mean): {shown}; "
             f"mixed-up samples reach {floor:.2f} at most."
         )
     ends = {who: rows[-1]["input"] for who, rows in (inside.get("keeps") or {}).items() if rows}

@@ -51,7 +51,7 @@ def fit_role(
     """Fit a role to what its term compares it with: the teacher's probabilities, or the labels."""
     role = cast.find(trains[0])
     if not isinstance(role, Fitted):
-        raise UserError(f"role {trains[0]!r} is fitted, not trained, but is a {type(role).__name__}; give model 'tree' or 'gp'")
+        raise UserError(f"role {trains[0]!r} is fitted at once, but is a {type(role).__name__}; give model 'tree' or 'gp'")
     (term, _), *_ = terms
     if "labels" in term.inputs:
         labels = scene(term.inputs["labels"])

@@ -49,7 +49,7 @@ def _import(path: str) -> ModuleType:
             raise UserError(f"model: there is no Python module {missing!r} (looked for {path!r}); {advice}") from error
         raise UserError(f"model: importing {path!r} needs the Python module {missing!r}; install it") from error
     except Exception as error:
-        raise UserError(f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; mend it") from error
+        raise UserError(f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; correct it") from error
     finally:
         sys.path.remove(added)
 
@@ -154,7 +154,7 @@ def _fetch(name: str, auto: Any, source: str, arguments: dict[str, object], know
     except (OSError, ValueError) as error:
         types = ", ".join(list(known)[:3])
         raise UserError(
-            f"transformers:{name} is no model type ({types}, ...) and could not be loaded: {_line(error)}; "
+            f"transformers:{name} is not a model type ({types}, ...) and could not be loaded: {_line(error)}; "
             "give a model type, a local folder, or a model name while connected"
         ) from error
 

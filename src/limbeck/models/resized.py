@@ -20,7 +20,7 @@ class Resized(nn.Module):
         from limbeck.models import build
 
         if len(shape) != 3 or not 1 <= size <= min(shape[1:]):
-            raise UserError(f"images of shape {tuple(shape)} cannot be looked at in {size} x {size} pixels; give fewer")
+            raise UserError(f"images of shape {tuple(shape)} cannot be scaled to {size} x {size} pixels; give fewer")
         self.size = size
         self.inner = build(model, classes=classes, shape=(shape[0], size, size), arguments=arguments)
 

@@ -116,7 +116,7 @@ def _pickled(file: Path, head: bytes) -> bool:
 
 
 def _damaged(file: Path, who: str) -> UserError:
-    return UserError(f"{who}: {file} is no weights file or a damaged one; give a .safetensors file or a torch state_dict file")
+    return UserError(f"{who}: {file} is not a weights file, or damaged; give a .safetensors file or a torch state_dict file")
 
 
 def _opened(loaded: Any, file: Path, who: str) -> tuple[dict[str, Tensor], list[str]]:

@@ -163,7 +163,7 @@ def _cast(sources: Sources) -> None:
 def reopened(folder: Path) -> Sources:
     """The sources of a finished run, its cast with the weights that the training left: student, teacher, whatever helped.
 
-    Raises `UserError` if the folder holds no finished run, or a role was given from Python.
+    Raises `UserError` if the folder has no finished run, or a role was given from Python.
     """
     weights = folder / "weights" / "student.safetensors"
     if not (folder / "recipe.toml").exists() or not weights.exists():

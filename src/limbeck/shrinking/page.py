@@ -73,7 +73,7 @@ def _limits(asked: Asked, score: FigureInfo) -> str:
     said += [f"at most {bytes_words(limits['size'])}"] if limits["size"] else []
     said += [f"at least {score.text(limits['score'])} {score.title}"] if limits["score"] else []
     how = f"{asked['format']}{' int8' if asked['int8'] else ''} on {asked['on']}, {asked['threads']} thread, batch 1"
-    return f"Asked for: {', '.join(said) or 'no limit'}; measured as {how}."
+    return f"Limits: {', '.join(said) or 'no limit'}; measured as {how}."
 
 
 def pareto_chart(state: Shrunk, trials: Sequence[TrialRow], cost: Cost, chosen: int | None) -> str:

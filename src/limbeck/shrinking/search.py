@@ -210,7 +210,7 @@ class Search:
         if (self.folder / FILE).exists():
             self.state = read_search(self.folder)
             if self.state["asked"] != asked:
-                raise UserError(f"{self.folder} holds a search with other settings; go on with those, or give another --out")
+                raise UserError(f"{self.folder} has a search with other settings; use those settings, or give another --out")
             self.spent = self.state["spent"]
         else:
             self.state = {"version": VERSION, "asked": asked, "trials": [], "spent": 0.0}

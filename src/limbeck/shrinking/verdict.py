@@ -85,7 +85,7 @@ def choose(limits: Limits, rows: Sequence[CandidateRow], trials: Sequence[TrialR
         f"Relax --min-score to {best['validation']:.3f}, give more --time or --epochs, or allow more cost:",
     ]
     larger = [r for r in rows if r["dropped"] and "latency_ms" in r]
-    words += [f"{r['name']} was left out since {r['dropped']}." for r in larger[:2]]
+    words += [f"{r['name']} was excluded: {r['dropped']}." for r in larger[:2]]
     return {"chosen": None, "nearest": best["candidate"], "words": words}
 
 

@@ -86,7 +86,7 @@ def _objects(files: Files, file: File) -> Objects:
     try:
         root = ElementTree.fromstring(files.read(file))
     except ElementTree.ParseError as error:
-        raise UserError(f"{where} is no XML that can be read ({error}); replace or remove it") from error
+        raise UserError(f"{where} is not readable XML ({error}); replace or remove it") from error
     found: Objects = []
     for item in root.iter("object"):
         try:

@@ -92,7 +92,7 @@ def _binary(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     head = 1 if ten else 2
     data = np.frombuffer(place.read(file), np.uint8)
     if not len(data) or len(data) % (head + 3072):
-        raise UserError(f"{place.path / file}: {len(data)} bytes are no whole records of {head + 3072}; replace it")
+        raise UserError(f"{place.path / file}: {len(data)} bytes are not whole records of {head + 3072}; replace it")
     rows = torch.from_numpy(data.reshape(-1, head + 3072).copy())
     return rows[:, head:].reshape(-1, 3, 32, 32).contiguous(), rows[:, head - 1].to(torch.int64)
 
@@ -107,7 +107,7 @@ class _Arrays(pickle.Unpickler):
             return getattr(np, name)
         if (module, name) == ("_codecs", "encode"):
             return lambda text, encoding="latin1": text.encode("latin1")
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which is no array")
+        raise pickle.UnpicklingError(f"it names {module}.{name}, which is not an array")
 
 
 def _plain(place: Place, file: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _plain(place: Place, file: str) -> dict[str, Any]:
     except UserError:
         raise
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise UserError(f"{place.path / file} is no python batch of CIFAR: {error}; replace it") from error
+        raise UserError(f"{place.path / file} is not a Python batch of CIFAR: {error}; replace it") from error
 
 
 def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
@@ -126,7 +126,7 @@ def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     labels: Any = found.get("labels" if ten else "fine_labels")
     good = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2 and pixels.shape[1] == 3072
     if not good or not isinstance(labels, (list, np.ndarray)) or len(labels) != len(pixels):
-        raise UserError(f"{place.path / file} is no python batch of CIFAR: expected data (n, 3072) and n labels; replace it")
+        raise UserError(f"{place.path / file} is not a Python batch of CIFAR: expected data (n, 3072) and n labels; replace it")
     return torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), torch.tensor([int(v) for v in labels])
 
 

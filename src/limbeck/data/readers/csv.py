@@ -48,7 +48,7 @@ def _rows(file: Path) -> list[list[str]]:
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}; give a CSV file") from error
     if b"\x00" in data:
-        raise UserError(f"{file} is no text table; give a CSV file with commas, semicolons or tabs")
+        raise UserError(f"{file} is not a text table; give a CSV file with commas, semicolons or tabs")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -58,7 +58,7 @@ def _rows(file: Path) -> list[list[str]]:
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
-        raise UserError(f"{file} is no CSV table ({error}); give one with a row for each sample") from error
+        raise UserError(f"{file} is not a CSV table ({error}); give one with a row for each sample") from error
     rows = [[cell.strip().strip("'") for cell in row] for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise UserError(f"{file} is empty; expected a row for each sample with its label in the last column")

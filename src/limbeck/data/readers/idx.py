@@ -73,4 +73,4 @@ def _idx_array(place: Place, name: str) -> Tensor:
             raise ValueError(f"holds {len(data) - start} values where its header promises {need}")
         return torch.from_numpy(np.frombuffer(data, np.uint8, offset=start).reshape(sizes).copy())
     except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise UserError(f"{place.path / name} is no whole IDX file: {error}; replace it") from error
+        raise UserError(f"{place.path / name} is not a complete IDX file: {error}; replace it") from error

@@ -49,7 +49,7 @@ class Files:
             try:
                 self.zip = zipfile.ZipFile(path)
             except (zipfile.BadZipFile, OSError) as error:
-                raise UserError(f"{path} is no zip file or a damaged one; pack the folder again") from error
+                raise UserError(f"{path} is not a zip file, or a damaged one; zip the folder again") from error
             self.names = {tuple(n.split("/")): n for n in self.zip.namelist() if not n.endswith("/")}
             found = list(self.names)
         self.visible = [f for f in found if not any(n.startswith((".", "__MACOSX")) for n in f)]
@@ -89,7 +89,7 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
     size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
     if files.skipped:
-        notes.append(f"{files.skipped} files that are no images were left out")
+        notes.append(f"{files.skipped} files that are not images were skipped")
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
     for part in parts:
         members = [(label, file) for p, label, file in files_by_class if p == part]
@@ -116,7 +116,7 @@ def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
         part = PARTS[rest[0].lower()] if split else "train"
         rest = rest[1:] if split else rest
         if len(rest) < 2:
-            raise UserError(f"{files.path}: {'/'.join(file)} lies in no class folder; expected CLASS/{file[-1]}")
+            raise UserError(f"{files.path}: {'/'.join(file)} is not in a class folder; expected CLASS/{file[-1]}")
         out.append((part, rest[0], file))
     if not out:
         raise UserError(
@@ -131,7 +131,7 @@ def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
     try:
         return Image.open(io.BytesIO(files.read(file)))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{files.path}: {'/'.join(file)} is no image that can be read; replace or remove it") from error
+        raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
 
 
 def _common(
@@ -158,7 +158,7 @@ def _pixels(files: Files, file: tuple[str, ...], size: tuple[int, int], mode: st
     try:
         image = ImageOps.exif_transpose(image).convert(mode)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{files.path}: {'/'.join(file)} is no image that can be read; replace or remove it") from error
+        raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
     if image.size != size:
         image = ImageOps.fit(image, size)
     return hwc(np.asarray(image))

@@ -56,9 +56,9 @@ def _objects(file: Path) -> Iterator[dict[str, str]]:
         try:
             found = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{file}: line {number} is no JSON ({error}); mend or remove it") from None
+            raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
         if not isinstance(found, dict):
-            raise UserError(f'{file}: line {number} is no object; expected one such as {{"text": ..., "label": ...}}')
+            raise UserError(f'{file}: line {number} is not an object; expected one such as {{"text": ..., "label": ...}}')
         yield {str(key): _cell(file, number, key, value) for key, value in found.items()}
     if not count:
         raise UserError(f"{file} is empty; expected an object on each line")

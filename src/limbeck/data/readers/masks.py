@@ -110,7 +110,7 @@ def read(files: Files, found: list[tuple[str, File, File]], layout: How) -> Raw:
         raise UserError(f"{files.path} has images and masks for {' and '.join(parts)} but not for train; add them")
     left = len(files.all) - 2 * len(found)
     if left:
-        notes.append(f"{left} images without a mask, or masks without an image, were left out")
+        notes.append(f"{left} images without a mask, or masks without an image, were skipped")
     return Raw(parts, classes, "image", notes=notes, task=Segment())
 
 

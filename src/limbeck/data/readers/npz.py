@@ -69,12 +69,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise
     except ValueError as error:
         if "allow_pickle" not in str(error):
-            raise UserError(f"{path} is no .npz file or a damaged one; save it with numpy.savez") from error
+            raise UserError(f"{path} is not a .npz file, or a damaged one; save it with numpy.savez") from error
         raise UserError(
             f"{path} holds Python objects, and loading those would run code; save plain arrays of numbers or words"
         ) from error
     except (OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{path} is no .npz file or a damaged one; save it with numpy.savez") from error
+        raise UserError(f"{path} is not a .npz file, or a damaged one; save it with numpy.savez") from error
 
 
 def tensor(who: str, array: np.ndarray) -> Tensor:
@@ -126,5 +126,5 @@ def _numbers(path: Path, labels: np.ndarray, classes: tuple[str, ...]) -> Tensor
         return torch.from_numpy(labels)
     strange = next((str(v) for v in labels.tolist() if str(v) not in classes), None)
     if strange is not None:
-        raise UserError(f"{path}: label {strange!r} is none of its classes ({', '.join(classes[:6])}); add it to classes")
+        raise UserError(f"{path}: label {strange!r} is not one of its classes ({', '.join(classes[:6])}); add it to classes")
     return torch.tensor([classes.index(str(v)) for v in labels.tolist()])

@@ -51,7 +51,7 @@ def _columns(file: Path) -> dict[str, list[str]]:
         table = pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         first = str(error).strip().splitlines()[0][:160]
-        raise UserError(f"{file} is no Parquet file or a damaged one ({first}); write it again") from error
+        raise UserError(f"{file} is not a Parquet file, or a damaged one ({first}); write it again") from error
     if not table.num_rows or not table.num_columns:
         raise UserError(f"{file} is empty; expected a row for each sample")
     found = {}
@@ -59,6 +59,6 @@ def _columns(file: Path) -> dict[str, list[str]]:
         kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
         plain = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)
         if not (plain or pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)):
-            raise UserError(f"{file}: column {name!r} holds {kind}; only numbers, words, yes or no can be read; leave it out")
+            raise UserError(f"{file}: column {name!r} holds {kind}; only numbers, words, yes or no can be read; remove it")
         found[str(name)] = ["" if value is None else str(value) for value in column.to_pylist()]
     return found

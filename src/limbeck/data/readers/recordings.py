@@ -118,7 +118,7 @@ def _wave(place: Path, name: str, content: bytes) -> tuple[Tensor, int]:
     try:
         rate, sound = wavfile.read(io.BytesIO(content))
     except (ValueError, EOFError, OSError) as error:
-        raise UserError(f"{place}: {name} is no wav file that can be read: {error}; replace it") from error
+        raise UserError(f"{place}: {name} is not a readable wav file: {error}; replace it") from error
     if not sound.size:
         raise UserError(f"{place}: {name} is empty; remove it")
     whole = np.iinfo(sound.dtype) if sound.dtype.kind in "iu" else None

@@ -26,9 +26,7 @@ class Seen(nn.Module):
     def __init__(self, spelling: str, mean: tuple[float, ...] = (), std: tuple[float, ...] = ()):
         super().__init__()
         if len(mean) != len(std) or any(s <= 0 for s in std):
-            raise UserError(
-                f"what is seen as {spelling!r} needs as many stds as means, all positive; got mean {mean} and std {std}"
-            )
+            raise UserError(f"sees = {spelling!r} needs as many stds as means, all positive; got mean {mean} and std {std}")
         self.spelling, self.ops = spelling, ops_of(spelling)
         self.mean_values, self.std_values = tuple(map(float, mean)), tuple(map(float, std))
         self.register_buffer("mean", torch.tensor(self.mean_values), persistent=False)
@@ -48,7 +46,7 @@ def ops_of(spelling: str) -> tuple[Op, ...]:
     ops = parse(spelling).ops
     for op in ops:
         if not op.fixed:
-            raise UserError(f"{op} is augmentation, which is not how a role sees samples; use it as data.augment")
+            raise UserError(f"{op} is augmentation, which cannot be set for one role; use it in data.augment")
     return ops
 
 
@@ -65,7 +63,7 @@ def seen_in(spelling: str, data: Data) -> Seen:
     """What is seen of the data by this spelling, scaled by its mean and standard deviation over the training part."""
     inputs = data["train"].inputs
     if not isinstance(inputs, Tensor):
-        raise UserError(f"what is seen as {spelling!r}: the samples of {data.name} are read one by one; give mean and std too")
+        raise UserError(f"sees = {spelling!r}: the samples of {data.name} are read one by one; give mean and std too")
     return Seen(spelling, *statistics(Seen(spelling)(to_float(inputs)), "other"))
 
 

@@ -75,16 +75,16 @@ class View:
             spelt = str(op).partition(":")[0]
             if op.fixed:
                 raise UserError(
-                    f"view {self}: {spelt} says what a role sees, in training and after; set it there, as in student.sees"
+                    f"view {self}: {spelt} selects the inputs of a role, in training and after; set it as student.sees"
                 )
             if op.needs == "image" and len(shape) != 3:
                 raise UserError(f"view {self}: {spelt} needs images (channels, height, width), the inputs are {shape}")
             if op.needs == "table" and len(shape) != 1:
-                raise UserError(f"view {self}: {spelt} needs tables (features,), the inputs are {shape}; leave it out")
+                raise UserError(f"view {self}: {spelt} needs tables (features,), the inputs are {shape}; remove it")
             if isinstance(op, RandAugment) and kind != "image":
-                raise UserError(f"view {self}: {spelt} needs images on the scale 0 .. 1; leave it out or rescale them")
+                raise UserError(f"view {self}: {spelt} needs images on the scale 0 .. 1; remove it or rescale them")
             if located and not op.places:
-                raise UserError(f"view {self}: {spelt} cannot move masks or boxes along with the pixels; leave it out")
+                raise UserError(f"view {self}: {spelt} cannot move masks or boxes along with the pixels; remove it")
 
     def apply(self, inputs: Tensor, draw: Draw, *, fetch: Fetch | None = None, index: Tensor | None = None) -> Tensor:
         """Return the view of n samples as float32.

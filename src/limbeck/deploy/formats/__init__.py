@@ -74,7 +74,7 @@ def format_of(path: Path) -> Format:
     found = next((format for format in formats().values() if path.name.lower().endswith(format.endings[0])), None)
     if found is None:
         endings = ", ".join(format.endings[0] for format in formats().values())
-        raise UserError(f"{path} is no exported model; expected a name that ends in {endings}")
+        raise UserError(f"{path} is not an exported model; expected a name that ends in {endings}")
     return found
 
 
@@ -90,7 +90,7 @@ def careful(path: Path, known: Mapping[str, str] | None = None) -> Format:
     for file in found.files(path):
         expected = (known or {}).get(file.name)
         if expected is not None and sha256(file) != expected:
-            raise UserError(f"{file} is not the file that was exported here: its checksum differs; export it again")
+            raise UserError(f"{file} has changed since its export (its checksum differs); export it again")
     found.check(path, path.name in (known or {}))
     return found
 

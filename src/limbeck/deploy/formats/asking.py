@@ -28,7 +28,7 @@ def file_answers(written: Sequence[Written], inputs: Tensor) -> list[np.ndarray 
         if seen.error or seen.answers is None or seen.alone is None:
             found.append(seen.error or "it gave no answer")
         elif not file.int8 and not np.allclose(seen.alone, seen.answers[:1], rtol=1e-3, atol=1e-3):  # int8 rounds in steps
-            found.append("its answer to one sample alone differs from that within a batch")
+            found.append("its output for a single sample differs from that within a batch")
         else:
             found.append(seen.answers)
     return found

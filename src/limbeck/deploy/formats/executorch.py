@@ -52,7 +52,7 @@ class ExecuTorch(Format):
     def check(self, path: Path, exported: bool) -> None:
         with path.open("rb") as file:
             if file.read(8)[4:6] != b"ET":
-                raise UserError(f"{path} is no ExecuTorch program; export the model again")
+                raise UserError(f"{path} is not an ExecuTorch program; export the model again")
         if not exported:
             raise UserError(f"{path} is not among the exports of its folder (exports.json); only our own .pte files are opened")
 
