@@ -1,6 +1,6 @@
 """From what a reader found to partitions: numbered, limited, split, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -103,6 +103,16 @@ def numbered(name: str, found: Mapping[str, tuple[Value, Tensor | None]], classe
         parts[part] = Partition(part, inputs, labels, torch.arange(start, start + count))
         start += count
     return parts
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of classes, each once: whole numbers by their value, all else by the alphabet.
+
+    >>> in_order(["10", "2", "1"]), in_order(["b", "10", "2"])
+    (('1', '2', '10'), ('10', '2', 'b'))
+    """
+    found = sorted(set(names))
+    return tuple(sorted(found, key=int)) if all(name.isascii() and name.isdigit() for name in found) else tuple(found)
 
 
 def rank(part: str) -> int:

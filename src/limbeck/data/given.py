@@ -19,6 +19,8 @@ from limbeck.tasks.registry import known
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.task import Task
 
+READ_ALL, COMPARED = 20_000, 500  # items whose labels are all read; items that are compared with `.targets` of more
+
 Samples = Dataset[Value] | tuple[Tensor | np.ndarray, Tensor | np.ndarray]
 """A map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
 
@@ -117,7 +119,8 @@ def _samples(
 
 
 def _labels(who: str, dataset: Value, task: Task | None) -> Tensor:
-    """Return all labels; from `.targets` or `.labels` where those agree with the items, else by reading every item."""
+    """Return all labels as the items say them. Of more than `READ_ALL` items, `.targets` or `.labels` are taken where they agree
+    with `COMPARED` items, and nothing changes targets on the way."""
     first = dataset[0]
     if isinstance(first, (tuple, list)) and len(first) == 2:
         wide = len(getattr(first[1], "shape", ()))
@@ -125,10 +128,11 @@ def _labels(who: str, dataset: Value, task: Task | None) -> Tensor:
             return torch.stack([torch.as_tensor(dataset[k][1]).long() for k in range(len(dataset))])  # masks
         if wide == 1 or (task is not None and not task.whole):
             return torch.stack([torch.as_tensor(dataset[k][1]) for k in range(len(dataset))])
-    rows = [0, len(dataset) // 2, len(dataset) - 1]
-    few = [_label(who, dataset[k], k) for k in rows]
     listed = getattr(dataset, "targets", getattr(dataset, "labels", None))
-    if listed is not None and hasattr(listed, "__len__") and len(listed) == len(dataset):
+    many = len(dataset) > READ_ALL and getattr(dataset, "target_transform", None) is None
+    if many and listed is not None and hasattr(listed, "__len__") and len(listed) == len(dataset):
+        rows = torch.linspace(0, len(dataset) - 1, COMPARED).round().long().tolist()
+        few = [_label(who, dataset[k], k) for k in rows]
         try:
             labels = torch.as_tensor(listed).long()
         except (TypeError, ValueError, RuntimeError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from limbeck.data.assemble import Raw
+from limbeck.data.assemble import Raw, in_order
 from limbeck.data.words import words
 from limbeck.errors import UserError
 
@@ -36,7 +36,7 @@ def texts(source: str, parts: Mapping[str, Sequence[tuple[str, str]]], classes: 
         if wrong is not None:
             raise UserError(f"{source}: sample {wrong} of {part} lacks a text or a label; complete or remove it")
     known = _vocabulary([text for text, _ in found["train"]])
-    labels = sorted({label for rows in found.values() for _, label in rows})
+    labels = in_order(label for rows in found.values() for _, label in rows)
     made = {}
     for part, rows in found.items():
         inputs = torch.stack([_numbers(text, known) for text, _ in rows])

@@ -107,7 +107,7 @@ class Classify(Task):
         return labels.long()
 
     def read(self, where: str, columns: Mapping[str, Sequence[str]]) -> tuple[Tensor, tuple[str, ...]]:
-        """One column of numbers or words, each different one a class."""
+        """One column of numbers or words, each different one a class; 1 and 1.0 are the same."""
         if len(columns) > 1:
             raise UserError(
                 f"{where}: {len(columns)} label columns, but a sample has one class; set data.task = 'tags' or 'numbers'"
@@ -121,9 +121,12 @@ class Classify(Task):
                 f"{where}: the label column {name!r} has {len(found)} different numbers in {len(cells)} rows, where classes are "
                 "expected; set data.task = 'numbers' to predict a number, or name the right column with data.label"
             )
-        classes = tuple(sorted(found, key=float)) if numbers else tuple(found)
-        place = {name: k for k, name in enumerate(classes)}
-        return torch.tensor([place[cell] for cell in cells], dtype=torch.int64), classes
+        if numbers:
+            values = sorted({float(cell) for cell in found})
+            classes, places = tuple(f"{value:.0f}" for value in values), {value: k for k, value in enumerate(values)}
+            return torch.tensor([places[float(cell)] for cell in cells], dtype=torch.int64), classes
+        place = {name: k for k, name in enumerate(found)}
+        return torch.tensor([place[cell] for cell in cells], dtype=torch.int64), tuple(found)
 
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         count = inputs if isinstance(inputs, int) else len(inputs)

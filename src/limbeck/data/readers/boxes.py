@@ -15,7 +15,7 @@ from torch import Tensor
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader
-from limbeck.data.readers.images import PARTS, Files, holds_images, hwc, opened
+from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, opened
 from limbeck.errors import UserError
 from limbeck.tasks.detect import Detect
 
@@ -62,7 +62,7 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
     pictures: list[Tensor] = []
     boxes = torch.full((len(found), most, 5), -100.0)
     for row, ((file, _), objects) in enumerate(zip(found, every, strict=True)):
-        picture = opened(files, file).convert("RGB")
+        picture = converted(files, file, "RGB")
         scale = (width / picture.width, height / picture.height) * 2
         pictures.append(hwc(np.asarray(picture.resize((width, height), Image.Resampling.BOX))))
         for k, (name, corners) in enumerate(objects):

@@ -7,13 +7,14 @@ ROOT/unlabelled/1.png ...                    beside either: images that nobody l
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.assemble import Raw
+from limbeck.data.assemble import Raw, in_order
 from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
@@ -22,6 +23,7 @@ PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 UNLABELLED = ("unlabelled", "unlabeled")
 _LARGEST = 224
+DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits, all grey
 
 
 class Images(Reader):
@@ -44,7 +46,7 @@ class Files:
     def __init__(self, path: Path):
         self.path, self.zip = path, None
         if path.is_dir():
-            found = [p.relative_to(path).parts for p in path.rglob("*") if p.is_file()]
+            found = [file.relative_to(path).parts for file in _below(path)]
         else:
             try:
                 self.zip = zipfile.ZipFile(path)
@@ -71,7 +73,17 @@ class Files:
 
 def holds_images(path: Path) -> bool:
     """Whether a folder has an image somewhere below a sub-folder."""
-    return any(p.suffix.lower() in ENDINGS for d in sorted(path.iterdir()) if d.is_dir() for p in d.rglob("*"))
+    return any(file.suffix.lower() in ENDINGS for d in sorted(path.iterdir()) if d.is_dir() for file in _below(d))
+
+
+def _below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All files in a folder and its sub-folders, links followed, but never into a folder that they lie in."""
+    here = folder.resolve()
+    for path in sorted(folder.iterdir()) if here not in above else ():
+        if path.is_dir():
+            yield from _below(path, above | {here})
+        elif path.is_file():
+            yield path
 
 
 def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
@@ -84,7 +96,7 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     files = Files(path)
     files_by_class = _grouped(files)
     parts = sorted({part for part, _, _ in files_by_class})
-    classes = tuple(sorted({label for _, label, _ in files_by_class if label is not None}))
+    classes = in_order({label for _, label, _ in files_by_class if label is not None})
     if "train" not in parts:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
     size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
@@ -126,10 +138,13 @@ def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
 
 
 def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    from PIL import Image
+    """An image as it is looked at: turned as its EXIF says."""
+    from PIL import Image, ImageOps
 
     try:
-        return Image.open(io.BytesIO(files.read(file)))
+        image = Image.open(io.BytesIO(files.read(file)))
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
 
@@ -137,31 +152,59 @@ def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
 def _common(
     files: Files, members: list[tuple[str, ...]], wanted: tuple[int, int] | None
 ) -> tuple[tuple[int, int], str, list[str]]:
-    sizes, grey = [], True
+    sizes, grey, deep = [], True, 0
     for file in members:
         image = opened(files, file)
         sizes.append(image.size)
-        grey = grey and image.mode in ("1", "L")
+        grey = grey and is_grey(image)
+        deep += image.mode in DEEP
     mode = "L" if grey else "RGB"
+    notes = [f"{deep} images of more than 8 bits became 8 bits"] if deep else []
     if wanted is not None:
-        return (wanted[1], wanted[0]), mode, [f"images were scaled to {wanted[1]} x {wanted[0]} pixels"]
+        return (wanted[1], wanted[0]), mode, [*notes, f"images were scaled to {wanted[1]} x {wanted[0]} pixels"]
     if len(set(sizes)) == 1 and max(sizes[0]) <= _LARGEST:
-        return sizes[0], mode, []
+        return sizes[0], mode, notes
     side = min(_LARGEST, int(np.median([min(s) for s in sizes])))
-    return (side, side), mode, [f"images were scaled to {side} x {side} pixels (the middle square of each)"]
+    return (side, side), mode, [*notes, f"images were scaled to {side} x {side} pixels (the middle square of each)"]
 
 
 def _pixels(files: Files, file: tuple[str, ...], size: tuple[int, int], mode: str) -> Tensor:
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
+
+    image = converted(files, file, mode)
+    return hwc(np.asarray(image if image.size == size else ImageOps.fit(image, size)))
+
+
+def is_grey(image) -> bool:  # type: ignore[no-untyped-def]
+    return image.mode in ("1", "L", *DEEP)
+
+
+def converted(files: Files, file: tuple[str, ...], mode: str):  # type: ignore[no-untyped-def]
+    """An image with 8 bits, grey ("L") or in colours ("RGB")."""
+    from PIL import Image
 
     image = opened(files, file)
     try:
-        image = ImageOps.exif_transpose(image).convert(mode)
+        return (_eight_bits(files, file, image) if image.mode in DEEP else image).convert(mode)
+    except UserError:
+        raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
-    if image.size != size:
-        image = ImageOps.fit(image, size)
-    return hwc(np.asarray(image))
+
+
+def _eight_bits(files: Files, file: tuple[str, ...], image):  # type: ignore[no-untyped-def]
+    """A grey image of 16 bits (v >> 8), or of floats on 0 .. 1 (times 255)."""
+    from PIL import Image
+
+    values = np.asarray(image)
+    top = 1.0 if image.mode == "F" else 65535
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
+        raise UserError(
+            f"{files.path}: {'/'.join(file)} has values {values.min():g} .. {values.max():g}, where 0 .. {top:g} is expected; "
+            "save it on that scale, or with 8 bits"
+        )
+    whole = (values * 255).round() if image.mode == "F" else values.astype(np.int64) >> 8
+    return Image.fromarray(whole.astype(np.uint8))
 
 
 def hwc(array: np.ndarray) -> Tensor:

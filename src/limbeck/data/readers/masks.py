@@ -21,7 +21,7 @@ from torch import Tensor
 from limbeck.data.assemble import Raw
 from limbeck.data.core import Data, Partition
 from limbeck.data.reader import How, Reader
-from limbeck.data.readers.images import PARTS, Files, holds_images, hwc, opened
+from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, is_grey, opened
 from limbeck.errors import UserError
 from limbeck.tasks.segment import Segment
 
@@ -95,7 +95,7 @@ def _kind(place: File) -> tuple[bool, str, str]:
 def read(files: Files, found: list[tuple[str, File, File]], layout: How) -> Raw:
     """Read images as uint8 and masks as int16, all scaled to one size: images smoothly, masks to the nearest pixel."""
     size = layout.size or _common(files, [image for _, image, _ in found])
-    grey = all(opened(files, image).mode in ("1", "L") for _, image, _ in found)
+    grey = all(is_grey(opened(files, image)) for _, image, _ in found)
     images = [_image(files, image, size, "L" if grey else "RGB") for _, image, _ in found]
     marks = [_mask(files, mask, size, opened(files, image).size) for _, image, mask in found]
     classes, numbers, notes = _classes(files, marks, layout.void)
@@ -126,7 +126,7 @@ def _common(files: Files, images: list[File]) -> tuple[int, int]:
 def _image(files: Files, file: File, size: tuple[int, int], mode: str) -> Tensor:
     from PIL import Image
 
-    image = opened(files, file).convert(mode)
+    image = converted(files, file, mode)
     return hwc(np.asarray(image if image.size == size[::-1] else image.resize(size[::-1], Image.Resampling.BOX)))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.data.assemble import Raw
+from limbeck.data.assemble import Raw, in_order
 from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
@@ -74,7 +74,7 @@ def read(path: Path) -> Raw:
     length = min(max(map(len, waves)), round(LONGEST * rate))
     spectra = log_mel(torch.stack([padded(wave, length) for wave in waves]), rate)
     said = [_label(name) for name in names]
-    classes = tuple(sorted(set(said)))
+    classes = in_order(said)
     labels = torch.tensor([classes.index(label) for label in said])
     notes = [f"recordings of {rate} samples per second as {spectra.shape[1]} log mel bands of {spectra.shape[2]} frames"]
     if cut := sum(len(wave) > length for wave in waves):
