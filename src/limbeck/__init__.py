@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.deploy.measured import Measurement
     from limbeck.errors import UserError
     from limbeck.explanation import explain
+    from limbeck.explanation.schema import Explanation
     from limbeck.face.distill import Result, distill, train
     from limbeck.face.export import Exports, export
     from limbeck.face.load import Student, load
@@ -41,6 +42,7 @@ _HOMES = {
     "deploy.measured": ("Measurement",),
     "errors": ("UserError",),
     "explanation": ("explain",),
+    "explanation.schema": ("Explanation",),
     "face.distill": ("Result", "distill", "train"),
     "face.export": ("Exports", "export"),
     "face.load": ("Student", "load"),
@@ -61,11 +63,12 @@ _WHERE = {name.partition("=")[0]: (home, name.rpartition("=")[2]) for home, name
 _MODULES = ("connectors", "data", "deploy", "engine", "losses", "methods", "metrics", "models", "tasks", "transforms")
 
 __all__ = [
-    "Adapter", "Adopt", "Board", "Cast", "Data", "Exports", "Field", "Follow", "Load", "Measurement", "Method", "Normalise",
-    "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Shrunk", "Snapshot", "Stage", "State", "Store",
-    "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare", "connectors", "cosine",
-    "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses", "measure", "method",
-    "methods", "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks", "train", "transforms",
+    "Adapter", "Adopt", "Board", "Cast", "Data", "Explanation", "Exports", "Field", "Follow", "Load", "Measurement", "Method",
+    "Normalise", "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Shrunk", "Snapshot", "Stage",
+    "State", "Store", "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare",
+    "connectors", "cosine", "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses",
+    "measure", "method", "methods", "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks",
+    "train", "transforms",
 ]  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from torch import nn
 
 from limbeck.__main__ import run
 from limbeck.deploy.student import Deployed
+from limbeck.errors import UserError
 from limbeck.explanation import explain
 from limbeck.explanation.corrupt import under_corruption
+from limbeck.explanation.page import write_page
 from limbeck.explanation.subject import Subject, open_run
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
@@ -151,3 +153,13 @@ def test_what_is_refused(done, tmp_path, capsys):
     (other / "weights" / "teacher.safetensors").unlink()
     (other / "weights" / "student.safetensors").unlink()
     assert "does not hold the teacher" in complaint(capsys, "explain", str(other), "--seeds", "0")
+
+
+def test_an_explanation_of_another_version_is_one_sentence(done, found, tmp_path):
+    assert found["version"] == 1
+    (tmp_path / "explain.json").write_text(json.dumps(found | {"version": 3}))
+    with pytest.raises(UserError, match="explain.json has version '3', and this limbeck reads version 1"):
+        write_page(tmp_path)
+    (tmp_path / "explain.json").write_text(json.dumps(found | {"agreement": {}}))
+    with pytest.raises(UserError, match="explain.json is damaged: agreement.samples: field required"):
+        write_page(tmp_path)

@@ -51,12 +51,18 @@ def facts(folder):
     layers = {f"a_layer_with_a_long_name.{k}": gram(torch.randn(50, 4)) for k in range(14)}
     kept = [{"layer": name, "input": 0.9 - 0.05 * k, "label": 0.3} for k, name in enumerate(layers)]
     found = {
+        "version": 1,
         "limbeck": "0",
         "method": {"name": "kd"},
         "data": {"name": "made", "classes": classes, "kind": "image"},
         "agreement": agreement(seen, classes),
         "corruptions": [{"name": "clean", "strength": "", **worse}, {"name": "columns dropped", "strength": "10 %", **worse}],
-        "inside": {"samples": 50, "similarity": {"student": similarity(layers, layers)}, "keeps": {"student": kept}},
+        "inside": {
+            "samples": 50,
+            "similarity": {"student": similarity(layers, layers)},
+            "keeps": {"student": kept},
+            "input_itself": kept[0],
+        },
         "gain": take_apart(all_in_the_relations(folder, epochs=1), [0, 1], silence),
     }
     return found | {"verdict": verdict(found)}

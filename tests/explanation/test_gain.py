@@ -37,7 +37,7 @@ def test_a_teacher_whose_knowledge_is_in_the_relations(relations):
     assert found["relations between classes"] > 90
     assert abs(found["label smoothing"]) < 5 and abs(found["re-weighting of examples"]) < 5
     assert relations["against_shuffled"]["difference"] > 80  # the control takes the relations away as well
-    said = gain_words({"gain": relations})
+    said = gain_words({"gain": relations, "method": {}})
     assert any(s.startswith("What helped, beyond chance: relations between classes; not to be told from nothing") for s in said)
 
 
@@ -46,7 +46,7 @@ def test_a_teacher_without_relations_whose_doubt_is_knowledge(doubt):
     assert abs(found["relations between classes"]) < 1e-9  # the very same targets
     assert found["re-weighting of examples"] > 15  # one class of four is lost to the wrong labels
     assert abs(doubt["against_shuffled"]["difference"]) < 1e-9
-    said = gain_words({"gain": doubt})
+    said = gain_words({"gain": doubt, "method": {}})
     assert any(
         "beyond chance: re-weighting of examples" in s and "relations between classes" in s.split("nothing:")[1] for s in said
     )
@@ -99,7 +99,7 @@ def test_by_hand_over_two_seeds():
 
 def test_one_seed_is_said_to_settle_nothing():
     found = parts({name: [0.5] for name in ARMS}) | {"seeds": [0]}
-    assert "of one seed nothing can be told apart" in gain_words({"gain": found})[0]
+    assert "of one seed nothing can be told apart" in gain_words({"gain": found, "method": {}})[0]
 
 
 # ------------------------------------------------------------------------------------------------- the targets

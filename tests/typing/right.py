@@ -150,6 +150,14 @@ def smallest() -> list[str]:
     return [*shrunk["verdict"]["words"], chosen, *(row["candidate"] for row in shrunk["trials"] if row["validation"] is not None)]
 
 
+def why(folder: Path) -> list[str]:
+    found: limbeck.Explanation = limbeck.explain(folder, seeds=0)
+    share: float = found["agreement"]["overall"]["agreement"]["student"]
+    gain = found["gain"]
+    parts = [] if "skipped" in gain else [f"{name}: {part['difference']}" for name, part in gain["parts"].items()]
+    return [*found["verdict"], *parts, f"{share:.2f}"]
+
+
 def more(folder: Path) -> list[str]:
     tasks.register(Ranked)
     board = limbeck.compare(["kd", "dkd"], {"data": {"name": "digits"}, "train": {"epochs": 1}}, seeds=2, on="together")

@@ -1,12 +1,15 @@
 """The public face is typed: a user's script passes the strict mode of mypy, wrong calls give exactly the errors expected."""
 
+import dataclasses
 import os
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
+import typing_extensions
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
@@ -61,11 +64,36 @@ def test_the_users_script_runs(tmp_path, monkeypatch):
     assert right.Lines().recognises(lines) and right.Lines().read(lines, right.How()).classes == ("a", "b")
 
 
-@pytest.mark.parametrize("name", ["distill", "train", "load", "compare", "shrink", "explain", "export", "measure", "describe"])
-def test_no_public_call_takes_or_gives_any(name):
-    import typing
+CALLS = ["distill", "train", "load", "compare", "shrink", "explain", "export", "measure", "describe"]
 
+
+def reached(kind, found):
+    """Every type within a type: arguments of generics, fields of the package's typed dictionaries and dataclasses."""
+    if kind in found:
+        return found
+    found.append(kind)
+    ours = isinstance(kind, type) and kind.__module__.startswith("limbeck.")
+    inner = list(typing.get_args(kind))
+    if ours and (typing_extensions.is_typeddict(kind) or dataclasses.is_dataclass(kind)):
+        inner += typing_extensions.get_type_hints(kind).values()
+    for each in inner:
+        for part in each if isinstance(each, list) else [each]:
+            reached(part, found)
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_public_call_takes_or_gives_any(name):
     import limbeck
 
     hints = typing.get_type_hints(getattr(limbeck, name), include_extras=True)
-    assert not [key for key, kind in hints.items() if kind is typing.Any]
+    assert typing.Any not in hints.values()
+    assert typing.Any not in reached(hints["return"], [])
+
+
+@pytest.mark.parametrize(("name", "key"), [("compare", "to_baseline"), ("shrink", "latency_ms"), ("explain", "p_corrected")])
+def test_the_results_are_looked_through_to_the_bottom(name, key):
+    import limbeck
+
+    found = reached(typing.get_type_hints(getattr(limbeck, name))["return"], [])
+    assert any(typing_extensions.is_typeddict(kind) and key in kind.__annotations__ for kind in found)

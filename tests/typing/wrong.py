@@ -57,4 +57,7 @@ def wrong_results() -> None:
     board["rowes"]  # E: typeddict-item
     shrunk = limbeck.shrink(max_size=1000)
     words: str = shrunk["verdict"]["words"]  # E: assignment
-    print(mean, name, words)
+    found = limbeck.explain("run")
+    sentences: str = found["verdict"]  # E: assignment
+    found["gain"]["parts"]  # E: typeddict-item
+    print(mean, name, words, sentences)

@@ -155,19 +155,8 @@ def _to_best(rows: Sequence[BoardRow], by: Cards, best: str | None) -> None:
 
 def _facts(pair: Paired, other: str) -> Gap:
     """A comparison as JSON. `seeds_needed` counts at the level that the correction leaves to this comparison."""
-    return {
-        "difference": pair.difference,
-        "low": _finite(pair.low),
-        "high": _finite(pair.high),
-        "p": _finite(pair.p),
-        "seeds": pair.seeds,
-        "spread": _finite(pair.spread),
-        "p_corrected": _finite(pair.p_corrected),
-        "level": pair.level,
-        "to": other,
-        "differs": pair.differs,
-        "seeds_needed": _finite(seeds_needed(pair, level=pair.level)),
-    }
+    needed = _finite(seeds_needed(pair, level=pair.level))
+    return {**pair.plain(), "to": other, "differs": pair.differs, "seeds_needed": needed}
 
 
 # ------------------------------------------------------------------------------------------- alpha

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from limbeck.cards.schema import Card, ModelEntry
 from limbeck.data.core import DataFacts
 from limbeck.files import read_json, write_json
+from limbeck.metrics.significance import PairedFacts
 from limbeck.tasks.task import TaskFacts
 
 COMPARISON, LEADERBOARD, VERSION = "comparison.json", "leaderboard.json", 1
@@ -61,20 +62,9 @@ class Mean(TypedDict):
     high: float | None
 
 
-class Gap(TypedDict):
-    """A paired comparison with another method, this one minus `to`; None where one seed cannot tell.
+class Gap(PairedFacts):
+    """A paired comparison with another method, this one minus `to`. seeds_needed: for the difference, if it is as it looks."""
 
-    p_corrected: after Holm, which leaves `level` to this comparison. seeds_needed: for the difference, if it is as it looks.
-    """
-
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    seeds: int
-    spread: float | None
-    p_corrected: float | None
-    level: float
     to: str
     differs: bool
     seeds_needed: float | None

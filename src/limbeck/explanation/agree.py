@@ -4,17 +4,17 @@ Letters: n samples, C classes. Agreement is the share of equal answers, right or
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
+from limbeck.explanation.schema import Agreement, Alike, GroupAlike, SureAlike, Took
 from limbeck.tasks.predictions import Predictions
 
 EDGES = (0.0, 0.5, 0.7, 0.9, 0.99, 1.0)  # of the teacher's confidence
 SMALLEST = 10  # samples in a group that is named
 
 
-def agreement(seen: Mapping[str, Predictions], classes: Sequence[str]) -> dict[str, Any]:
+def agreement(seen: Mapping[str, Predictions], classes: Sequence[str]) -> Agreement:
     """All figures of agreement, ready for JSON; who: teacher, student and maybe baseline."""
     labels = seen["teacher"].labels
     answers = {who: p.logits.argmax(1) for who, p in seen.items()}
@@ -34,7 +34,7 @@ def agreement(seen: Mapping[str, Predictions], classes: Sequence[str]) -> dict[s
     }
 
 
-def figures(answers: Mapping[str, Tensor], labels: Tensor, rows: Tensor) -> dict[str, Any]:
+def figures(answers: Mapping[str, Tensor], labels: Tensor, rows: Tensor) -> Alike:
     """Among the samples `rows` (n,) bool: how many, everyone's accuracy, and agreement with the teacher."""
     count = int(rows.sum())
     share = {who: _mean(said == labels, rows) for who, said in answers.items()}
@@ -46,9 +46,9 @@ def _mean(hits: Tensor, rows: Tensor) -> float:
     return float(hits[rows].double().mean()) if bool(rows.any()) else float("nan")
 
 
-def confidence_bins(answers: Mapping[str, Tensor], labels: Tensor, sure: Tensor) -> list[dict[str, Any]]:
+def confidence_bins(answers: Mapping[str, Tensor], labels: Tensor, sure: Tensor) -> list[SureAlike]:
     """The figures where the teacher's largest probability lies between two of `EDGES`; empty bins are left out."""
-    found = []
+    found: list[SureAlike] = []
     for low, high in zip(EDGES, EDGES[1:], strict=False):
         rows = (sure >= low) & ((sure < high) if high < 1 else (sure <= 1.0 + 1e-9))
         if bool(rows.any()):
@@ -58,10 +58,10 @@ def confidence_bins(answers: Mapping[str, Tensor], labels: Tensor, sure: Tensor)
 
 def worst_groups(
     answers: Mapping[str, Tensor], labels: Tensor, sure: Tensor, classes: Sequence[str], most: int = 6
-) -> list[dict[str, Any]]:
+) -> list[GroupAlike]:
     """The groups (class, and whether the teacher is surer than its median) in which the student is right least often."""
     middle = sure.median()
-    groups = [
+    groups: list[GroupAlike] = [
         {"group": f"{name}, teacher {word}", **figures(answers, labels, (labels == c) & side)}
         for c, name in enumerate(classes)
         for word, side in (("sure", sure >= middle), ("less sure", sure < middle))
@@ -69,7 +69,7 @@ def worst_groups(
     return sorted((g for g in groups if g["samples"] >= SMALLEST), key=lambda g: g["accuracy"]["student"])[:most]
 
 
-def took_over(answers: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
+def took_over(answers: Mapping[str, Tensor], labels: Tensor) -> Took:
     """What passed on: of what only the baseline gets wrong, how much the student gets right; how often it shares errors.
 
     rescued: share of the samples that the teacher gets right and the baseline does not, on which the student is right.
@@ -78,7 +78,7 @@ def took_over(answers: Mapping[str, Tensor], labels: Tensor) -> dict[str, Any]:
     teacher = answers["teacher"]
     right = {who: said == labels for who, said in answers.items()}
     wrong = ~right["teacher"]
-    found: dict[str, Any] = {
+    found: Took = {
         "teacher_errors": int(wrong.sum()),
         "same_errors": {who: _known(_mean(said == teacher, wrong)) for who, said in answers.items() if who != "teacher"},
     }

@@ -1,10 +1,10 @@
 """The pictures of an explanation: rows of marks, parts with intervals, heat maps of likeness, what each layer keeps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import Any
 
 from limbeck.cards.words import number, percent
+from limbeck.explanation.schema import LayerKeeps, Read, Similarity, TakenApart
 from limbeck.report.charts import DASH, Axis, Chart, span
 from limbeck.tasks.figure import known
 
@@ -33,7 +33,7 @@ def percents(value: float) -> str:
     return f"{100 * value:.3g}%"
 
 
-def _labelled(label: str, names: Sequence[str], bounds: tuple[float, float], words: Any) -> tuple[Chart, Axis]:
+def _labelled(label: str, names: Sequence[str], bounds: tuple[float, float], words: Callable[[float], str]) -> tuple[Chart, Axis]:
     """A chart with a name before each row and a grid below."""
     wide = min(WIDE, max(map(len, names)))
     chart = Chart(label, left=14 + 7 * wide, top=8, width=460)
@@ -51,7 +51,7 @@ def cut(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def parts_chart(gain: Mapping[str, Any]) -> str:
+def parts_chart(gain: TakenApart) -> str:
     """The parts of the gain and their sum in points, as bars from zero with their 95 % intervals."""
     rows = [*gain["parts"].items(), ("all together", gain["gain"])]
     ends = [v for _, part in rows for v in (part["difference"], part["low"], part["high"]) if known(v)]
@@ -67,14 +67,15 @@ def parts_chart(gain: Mapping[str, Any]) -> str:
         left, width = min(x(0), x(value)), max(abs(x(value) - x(0)), 0.8)
         chart.parts.append(f'<rect class="bar {who}" x="{left:.1f}" y="{y + 6:.1f}" width="{width:.1f}" height="{ROW - 12}"/>')
         within = ""
-        if known(part["low"]):
-            within = f" [{part['low']:+.2f}, {part['high']:+.2f}]"
-            chart.parts.append(f'<path class="axis" d="M{x(part["low"]):.1f} {y + ROW / 2:.1f}H{x(part["high"]):.1f}"/>')
+        least, most = part["low"], part["high"]
+        if least is not None and most is not None:
+            within = f" [{least:+.2f}, {most:+.2f}]"
+            chart.parts.append(f'<path class="axis" d="M{x(least):.1f} {y + ROW / 2:.1f}H{x(most):.1f}"/>')
         chart.zone(0, y, chart.width, ROW, f"{name}\n{value:+.2f} points{within}")
     return chart.svg()
 
 
-def heat_map(pair: Mapping[str, Any], who: str) -> str:
+def heat_map(pair: Similarity, who: str) -> str:
     """CKA of every layer of a learner (rows) with every layer of the teacher (columns)."""
     rows, columns = pair["rows"], pair["columns"]
     if not rows or not columns:
@@ -104,7 +105,7 @@ def heat_map(pair: Mapping[str, Any], who: str) -> str:
     return chart.svg()
 
 
-def keeps_chart(keeps: Mapping[str, Sequence[Mapping[str, Any]]], what: str, title: str) -> str:
+def keeps_chart(keeps: Mapping[str, Sequence[LayerKeeps]], what: Read, title: str) -> str:
     """What is read back from each layer, first to last, a line for each model."""
     if not keeps:
         return ""
@@ -113,8 +114,9 @@ def keeps_chart(keeps: Mapping[str, Sequence[Mapping[str, Any]]], what: str, tit
     chart.frame(x, y, "depth: first layer to last", title, lambda v: "", number)
     for who, rows in keeps.items():
         step = max(1, len(rows) - 1)
-        points = [(x(k / step), y(min(1.0, max(0.0, row[what])))) for k, row in enumerate(rows) if known(row[what])]
+        kept = [(k, row["layer"], value) for k, row in enumerate(rows) if known(value := row[what])]
+        points = [(x(k / step), y(min(1.0, max(0.0, value)))) for k, _, value in kept]
         chart.line(points, f"by {who}", DASH.get(who, ""))
-        for (px, py), row in zip(points, (row for row in rows if known(row[what])), strict=True):
-            chart.mark(who, px, py, f"{who}, {row['layer']}\n{title}: {row[what]:.3f}", 3.5)
+        for (px, py), (_, layer, value) in zip(points, kept, strict=True):
+            chart.mark(who, px, py, f"{who}, {layer}\n{title}: {value:.3f}", 3.5)
     return chart.svg()

@@ -7,7 +7,6 @@ Letters: n samples, c channels, h and w pixels, d columns. The same sample is al
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from limbeck.data import Data
+from limbeck.data.batches import Batch
+from limbeck.explanation.schema import Alike, Corrupted
 from limbeck.explanation.subject import MOST, Subject
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.transforms.draws import key
@@ -93,31 +94,31 @@ def corruptions(data: Data) -> list[Corruption]:
     return []
 
 
-def made_worse(batches: Iterator[Mapping[str, Any]], how: Corruption) -> Iterator[dict[str, Any]]:
+def made_worse(batches: Iterator[Batch], how: Corruption) -> Iterator[Batch]:
     """The batches with their inputs made worse, drawn by name, strength and the batch's place."""
     for place, batch in enumerate(batches):
         generator = torch.Generator().manual_seed(key(place, how.name, how.strength) >> 1)
         yield {**batch, "inputs": how.by(batch["inputs"].float(), generator)}
 
 
-def under_corruption(subject: Subject) -> list[dict[str, Any]]:
+def under_corruption(subject: Subject) -> list[Corrupted]:
     """Everyone's accuracy and agreement with the teacher, with clean inputs and each corruption; the teacher sees it too."""
     ways = corruptions(subject.data)
     if not ways:
         return []
     batches = subject.batches(MOST)
-    found = []
+    found: list[Corrupted] = []
     for how in (None, *ways):
         seen = {}
         for who, entry in subject.entries.items():
             stream = batches.ordered() if how is None else made_worse(batches.ordered(), how)
             seen[who] = predict(entry, stream, subject.data.task)
-        name = {"name": "clean", "strength": ""} if how is None else {"name": how.name, "strength": how.strength}
-        found.append(name | _figures(seen))
+        name, strength = ("clean", "") if how is None else (how.name, how.strength)
+        found.append({"name": name, "strength": strength, **_figures(seen)})
     return found
 
 
-def _figures(seen: Mapping[str, Predictions]) -> dict[str, Any]:
+def _figures(seen: Mapping[str, Predictions]) -> Alike:
     answers = {who: p.logits.argmax(1) for who, p in seen.items()}
     labels = seen["teacher"].labels
     return {

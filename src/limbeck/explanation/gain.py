@@ -7,13 +7,12 @@ The parts are differences of their accuracies and add up to the whole gain:
     smoothing = smoothing - labels,  re-weighting = confidence - smoothing,  relations = full - confidence
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from typing_extensions import TypedDict
 
 from limbeck import methods
 from limbeck.data import Batches, Data
@@ -21,8 +20,9 @@ from limbeck.data.views import parse
 from limbeck.deploy.student import Deployed
 from limbeck.engine.turns import last
 from limbeck.explanation import removed
+from limbeck.explanation.schema import Arm, Parts, TakenApart
 from limbeck.explanation.subject import Subject
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.metrics.significance import corrected, mean_interval, paired
 from limbeck.plan import Method
 from limbeck.plan.taps import Tap
@@ -31,8 +31,10 @@ from limbeck.runs.folder import open_folder
 from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, make
 from limbeck.runs.sources import Given, open_sources
+from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict
 
+ANSWERED, VERSION = "answered.json", 1
 TEMPERATURE, ALPHA = 4.0, 0.9  # of `kd`, for methods that have none of their own
 ARMS = ("labels", "smoothing", "confidence", "shuffled", "full")
 PARTS = {  # name -> (with it, without it)
@@ -40,6 +42,13 @@ PARTS = {  # name -> (with it, without it)
     "re-weighting of examples": ("confidence", "smoothing"),
     "relations between classes": ("full", "confidence"),
 }
+
+
+class Answered(TypedDict):
+    """What answered.json holds of a student that is done."""
+
+    version: int
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def taught_by(subject: Subject) -> Taught:
     return Taught(subject.recipe, subject.data, subject.folder / "explain", amount=amount, teacher=teacher, **how)
 
 
-def take_apart(taught: Taught, seeds: Sequence[int], listen: Listener) -> dict[str, Any]:
+def take_apart(taught: Taught, seeds: Sequence[int], listen: Listener) -> TakenApart:
     """Train what is not trained yet, and say what each part was worth; ready for JSON."""
     scores: dict[str, list[float]] = {name: [] for name in ARMS}
     total = len(ARMS) * len(seeds)
@@ -123,22 +132,18 @@ def take_apart(taught: Taught, seeds: Sequence[int], listen: Listener) -> dict[s
     }
 
 
-def parts(scores: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+def parts(scores: Mapping[str, Sequence[float]]) -> Parts:
     """The parts in points of accuracy, each with its interval over the seeds, and p corrected for their number (Holm)."""
     points = {name: [100 * v for v in values] for name, values in scores.items()}
     found = corrected([paired(points[more], points[less]) for more, less in PARTS.values()])
     whole, check = paired(points["full"], points["labels"]), paired(points["full"], points["shuffled"])
-    plain = {name: _plain(each) for name, each in zip(PARTS, found, strict=True)}
-    return {"parts": plain, "gain": _plain(whole), "against_shuffled": _plain(check)}
+    plain = {name: each.plain() for name, each in zip(PARTS, found, strict=True)}
+    return {"parts": plain, "gain": whole.plain(), "against_shuffled": check.plain()}
 
 
-def _plain(comparison: Any) -> dict[str, Any]:
-    return {k: None if v != v else v for k, v in asdict(comparison).items()}
-
-
-def _arm(values: Sequence[float]) -> dict[str, Any]:
+def _arm(values: Sequence[float]) -> Arm:
     mean, low, high = mean_interval(values)
-    return {"accuracy": list(values), "mean": mean, "low": None if low != low else low, "high": None if high != high else high}
+    return {"accuracy": list(values), "mean": mean, "low": finite(low), "high": finite(high)}
 
 
 def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
@@ -146,9 +151,9 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     method = taught.arm(name)
     recipe = _recipe(taught, method, seed)
     folder = open_folder(taught.folder / f"{name}-seed{seed}", recipe, resume=True)
-    done = folder / "answered.json"
+    done = folder / ANSWERED
     if done.exists():
-        return float(json.loads(done.read_text(encoding="utf-8"))["accuracy"])
+        return read_json(done, Answered, VERSION)["accuracy"]
     quiet = lambda event: None if isinstance(event, Say) else listen(event)  # noqa: E731  of every student the same
     cast = taught.teacher.cast  # given as it is, not by its path: a run folder may be moved
     given = Given({"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")})
@@ -158,7 +163,7 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     student = Deployed(back, Tap("student")).eval()
     seen = predict(student, Batches(taught.data.judged, taught.data, size=256, seed=0).ordered(), taught.data.task)
     accuracy = taught.data.task.score(seen)
-    write_json(done, {"accuracy": accuracy})
+    write_json(done, Answered(version=VERSION, accuracy=accuracy))
     return accuracy
 
 

@@ -6,7 +6,6 @@ Letters: n samples, d features, p and q layers.
 # ruff: noqa: F722, F821
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +14,10 @@ from torch.nn import functional as F
 
 from limbeck.data import Batches
 from limbeck.deploy.student import Deployed, used
+from limbeck.explanation.schema import Inside, LayerKeeps, Similarity
 from limbeck.explanation.subject import Subject
+from limbeck.plan.kinds import Value
+from limbeck.tasks.figure import finite
 from limbeck.transforms.draws import order
 
 SAMPLES, FEW, MANY = 480, 4, 14  # samples asked; layers at least (else one level deeper) and at most
@@ -38,13 +40,13 @@ def places(module: nn.Module) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def layer_grams(module: nn.Module, forward: Callable[[], Any], count: int) -> dict[str, Float[Tensor, "n n"]]:
+def layer_grams(module: nn.Module, forward: Callable[[], object], count: int) -> dict[str, Float[Tensor, "n n"]]:
     """The Gram matrix, columns centred, of every layer that ran once and gave one row for each sample, in order of running."""
     found: dict[str, Tensor] = {}
     calls: dict[str, int] = {}
 
     def listen(name: str) -> Callable[..., None]:
-        def hear(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hear(_module: nn.Module, _inputs: object, output: object) -> None:
             calls[name] = calls.get(name, 0) + 1
             value = _first_tensor(output)
             if value is not None and value.dim() > 1 and len(value) == count and value.is_floating_point():
@@ -61,7 +63,7 @@ def layer_grams(module: nn.Module, forward: Callable[[], Any], count: int) -> di
     return {name: value for name, value in found.items() if calls[name] == 1}
 
 
-def _first_tensor(value: Any) -> Tensor | None:
+def _first_tensor(value: object) -> Tensor | None:
     if isinstance(value, Tensor):
         return value
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
@@ -88,7 +90,7 @@ def cka(first: Float[Tensor, "n n"], second: Float[Tensor, "n n"]) -> float:
     return float((first * second).sum()) / norm if norm > 0 else float("nan")
 
 
-def similarity(learner: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> dict[str, Any]:
+def similarity(learner: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Similarity:
     """CKA of every layer with every layer of the teacher's, and what it is if the samples are mixed up (its floor)."""
     table = [[cka(k, other) for other in teacher.values()] for k in learner.values()]
     count = len(next(iter(teacher.values())))
@@ -154,14 +156,14 @@ def small(inputs: Tensor, scale: Tensor | None) -> Float[Tensor, "n k"]:
     return values.flatten(1)
 
 
-def look_inside(subject: Subject) -> dict[str, Any]:
+def look_inside(subject: Subject) -> Inside:
     """Similarity of the layers, and how much of input and label each keeps; empty where no layers can be read."""
     judged = subject.data.judged
     part = judged.select(order(0, len(judged), "explain layers")[:SAMPLES])  # in random order: the split is by place
     asked = Batches(part, subject.data, size=len(part), seed=0).whole()
     inputs, labels = asked["inputs"], asked["labels"]
     grams = {who: _of(entry, inputs, len(labels)) for who, entry in subject.entries.items()}
-    found: dict[str, Any] = {"samples": len(labels)}
+    found: Inside = {"samples": len(labels)}
     if grams["teacher"]:
         pairs = {w: similarity(g, grams["teacher"]) for w, g in grams.items() if g and w != "teacher"}
         found["similarity"] = pairs
@@ -174,14 +176,14 @@ def look_inside(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _kept(name: str, kernel: Tensor, goal: Tensor, labels: Tensor, classes: int) -> dict[str, Any]:
+def _kept(name: str, kernel: Tensor, goal: Tensor, labels: Tensor, classes: int) -> LayerKeeps:
     return {
         "layer": name,
-        "input": round(kept_of_input(kernel, goal), 4),
-        "label": round(kept_of_label(kernel, labels, classes), 4),
+        "input": finite(round(kept_of_input(kernel, goal), 4)),
+        "label": finite(round(kept_of_label(kernel, labels, classes), 4)),
     }
 
 
-def _of(entry: Deployed, inputs: Any, count: int) -> dict[str, Tensor]:
+def _of(entry: Deployed, inputs: Value, count: int) -> dict[str, Tensor]:
     """The layers of a deployed role; of the first one where several answer together."""
     return layer_grams(entry.cast[used(entry.source)[0]], lambda: entry(inputs), count)

@@ -1,13 +1,12 @@
 """The page of an explanation: one self-contained HTML file, made from `explain.json` alone."""
 
-import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from limbeck.cards.words import number, percent
 from limbeck.explanation.charts import heat_map, keeps_chart, parts_chart, rows_chart
+from limbeck.explanation.schema import Agreement, Arm, Corrupted, Explanation, TakenApart, read_explanation
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
 from limbeck.report.frame import Cell, Figure, Part, Table, figure, fill
@@ -25,21 +24,22 @@ ARM_WORDS = {
 
 def write_page(folder: Path) -> Path:
     """Write `explain.html` from `explain.json` and return its path."""
-    found = json.loads((folder / "explain.json").read_text(encoding="utf-8"))
+    found = read_explanation(folder)
     with atomic_write(folder / "explain.html", text=True) as file:
         file.write(page(found, folder.name))
     return folder / "explain.html"
 
 
-def page(found: Mapping[str, Any], run: str = "run") -> str:
+def page(found: Explanation, run: str = "run") -> str:
     """The page's HTML."""
     name = shlex.quote(run or "run")
-    seeds = len(found["gain"].get("seeds") or ())
+    gain = found["gain"]
+    seeds = 0 if "skipped" in gain else len(gain["seeds"])
     sections = [gain_section(found), class_section(found["agreement"]), sure_section(found["agreement"])]
-    sections += [corrupt_section(found.get("corruptions") or []), like_section(found), keeps_section(found)]
+    sections += [corrupt_section(found["corruptions"]), like_section(found), keeps_section(found)]
     return fill(
         "explain.html",
-        version=found.get("limbeck", ""),
+        version=found["limbeck"],
         title=f"{found['method'].get('name') or 'run'} on {found['data']['name']}: why the student gained, or did not",
         words=found["verdict"],
         sections=[s for s in sections if s],
@@ -56,7 +56,7 @@ def _dots(svg: str, title: str, models: Sequence[str]) -> Figure:
     return figure(svg, title, [{"name": who, "css": who, "dash": ""} for who in models]) | {"boxes": True}
 
 
-def gain_section(found: Mapping[str, Any]) -> Part:
+def gain_section(found: Explanation) -> Part:
     """The parts of the gain, and what each kind of student reached."""
     gain = found["gain"]
     about: Part = {"id": "gain", "title": "Which part of the soft labels helped", "figures": []}
@@ -86,16 +86,16 @@ def _percent(value: float | None) -> tuple[str, float | None]:
     return percent(value, 2), value
 
 
-def _range(arm: Mapping[str, Any]) -> str:
+def _range(arm: Arm) -> str:
     return f"{percent(arm['low'], 2)} to {percent(arm['high'], 2)}" if known(arm["low"]) else "–"
 
 
-def _difference(gain: Mapping[str, Any], name: str) -> tuple[str, float | None]:
+def _difference(gain: TakenApart, name: str) -> tuple[str, float | None]:
     gap = 100 * (gain["arms"][name]["mean"] - gain["arms"]["labels"]["mean"])
     return ("–", None) if name == "labels" else (f"{gap:+.2f}", gap)
 
 
-def class_section(agreement: Mapping[str, Any]) -> Part:
+def class_section(agreement: Agreement) -> Part:
     """Agreement and accuracy by class; the groups in which the student is right least often."""
     rows = agreement["per_class"]
     shown = sorted(rows, key=lambda r: r["agreement"]["student"])[:MOST_CLASSES] if len(rows) > MOST_CLASSES else rows
@@ -137,7 +137,7 @@ def _share(value: float | None) -> tuple[str, float | None]:
     return percent(value), value if known(value) else None
 
 
-def sure_section(agreement: Mapping[str, Any]) -> Part:
+def sure_section(agreement: Agreement) -> Part:
     """Agreement and accuracy by the teacher's confidence."""
     rows = [(f"{percents(r['low'])} to {percents(r['high'])} ({r['samples']})", r) for r in agreement["confidence"]]
     learners, models = list(rows[0][1]["agreement"]), list(rows[0][1]["accuracy"])
@@ -152,7 +152,7 @@ def percents(value: float) -> str:
     return f"{100 * value:g}%"
 
 
-def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> Part:
+def corrupt_section(rows: Sequence[Corrupted]) -> Part:
     """Accuracy and agreement with inputs made worse."""
     if not rows:
         note = "Inputs of this kind cannot be made worse in a way that is known to keep the label."
@@ -167,10 +167,10 @@ def corrupt_section(rows: Sequence[Mapping[str, Any]]) -> Part:
     return {"id": "worse", "title": "Under corruption", "figures": figures, "note": note}
 
 
-def like_section(found: Mapping[str, Any]) -> Part:
+def like_section(found: Explanation) -> Part:
     """CKA of the layers."""
-    inside = found.get("inside") or {}
-    pairs = inside.get("similarity") or {}
+    inside = found["inside"]
+    pairs = inside.get("similarity", {})
     about: Part = {"id": "like", "title": "Likeness of the layers"}
     if not pairs:
         return about | {"figures": [], "note": "The models have no layers that could be compared."}
@@ -183,22 +183,22 @@ def like_section(found: Mapping[str, Any]) -> Part:
     return about | {"figures": figures, "note": note}
 
 
-def keeps_section(found: Mapping[str, Any]) -> Part:
+def keeps_section(found: Explanation) -> Part:
     """What is read back from the layers."""
-    inside = found.get("inside") or {}
-    keeps, itself = inside.get("keeps") or {}, inside.get("input_itself") or {}
+    inside = found["inside"]
+    keeps, itself = inside.get("keeps"), inside.get("input_itself")
     about: Part = {"id": "keeps", "title": "What each layer represents of the input"}
-    if not keeps:
+    if not keeps or not itself:
         return about | {"figures": [], "note": "Inputs of this kind are not read back."}
     figures = [
         figure(keeps_chart(keeps, "input", "input read back (R²)"), "The input", keys(list(keeps))),
         figure(keeps_chart(keeps, "label", "label read back (accuracy)"), "The label", keys(list(keeps))),
     ]
-    small = " (at most 8 x 8 pixels)" if found["data"].get("kind") == "image" else ""
+    small = " (at most 8 x 8 pixels)" if found["data"]["kind"] == "image" else ""
     note = (
         f"A proxy, not information in bits: how well ridge regression rebuilds the input{small} and the label from a layer, on "
         f"{round(0.2 * inside['samples'])} samples that it was not fitted to. What a layer keeps in a form that a linear map "
-        f"cannot read is missed. The input itself reaches {number(itself.get('input'))} and {number(itself.get('label'))}."
+        f"cannot read is missed. The input itself reaches {number(itself['input'])} and {number(itself['label'])}."
     )
     rows: list[list[Cell]] = [
         [f"{who}: {row['layer']}", (number(row["input"]), row["input"]), (number(row["label"]), row["label"])]

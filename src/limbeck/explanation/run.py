@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 import limbeck
+from limbeck.cards.schema import MethodFacts
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.explanation.agree import agreement
 from limbeck.explanation.corrupt import under_corruption
 from limbeck.explanation.gain import take_apart, taught_by, unfit
 from limbeck.explanation.inside import look_inside
+from limbeck.explanation.page import write_page
+from limbeck.explanation.schema import VERSION, Explanation, Gain, write_explanation
 from limbeck.explanation.subject import Subject, open_run
 from limbeck.explanation.words import verdict
-from limbeck.files import alone_in, write_json
+from limbeck.files import alone_in
 from limbeck.plan.roles import Adapter
 from limbeck.runs.events import Listener, silent
 
@@ -28,7 +30,7 @@ def explain(
     given: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
     listen: Listener = silent,
-) -> dict[str, Any]:
+) -> Explanation:
     """Explain a finished run; writes `explain.json` and `explain.html` into its folder and returns the former.
 
     Args:
@@ -39,27 +41,27 @@ def explain(
 
     Raises `UserError` if the run is not finished, cannot be rebuilt, or answers otherwise than it did.
     """
-    from limbeck.explanation.page import write_page
-
     if seeds < 0:
         raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
     subject = open_run(Path(folder), data, given, adapters)
-    found = {
+    found: Explanation = {
+        "version": VERSION,
         "limbeck": limbeck.__version__,
-        "method": subject.card.get("method") or {},
+        "method": subject.card.get("method", MethodFacts()),
         "data": {"name": subject.data.name, "classes": list(subject.data.classes), "kind": subject.data.kind},
         "agreement": agreement(subject.answers(), subject.data.classes),
         "corruptions": under_corruption(subject),
         "inside": look_inside(subject),
         "gain": _gain(subject, seeds, listen),
+        "verdict": [],
     }
     found["verdict"] = verdict(found)
-    write_json(subject.folder / "explain.json", found)
+    write_explanation(subject.folder, found)
     write_page(subject.folder)
     return found
 
 
-def _gain(subject: Subject, seeds: int, listen: Listener) -> dict[str, Any]:
+def _gain(subject: Subject, seeds: int, listen: Listener) -> Gain:
     why = "--seeds is 0" if not seeds else unfit(subject)
     if why:
         return {"skipped": why}

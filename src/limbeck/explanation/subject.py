@@ -4,10 +4,10 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
+from limbeck.cards.schema import Card
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
@@ -35,7 +35,7 @@ class Subject:
     folder: Path
     recipe: Recipe
     data: Data
-    card: Mapping[str, Any]
+    card: Card
     entries: Mapping[str, Deployed]
 
     def batches(self, most: int | None = None) -> Batches:

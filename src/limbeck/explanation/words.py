@@ -1,25 +1,25 @@
 """The explanation in plain words: the gain and its parts first, then what else was seen."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from limbeck.cards.words import number, percent
-from limbeck.metrics.significance import Paired, seeds_needed
+from limbeck.explanation.schema import Agreement, Corrupted, Explanation, Inside, Similarity, TakenApart
+from limbeck.metrics.significance import Paired, PairedFacts, seeds_needed
 from limbeck.tasks.figure import known
 
 
-def verdict(found: Mapping[str, Any]) -> list[str]:
+def verdict(found: Explanation) -> list[str]:
     """Sentences, the most important one first."""
-    said = [*gain_words(found), *took_words(found["agreement"]), *corruption_words(found.get("corruptions") or [])]
-    return said + inside_words(found.get("inside") or {})
+    said = [*gain_words(found), *took_words(found["agreement"]), *corruption_words(found["corruptions"])]
+    return said + inside_words(found["inside"])
 
 
-def gain_words(found: Mapping[str, Any]) -> list[str]:
+def gain_words(found: Explanation) -> list[str]:
     """The gain of the soft labels, and which of its parts the seeds can tell from nothing."""
     gain = found["gain"]
     if "skipped" in gain:
         return [_one_seed(found), f"Which part of the soft labels helped was not tested: {gain['skipped']}."]
-    seeds, method = len(gain["seeds"]), (found.get("method") or {}).get("name") or "kd"
+    seeds, method = len(gain["seeds"]), found["method"].get("name") or "kd"
     whole = gain["gain"]
     first = f"Over {seeds} {'seeds' if seeds > 1 else 'seed'}, the teacher's soft labels changed accuracy by {_points(whole)}"
     if seeds < 2:
@@ -30,7 +30,7 @@ def gain_words(found: Mapping[str, Any]) -> list[str]:
     return [first, _list(gain), _who_did_it(gain), *_control(gain), *([] if method == "kd" else [more])]
 
 
-def _one_seed(found: Mapping[str, Any]) -> str:
+def _one_seed(found: Explanation) -> str:
     overall = found["agreement"]["overall"]["accuracy"]
     if "baseline" not in overall:
         each = f"The student gets {percent(overall['student'])} right, its teacher {percent(overall['teacher'])}"
@@ -39,11 +39,11 @@ def _one_seed(found: Mapping[str, Any]) -> str:
     return f"In this run the student is {abs(gap):.1f} points {'above' if gap >= 0 else 'below'} its baseline; that is one seed."
 
 
-def _list(gain: Mapping[str, Any]) -> str:
+def _list(gain: TakenApart) -> str:
     return "Part by part: " + "; ".join(f"{name} {_points(part)}" for name, part in gain["parts"].items()) + "."
 
 
-def _who_did_it(gain: Mapping[str, Any]) -> str:
+def _who_did_it(gain: TakenApart) -> str:
     """Names the parts that differ from nothing after correction; without one, says so."""
     clear = {name: part for name, part in gain["parts"].items() if part["p_corrected"] is not None and part["p_corrected"] < 0.05}
     if not clear:
@@ -61,17 +61,16 @@ def _who_did_it(gain: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _more_seeds(gain: Mapping[str, Any]) -> str:
+def _more_seeds(gain: TakenApart) -> str:
     """How many seeds would tell the largest part from nothing, if it is as large as it looks."""
     name, part = max(gain["parts"].items(), key=lambda item: abs(item[1]["difference"]))
-    whole: dict[str, Any] = {k: float("nan") if v is None else v for k, v in part.items()}
-    many = seeds_needed(Paired(**whole), level=0.05 / len(gain["parts"]))
+    many = seeds_needed(Paired.of(part), level=0.05 / len(gain["parts"]))
     if many > 200 or many <= len(gain["seeds"]):
         return ""
     return f"; if {name} is worth as much as it looks, about {many:.0f} seeds would tell"
 
 
-def _control(gain: Mapping[str, Any]) -> list[str]:
+def _control(gain: TakenApart) -> list[str]:
     check = gain["against_shuffled"]
     if check["p"] is None:
         return []
@@ -79,12 +78,12 @@ def _control(gain: Mapping[str, Any]) -> list[str]:
     return [f"As a check, with the other classes' probabilities shuffled instead of evened out: {_points(check)}, {sure}."]
 
 
-def _points(part: Mapping[str, Any]) -> str:
+def _points(part: PairedFacts) -> str:
     within = f" [{part['low']:+.2f}, {part['high']:+.2f}]" if known(part["low"]) else ""
     return f"{part['difference']:+.2f} points{within}"
 
 
-def took_words(agreement: Mapping[str, Any]) -> list[str]:
+def took_words(agreement: Agreement) -> list[str]:
     """What passed from teacher to student, in this run."""
     took, overall = agreement["took"], agreement["overall"]
     said = []
@@ -94,8 +93,7 @@ def took_words(agreement: Mapping[str, Any]) -> list[str]:
             f"The student makes the teacher's prediction on {percent(mine)} of {overall['samples']} samples, "
             f"the baseline on {percent(theirs)}."
         )
-    if took.get("baseline_alone_wrong"):
-        many = took["baseline_alone_wrong"]
+    if many := took.get("baseline_alone_wrong"):
         said.append(
             f"Of the {many} {'samples' if many > 1 else 'sample'} that the teacher gets right and the baseline does not, "
             f"the student gets {percent(took['rescued'])} right."
@@ -106,7 +104,7 @@ def took_words(agreement: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def corruption_words(rows: list[Mapping[str, Any]]) -> list[str]:
+def corruption_words(rows: Sequence[Corrupted]) -> list[str]:
     """Which corruption costs the student most, beside the baseline and the teacher."""
     if len(rows) < 2:
         return []
@@ -123,10 +121,10 @@ def corruption_words(rows: list[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def inside_words(inside: Mapping[str, Any]) -> list[str]:
+def inside_words(inside: Inside) -> list[str]:
     """How alike the last shared layers are, and how much of the input the last layers keep."""
     said = []
-    pairs = inside.get("similarity") or {}
+    pairs = inside.get("similarity", {})
     tops = {who: v for who, pair in pairs.items() if known(v := mean_best(pair))}
     if tops:
         floor = max(pair["floor"] or 0.0 for pair in pairs.values())
@@ -135,14 +133,14 @@ def inside_words(inside: Mapping[str, Any]) -> list[str]:
             f"Each layer's similarity to the teacher's most similar one (CKA, mean): {shown}; "
             f"mixed-up samples reach {floor:.2f} at most."
         )
-    ends = {who: rows[-1]["input"] for who, rows in (inside.get("keeps") or {}).items() if rows}
+    ends = {who: v for who, rows in inside.get("keeps", {}).items() if rows and (v := rows[-1]["input"]) is not None}
     if ends:
         shown = ", ".join(f"{who} {max(0.0, v):.2f}" for who, v in ends.items())
         said.append(f"A linear map reads this share of the input back from the last layer (R²): {shown}.")
     return said
 
 
-def mean_best(pair: Mapping[str, Any]) -> float | None:
+def mean_best(pair: Similarity) -> float | None:
     """Mean over a learner's layers of the CKA with the teacher's most similar one."""
     best = [max(values) for row in pair["cka"] if (values := [v for v in row if v is not None])]
     return sum(best) / len(best) if best else None

@@ -6,10 +6,11 @@ Letters: s seeds, m comparisons.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, log2, nan, sqrt
+from math import inf, isfinite, log2, nan, sqrt
 
 import numpy as np
 from scipy import special  # not scipy.stats, which takes a second to load
+from typing_extensions import TypedDict
 
 from limbeck.errors import UserError
 
@@ -32,6 +33,19 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     return mean, mean - half, mean + half
 
 
+class PairedFacts(TypedDict):
+    """`Paired` in a file; None where one seed cannot tell."""
+
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    seeds: int
+    spread: float | None
+    p_corrected: float | None
+    level: float
+
+
 @dataclass(frozen=True)
 class Paired:
     """One paired comparison, first minus second: mean difference with its interval, p of a two-sided paired
@@ -51,6 +65,32 @@ class Paired:
     def differs(self) -> bool:
         """Whether the corrected p is below 5 %; two seeds settle nothing."""
         return self.seeds >= FEWEST and self.p_corrected < 0.05
+
+    def plain(self) -> PairedFacts:
+        """The same as a file holds it."""
+        return {
+            "difference": self.difference,
+            "low": _known(self.low),
+            "high": _known(self.high),
+            "p": _known(self.p),
+            "seeds": self.seeds,
+            "spread": _known(self.spread),
+            "p_corrected": _known(self.p_corrected),
+            "level": self.level,
+        }
+
+    @staticmethod
+    def of(facts: PairedFacts) -> "Paired":
+        """A comparison as a file holds it, back."""
+        low, high, p, spread, p_corrected = (
+            nan if value is None else value
+            for value in (facts["low"], facts["high"], facts["p"], facts["spread"], facts["p_corrected"])
+        )
+        return Paired(facts["difference"], low, high, p, facts["seeds"], spread, p_corrected, facts["level"])
+
+
+def _known(value: float) -> float | None:
+    return value if isfinite(value) else None
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Paired:
