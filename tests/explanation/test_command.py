@@ -145,7 +145,7 @@ def test_what_is_refused(done, tmp_path, capsys):
     other = tmp_path / "other"
     shutil.copytree(done, other)
     shutil.copy(other / "weights" / "baseline.safetensors", other / "student.safetensors")
-    assert "no longer answers as recorded" in complaint(capsys, "explain", str(other), "--seeds", "0")
+    assert "no longer predicts as recorded" in complaint(capsys, "explain", str(other), "--seeds", "0")
     kept = load_file(other / "predictions.safetensors")
     about = {"task": "classify"}
     save_file(kept | {"labels": kept["labels"].roll(1)}, other / "predictions.safetensors", metadata=about)
