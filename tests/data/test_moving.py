@@ -5,7 +5,7 @@ import torch
 
 from limbeck import data as D
 from limbeck.data.made.moving import MOTIONS, moving
-from limbeck.data.views.seen import Seen
+from limbeck.data.views.seen import RoleInputs
 from limbeck.errors import UserError
 
 DIGITS = D.load("digits", validation=0)
@@ -39,7 +39,7 @@ def test_a_sample_is_the_same_alone_and_among_others():
 
 def test_differences_of_a_resting_background_are_zero_and_noise_has_its_size():
     still = moving(DIGITS, frames=3, canvas=64, size=8, speed=1)["test"].inputs.float() / 255
-    assert (Seen("differences")(still) != 0).float().mean() < 0.03  # a picture and its way, of 64 x 64
+    assert (RoleInputs("differences")(still) != 0).float().mean() < 0.03  # a picture and its way, of 64 x 64
     noisy = moving(DIGITS, frames=3, canvas=64, size=8, speed=1, noise=0.1)["test"].inputs.float() / 255
     there = (still == 0) & (noisy > 0)
     assert abs(float((noisy[there] ** 2).mean().sqrt()) - 0.1) < 0.005  # the upper half of a normal: same mean square

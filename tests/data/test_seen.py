@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from limbeck import data as D
-from limbeck.data.views.seen import Seen, seen_in, shape_seen
+from limbeck.data.views.seen import RoleInputs, seen_in, shape_seen
 from limbeck.deploy.student import load_student
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
@@ -27,9 +27,9 @@ def waves(n=60, channels=6, frames=12):
 
 def test_bands_and_differences_by_hand():
     x = torch.tensor([[[1.0], [4.0], [9.0]]])
-    assert Seen("bands:1:3")(x).tolist() == [[[4.0], [9.0]]]
-    assert Seen("differences")(x).tolist() == [[[3.0], [5.0]]]
-    assert Seen("differences,bands:1:2", (1.0,), (2.0,))(x).tolist() == [[[2.0]]]
+    assert RoleInputs("bands:1:3")(x).tolist() == [[[4.0], [9.0]]]
+    assert RoleInputs("differences")(x).tolist() == [[[3.0], [5.0]]]
+    assert RoleInputs("differences,bands:1:2", (1.0,), (2.0,))(x).tolist() == [[[2.0]]]
     assert shape_seen("differences", (8, 28, 28)) == (7, 28, 28) and shape_seen("", (3,)) == (3,)
 
 
@@ -49,7 +49,7 @@ def test_a_role_is_built_for_what_it_sees_and_known_by_it():
         module, adapter = ModelSettings(model="gru", arguments={"width": 4}, sees=sees).build("student", data, 0)
         made[sees] = identity(Cast({"student": module}, {"student": adapter}), "student")
         assert Cast({"student": module}, {"student": adapter}).feed("student", data["train"].inputs[:2]).shape == (2, 2)
-    one, other = (Cast({"a": torch.nn.Identity()}, {"a": Adapter(prepare=Seen(s))}) for s in ("bands:0:4", "bands:2:6"))
+    one, other = (Cast({"a": torch.nn.Identity()}, {"a": Adapter(prepare=RoleInputs(s))}) for s in ("bands:0:4", "bands:2:6"))
     assert len(set(made.values())) == 3 and identity(one, "a") != identity(other, "a")  # so stored answers are not mixed up
 
 
@@ -92,4 +92,4 @@ def test_as_augmentation_it_is_refused():
     with pytest.raises(UserError, match="as student.sees"):
         D.parse("bands:0:3").check((6, 5), "other")
     with pytest.raises(UserError, match="as many stds as means, all positive"):
-        Seen("differences", (1.0,), ())
+        RoleInputs("differences", (1.0,), ())

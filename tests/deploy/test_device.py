@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from limbeck.__main__ import run
-from limbeck.deploy.device import Place, ask
+from limbeck.deploy.device import Target, ask
 from limbeck.deploy.formats import find
 from limbeck.deploy.onnx_file import export_onnx
 
@@ -68,18 +68,18 @@ def test_answers_are_those_of_the_module(file):
 def test_a_runtime_that_is_missing_is_a_row(file, tmp_path, python):
     (seen,) = ask(
         [find("executorch").job(file, np.zeros((1, 4), np.float32))],
-        Place(("env", f"PYTHONPATH={tmp_path}", "LIMBECK=1"), python),
+        Target(("env", f"PYTHONPATH={tmp_path}", "LIMBECK=1"), python),
     )
     assert seen.error  # a file of another runtime, or a runtime that is not there: either way words
     (tmp_path / "onnxruntime.py").write_text("raise ImportError('not here')")
-    (seen,) = ask([find("onnx").job(file, np.zeros((1, 4), np.float32))], Place(("env", f"PYTHONPATH={tmp_path}"), python))
+    (seen,) = ask([find("onnx").job(file, np.zeros((1, 4), np.float32))], Target(("env", f"PYTHONPATH={tmp_path}"), python))
     assert seen.error == "onnxruntime is not installed there (not here)"
 
 
 def test_a_runtime_that_dies_is_a_row(file, tmp_path, python):
     (tmp_path / "onnxruntime.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     job = find("onnx").job(file, np.zeros((1, 4), np.float32))
-    (seen,) = ask([job], Place(("env", f"PYTHONPATH={tmp_path}"), python))
+    (seen,) = ask([job], Target(("env", f"PYTHONPATH={tmp_path}"), python))
     assert "ended with code -11" in seen.error
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from limbeck import connectors, data, engine, losses
 from limbeck.connectors.quantise import Interval, quantisers, stored, true_bits
 from limbeck.data.streams import Streams
-from limbeck.data.views.seen import Seen
+from limbeck.data.views.seen import RoleInputs
 from limbeck.engine.check import build_parts
 from limbeck.engine.step import evaluate_term
 from limbeck.methods import find
@@ -37,7 +37,7 @@ def privileged_data(seed, samples=200, dimensions=50, spare=2000):
 def linear_cast(seed, dimensions=50):
     torch.manual_seed(seed)
     models = {"teacher": nn.Linear(dimensions + 1, 2), "student": nn.Linear(dimensions, 2)}
-    return Cast(models, {"student": Adapter(prepare=Seen(f"bands:0:{dimensions}"))})
+    return Cast(models, {"student": Adapter(prepare=RoleInputs(f"bands:0:{dimensions}"))})
 
 
 def accuracy(cast, role, inputs, labels):

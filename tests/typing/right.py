@@ -20,7 +20,7 @@ from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Section
 
 
-def hear(event: Event) -> None:
+def on_event(event: Event) -> None:
     if isinstance(event, Epoch):
         print(event.who, event.epoch, event.validation)
 
@@ -43,7 +43,7 @@ def distil_and_train(folder: Path) -> float:
         train=limbeck.Train(optimizer="adamw", clip=1.0),
         store=limbeck.Store(use=False),
         device="cpu",
-        listen=hear,
+        listen=on_event,
         out=folder / "run",
     )
     score: float | None = result.card["models"]["student"]["score"]

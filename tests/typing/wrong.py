@@ -42,10 +42,10 @@ def wrong_use() -> str:
 
 
 def wrong_listener(net: nn.Module, samples: limbeck.Data) -> None:
-    def hear(kind: str, facts: dict[str, float]) -> None:
+    def on_event(kind: str, facts: dict[str, float]) -> None:
         print(kind, facts)
 
-    limbeck.distill(net, net, samples, listen=hear)  # E: arg-type
+    limbeck.distill(net, net, samples, listen=on_event)  # E: arg-type
     score: str = limbeck.distill(net, net, samples).card["models"]["student"]["score"]  # E: assignment
     print(score)
 

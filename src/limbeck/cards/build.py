@@ -26,7 +26,7 @@ from limbeck.errors import UserError
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.plan.kinds import Value
 from limbeck.runs.casting import role_files
-from limbeck.runs.events import Listener, Say, silent
+from limbeck.runs.events import Listener, Message, silent
 from limbeck.runs.folder import lines_of
 from limbeck.runs.session import Finished
 from limbeck.runs.sources import Sources
@@ -95,7 +95,7 @@ def command(folder: Path) -> str:
 def _note(finished: Finished, listen: Listener) -> Note:
     def note(text: str) -> None:
         finished.notes.append(text)
-        listen(Say(text))
+        listen(Message(text))
 
     return note
 

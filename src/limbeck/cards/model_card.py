@@ -11,7 +11,7 @@ from limbeck.cards.table import columns
 from limbeck.cards.words import bytes_words, item_of, number, percent
 from limbeck.data.core import DataFacts
 from limbeck.deploy.measured import Measurement, read_measured
-from limbeck.deploy.shipment import Row as Export
+from limbeck.deploy.shipment import ExportRow as Export
 from limbeck.deploy.shipment import exports
 from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.files import atomic_write
@@ -19,7 +19,7 @@ from limbeck.runs.folder import Environment, read_environment
 from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 
 FILE = "MODEL_CARD.md"
-Row = Sequence[str]
+ExportRow = Sequence[str]
 
 
 def write_model_card(folder: Path) -> Path:
@@ -57,7 +57,7 @@ def plain(value: object) -> str:
     return text
 
 
-def table(head: Row, rows: Sequence[Row]) -> str:
+def table(head: ExportRow, rows: Sequence[ExportRow]) -> str:
     """A Markdown table; figures right-aligned from the second column on."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -109,7 +109,7 @@ def _figures(card: Card) -> str:
     models = card.get("models")
     if not models:
         return ""
-    rows: list[Row] = [
+    rows: list[ExportRow] = [
         [column.title.removeprefix("test ").replace("\u00a0", " "), *(plain(column.cell(m)[0]) for m in models.values())]
         for column in columns(card)
         if column.key != "latency_ms"

@@ -18,7 +18,7 @@ STEPS, PER_EPOCH = 300, 100  # steps that are looked at where weights change on 
 
 
 @dataclass(frozen=True)
-class Costs:
+class MethodCosts:
     """Of the dearest stage, per step: models that run, those of them that do not learn by it, forwards through whole
     models and optimiser steps. stored: models whose answers may be kept. parts: learned pieces beside the models.
     budgets: how often the run's budget is used up. fitted: fitted once, without steps. batchwise: samples of a batch are
@@ -71,14 +71,14 @@ class Costs:
         return ", ".join(words + ([f"{self.budgets:g} x budget"] if self.budgets > 1 else []))
 
 
-def costs(method: Method) -> Costs:
+def costs(method: Method) -> MethodCosts:
     """Count what a method costs."""
     runs = [_Turn.of(method, stage) for stage in method.stages]
     dearest = max(runs, key=lambda turn: (turn.forwards, turn.updates, turn.models))
     terms = [(update, term) for _, update, term in method.terms() if update.apply is None]
     batchwise = any(term.batchwise for _, term in terms)
     masked = any(not all(isinstance(x, Field | Now) for x in leaves(t.mask)) for _, t in terms if t.mask is not None)
-    return Costs(
+    return MethodCosts(
         models=dearest.models,
         frozen=dearest.frozen,
         stored=tuple(sorted(_storable(method))),

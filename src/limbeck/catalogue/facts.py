@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypedDict
 
 
-class MethodFacts(TypedDict):
+class CatalogueEntry(TypedDict):
     """What is known of a method without making it."""
 
     name: str
@@ -28,7 +28,7 @@ HERE = Path(__file__).parents[1]
 FILE = HERE / "methods" / "catalogue.json"
 
 
-def facts() -> list[MethodFacts]:
+def facts() -> list[CatalogueEntry]:
     """One entry per method, by name: name, year, paper, place (words), roles, use (when to), costs, row (the general model's
     fields and the costs in brief)."""
     try:
@@ -48,14 +48,14 @@ def sources() -> str:
     return total.hexdigest()
 
 
-def computed() -> list[MethodFacts]:
+def computed() -> list[CatalogueEntry]:
     """The facts, from the declarations."""
     from limbeck.catalogue.costs import costs
     from limbeck.catalogue.describe import as_row
     from limbeck.catalogue.taxonomy import taxonomy
     from limbeck.methods import CATALOGUE
 
-    found: list[MethodFacts] = []
+    found: list[CatalogueEntry] = []
     for declare in CATALOGUE.values():
         method = declare()
         place, cost = taxonomy(method), costs(method)
@@ -66,7 +66,7 @@ def computed() -> list[MethodFacts]:
         ]
         row = as_row(method) | {"costs": cost.brief}
         found.append(
-            MethodFacts(
+            CatalogueEntry(
                 name=method.name,
                 year=method.year,
                 paper=method.paper,

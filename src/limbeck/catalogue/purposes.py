@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from limbeck.catalogue.costs import Costs, costs, reads_boxes
+from limbeck.catalogue.costs import MethodCosts, costs, reads_boxes
 from limbeck.catalogue.lessons import kind_of, lessons
 from limbeck.catalogue.taxonomy import Taxonomy, taxonomy
 from limbeck.connectors.quantise import Quantise
@@ -32,7 +32,7 @@ class Known:
         return taxonomy(self.method)
 
     @cached_property
-    def costs(self) -> Costs:
+    def costs(self) -> MethodCosts:
         return costs(self.method)
 
     @cached_property

@@ -51,7 +51,7 @@ def compare(
     wanted = asked(table_of(compare), methods, seeds, jobs, on, search)
     folder = out if out is not None else fresh_folder(recipe)
     with Display(quiet=quiet) as display:
-        board = wanted.over(recipe, folder, display.hear).go()
+        board = wanted.over(recipe, folder, display.on_event).go()
     display.show_board(board, folder)
 
 

@@ -28,7 +28,7 @@ def distill(
     folder = open_folder(out, recipe, resume)
     with Display(quiet=quiet or not first()) as display:
         done = agreed(lambda: finished(folder), cpu=recipe.device == "cpu")
-        card = done or last(running(recipe, folder, display.hear))
+        card = done or last(running(recipe, folder, display.on_event))
     if first():
         display.show(card, folder)
 

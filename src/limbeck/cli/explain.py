@@ -20,7 +20,7 @@ def explain(
     from limbeck.explanation import explain as explained
 
     with Display(quiet=quiet or json_) as display:
-        found = explained(run, seeds=seeds, listen=display.hear)
+        found = explained(run, seeds=seeds, listen=display.on_event)
     typer.echo(json.dumps(found, indent=1) if json_ else "\n".join([*found["verdict"], str(run / "explain.html")]))
 
 

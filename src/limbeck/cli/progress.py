@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from limbeck.cards.schema import Card
 from limbeck.comparison.schema import Board
-from limbeck.runs.events import Download, Epoch, Event, RunBegins, Say, StageBegins, Step
+from limbeck.runs.events import Download, Epoch, Event, Message, RunBegins, StageBegins, Step
 
 
 class Display:
@@ -36,8 +36,8 @@ class Display:
         if self.live:
             self.bar.stop()
 
-    def hear(self, event: Event) -> None:
-        if isinstance(event, Say | RunBegins):
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Message | RunBegins):
             self._line(event)
         elif not self.live:
             return
@@ -51,7 +51,7 @@ class Display:
             found = event.validation.get("score")
             self.score = "" if found is None else f"  validation {found:.4g}"
 
-    def _line(self, event: Say | RunBegins) -> None:
+    def _line(self, event: Message | RunBegins) -> None:
         if self.quiet:
             return
         if isinstance(event, RunBegins):

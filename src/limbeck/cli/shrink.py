@@ -70,7 +70,7 @@ def shrink(
             storage=storage,
             guided=guided,
             out=folder,
-            listen=display.hear,
+            listen=display.on_event,
         )
     for sentence in state["verdict"]["words"]:
         print(sentence)

@@ -10,11 +10,11 @@ from rich.table import Table
 from limbeck.cards.words import bytes_words, number, percent
 
 if TYPE_CHECKING:
-    from limbeck.deploy.shipment import Row
+    from limbeck.deploy.shipment import ExportRow
     from limbeck.face.measure import Measurement
 
 
-def show_exports(rows: "Sequence[Row]", as_json: bool) -> None:
+def show_exports(rows: "Sequence[ExportRow]", as_json: bool) -> None:
     """Every exported file: its size, its difference from the PyTorch student, its score."""
     if as_json:
         print(json.dumps({"exports": list(rows)}, indent=1))

@@ -14,7 +14,7 @@ from limbeck.comparison.board_read import BoardView, read_board
 from limbeck.comparison.leaderboard import scored
 from limbeck.comparison.verdict import listed
 from limbeck.files import atomic_write
-from limbeck.report.frame import Cell, Part, Table, figure, fill
+from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
 from limbeck.runs.folder import Environment
 from limbeck.tasks.figure import known, score_in
 
@@ -73,7 +73,7 @@ def progress(view: BoardView) -> str:
     return f"In progress: {len(view.results)} of {total} runs are done{failed}. Still to come: {words}."
 
 
-class Failure(TypedDict):
+class FailureGroup(TypedDict):
     """Runs of a method that failed for the same reason; seeds: in words."""
 
     entry: str
@@ -81,7 +81,7 @@ class Failure(TypedDict):
     error: str
 
 
-def failures(view: BoardView) -> list[Failure]:
+def failures(view: BoardView) -> list[FailureGroup]:
     """What failed, as the page lists it."""
     found: dict[tuple[str, str], list[str]] = {}
     for result in view.errors:
@@ -119,7 +119,7 @@ def _environments(view: BoardView) -> list[Environment]:
 # --------------------------------------------------------------------------------------- sections
 
 
-def _sections(view: BoardView) -> list[Part]:
+def _sections(view: BoardView) -> list[PageSection]:
     rows = charts.done_rows(view)
     curves = charts.mean_curves(view)
     keys = charts.keys_of(view, [r["name"] for r in rows])
@@ -149,7 +149,7 @@ def _sections(view: BoardView) -> list[Part]:
     ]
 
 
-def _seed_values(view: BoardView) -> Table:
+def _seed_values(view: BoardView) -> PageTable:
     """Every result as a table."""
     rows = charts.done_rows(view)
     score = score_in(view.board)
@@ -157,9 +157,9 @@ def _seed_values(view: BoardView) -> Table:
     return {"head": ["method", *(f"seed {seed}" for seed in view.seeds)], "rows": lines} if rows else {}
 
 
-def _alpha_section(view: BoardView) -> Part:
+def _alpha_section(view: BoardView) -> PageSection:
     rows, changes = scored(view.board["rows"]), view.board["ranking_by_alpha"]
-    section: Part = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
+    section: PageSection = {"id": "alpha", "title": "The ranking as size counts more", "figures": []}
     if not rows:
         return section | {
             "note": f"The distillation score needs a teacher's size and {score_in(view.board).title}, which are not known here."
@@ -171,7 +171,7 @@ def _alpha_section(view: BoardView) -> Part:
     lines: list[list[Cell]] = [[f"{change['alpha']:.3f}", (", ".join(change["order"]), None)] for change in changes]
     words = f"Alpha weighs size against {score_in(view.board).title}"
     note = f"{words}; the order changes {len(changes) - 1} times between 0 and 1 (dotted lines)."
-    values: Table = {"head": ["from alpha", "order, best first"], "rows": lines}
+    values: PageTable = {"head": ["from alpha", "order, best first"], "rows": lines}
     return section | {"note": note, "values": values}
 
 

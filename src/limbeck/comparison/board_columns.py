@@ -20,7 +20,7 @@ def _nothing(teacher: ModelEntry) -> Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class BoardColumn:
     """A title, and how the cells of a method and of the teacher are made."""
 
     title: str
@@ -28,22 +28,22 @@ class Column:
     teacher: Callable[[ModelEntry], Cell] = _nothing
 
 
-def columns(board: Board) -> list[Column]:
+def columns(board: Board) -> list[BoardColumn]:
     """The score, differences, the task's other figures, and what a method costs."""
     score, *others = figures_in(board)
     opponents: tuple[Opponent, ...] = ("to_baseline", "to_best")
     gaps = [(to.replace("_", " "), partial(_gap, score, to), partial(_p, to)) for to in opponents]
     return [
-        Column(f"mean {score.title} [95\u00a0%]", partial(_score, score), partial(_of_teacher, score)),
-        *(column for title, gap, p in gaps for column in (Column(title, gap), Column("p", p))),
-        Column(f"worst {item_of(board)}", partial(_worst, score), partial(_worst_of_teacher, score)),
-        *(Column(figure.title, partial(_figure, figure), partial(_figure_of_teacher, figure)) for figure in others),
-        Column("training", partial(_plain, seconds_words, "train_seconds")),
-        Column("asked of teacher", partial(_plain, count, "teacher_samples")),
-        Column("parameters", partial(_plain, count, "parameters"), partial(_plain_of_teacher, count, "parameters")),
-        Column("size", partial(_plain, bytes_words, "bytes"), partial(_plain_of_teacher, bytes_words, "bytes")),
-        Column("latency", _latency, _latency_of_teacher),
-        Column("score", partial(_plain, "{:.4f}".format, "distillation_score")),
+        BoardColumn(f"mean {score.title} [95\u00a0%]", partial(_score, score), partial(_of_teacher, score)),
+        *(column for title, gap, p in gaps for column in (BoardColumn(title, gap), BoardColumn("p", p))),
+        BoardColumn(f"worst {item_of(board)}", partial(_worst, score), partial(_worst_of_teacher, score)),
+        *(BoardColumn(figure.title, partial(_figure, figure), partial(_figure_of_teacher, figure)) for figure in others),
+        BoardColumn("training", partial(_plain, seconds_words, "train_seconds")),
+        BoardColumn("asked of teacher", partial(_plain, count, "teacher_samples")),
+        BoardColumn("parameters", partial(_plain, count, "parameters"), partial(_plain_of_teacher, count, "parameters")),
+        BoardColumn("size", partial(_plain, bytes_words, "bytes"), partial(_plain_of_teacher, bytes_words, "bytes")),
+        BoardColumn("latency", _latency, _latency_of_teacher),
+        BoardColumn("score", partial(_plain, "{:.4f}".format, "distillation_score")),
     ]
 
 

@@ -30,7 +30,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
 from limbeck.files import LOCK, alone_in, atomic_write
 from limbeck.models import save_weights
-from limbeck.runs.events import Listener, RunBegins, Say, silent
+from limbeck.runs.events import Listener, Message, RunBegins, silent
 from limbeck.runs.session import Session
 from limbeck.runs.settings import MethodSettings, Recipe, dump
 from limbeck.runs.sources import open_sources
@@ -120,7 +120,7 @@ class Comparison:
     def _every(self) -> tuple[Entry, ...]:
         return (Entry(BASELINE, "alone"), *self.entries)
 
-    def _chosen(self, teacher: str | None) -> dict[str, tuning.Setting]:
+    def _chosen(self, teacher: str | None) -> dict[str, tuning.TrialSettings]:
         """The settings found for every entry by a search of the same size; nothing without a search."""
         found = {}
         for entry in self._every() if self.search else ():
@@ -134,9 +134,9 @@ class Comparison:
         return found
 
     def _say(self, text: str) -> None:
-        self.listen(Say(text))
+        self.listen(Message(text))
 
-    def _jobs(self, teacher: str | None, chosen: Mapping[str, tuning.Setting] | None = None) -> list[Job]:
+    def _jobs(self, teacher: str | None, chosen: Mapping[str, tuning.TrialSettings] | None = None) -> list[Job]:
         """All runs, seed by seed; only method and seed differ between their settings, and what a search chose."""
         made = []
         for seed in self.seeds:

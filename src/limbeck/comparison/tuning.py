@@ -27,7 +27,7 @@ SPREAD = 3.0  # settings are drawn between a third and three times what they are
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrialSettings:
     """What one trial was run with: the learning rate and the method's own arguments."""
 
     lr: float
@@ -49,7 +49,7 @@ class TrialFile(TypedDict):
     error: NotRequired[str]
 
 
-def drawn(method: str, arguments: Mapping[str, object], lr: float, number: int, name: str) -> Setting:
+def drawn(method: str, arguments: Mapping[str, object], lr: float, number: int, name: str) -> TrialSettings:
     """The settings of a trial; number 0 are the given ones.
 
     The learning rate and every float argument of the method (weights, temperatures, shares) are drawn
@@ -57,14 +57,14 @@ def drawn(method: str, arguments: Mapping[str, object], lr: float, number: int, 
     it, so that it stays there. A given argument is where its own draw is centred.
     """
     if number == 0:
-        return Setting(lr, dict(arguments))
+        return TrialSettings(lr, dict(arguments))
     random = Random(zlib.crc32(f"{name} {number}".encode()))
     made = dict(arguments)
     for key, parameter in inspect.signature(methods.find(method)).parameters.items():
         value = arguments.get(key, parameter.default)
         if isinstance(value, float) and value > 0:
             made[key] = _moved(value, random)
-    return Setting(_scaled(lr, random), made)
+    return TrialSettings(_scaled(lr, random), made)
 
 
 def _moved(value: float, random: Random) -> float:
@@ -78,7 +78,9 @@ def _scaled(value: float, random: Random) -> float:
     return float(f"{value * math.exp(random.uniform(-1, 1) * math.log(SPREAD)):.4g}")
 
 
-def tuned(recipe: Recipe, name: str, trials: int, folder: Path, say: Callable[[str], None]) -> tuple[Setting, list[TrialFile]]:
+def tuned(
+    recipe: Recipe, name: str, trials: int, folder: Path, say: Callable[[str], None]
+) -> tuple[TrialSettings, list[TrialFile]]:
     """The settings of the best of so many trials by the score on validation, and what all of them gave.
 
     recipe: with its method and seed. A trial that fails counts as tried. Raises `UserError` if all of them failed.
@@ -97,7 +99,7 @@ def tuned(recipe: Recipe, name: str, trials: int, folder: Path, say: Callable[[s
     if not good:
         raise UserError(f"every trial of {name} failed; the first: {found[0]['error']}")
     best = max(good, key=lambda kept: kept["score"])  # the earliest of equals
-    return Setting(best["lr"], best["arguments"]), found
+    return TrialSettings(best["lr"], best["arguments"]), found
 
 
 def _try(recipe: Recipe, place: Path) -> None:

@@ -21,7 +21,7 @@ def strength(first: Tensor, labels: Tensor, second: Tensor | None = None) -> Ten
     return first.detach().flatten(1).square().mean(1)
 
 
-class Record(nn.Module):
+class ActivationRecord(nn.Module):
     """Base: what a layer does per class. Called with activations it gives their code (n, k); `draw` gives codes that
     samples of some classes might have had."""
 
@@ -49,7 +49,7 @@ class Record(nn.Module):
         """A code (n, k) per label, from normal distributions with the recorded statistics."""
 
 
-class UnitRecord(Record):
+class UnitRecord(ActivationRecord):
     """Mean and spread of every unit per class: the full covariance for embeddings and logits, each unit on its own for maps.
 
     Codes are the units cut at 0. Lopes, Fenu & Starner 2017 and the authors' code (irapha/replayed_distillation), which
@@ -88,7 +88,7 @@ class UnitRecord(Record):
         return normal(mean, root(spread) if self.full else spread.sqrt(), labels, generator).relu()
 
 
-class SpectralRecord(Record):
+class SpectralRecord(ActivationRecord):
     """Mean and covariance per class of the graph-Fourier coefficients of one layer's channels, or of a pair of layers'.
 
     The graph's nodes are channels, its weights the absolute correlations of their means over the pixels, within one layer
@@ -159,7 +159,7 @@ def measure_records(cast: Cast, trains: tuple[str, ...], batch: Batch, scene: Sc
     """Take a batch into every record: one term for each, in order, with `first`, `labels` and perhaps `second`."""
     for name, (term, _) in zip(trains, terms, strict=True):
         record = cast.find(name)
-        assert isinstance(record, Record)
+        assert isinstance(record, ActivationRecord)
         activations = [scene(term.inputs[key]) for key in ("first", "second") if key in term.inputs]
         record.add(scene(term.inputs["labels"]), *activations)
 
@@ -194,6 +194,6 @@ class Replayed:
         batch: dict[str, Value] = {"inputs": bank.images[number], "replayed": labels}
         for k, name in enumerate(self.records):
             record = cast[name]
-            assert isinstance(record, Record)
+            assert isinstance(record, ActivationRecord)
             batch[name] = record.drawn(labels, 1000 * number + k)
         return batch

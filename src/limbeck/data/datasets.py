@@ -10,7 +10,7 @@ from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
 from limbeck.data.reader import How
 from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
-from limbeck.data.tables import Columns
+from limbeck.data.tables import LabelColumns
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
 
@@ -81,8 +81,8 @@ def load(
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
-    columns = None if task is None and label is None else Columns(task or CLASSIFY.name, _listed(label))
-    how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or Columns())
+    columns = None if task is None and label is None else LabelColumns(task or CLASSIFY.name, _listed(label))
+    how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
         raise UserError(f"data.task and data.label name the label columns of a table, but {name} is not a table; remove them")

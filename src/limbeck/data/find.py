@@ -34,7 +34,7 @@ class Remote:
         return self.url.rpartition("/")[2]
 
 
-class Place:
+class DataFiles:
     """The files of a data set, in a folder or inside a .tar.gz, read by name."""
 
     def __init__(self, path: Path):
@@ -75,7 +75,7 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 
 def locate(
     name: str,
-    has: Callable[[Place], bool],
+    has: Callable[[DataFiles], bool],
     *,
     path: Path | None,
     cache: Path,
@@ -83,7 +83,7 @@ def locate(
     remotes: Sequence[Remote],
     download: bool,
     on_progress: OnProgress | None,
-) -> Place:
+) -> DataFiles:
     """Return the first place that `has` the data; download into the cache folder where there is none.
 
     Args:
@@ -111,10 +111,10 @@ def locate(
     raise UserError(f"{name}: what was downloaded into {cache / name} is not what was expected; remove it and try again")
 
 
-def _first(root: Path, has: Callable[[Place], bool], below: Sequence[str], remotes: Sequence[Remote]) -> Place | None:
+def _first(root: Path, has: Callable[[DataFiles], bool], below: Sequence[str], remotes: Sequence[Remote]) -> DataFiles | None:
     archives = [root / r.file for r in remotes] if root.is_dir() else []
     for candidate in [root, *(root / b for b in below), *archives]:
-        if candidate.exists() and has(place := Place(candidate)):
+        if candidate.exists() and has(place := DataFiles(candidate)):
             return place
     return None
 

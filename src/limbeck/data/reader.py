@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from limbeck.data.assemble import ORDER, Raw
-from limbeck.data.tables import Columns
+from limbeck.data.tables import LabelColumns
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class How:
 
     size: tuple[int, int] | None = None
     void: int | None = None
-    columns: Columns = Columns()
+    columns: LabelColumns = LabelColumns()
 
 
 class Reader(ABC):

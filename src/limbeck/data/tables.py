@@ -25,7 +25,7 @@ _ONE_HOT = 32
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelColumns:
     """Which columns are labels, and of which task. task: by name. label: one column or several; () for the usual one."""
 
     task: str = CLASSIFY.name
@@ -44,7 +44,7 @@ class Table:
     first: int = 1
 
 
-def from_table(table: Table, columns: Columns) -> Raw:
+def from_table(table: Table, columns: LabelColumns) -> Raw:
     """Samples out of a table; see the module for what is understood."""
     path, names, task = table.path, table.names, task_of(columns.task)
     places = label_places(path, names, columns.label, table.named)
@@ -72,7 +72,7 @@ def from_table(table: Table, columns: Columns) -> Raw:
     )
 
 
-def _is_text(table: Table, places: list[int], columns: Columns) -> bool:
+def _is_text(table: Table, places: list[int], columns: LabelColumns) -> bool:
     rest = [name.lower() for k, name in enumerate(table.names) if k not in places]
     return columns.task == CLASSIFY.name and len(places) == 1 and len(rest) == 1 and rest[0] in TEXT
 

@@ -54,7 +54,7 @@ finally:
 
 
 @dataclass(frozen=True)
-class Place:
+class Target:
     """Where files are run.
 
     prefix: words in front of the interpreter, () for this machine. python: the interpreter there.
@@ -64,21 +64,21 @@ class Place:
     python: str = sys.executable
 
     @staticmethod
-    def at(prefix: str | None, python: str | None) -> "Place":
+    def at(prefix: str | None, python: str | None) -> "Target":
         """From the words of the command line.
 
-        >>> Place.at("ssh pi", None)
-        Place(prefix=('ssh', 'pi'), python='python3')
+        >>> Target.at("ssh pi", None)
+        Target(prefix=('ssh', 'pi'), python='python3')
         """
         if prefix is None:
-            return Place((), python or sys.executable)
+            return Target((), python or sys.executable)
         try:
             words = tuple(shlex.split(prefix))
         except ValueError as error:
             raise UserError(f"--on {prefix!r} cannot be read as a command ({error}); write for example --on 'ssh pi'") from None
         if not words:
             raise UserError("--on is empty; give the command prefix of the target, for example --on 'ssh pi'")
-        return Place(words, python or "python3")
+        return Target(words, python or "python3")
 
     @property
     def command(self) -> list[str]:
@@ -91,7 +91,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Job:
+class ProbeJob:
     """One file in one fresh process.
 
     format: its name. opener: source of the function that opens it (see `Format.opened`). needs: the package that does.
@@ -132,7 +132,7 @@ class Costs(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ProbeResult:
     """What came of a job: the answers (n, C) if they were asked for and that to the first sample alone (1, C), the
     figures, or an error in words."""
 
@@ -142,7 +142,7 @@ class Seen:
     error: str = ""
 
 
-def ask(jobs: Sequence[Job], place: Place = Place(), limit: float = 600.0) -> list[Seen]:  # noqa: B008 (frozen)
+def ask(jobs: Sequence[ProbeJob], place: Target = Target(), limit: float = 600.0) -> list[ProbeResult]:  # noqa: B008 (frozen)
     """Do the jobs one after another, each in a fresh process of the place.
 
     Raises:
@@ -165,7 +165,7 @@ def ask(jobs: Sequence[Job], place: Place = Place(), limit: float = 600.0) -> li
     return [_seen(facts) for facts in found]
 
 
-def _script(jobs: Sequence[Job], limit: float) -> str:
+def _script(jobs: Sequence[ProbeJob], limit: float) -> str:
     files: dict[str, bytes] = {"probe.py": Path(__file__).with_name("probe.py").read_bytes()}
     places: dict[object, str] = {}
     for number, job in enumerate(jobs):
@@ -197,8 +197,8 @@ def _npy(values: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _seen(facts: dict[str, Any]) -> Seen:  # as the probe wrote it
+def _seen(facts: dict[str, Any]) -> ProbeResult:  # as the probe wrote it
     packed = facts.pop("answers", None)
     answers = None if packed is None else np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False)
     error, costs = facts.pop("error", ""), cast(Costs, facts)
-    return Seen(None, None, costs, error) if answers is None else Seen(answers[1:], answers[:1], costs, error)
+    return ProbeResult(None, None, costs, error) if answers is None else ProbeResult(answers[1:], answers[:1], costs, error)

@@ -23,7 +23,7 @@ from limbeck.tasks.task import Task
 
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
 MANIFEST = "exports.json"
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 class PartScore(TypedDict):
@@ -34,7 +34,7 @@ class PartScore(TypedDict):
     student: float | None
 
 
-class Row(TypedDict, total=False):
+class ExportRow(TypedDict, total=False):
     """One export: its format and files, and how near it is to the PyTorch student; or why it could not be had."""
 
     format: str
@@ -63,10 +63,10 @@ class Shipment:
     folder: Path
     stem: str
     facts: Mapping[str, object]
-    say: Say = print
-    rows: list[Row] = field(default_factory=list)
+    say: Tell = print
+    rows: list[ExportRow] = field(default_factory=list)
 
-    def go(self, wanted: Sequence[Format], int8: bool, out: Path | None = None) -> list[Row]:
+    def go(self, wanted: Sequence[Format], int8: bool, out: Path | None = None) -> list[ExportRow]:
         """Write every wanted format, and its int8 form where it has one; then ask and compare all. A failure is a row."""
         self.rows = []
         calibration = some(self.data["train"], self.data, CALIBRATE) if int8 else None
@@ -78,7 +78,7 @@ class Shipment:
     def _write(self, kind: Format, calibration: Tensor | None, out: Path | None) -> Written | None:
         precision = "float32" if calibration is None else "int8"
         path = out or self.folder / f"{self.stem}{'' if calibration is None else '.int8'}{kind.endings[0]}"
-        row: Row = {"format": kind.name, "precision": precision, "file": path.name}
+        row: ExportRow = {"format": kind.name, "precision": precision, "file": path.name}
         self.rows.append(row)
         try:
             example = some(self.data["train"], self.data, 2)
@@ -150,7 +150,7 @@ def judge(data: Data) -> str:
     return "validation" if "validation" in data.partitions else "test"
 
 
-def loss(row: Row) -> float:
+def loss(row: ExportRow) -> float:
     """The score that a file loses against its PyTorch student, where that is judged; 0 where it has none."""
     part = row.get("validation") or row["test"]
     return 0.0 if part["student"] is None or part["score"] is None else part["student"] - part["score"]
@@ -183,17 +183,17 @@ def input_words(data: Data) -> str:
     return image if data.kind == "image" else "as in the data"
 
 
-def keep(folder: Path, rows: Sequence[Row], data: Data) -> None:
+def keep(folder: Path, rows: Sequence[ExportRow], data: Data) -> None:
     """Add the rows to the folder's `exports.json`, in place of older ones of the same files."""
     old = exports(folder)
     names = {row["file"] for row in rows}
     write_json(folder / MANIFEST, {"data": data.name, "rows": [*(r for r in old if r["file"] not in names), *rows]})
 
 
-def exports(folder: Path) -> list[Row]:
+def exports(folder: Path) -> list[ExportRow]:
     """The rows of a folder's `exports.json`; none where there is no such file."""
     try:
-        found: list[Row] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
+        found: list[ExportRow] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
         return [row for row in found if isinstance(row, dict) and isinstance(row.get("file"), str)]
     except FileNotFoundError:
         return []

@@ -26,7 +26,7 @@ from limbeck.files import read_json, write_json
 from limbeck.metrics.significance import corrected, mean_interval, paired
 from limbeck.plan import Method
 from limbeck.plan.taps import Tap
-from limbeck.runs.events import Listener, RunBegins, Say
+from limbeck.runs.events import Listener, Message, RunBegins
 from limbeck.runs.folder import open_folder
 from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, make
@@ -154,7 +154,7 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     done = folder / ANSWERED
     if done.exists():
         return read_json(done, Answered, VERSION)["accuracy"]
-    quiet = lambda event: None if isinstance(event, Say) else listen(event)  # noqa: E731  of every student the same
+    quiet = lambda event: None if isinstance(event, Message) else listen(event)  # noqa: E731  of every student the same
     cast = taught.teacher.cast  # given as it is, not by its path: a run folder may be moved
     given = Given({"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")})
     sources = open_sources(recipe, method=method, data=taught.data, given=given)

@@ -46,13 +46,13 @@ def layer_grams(module: nn.Module, forward: Callable[[], object], count: int) ->
     calls: dict[str, int] = {}
 
     def listen(name: str) -> Callable[..., None]:
-        def hear(_module: nn.Module, _inputs: object, output: object) -> None:
+        def record(_module: nn.Module, _inputs: object, output: object) -> None:
             calls[name] = calls.get(name, 0) + 1
             value = _first_tensor(output)
             if value is not None and value.dim() > 1 and len(value) == count and value.is_floating_point():
                 found[name] = gram(value)
 
-        return hear
+        return record
 
     hooks = [part.register_forward_hook(listen(name)) for name, part in places(module).items()]
     try:

@@ -9,7 +9,7 @@ from limbeck.explanation.charts import heat_map, keeps_chart, parts_chart, rows_
 from limbeck.explanation.schema import Agreement, Arm, Corrupted, Explanation, TakenApart, read_explanation
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
-from limbeck.report.frame import Cell, Figure, Part, Table, figure, fill
+from limbeck.report.frame import Cell, ChartFigure, PageSection, PageTable, figure, fill
 from limbeck.tasks.figure import known
 
 MOST_CLASSES = 30
@@ -51,15 +51,15 @@ def keys(models: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": who, "css": f"by {who}", "dash": DASH.get(who, "")} for who in models]
 
 
-def _dots(svg: str, title: str, models: Sequence[str]) -> Figure:
+def _dots(svg: str, title: str, models: Sequence[str]) -> ChartFigure:
     """A figure whose marks have the models' shapes."""
     return figure(svg, title, [{"name": who, "css": who, "dash": ""} for who in models]) | {"boxes": True}
 
 
-def gain_section(found: Explanation) -> Part:
+def gain_section(found: Explanation) -> PageSection:
     """The parts of the gain, and what each kind of student reached."""
     gain = found["gain"]
-    about: Part = {"id": "gain", "title": "Which part of the soft labels helped", "figures": []}
+    about: PageSection = {"id": "gain", "title": "Which part of the soft labels helped", "figures": []}
     if "skipped" in gain:
         return about | {"note": f"No students were trained for this: {gain['skipped']}."}
     rows: list[list[Cell]] = [
@@ -77,7 +77,7 @@ def gain_section(found: Explanation) -> Part:
     method = found["method"].get("name")
     if method and method != "kd":
         note += f" The parts are those of soft labels; what else {method} does is not taken apart."
-    values: Table = {"head": ["trained on", "accuracy", "95 % interval", "points to labels alone"], "rows": rows}
+    values: PageTable = {"head": ["trained on", "accuracy", "95 % interval", "points to labels alone"], "rows": rows}
     drawn = [figure(parts_chart(gain), "Parts of the gain")]
     return about | {"figures": drawn, "note": note, "values": values, "wide": True}
 
@@ -95,7 +95,7 @@ def _difference(gain: TakenApart, name: str) -> tuple[str, float | None]:
     return ("–", None) if name == "labels" else (f"{gap:+.2f}", gap)
 
 
-def class_section(agreement: Agreement) -> Part:
+def class_section(agreement: Agreement) -> PageSection:
     """Agreement and accuracy by class; the groups in which the student is right least often."""
     rows = agreement["per_class"]
     shown = sorted(rows, key=lambda r: r["agreement"]["student"])[:MOST_CLASSES] if len(rows) > MOST_CLASSES else rows
@@ -111,7 +111,7 @@ def class_section(agreement: Agreement) -> Part:
     note = "A group is a class, and whether the teacher is surer of a sample than of half of all samples; at least 10 samples."
     if len(shown) < len(rows):
         note += f" The {len(shown)} classes on which student and teacher agree least, of {len(rows)}."
-    table: Table = {
+    table: PageTable = {
         "head": ["class", "samples", *(f"{w} right" for w in models), *(f"{w} agrees" for w in learners)],
         "rows": [
             [
@@ -137,7 +137,7 @@ def _share(value: float | None) -> tuple[str, float | None]:
     return percent(value), value if known(value) else None
 
 
-def sure_section(agreement: Agreement) -> Part:
+def sure_section(agreement: Agreement) -> PageSection:
     """Agreement and accuracy by the teacher's confidence."""
     rows = [(f"{percents(r['low'])} to {percents(r['high'])} ({r['samples']})", r) for r in agreement["confidence"]]
     learners, models = list(rows[0][1]["agreement"]), list(rows[0][1]["accuracy"])
@@ -152,7 +152,7 @@ def percents(value: float) -> str:
     return f"{100 * value:g}%"
 
 
-def corrupt_section(rows: Sequence[Corrupted]) -> Part:
+def corrupt_section(rows: Sequence[Corrupted]) -> PageSection:
     """Accuracy and agreement with inputs made worse."""
     if not rows:
         note = "Inputs of this kind cannot be made worse in a way that is known to keep the label."
@@ -167,11 +167,11 @@ def corrupt_section(rows: Sequence[Corrupted]) -> Part:
     return {"id": "worse", "title": "Under corruption", "figures": figures, "note": note}
 
 
-def like_section(found: Explanation) -> Part:
+def like_section(found: Explanation) -> PageSection:
     """CKA of the layers."""
     inside = found["inside"]
     pairs = inside.get("similarity", {})
-    about: Part = {"id": "like", "title": "Likeness of the layers"}
+    about: PageSection = {"id": "like", "title": "Similarity of the layers"}
     if not pairs:
         return about | {"figures": [], "note": "The models have no layers that could be compared."}
     figures = [figure(heat_map(pair, who), f"{who.capitalize()} and teacher") for who, pair in pairs.items()]
@@ -183,11 +183,11 @@ def like_section(found: Explanation) -> Part:
     return about | {"figures": figures, "note": note}
 
 
-def keeps_section(found: Explanation) -> Part:
+def keeps_section(found: Explanation) -> PageSection:
     """What is read back from the layers."""
     inside = found["inside"]
     keeps, itself = inside.get("keeps"), inside.get("input_itself")
-    about: Part = {"id": "keeps", "title": "What each layer represents of the input"}
+    about: PageSection = {"id": "keeps", "title": "What each layer represents of the input"}
     if not keeps or not itself:
         return about | {"figures": [], "note": "Inputs of this kind are not read back."}
     figures = [
@@ -205,5 +205,5 @@ def keeps_section(found: Explanation) -> Part:
         for who, each in keeps.items()
         for row in each
     ]
-    values: Table = {"head": ["layer", "input, R²", "label, accuracy"], "rows": rows}
+    values: PageTable = {"head": ["layer", "input, R²", "label, accuracy"], "rows": rows}
     return about | {"figures": figures, "note": note, "values": values}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.cards.model_card import write_model_card
 from limbeck.deploy import formats
-from limbeck.deploy.shipment import Row, Shipment, judge, keep, loss, travelling
+from limbeck.deploy.shipment import ExportRow, Shipment, judge, keep, loss, travelling
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
@@ -17,7 +17,7 @@ from limbeck.runs.repair import repaired
 class Exports:
     """What came of an export: a row for each file, and what to know of those whose int8 loses much."""
 
-    rows: list[Row]
+    rows: list[ExportRow]
     advice: list[str]
 
 

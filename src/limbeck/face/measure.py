@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.deploy import formats
-from limbeck.deploy.device import Place, ask
+from limbeck.deploy.device import Target, ask
 from limbeck.deploy.formats import Format
 from limbeck.deploy.measured import Measurement, write_measured
 from limbeck.deploy.shipment import checksums, exports, file_facts
@@ -36,7 +36,7 @@ def measure(
     """
     if any(batch < 1 for batch in batches) or threads < 1 or repeats < 1 or warm_up < 0:
         raise UserError("batches, threads and repeats must be at least 1, warm-up at least 0")
-    folder, place = Path(target), Place.at(on, python)
+    folder, place = Path(target), Target.at(on, python)
     jobs, rows = [], list[Measurement]()
     for path in _files(folder):
         kind = formats.careful(path, checksums(path.parent))

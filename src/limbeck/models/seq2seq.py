@@ -13,7 +13,7 @@ PAD, BEGIN, END, UNKNOWN = 0, 1, 2, 3
 """Class numbers that are no words: behind the end, before the first word, the end, and a word that is not listed."""
 
 
-class Search(nn.Module):
+class BeamSearch(nn.Module):
     """Writes the `beams` likeliest targets that beam search finds; its answer is an n-best list (n, k, 1 + t).
 
     Column 0 is log P of the whole target; then class numbers, END and PAD behind the last word. Best first. The list is a
@@ -100,7 +100,7 @@ class Seq2Seq(nn.Module):
         self.encoder = nn.GRU(width, width // 2, batch_first=True, bidirectional=True)
         self.bridge = nn.Linear(width, width)
         self.decoder = Decoder(classes, width)
-        self.search = Search(beams, longest)
+        self.search = BeamSearch(beams, longest)
 
     def forward(self, source: Tensor, target: Tensor | None = None) -> Tensor:
         source = source.long()
@@ -125,4 +125,4 @@ class Seq2Seq(nn.Module):
         return self.decoder(before.flatten(0, 1), state, memory, there).unflatten(0, (-1, k))
 
 
-__all__ = ["BEGIN", "END", "PAD", "UNKNOWN", "Decoder", "Search", "Seq2Seq"]
+__all__ = ["BEGIN", "END", "PAD", "UNKNOWN", "Decoder", "BeamSearch", "Seq2Seq"]

@@ -11,7 +11,7 @@ from limbeck.models.shapes import Staged
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
-class Over(nn.Module):
+class RecurrentLayer(nn.Module):
     """A recurrent layer over the frames: (n, c, t) to (n, directions x width, t); two directions read both ways."""
 
     def __init__(self, cell: str, inputs: int, width: int, directions: int):
@@ -63,7 +63,7 @@ class Recurrent(Staged):
         if stride > 1:
             self.stem = nn.AvgPool1d(stride, ceil_mode=True)
         for k in range(depth):
-            self.add_module(f"layer{k + 1}", Over(cell, channels, width, directions))
+            self.add_module(f"layer{k + 1}", RecurrentLayer(cell, channels, width, directions))
             channels = width * directions
         self.pool = OverFrames(bool(per_frame))
         self.linear = nn.Linear(channels, classes)
@@ -98,4 +98,4 @@ def frames_shape(name: str, shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-__all__ = ["TDNN", "Over", "OverFrames", "Recurrent", "frames_shape"]
+__all__ = ["TDNN", "RecurrentLayer", "OverFrames", "Recurrent", "frames_shape"]

@@ -37,7 +37,7 @@ def halvings(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]
     return tuple(strides)
 
 
-class Pool(nn.Module):
+class GlobalPool(nn.Module):
     """The embedding: (n, channels, h, w) to (n, channels), the mean over the pixels.
 
     `AdaptiveAvgPool2d` gives the same numbers, but its gradient forgets a channels-last layout, and every
@@ -50,7 +50,7 @@ class Pool(nn.Module):
 
 def pool() -> nn.Module:
     """The mean over the pixels, as a layer."""
-    return Pool()
+    return GlobalPool()
 
 
 def initialise(module: nn.Module) -> None:

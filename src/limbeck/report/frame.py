@@ -28,7 +28,7 @@ def fill(template: str, live: str = "", **values: object) -> str:
     )  # fmt: skip
 
 
-class Figure(TypedDict, total=False):
+class ChartFigure(TypedDict, total=False):
     """A chart as the templates need it. keys: of its lines; boxes, dots: how these are drawn. wide: over the page's width."""
 
     svg: Markup
@@ -39,29 +39,29 @@ class Figure(TypedDict, total=False):
     wide: bool
 
 
-class Table(TypedDict, total=False):
+class PageTable(TypedDict, total=False):
     """A table as the templates need it: the first cell of a row is its name, the others words and a value to sort by."""
 
     head: list[str]
     rows: Sequence[Sequence[Cell]]
 
 
-class Part(TypedDict, total=False):
+class PageSection(TypedDict, total=False):
     """A section of a page as the templates need it; what is absent is not drawn."""
 
     id: str
     title: str
     note: str
-    figures: list[Figure]
-    values: Table
+    figures: list[ChartFigure]
+    values: PageTable
     wide: bool
-    texts: Table
+    texts: PageTable
     samples: list[dict[str, object]]
     masks: list[dict[str, object]]
     colours: list[dict[str, str]]
 
 
-def figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> Figure:
+def figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> ChartFigure:
     """A chart as the templates need it."""
     return {"svg": Markup(svg), "title": title, "keys": keys or [], "boxes": False}
 

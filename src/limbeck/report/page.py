@@ -12,7 +12,7 @@ from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
 from limbeck.report.figures import class_bars, cost_chart
-from limbeck.report.frame import Cell, Part, Table, figure, fill
+from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
 from limbeck.report.headline import headline
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
@@ -65,7 +65,7 @@ def render(view: RunView, live: str = "") -> str:
     )
 
 
-def _sections(view: RunView) -> list[Part]:
+def _sections(view: RunView) -> list[PageSection]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
     title = f"{capital(score_in(view.card).title)} against"
     costs = [figure(cost_chart(view, what), f"{title} {what}") for what in ("size", "latency")]
@@ -85,7 +85,7 @@ def _sections(view: RunView) -> list[Part]:
     ]
 
 
-def _exits_section(card: Card) -> list[Part]:
+def _exits_section(card: Card) -> list[PageSection]:
     """What a threshold on confidence gains and costs, for networks with early exits."""
     measured = card.get("exits")
     if not measured or not measured["thresholds"]:
@@ -106,7 +106,7 @@ def _exits_section(card: Card) -> list[Part]:
     return [{"id": "exits", "title": "Leaving early", "figures": [], "note": note, "values": {"head": head, "rows": rows}}]
 
 
-def _curves_section(view: RunView) -> Part:
+def _curves_section(view: RunView) -> PageSection:
     terms = list(term_points(view))[:TERMS]
     title = f"{capital(score_in(view.card).title)} on validation"
     figures = [
@@ -117,7 +117,7 @@ def _curves_section(view: RunView) -> Part:
     return {"id": "curves", "title": "Learning curves", "figures": figures, "note": note}
 
 
-def _class_section(view: RunView) -> Part:
+def _class_section(view: RunView) -> PageSection:
     bars, shown = class_bars(view)
     score, item, many = score_in(view.card), item_of(view.card), len(view.class_names())
     few = f"The {shown} {_many(item)} with the student's lowest score, of {many}." if shown < many else ""
@@ -135,7 +135,7 @@ def _many(item: str) -> str:
     return f"{item}es" if item.endswith("s") else f"{item}s"
 
 
-def _class_values(view: RunView) -> Table:
+def _class_values(view: RunView) -> PageTable:
     """The score of every class as a table, which a screen reader or a printer can use."""
     names, score = view.class_names(), score_in(view.card)
     found = {who: model.get("per_class") or [] for who, model in view.models.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from limbeck.report.curves import legend
 from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
-from limbeck.report.frame import Figure, Part, figure
+from limbeck.report.frame import ChartFigure, PageSection, figure
 from limbeck.report.pictures import gallery, png
 from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, SampleList, Scatter, Section, Texts, Values
 
@@ -14,12 +14,12 @@ from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, S
 class Drawn:
     """What a section's pieces came to: the fields that the template draws, and sentences for its note."""
 
-    fields: Part = field(default_factory=Part)
-    figures: list[Figure] = field(default_factory=list)
+    fields: PageSection = field(default_factory=PageSection)
+    figures: list[ChartFigure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def drawn(section: Section, names: Sequence[str]) -> Part:
+def drawn(section: Section, names: Sequence[str]) -> PageSection:
     """A section for the template. names: of the classes."""
     found = Drawn(notes=[section.note] if section.note else [])
     for piece in section.pieces:
@@ -27,7 +27,7 @@ def drawn(section: Section, names: Sequence[str]) -> Part:
     if not section.pieces and not section.note:
         found.notes = ["No predictions were kept."]
     note = " ".join(dict.fromkeys(found.notes))
-    part: Part = {"id": section.id, "title": section.title, "figures": found.figures, "note": note}
+    part: PageSection = {"id": section.id, "title": section.title, "figures": found.figures, "note": note}
     return part | found.fields
 
 

@@ -4,7 +4,7 @@ import torch
 
 from limbeck.data import Data
 from limbeck.data.text import Words
-from limbeck.data.views.seen import Seen
+from limbeck.data.views.seen import RoleInputs
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError
 from limbeck.plan import Method
@@ -39,12 +39,12 @@ def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> 
             continue
         settings = settings_for(made.get(name, name), method, recipe)
         prepare = cast.adapter_of(name).prepare
-        normalise = prepare if isinstance(prepare, Normalise | Seen) else None
+        normalise = prepare if isinstance(prepare, Normalise | RoleInputs) else None
         mean, std = (list(normalise.mean_values), list(normalise.std_values)) if normalise else ([], [])
         file = RoleFile(model=settings.model, arguments=settings.arguments, mean=mean, std=std)
         if settings.classes:
             file["classes"] = settings.classes
-        if isinstance(prepare, Seen):
+        if isinstance(prepare, RoleInputs):
             file["sees"] = prepare.spelling
         if isinstance(prepare, Words):
             file["words"] = True

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Say:
+class Message:
     """A sentence for a person: what was read, guessed, stored, or is worth knowing before training."""
 
     text: str
@@ -71,7 +71,7 @@ class Epoch:
     validation: Mapping[str, float] = field(default_factory=dict)
 
 
-Event = Say | Download | RunBegins | Phase | StageBegins | Step | Epoch
+Event = Message | Download | RunBegins | Phase | StageBegins | Step | Epoch
 Listener = Callable[[Event], None]
 
 

@@ -11,7 +11,7 @@ from limbeck.connectors.int8 import AsInt8, as_float
 from limbeck.connectors.quantise import quantisers
 from limbeck.data import Data
 from limbeck.deploy import formats
-from limbeck.deploy.shipment import PartScore, Row, Shipment, travelling
+from limbeck.deploy.shipment import ExportRow, PartScore, Shipment, travelling
 from limbeck.deploy.student import Deployed, load_student, save_student
 from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.engine import Fit
@@ -33,7 +33,7 @@ def method(guided: bool, temperature: float = 4.0) -> Method:
     return Method((Stage("int8", (update,), before=(AsInt8("student"),)),))
 
 
-def repaired(folder: Path, rows: list[Row], data: Data, say: Callable[[str], None] = print) -> list[Row]:
+def repaired(folder: Path, rows: list[ExportRow], data: Data, say: Callable[[str], None] = print) -> list[ExportRow]:
     """Train the run's student on in int8, export it again, and keep for each int8 file the better one on validation.
 
     Raises `UserError` if its student is not a role of its own, or is quantised already.
@@ -71,7 +71,7 @@ def trained_on(folder: Path) -> tuple[Deployed, StudentFile, int]:
     return Deployed(mine, Tap("student")).eval().cpu(), info, steps
 
 
-def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) -> Row:
+def _better(folder: Path, aside: Path, old: ExportRow, new: ExportRow | None, steps: int) -> ExportRow:
     before = _judged(old)
     if new is None or "error" in old or before is None:
         return old
@@ -87,7 +87,7 @@ def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) ->
     kind = formats.find(old["format"])
     for mine, theirs in zip(kind.files(aside / new["file"]), kind.files(folder / old["file"]), strict=True):
         shutil.copyfile(mine, theirs)
-    better: Row = new | {"file": old["file"], "note": said}
+    better: ExportRow = new | {"file": old["file"], "note": said}
     if "validation" in new and "validation" in old:
         better["validation"] = new["validation"] | {"student": old["validation"]["student"]}
     if "test" in new and "test" in old:
@@ -95,7 +95,7 @@ def _better(folder: Path, aside: Path, old: Row, new: Row | None, steps: int) ->
     return better
 
 
-def _judged(row: Row) -> PartScore | None:
+def _judged(row: ExportRow) -> PartScore | None:
     return row.get("validation") or row.get("test")
 
 

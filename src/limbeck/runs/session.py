@@ -17,7 +17,7 @@ from limbeck.files import write_json
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.events import Epoch, Event, Listener, Phase, Say, StageBegins, Step, silent
+from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import supervised
@@ -82,7 +82,7 @@ class Session:
             self.say(note)
 
     def say(self, text: object) -> None:
-        self.listen(Say(str(text)))
+        self.listen(Message(str(text)))
 
     # ---------------------------------------------------------------- phases
 
@@ -175,7 +175,7 @@ class Session:
 
 def _event(who: str, kind: str, facts: EventFacts) -> Event | None:
     if kind == "say":
-        return Say(facts["text"])
+        return Message(facts["text"])
     if kind == "stage":
         return StageBegins(who, facts["stage"], facts["step"], facts["steps"])
     if kind == "step":

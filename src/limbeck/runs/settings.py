@@ -106,14 +106,14 @@ class ModelSettings(_Settings):
     def preparation(self, data: "Data") -> "nn.Module | None":
         """The preprocessing of the role's inputs: its own normalisation, or the data's."""
         from limbeck.data.text import Words
-        from limbeck.data.views.seen import Seen, seen_in
+        from limbeck.data.views.seen import RoleInputs, seen_in
         from limbeck.plan import Normalise
 
         if data.kind == "text" and self.model.startswith("transformers:"):
             return Words()
         if self.sees:
             scaled = self.mean is not None and self.std is not None
-            return Seen(self.sees, self.mean or (), self.std or ()) if scaled else seen_in(self.sees, data)
+            return RoleInputs(self.sees, self.mean or (), self.std or ()) if scaled else seen_in(self.sees, data)
         mean = data.mean if self.mean is None else self.mean
         std = data.std if self.std is None else self.std
         return Normalise(tuple(mean), tuple(std)) if mean or std else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from limbeck.data import Data
 from limbeck.deploy import formats
-from limbeck.deploy.device import Place
+from limbeck.deploy.device import Target
 from limbeck.errors import UserError
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
@@ -57,7 +57,7 @@ def shrink(
     settings = recipe if isinstance(recipe, Recipe) else make(recipe or {}, "shrink(...)")
     folder = fresh_folder() if out is None else Path(out)
     considered = partial(_considered, candidates, settings)
-    limits, place = Limits(max_latency, max_size, min_score), Place.at(on, python)
+    limits, place = Limits(max_latency, max_size, min_score), Target.at(on, python)
     how = (seconds, trials, storage, runtime.name, int8, place, threads, listen, guided)
     return Search(settings, considered, limits, folder, *how).go()
 

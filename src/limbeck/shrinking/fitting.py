@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from limbeck.data import Data
 from limbeck.deploy import formats
-from limbeck.deploy.device import Job, Place, ask
+from limbeck.deploy.device import ProbeJob, Target, ask
 from limbeck.deploy.formats import Format
 from limbeck.deploy.shipment import CALIBRATE, facts_inside, file_facts, some
 from limbeck.deploy.student import Deployed
@@ -82,7 +82,7 @@ class Fitting:
     folder: Path
     format: Format = field(default_factory=lambda: formats.find("onnx"))
     int8: bool = False
-    place: Place = field(default_factory=Place)
+    place: Target = field(default_factory=Target)
     threads: int = 1
     say: Callable[[str], None] = print
     known: dict[str, MeasuredLine] = field(default_factory=dict)
@@ -178,7 +178,7 @@ class Fitting:
         """What travels in the file of a student of this data: it counts towards the size."""
         return facts_inside(self.data, list(self.data.mean), list(self.data.std))
 
-    def job(self, path: Path, example: Tensor) -> Job:
+    def job(self, path: Path, example: Tensor) -> ProbeJob:
         """How one file is timed."""
         return self.format.job(path, example[:1].numpy(), batches=(1,), threads=self.threads, seconds=1.0)
 

@@ -10,7 +10,7 @@ from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.figures import limits as limits_of
 from limbeck.report.frame import Cell, figure, fill
 from limbeck.runs.settings import make
-from limbeck.shrinking.schema import Asked, CandidateRow, Cost, Shrunk, TrialRow, read_search
+from limbeck.shrinking.schema import CandidateRow, Cost, SearchRequest, Shrunk, TrialRow, read_search
 from limbeck.shrinking.study import score_of
 from limbeck.shrinking.verdict import front, reached
 from limbeck.tasks.figure import FigureInfo, score_in
@@ -67,7 +67,7 @@ def page(state: Shrunk) -> str:
     )
 
 
-def _limits(asked: Asked, score: FigureInfo) -> str:
+def _limits(asked: SearchRequest, score: FigureInfo) -> str:
     limits = asked["limits"]
     said = [f"at most {number(1e3 * limits['latency'])} ms"] if limits["latency"] else []
     said += [f"at most {bytes_words(limits['size'])}"] if limits["size"] else []

@@ -20,7 +20,7 @@ class LimitsFile(TypedDict):
     score: float | None
 
 
-class Asked(TypedDict):
+class SearchRequest(TypedDict):
     """What a search was asked for; a folder is only continued with the same. recipe: of one training, in full."""
 
     recipe: dict[str, object]
@@ -92,7 +92,7 @@ class Shrunk(TypedDict):
     """
 
     version: int
-    asked: Asked
+    asked: SearchRequest
     trials: list[TrialRow]
     spent: float
     floor_ms: NotRequired[float]

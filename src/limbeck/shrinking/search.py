@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from limbeck.data import Data
 from limbeck.deploy import formats
-from limbeck.deploy.device import Place
+from limbeck.deploy.device import Target
 from limbeck.errors import UserError
 from limbeck.face.run import run
-from limbeck.runs.events import Epoch, Event, Listener, Say, silent
+from limbeck.runs.events import Epoch, Event, Listener, Message, silent
 from limbeck.runs.session import Session, validation_score
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe, read
 from limbeck.runs.sources import open_sources
@@ -22,7 +22,17 @@ from limbeck.shrinking.candidates import Candidate, take_from
 from limbeck.shrinking.fitting import Considered, Fitting
 from limbeck.shrinking.limits import Limits
 from limbeck.shrinking.page import write_page
-from limbeck.shrinking.schema import FILE, VERSION, Asked, ChosenStudent, Shrunk, TrialRow, Verdict, read_search, write_search
+from limbeck.shrinking.schema import (
+    FILE,
+    VERSION,
+    ChosenStudent,
+    SearchRequest,
+    Shrunk,
+    TrialRow,
+    Verdict,
+    read_search,
+    write_search,
+)
 from limbeck.shrinking.study import SPACES, FittingCost, done, judge_teacher, need_optuna, open_study, requeue, trial_rows
 from limbeck.shrinking.verdict import choose, nothing, verified
 from limbeck.tasks.figure import score_in
@@ -34,7 +44,7 @@ Left = TypeVar("Left")
 FINISH = 0.15  # part of the time that is kept for export and measurement of the chosen student
 
 
-class Over(Exception):
+class TimeUp(Exception):
     """The time is up."""
 
 
@@ -56,7 +66,7 @@ class Search:
     storage: str | None = None
     format: str = "onnx"
     int8: bool = False
-    place: Place = field(default_factory=Place)
+    place: Target = field(default_factory=Target)
     threads: int = 1
     listen: Listener = silent
     guided: bool = True  # False: the same search without a teacher
@@ -88,7 +98,7 @@ class Search:
             if teacher is not None and "teacher" not in self.state:
                 self.state["teacher"] = judge_teacher(self.recipe, teacher, self.data)
             self._search(fitting, teacher)
-        except Over:
+        except TimeUp:
             self._say("the time is up")
         return self._end(choose(self.limits, rows, self.state["trials"], score_in(self.state)))
 
@@ -122,7 +132,7 @@ class Search:
         """Run a training to its end, or to the end of the time."""
         while True:
             if self._left() <= 0:
-                raise Over
+                raise TimeUp
             if time.monotonic() - self.saved > 2.0:
                 self._save()
             try:
@@ -174,14 +184,14 @@ class Search:
         if candidate.from_teacher and "teacher" in sources.cast:
             take_from(sources.cast["teacher"], sources.cast["student"])
 
-        def hear(event: Event) -> None:
+        def on_event(event: Event) -> None:
             self.listen(event)
             if isinstance(event, Epoch) and "score" in event.validation:
                 trial.report(event.validation["score"], round(1000 * event.epoch))
                 if trial.should_prune():
                     raise TrialPruned
 
-        return validation_score(self._drive(Session(sources, self.folder / folder, hear).learning()), self.data)
+        return validation_score(self._drive(Session(sources, self.folder / folder, on_event).learning()), self.data)
 
     def _recipe(self, trial: "Trial", candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         """The recipe of one training: the candidate, and the settings that Optuna draws."""
@@ -216,7 +226,7 @@ class Search:
             self.state = {"version": VERSION, "asked": asked, "trials": [], "spent": 0.0}
         self._save()
 
-    def _asked(self) -> Asked:
+    def _asked(self) -> SearchRequest:
         recipe, limits = self.recipe.model_dump(mode="json"), self.limits.plain()
         return {"recipe": recipe, "limits": limits, "format": self.format, "int8": self.int8, "on": str(self.place),
                 "threads": self.threads, "guided": self.guided}  # fmt: skip
@@ -254,4 +264,4 @@ class Search:
         return verified(self.fitting, folder, run(read(folder), folder, self.listen, self.data))
 
     def _say(self, text: str) -> None:
-        self.listen(Say(text))
+        self.listen(Message(text))

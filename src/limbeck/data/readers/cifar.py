@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
-from limbeck.data.find import Place
+from limbeck.data.find import DataFiles
 from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
@@ -39,11 +39,11 @@ class Cifar10(Reader):
             raise UserError(f"{path} holds no batches of {self.name}; give the folder or .tar.gz that does")
         return cifar(self.name, place)
 
-    def _place(self, path: Path) -> Place | None:
+    def _place(self, path: Path) -> DataFiles | None:
         places = (path / below for below in self.below)
-        return next((place for at in places if at.exists() and self._has(place := Place(at))), None)
+        return next((place for at in places if at.exists() and self._has(place := DataFiles(at))), None)
 
-    def _has(self, place: Place) -> bool:
+    def _has(self, place: DataFiles) -> bool:
         return has_cifar10(place)
 
 
@@ -54,25 +54,25 @@ class Cifar100(Cifar10):
     order = 32
     below = ("", "cifar-100-binary", "cifar-100-python")
 
-    def _has(self, place: Place) -> bool:
+    def _has(self, place: DataFiles) -> bool:
         return has_cifar100(place)
 
 
-def has_cifar10(place: Place) -> bool:
+def has_cifar10(place: DataFiles) -> bool:
     """Whether CIFAR-10 is there: at least one training batch and the test batch, binary or python."""
     return bool(_batches(place, ".bin") and "test_batch.bin" in place) or bool(_batches(place, "") and "test_batch" in place)
 
 
-def has_cifar100(place: Place) -> bool:
+def has_cifar100(place: DataFiles) -> bool:
     """Whether CIFAR-100 is there, binary or python."""
     return ("train.bin" in place and "test.bin" in place) or ("train" in place and "test" in place)
 
 
-def _batches(place: Place, ending: str) -> list[str]:
+def _batches(place: DataFiles, ending: str) -> list[str]:
     return [f"data_batch_{k}{ending}" for k in range(1, 6) if f"data_batch_{k}{ending}" in place]
 
 
-def cifar(name: str, place: Place) -> Raw:
+def cifar(name: str, place: DataFiles) -> Raw:
     """Read CIFAR-10 or CIFAR-100 (fine labels); fewer training batches than published are said in the notes."""
     ten, notes = name == "cifar10", []
     binary = ("test_batch.bin" if ten else "test.bin") in place
@@ -88,7 +88,7 @@ def cifar(name: str, place: Place) -> Raw:
     return Raw(parts, classes, "image", *_CIFAR_SCALE[name], notes=notes)
 
 
-def _binary(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
+def _binary(place: DataFiles, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     head = 1 if ten else 2
     data = np.frombuffer(place.read(file), np.uint8)
     if not len(data) or len(data) % (head + 3072):
@@ -110,7 +110,7 @@ class _Arrays(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}, which is not an array")
 
 
-def _plain(place: Place, file: str) -> dict[str, Any]:
+def _plain(place: DataFiles, file: str) -> dict[str, Any]:
     try:
         found = _Arrays(io.BytesIO(place.read(file)), encoding="latin1").load()
         return {k.decode() if isinstance(k, bytes) else str(k): v for k, v in found.items()}
@@ -120,7 +120,7 @@ def _plain(place: Place, file: str) -> dict[str, Any]:
         raise UserError(f"{place.path / file} is not a Python batch of CIFAR: {error}; replace it") from error
 
 
-def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
+def _pickled(place: DataFiles, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     found = _plain(place, file)
     pixels: Any = found.get("data")
     labels: Any = found.get("labels" if ten else "fine_labels")
@@ -130,7 +130,7 @@ def _pickled(place: Place, file: str, ten: bool) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels.reshape(-1, 3, 32, 32).copy()), torch.tensor([int(v) for v in labels])
 
 
-def _fine_names(place: Place) -> tuple[str, ...]:
+def _fine_names(place: DataFiles) -> tuple[str, ...]:
     names: list[str] = []
     if "fine_label_names.txt" in place:
         names = place.read("fine_label_names.txt").decode().split()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw
-from limbeck.data.find import Place
+from limbeck.data.find import DataFiles
 from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
@@ -37,21 +37,21 @@ class Idx(Reader):
         return idx(place, ())
 
 
-def _place(path: Path) -> Place | None:
-    return next((place for below in (path, path / "raw") if below.exists() and has_idx(place := Place(below))), None)
+def _place(path: Path) -> DataFiles | None:
+    return next((place for below in (path, path / "raw") if below.exists() and has_idx(place := DataFiles(below))), None)
 
 
-def has_idx(place: Place) -> bool:
+def has_idx(place: DataFiles) -> bool:
     """Whether all four IDX files are there, packed or not."""
     return all(_idx_name(place, f) in place for pair in FILES.values() for f in pair)
 
 
-def _idx_name(place: Place, file: str) -> str:
+def _idx_name(place: DataFiles, file: str) -> str:
     spellings = (file + ".gz", file, file.replace("-idx", ".idx"))
     return next((s for s in spellings if s in place), file)
 
 
-def idx(place: Place, classes: tuple[str, ...], mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> Raw:
+def idx(place: DataFiles, classes: tuple[str, ...], mean: tuple[float, ...] = (), std: tuple[float, ...] = ()) -> Raw:
     """Read the four IDX files; without `classes` they are numbered."""
     parts = {}
     for part, files in FILES.items():
@@ -61,7 +61,7 @@ def idx(place: Place, classes: tuple[str, ...], mean: tuple[float, ...] = (), st
     return Raw(parts, classes, "image", mean, std)
 
 
-def _idx_array(place: Place, name: str) -> Tensor:
+def _idx_array(place: DataFiles, name: str) -> Tensor:
     data = place.read(name)
     try:
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data

@@ -13,10 +13,10 @@ from limbeck.data.views.view import parse, to_float
 from limbeck.errors import UserError
 
 
-class Seen(nn.Module):
+class RoleInputs(nn.Module):
     """Gives (n, c', ...) of (n, c, ...): the ops of a spelling that have no chance in them, then (x - mean) / std.
 
-    >>> Seen("bands:1:3", (0.0, 1.0), (1.0, 2.0))(torch.ones(1, 4))
+    >>> RoleInputs("bands:1:3", (0.0, 1.0), (1.0, 2.0))(torch.ones(1, 4))
     tensor([[1., 0.]])
     """
 
@@ -56,15 +56,15 @@ def shape_seen(spelling: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     >>> shape_seen("bands:0:20", (40, 61))
     (20, 61)
     """
-    return tuple(Seen(spelling)(torch.zeros(1, *shape)).shape[1:])
+    return tuple(RoleInputs(spelling)(torch.zeros(1, *shape)).shape[1:])
 
 
-def seen_in(spelling: str, data: Data) -> Seen:
+def seen_in(spelling: str, data: Data) -> RoleInputs:
     """What is seen of the data by this spelling, scaled by its mean and standard deviation over the training part."""
     inputs = data["train"].inputs
     if not isinstance(inputs, Tensor):
         raise UserError(f"sees = {spelling!r}: the samples of {data.name} are read one by one; give mean and std too")
-    return Seen(spelling, *statistics(Seen(spelling)(to_float(inputs)), "other"))
+    return RoleInputs(spelling, *statistics(RoleInputs(spelling)(to_float(inputs)), "other"))
 
 
-__all__ = ["Seen", "ops_of", "seen_in", "shape_seen"]
+__all__ = ["RoleInputs", "ops_of", "seen_in", "shape_seen"]

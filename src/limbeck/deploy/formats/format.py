@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor, nn
 
-from limbeck.deploy.device import Job
+from limbeck.deploy.device import ProbeJob
 from limbeck.errors import UserError
 
 MOST = 32  # samples that are asked at once, and the largest batch of runtimes that plan their memory ahead
@@ -68,10 +68,10 @@ class Format(ABC):
         stem = path.name.removesuffix(self.endings[0])
         return [path, *(path.with_name(stem + ending) for ending in self.endings[1:])]
 
-    def job(self, path: Path, inputs: np.ndarray, **how: Any) -> Job:
-        """The file as something to be asked or timed in a process of its own; how: see `Job`."""
+    def job(self, path: Path, inputs: np.ndarray, **how: Any) -> ProbeJob:
+        """The file as something to be asked or timed in a process of its own; how: see `ProbeJob`."""
         source = textwrap.dedent(inspect.getsource(self.opened)).replace("@staticmethod\n", "", 1)
-        return Job(self.name, source, self.runtime, tuple(self.files(path)), inputs, **how)
+        return ProbeJob(self.name, source, self.runtime, tuple(self.files(path)), inputs, **how)
 
 
 @dataclass(frozen=True)
