@@ -47,7 +47,31 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     seen = _test(data, entries, sources.shared.predictions)
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     models = {who: _entry(who, finished, seen, example) for who in entries}
-    card: Card = {
+    card = _facts(sources, models)
+    note = _note(finished, listen)
+    _warn_chance(note, seen, data)
+    packed = save_packed(finished.folder, entries["student"])
+    info = student_file(finished.sources)
+    if packed:
+        info["packed"] = packed
+    save_student(finished.folder, entries["student"], info)
+    if packed:
+        models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
+    if method.exits:
+        card["exits"] = measure_exits(sources.cast, method.exits, data, example)
+    card["export"] = _export(finished, example, note) if recipe.onnx else {}
+    card["notes"], card["command"] = finished.notes, command(finished.folder)
+    write_predictions(finished.folder, data.task, seen, _pictures(data))
+    write_card(finished.folder, card)
+    if recipe.tensorboard:
+        write_tensorboard(finished.folder)
+    return card
+
+
+def _facts(sources: Sources, models: dict[str, ModelEntry]) -> Card:
+    """What a card says of settings, method, data and models."""
+    recipe, method, data = sources.recipe, sources.method, sources.data
+    return {
         "version": VERSION,
         "limbeck": limbeck.__version__,
         "method": {
@@ -67,24 +91,6 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
         "models": models,
         **_relations(models, recipe.alpha),
     }
-    note = _note(finished, listen)
-    _warn_chance(note, seen, data)
-    packed = save_packed(finished.folder, entries["student"])
-    info = student_file(finished.sources)
-    if packed:
-        info["packed"] = packed
-    save_student(finished.folder, entries["student"], info)
-    if packed:
-        models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
-    if method.exits:
-        card["exits"] = measure_exits(sources.cast, method.exits, data, example)
-    card["export"] = _export(finished, example, note) if recipe.onnx else {}
-    card["notes"], card["command"] = finished.notes, command(finished.folder)
-    write_predictions(finished.folder, data.task, seen, _pictures(data))
-    write_card(finished.folder, card)
-    if recipe.tensorboard:
-        write_tensorboard(finished.folder)
-    return card
 
 
 def command(folder: Path) -> str:

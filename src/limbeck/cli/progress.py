@@ -2,13 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from limbeck.cards.schema import Card
-from limbeck.comparison.schema import Board
 from limbeck.runs.events import Download, Epoch, Event, Message, RunBegins, StageBegins, Step
+
+if TYPE_CHECKING:
+    from limbeck.comparison.schema import Board
 
 
 class Display:
@@ -86,7 +89,7 @@ class Display:
         self.console.print(card_table(card))
         self.console.print(f"{folder / 'report.html'}", highlight=False, soft_wrap=True)
 
-    def show_board(self, board: Board, folder: Path) -> None:
+    def show_board(self, board: "Board", folder: Path) -> None:
         """The leaderboard, its verdict, and where everything is."""
         from limbeck.comparison.board_table import board_table
 

@@ -46,6 +46,40 @@ class PageTable(TypedDict, total=False):
     rows: Sequence[Sequence[Cell]]
 
 
+class PredictionLine(TypedDict):
+    """A model's prediction beside a sample."""
+
+    who: str
+    text: str
+    note: str
+
+
+class SamplePart(TypedDict):
+    """A sample with its label and everyone's prediction; alt: the same in words. picture: an address, "" without one."""
+
+    number: int
+    label: str
+    predictions: list[PredictionLine]
+    alt: str
+    picture: str
+
+
+class PredictionPicture(TypedDict):
+    """A model's prediction as a picture, with its words."""
+
+    who: str
+    words: str
+    picture: str
+
+
+class MarkedPart(TypedDict):
+    """A sample's picture, and everyone's prediction on it."""
+
+    number: int
+    picture: str
+    predictions: list[PredictionPicture]
+
+
 class PageSection(TypedDict, total=False):
     """A section of a page as the templates need it; what is absent is not drawn."""
 
@@ -56,8 +90,8 @@ class PageSection(TypedDict, total=False):
     values: PageTable
     wide: bool
     texts: PageTable
-    samples: list[dict[str, object]]
-    masks: list[dict[str, object]]
+    samples: list[SamplePart]
+    masks: list[MarkedPart]
     colours: list[dict[str, str]]
 
 

@@ -7,7 +7,7 @@ import io
 import torch
 from torch import Tensor
 
-from limbeck.report.frame import PageSection
+from limbeck.report.frame import MarkedPart, PageSection
 from limbeck.tasks.section import Gallery, Marked
 
 KEYS = 24  # colours that are named
@@ -16,7 +16,7 @@ KEYS = 24  # colours that are named
 def gallery(pieces: Gallery) -> PageSection:
     """What the template needs of pictures with marks: each with everyone's masks or boxes, and the classes' colours."""
     colours = palette(len(pieces.classes))
-    rows: list[dict[str, object]] = [
+    rows: list[MarkedPart] = [
         {
             "number": row.number,
             "picture": png(row.picture),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from limbeck.report.curves import legend
 from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
-from limbeck.report.frame import ChartFigure, PageSection, figure
+from limbeck.report.frame import ChartFigure, PageSection, PredictionLine, SamplePart, figure
 from limbeck.report.pictures import gallery, png
 from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, SampleList, Scatter, Section, Texts, Values
 
@@ -60,8 +60,10 @@ def _cell(cell: Cell) -> tuple[str, float | None]:
     return (cell, None) if isinstance(cell, str) else cell
 
 
-def _sample(sample: Sample) -> dict[str, object]:
-    predictions = [{"who": p.who, "text": p.text, "note": ", ".join(_beside(p.note, p.right))} for p in sample.predictions]
+def _sample(sample: Sample) -> SamplePart:
+    predictions: list[PredictionLine] = [
+        {"who": p.who, "text": p.text, "note": ", ".join(_beside(p.note, p.right))} for p in sample.predictions
+    ]
     words = "; ".join(f"{p.who} predicts {p.text}" + (f", {p.note}" if p.note else "") for p in sample.predictions)
     alternative = f"Sample {sample.number}, label {sample.label}: {words}."
     picture = "" if sample.picture is None else png(sample.picture)
