@@ -315,9 +315,9 @@ def test_going_on_tries_a_crash_again_and_nothing_else(mixed):
 def test_more_entries_and_seeds_join_and_other_settings_do_not(mixed):
     folder, words, _ = mixed
     (folder / "mended").touch()
-    with pytest.raises(UserError, match="holds a comparison with other settings"):
+    with pytest.raises(UserError, match="has a comparison with other settings"):
         comparison(folder, words, settings=TINY | {"alpha": 0.7}).go()
-    with pytest.raises(UserError, match="holds a comparison with other settings"):
+    with pytest.raises(UserError, match="has a comparison with other settings"):
         Comparison(make(TINY), [Entry("kd", "kd", {"temperature": 9})], [0, 1], folder).go()
     board = comparison(folder, words + ",dist", seeds=(0,)).go()
     assert scores(board)["dist"].keys() == {"0"}

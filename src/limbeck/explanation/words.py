@@ -24,7 +24,7 @@ def gain_words(found: Explanation) -> list[str]:
     first = f"Over {seeds} {'seeds' if seeds > 1 else 'seed'}, the teacher's soft labels changed accuracy by {_points(whole)}"
     if seeds < 2:
         return [f"{first}; one seed shows no significance, so use --seeds 3 or more.", _list(gain)]
-    sure = whole["p"] is not None and whole["p"] < 0.05
+    sure = Paired.of(whole).differs
     first += f" against labels alone, {'more' if sure else 'no more'} than seeds differ by chance (p = {number(whole['p'], 2)})."
     more = f"The run's own method, {method}, does other things too; what is taken apart here are soft labels by themselves."
     return [first, _list(gain), _who_did_it(gain), *_control(gain), *([] if method == "kd" else [more])]
@@ -45,7 +45,7 @@ def _list(gain: TakenApart) -> str:
 
 def _who_did_it(gain: TakenApart) -> str:
     """Names the parts that differ from nothing after correction; without one, says so."""
-    clear = {name: part for name, part in gain["parts"].items() if part["p_corrected"] is not None and part["p_corrected"] < 0.05}
+    clear = {name: part for name, part in gain["parts"].items() if Paired.of(part).differs}
     if not clear:
         return f"No single part is significant with these seeds (corrected for three comparisons){_more_seeds(gain)}."
     helped = sorted((n for n, p in clear.items() if p["difference"] > 0), key=lambda n: -clear[n]["difference"])
@@ -74,7 +74,7 @@ def _control(gain: TakenApart) -> list[str]:
     check = gain["against_shuffled"]
     if check["p"] is None:
         return []
-    sure = "a difference beyond chance" if check["p"] < 0.05 else "no difference beyond chance"
+    sure = "a difference beyond chance" if Paired.of(check).differs else "no difference beyond chance"
     return [f"As a check, with the other classes' probabilities shuffled instead of evened out: {_points(check)}, {sure}."]
 
 
