@@ -1,6 +1,6 @@
 """What the rows share: a run through `limbeck.runs.session`, with teachers and baselines of equal settings trained once.
 
-A trained phase lies in a run folder under `weights/`, and a run that finds one there goes on after it. So a teacher or a
+A trained phase lies in a run folder under `weights/`, and a run that finds one there continues after it. So a teacher or a
 baseline that another row has trained with the same data, network, budget and seed is copied there: the same bits.
 """
 

@@ -143,7 +143,7 @@ def test_a_search_gives_everyone_the_same_number_of_trials_and_reads_no_test_par
         trials["dkd_beta=4.0"][0]["arguments"] == {"beta": 4.0} and 4 / 3 <= trials["dkd_beta=4.0"][1]["arguments"]["beta"] <= 12
     )
     assert "among 3 trials for each" in board["hyperparameters"]
-    monkeypatch.setattr(tuning, "_try", None)  # going on tries nothing again
+    monkeypatch.setattr(tuning, "_try", None)  # a continued search tries nothing again
     assert scores(made.go()) == scores(board)
 
 

@@ -1,4 +1,4 @@
-"""A budget in, a measured student out: what cannot fit is never trained, the answer holds, and a killed search goes on."""
+"""A search within limits: what cannot fit is never trained, the verdict holds, and a killed search is continued."""
 
 import json
 import os

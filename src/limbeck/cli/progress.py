@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live line per stage on a terminal, silence elsewhere, then the table."""
+"""What a run shows while it runs: a live line per stage on a terminal, silence elsewhere, then the table."""
 
 import time
 from pathlib import Path

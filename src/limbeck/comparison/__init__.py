@@ -1,4 +1,4 @@
-"""Many methods and seeds under one budget: the runs, what they share, their table, and what it says."""
+"""Many methods and seeds under one budget: the runs, what they share, their table and verdict."""
 
 from limbeck.comparison.call import compare
 

@@ -1,7 +1,7 @@
 """The runs of a comparison: one after another here, in processes of their own, or on Ray.
 
 A job is data, and its whole result is its run folder: `card.json`, or `failed.json` with the reason. Whoever is
-killed leaves a folder that the next one goes on with.
+killed leaves a folder that the next one continues.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The pictures of an explanation: rows of marks, parts with intervals, heat maps of likeness, what each layer keeps."""
+"""The pictures of an explanation: rows of marks, parts with intervals, heat maps of similarity, what each layer represents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape

@@ -17,7 +17,7 @@ from limbeck.transforms.masks import says_something
 def ctc_delayed(delay: int = 4, weight: float = 10.0, temperature: float = 1.0) -> Method:
     """CTC, and the teacher's frames, each of which the student may answer up to `delay` frames later.
 
-    L = CTC(y, q) + weight mean_{t: teacher says something} min_{0 <= d <= delay} KL(p_t^T || q_{t+d}^T)
+    L = CTC(y, q) + weight mean_{t: teacher emits a symbol} min_{0 <= d <= delay} KL(p_t^T || q_{t+d}^T)
 
     A one-directional student peaks later than a bidirectional teacher, so frames are not compared at equal times. Only
     frames count whose likeliest class is not the blank (class 0). The paper has segments and alignments of its own; the

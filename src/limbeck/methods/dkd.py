@@ -16,7 +16,7 @@ def dkd(alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0, warm_up
     L = CE(y, p) + ramp T^2 (alpha KL(b_t || b_s) + beta KL(p^_t || p^_s)), b = (p_y, 1 - p_y),
     p^ = p renormalised without y
 
-    Use it when the task has many classes and the teacher is well trained: the weight of what it says about the wrong classes is
+    Use it when the task has many classes and the teacher is well trained: the weight of its probabilities of the wrong classes is
     set apart from its confidence. With ten classes or fewer the defaults, tuned for a hundred, are strong and should be lowered.
 
     Args:

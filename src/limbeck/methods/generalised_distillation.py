@@ -15,7 +15,7 @@ from limbeck.transforms import tempered
     serves=("privileged",),
 )
 def generalised_distillation(temperature: float = 2.0, imitation: float = 0.5) -> Method:
-    """The student matches the labels and what a teacher says of another, privileged view of the sample.
+    """The student matches the labels and a teacher's prediction for another, privileged view of the sample.
 
     L = (1 - imitation) CE(y, p(x)) + imitation KL(softmax(z_teacher(x*) / T) || p(x))
 

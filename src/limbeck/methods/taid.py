@@ -27,7 +27,7 @@ def taid(start: float = 0.4, end: float = 1.0, labels: float = 0.0, forced: bool
     That is left out here, as by the switch of the authors' code.
 
     Use it when the teacher is far ahead of the student and its answers are too sharp to begin with: the first targets lie near
-    what the student says already. For a teacher that is hardly better, or a short training, plain `kd` is enough.
+    the student's own prediction. For a teacher that is hardly better, or a short training, plain `kd` is enough.
 
     Args:
         start, end: t at the beginning and at the end of the stage, 0.4 and 1 as in the paper.

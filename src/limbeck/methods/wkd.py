@@ -25,7 +25,7 @@ def wkd_logit(
 
     L = CE(y, p) - p_t,y log p_y + weight min_F sum_ij F_ij c_ij (Sinkhorn), c = 1 - exp(-sharpen (1 - cos(w_i, w_j)))
 
-    After the authors' code, with its choice of the classifier's weights for the classes' likeness; weight, T and
+    After the authors' code, with its choice of the classifier's weights for the classes' similarity; weight, T and
     sharpening are recalled.
 
     Use it when many classes are related (kinds of dogs, kinds of cars) and confusing like with like should cost less: the

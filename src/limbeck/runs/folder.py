@@ -19,7 +19,7 @@ Environment = dict[str, str | int]  # versions by package, and the machine
 
 
 def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
-    """The run's folder: a fresh one, or an unfinished one to go on with. Nothing is ever overwritten.
+    """The run's folder: a fresh one, or an unfinished one to continue. Nothing is ever overwritten.
 
     Of several processes the first one chooses. Raises `UserError` if the folder exists and is not to be resumed, or holds
     another recipe.

@@ -1,5 +1,5 @@
 """The search: what fits is trained with its teacher, settings from Optuna, hopeless runs ended early; one is chosen on
-validation and tested once. Everything is in the folder and the study, so that a killed search goes on."""
+validation and tested once. Everything is in the folder and the study, so that a killed search can be continued."""
 
 import os
 import platform
