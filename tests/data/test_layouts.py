@@ -313,3 +313,20 @@ def test_csv_without_labels(tmp_path, header, more):
 def test_bad_csv(tmp_path, text, words):
     (tmp_path / "t.csv").write_text(text)
     refused(words, str(tmp_path / "t.csv"))
+
+
+def test_csv_columns_are_matched_by_their_names(tmp_path):
+    """`age,income,label` and `income,age,label`: by position the header became a sample and a third class."""
+    (tmp_path / "train.csv").write_text("age,income,label\n" + "".join(f"{k},{1000 + k},{'yn'[k % 2]}\n" for k in range(20)))
+    (tmp_path / "test.csv").write_text("income,age,label\n" + "".join(f"{2000 + k},{k},{'yn'[k % 2]}\n" for k in range(4)))
+    (tmp_path / "unlabelled.csv").write_text("income,age\n3000,7\n3001,8\n")
+    found = D.load(str(tmp_path))
+    assert found.shape == (2,) and found.classes == ("n", "y") and len(found["test"]) == 4
+    assert found["test"].inputs.tolist() == [[0, 2000], [1, 2001], [2, 2002], [3, 2003]]
+    assert found["unlabelled"].inputs.tolist() == [[7, 3000], [8, 3001]]
+    for other in ("income,years,label", "a,b,c"):
+        (tmp_path / "test.csv").write_text(other + "\n2000,1,y\n")
+        with pytest.raises(UserError, match="give both the same names"):
+            D.load(str(tmp_path))
+    (tmp_path / "test.csv").write_text("5,2000,y\n6,2001,n\n")  # without a header: by position
+    assert D.load(str(tmp_path))["test"].inputs.tolist() == [[5, 2000], [6, 2001]]

@@ -35,7 +35,8 @@ class Csv(Reader):
         header = _header(tables["train"])
         names = tables["train"][0] if header else [str(k + 1) for k in range(len(tables["train"][0]))]
         if header:
-            tables = {part: rows[1:] if rows[:1] == [names] else rows for part, rows in tables.items()}
+            train = tables["train"][1:]
+            tables = {part: _by_name(files[part], part, rows, names, train) for part, rows in tables.items()}
         if "unlabelled" in tables:
             places = label_places(path, names, how.columns.label, header)
             tables["unlabelled"] = _without_labels(tables["unlabelled"], names, places, header)
@@ -65,11 +66,34 @@ def _rows(file: Path) -> list[list[str]]:
     return rows
 
 
+def _by_name(file: Path, part: str, rows: list[list[str]], names: list[str], train: list[list[str]]) -> list[list[str]]:
+    """Rows in the order of the training table's columns, whatever the order of the part's own; as they are without a header.
+
+    Raises `UserError` if the first row names other columns.
+    """
+    first = rows[0]
+    if first == names:
+        return rows[1:]
+    if sorted(first) == sorted(names):
+        places = [first.index(name) for name in names]
+        return [[row[k] for k in places] if len(row) == len(first) else row for row in rows[1:]]
+    numeric = [all(number(row[k]) for row in train if len(row) == len(names)) for k in range(len(names))]
+    worded = any(
+        is_number and not number(cell) and cell.lower() not in MISSING for is_number, cell in zip(numeric, first, strict=False)
+    )
+    if part != "unlabelled" and not all(map(number, first)) and (worded or set(first) & set(names)):
+        raise UserError(
+            f"{file} has the columns {', '.join(first)[:80]}, and train.csv has {', '.join(names)[:80]}; give both the same names"
+        )
+    return rows
+
+
 def _without_labels(rows: list[list[str]], names: list[str], places: list[int], header: bool) -> list[list[str]]:
     """Rows with an empty cell where labels would be, whether or not the file has those columns."""
     rest = [name for k, name in enumerate(names) if k not in places]
-    if header and rows[0] == rest:
-        rows = rows[1:]
+    if header and sorted(rows[0]) == sorted(rest):
+        order = [rows[0].index(name) for name in rest]
+        rows = [[row[k] for k in order] if len(row) == len(rest) else row for row in rows[1:]]
 
     def emptied(row: list[str]) -> list[str]:
         cells = iter(row if len(row) < len(names) else [cell for k, cell in enumerate(row) if k not in places])
