@@ -126,7 +126,7 @@ def test_how_hard_its_terms_pull_is_measured_without_a_trace(name):
     cast, random = cast_for(name), torch.random.get_rng_state()
     before = state(cast)
     found = balance(method_of(name), cast, draw_for(name), fit_for(name), device="cpu")
-    assert all(0 <= pull < float("inf") for each in found for pull in each.pulls.values())
+    assert all(0 <= pull < float("inf") for each in found for pull in each.ratios.values())
     assert differing(before, state(cast)) == [] and torch.equal(random, torch.random.get_rng_state())
 
 

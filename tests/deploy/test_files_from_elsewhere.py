@@ -130,7 +130,7 @@ def test_rubbish_and_halves_are_one_sentence(good, tmp_path, suffix):
         (found,) = asking.file_answers([formats.Written(formats.find("onnx"), False, path, None)], torch.zeros(2, 6))
         assert isinstance(found, str) and found
     else:
-        with pytest.raises(UserError, match="whole .pt2|no ExecuTorch|no exported model") as caught:
+        with pytest.raises(UserError, match="whole .pt2|not an ExecuTorch|not an exported model") as caught:
             formats.careful(path)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "owned").exists()

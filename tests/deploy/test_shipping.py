@@ -182,7 +182,7 @@ def test_a_failure_is_a_row_and_the_others_are_written(student_folder, tmp_path,
         (["--format", ","], "--format is empty"),
         (["--format", "onnx,torch", "--out", "a.onnx"], "--out names one file"),
         (["--format", "torch", "--out", "a.onnx"], "student.pt2"),
-        (["--out", "a.bin"], "is no exported model"),
+        (["--out", "a.bin"], "is not an exported model"),
         (["--repair"], "add --int8"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_mistake_is_said_once_and_only_runs_are_shared(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     refused = command([*TORCHRUN, "--master-port=29614", *RUN, "--out", "mine"], tmp_path)
-    assert refused.returncode != 0 and refused.stderr.count("is not a run; give another name") == 1
+    assert refused.returncode != 0 and refused.stderr.count("is not a run; give another folder") == 1
     other = command([*TORCHRUN, "--master-port=29615", "-m", "limbeck", "compare", "--methods", "kd"], tmp_path)
     assert other.returncode != 0 and "limbeck compare was started in several processes" in other.stderr
     assert not (tmp_path / "runs").exists()

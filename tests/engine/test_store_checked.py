@@ -163,7 +163,7 @@ class Chance(nn.Module):
 
 def test_a_teacher_that_draws_random_numbers_is_not_stored(tmp_path):
     planned, _ = planned_on(tensors(), Chance(), tmp_path, [])
-    assert not planned.stored and "chance" in planned.decisions[0].why
+    assert not planned.stored and "is random" in planned.decisions[0].why
 
 
 def test_what_is_asked_again_is_no_cost_of_training_and_leaves_no_trace(tmp_path):

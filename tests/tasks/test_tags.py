@@ -164,7 +164,7 @@ def test_tables_that_hold_no_tags_are_refused(tmp_path):
 def test_mixing_views_are_refused():
     x, y = multilabel(20)
     found = data.from_datasets((x, y), validation=0.2, task=Tags())
-    with pytest.raises(UserError, match="labels of the task 'tags' cannot be blended"):
+    with pytest.raises(UserError, match="labels of the task 'tags' cannot be mixed"):
         data.Batches(found["train"], found, size=4, seed=0, views={"inputs": data.parse("mixup:0.2")})
 
 

@@ -55,7 +55,7 @@ def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Ten
                 raise ValueError("checksum does not match")
             return tensors, json.loads(header["meta"])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            say(f"checkpoint {path.name} is damaged ({error}); continuing from the one before")
+            say(f"checkpoint {path.name} is damaged ({error}); falling back to the one before")
     return None
 
 
