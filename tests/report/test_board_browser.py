@@ -31,7 +31,7 @@ def opened(browser, address):  # noqa: F811
 def requests(driver):
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    return {url for url in asked if not url.startswith(("data:", "chrome:"))}
+    return {url for url in asked if not url.startswith(("data:", "chrome:", "chrome-untrusted:"))}
 
 
 def test_no_console_errors_and_no_request(opened, address):

@@ -85,7 +85,7 @@ def test_no_console_errors_and_no_request(opened, address):
     assert opened.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert {url for url in asked if not url.startswith(("data:", "chrome:"))} == {address}
+    assert {url for url in asked if not url.startswith(("data:", "chrome:", "chrome-untrusted:"))} == {address}
 
 
 def test_sorting_by_click_and_by_keyboard(opened):
@@ -113,7 +113,7 @@ def test_hovering_shows_the_value(opened):
     for place, expected in (
         ("#curves .zone:nth-last-of-type(3)", "step"),
         ("#cost .mark.teacher", "300\u202f000"),
-        ("#confusion .cell", "label 0, answer 0"),
+        ("#confusion .cell", "label 0, predicted 0"),
     ):
         mark = opened.find_element(By.CSS_SELECTOR, place)
         opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", mark)

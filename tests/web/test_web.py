@@ -153,7 +153,7 @@ def test_nothing_is_asked_of_anyone_else_and_nothing_is_wrong(page, address):
     stroke(page, STROKES["1"])
     events = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert {url for url in asked if not url.startswith((address, "data:", "blob:", "chrome:"))} == set()
+    assert {url for url in asked if not url.startswith((address, "data:", "blob:", "chrome:", "chrome-untrusted:"))} == set()
     assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
