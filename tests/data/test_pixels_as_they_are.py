@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from limbeck import data
 from limbeck.data import from_datasets
+from limbeck.data.readers import images
 from limbeck.errors import UserError
 
 
@@ -44,6 +45,21 @@ def test_pictures_are_turned_before_their_size_is_taken(tmp_path):
     assert found.shape == (3, 48, 24)
     pixels = found["train"].inputs[0].float().mean(0)
     assert pixels[:6].mean() > 240 and pixels[12:].mean() < 10
+
+
+def test_a_png_that_is_turned_is_turned_and_one_that_is_not_is_not_decoded_for_its_size(tmp_path, monkeypatch):
+    stored = np.zeros((24, 48, 3), np.uint8)
+    stored[:, :8] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = data.load(str(folder_of(tmp_path / "d", lambda k: Image.fromarray(stored), exif=exif)))
+    assert found.shape == (3, 48, 24) and found["train"].inputs[0].float().mean(0)[:6].mean() > 240
+    plain, decoded = folder_of(tmp_path / "e", lambda k: Image.fromarray(stored)), []
+    load = PngImagePlugin.PngImageFile.load
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda image: decoded.append(1) or load(image))
+    for path in sorted(plain.rglob("*.png")):
+        images.opened(images.Files(plain), path.relative_to(plain).parts)
+    assert not decoded
 
 
 def test_classes_with_numbers_are_in_their_order(tmp_path):

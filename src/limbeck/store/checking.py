@@ -2,7 +2,6 @@
 answered."""
 
 import random
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from limbeck.data.batches import gather
 from limbeck.data.core import Partition
 from limbeck.plan.kinds import Value
 from limbeck.store.forms import Form
+from limbeck.store.shelves import mark
 
 ASKED = 8  # stored rows that are asked again, of each view when it is first used
 ELSEWHERE = 40_487  # seed of the random states under which something is asked a second time
@@ -27,7 +27,7 @@ def other_chance(seed: int) -> Iterator[None]:
     """Random states of another run inside, and the own ones again afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)
             random.seed(seed)
             np.random.seed(seed)
@@ -53,13 +53,7 @@ def checksums(inputs: Value) -> np.ndarray:
     """(n,) checksums of inputs: a tensor (n, ...), or a mapping of such; never 0."""
     named = sorted(inputs.items()) if isinstance(inputs, Mapping) else [("", inputs)]
     arrays = [value.detach().cpu().contiguous().reshape(len(value), -1).view(torch.uint8).numpy() for _, value in named]
-    out = np.zeros(len(arrays[0]), np.uint32)
-    for row in range(len(out)):
-        mark = 0
-        for array in arrays:
-            mark = zlib.crc32(array[row].tobytes(), mark)
-        out[row] = mark or 1
-    return out
+    return np.array([mark(row) for row in np.concatenate(arrays, axis=1)], np.uint32)
 
 
 def differing(stored: Tensor, live: Tensor, form: Form) -> int:

@@ -47,7 +47,6 @@ class Filling:
     ):
         self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
         self._known: set[tuple[str, str, int]] = set()
-        self._filled: set[tuple[str, int]] = set()
         self._renewed = self._random = False
         self._others = [] if shared is None else shared
         self._others.append(self)
@@ -93,7 +92,6 @@ class Filling:
             item.shelf.forget()
         fields = {item.field for item in items}
         self._known = {known for known in self._known if known[0] not in fields}
-        self._filled = {known for known in self._filled if known[0] not in fields}
 
     def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)
@@ -104,7 +102,7 @@ class Filling:
     def _ensure(self, partition: str, view: int) -> None:
         wanted = [i for i in self.stored if (i.field, partition, self._number(i, view)) not in self._known]
         rows = self.streams.data[partition].index
-        self._ask_again(partition, view, [i for i in wanted if (i.field, self._number(i, view)) not in self._filled])
+        self._ask_again(partition, view, wanted)
         missing = [i for i in wanted if not bool(i.shelf.has(rows, self._number(i, view)).all())]
         for item in wanted:
             if item.shelf.damaged:
@@ -117,18 +115,26 @@ class Filling:
     def _ask_again(self, partition: str, view: int, items: list[Stored]) -> None:
         """A few answers that were found are asked of the live role; a shelf that has another one is emptied."""
         index = self.streams.data[partition].index
-        known = [(item, item.shelf.has(index, self._number(item, view)).nonzero().flatten()) for item in items]
-        for item, found in known:
-            if not len(found):
-                continue
-            rows = found[torch.randperm(len(found), generator=_fresh())[:ASKED]]
-            batch = self.streams.at(partition, max(view, 0), rows)
-            answered = dict(self.cast.answered)
-            with other_chance(ELSEWHERE):
-                live = self._answers(batch, [item])(item.source)
-            self.cast.answered = answered
+        known = {item: item.shelf.has(index, self._number(item, view)) for item in items}
+        known = {item: rows for item, rows in known.items() if rows.any()}
+        if not known:
+            return
+        together = torch.stack(list(known.values())).all(0)
+        groups = [(list(known), together)] if together.any() else [([item], rows) for item, rows in known.items()]
+        for group, rows in groups:
+            self._compare(partition, view, group, rows.nonzero().flatten())
+
+    def _compare(self, partition: str, view: int, items: list[Stored], found: Tensor) -> None:
+        """One forward for all; found: (k,) positions in the partition where all are known, k at least 1."""
+        rows = found[torch.randperm(len(found), generator=_fresh())[:ASKED]]
+        batch = self.streams.at(partition, max(view, 0), rows)
+        answered = dict(self.cast.answered)
+        with other_chance(ELSEWHERE):
+            live = self._answers(batch, items)
+        self.cast.answered = answered
+        for item in items:
             stored = item.shelf.get(batch["index"], self._number(item, view))
-            wrong = differing(stored, live, item.shelf.form)
+            wrong = differing(stored, live(item.source), item.shelf.form)
             if wrong:
                 why = f"{wrong} of {len(rows)} stored answers of {item.source} that were asked again are not the model's"
                 self._forget([item], f"{why}: it or its data have changed")
@@ -157,7 +163,6 @@ class Filling:
             for item in missing:
                 fed = checksums(batch[item.view]) if items else None
                 item.shelf.put(batch["index"], self._number(item, view), scene(item.source), fed)
-        self._filled |= {(item.field, self._number(item, view)) for item in missing}
 
     def _answers(self, batch: Batch, items: list[Stored]) -> Scene:
         device = next(self.cast.parameters()).device

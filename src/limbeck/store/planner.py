@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -81,13 +81,14 @@ def plan(
     if store is None:
         return Plan(method, streams, (), (), _folded(method, cast, streams, frozen) if folds else {})
     method = method if top_k is None else thin(method, top_k, frozen)
+    repeating = cache(lambda name: repeats(streams.data[name]))
     shelves: dict[Source, Stored] = {}
     decisions: list[Decision] = []
     stages = []
     for stage in method.stages:
         swap: dict[Source, Field] = {}
         for role in sorted(frozen & _asked(stage)):
-            found, why = _storable(stage, role, frozen, streams)
+            found, why = _storable(stage, role, streams, repeating)
             made = None
             if found:
                 scene = _observed(found, cast, streams(("train",), 0))
@@ -123,8 +124,11 @@ def _read(stage: Stage) -> set[str]:
     return {name for update in stage.updates for name in update.partitions}
 
 
-def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tuple[list[Source], str]:
-    """The largest sub-sources of a role that can be stored; none, with the reason, if one of them cannot."""
+def _storable(stage: Stage, role: str, streams: Streams, repeating: Callable[[str], bool]) -> tuple[list[Source], str]:
+    """The largest sub-sources of a role that can be stored; none, with the reason, if one of them cannot.
+
+    repeating: whether the items of a partition are the same at each reading.
+    """
     found: dict[Source, None] = {}
     for update in stage.updates:
         for term in update.terms:
@@ -136,7 +140,7 @@ def _storable(stage: Stage, role: str, frozen: set[str], streams: Streams) -> tu
                     if streams.cycle is None and any(streams.views[v].ops for v in views):
                         return [], "every epoch has new views; set data.views = K to repeat K of them"
                     found[part] = None
-        if found and not all(repeats(streams.data[name]) for name in update.partitions):
+        if found and not all(map(repeating, update.partitions)):
             return [], "the items of its data are not the same whenever they are read"
     return list(found), ""
 

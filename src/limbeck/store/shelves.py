@@ -104,7 +104,7 @@ class Shelf:
         stored = self.form.write(values.detach().cpu())
         kept[rows] = stored
         for row, value in zip(rows, stored, strict=True):
-            sums[row] = _mark(value)
+            sums[row] = mark(value)
 
     def fed(self, view: int) -> np.memmap:
         """(rows,) checksums of the inputs that answers were given to, 0 where none was kept."""
@@ -125,12 +125,13 @@ class Shelf:
         return {number: int((self._view(number)[1] != 0).sum()) for number in numbers}
 
 
-def _mark(row: np.ndarray) -> int:
+def mark(row: np.ndarray) -> int:
+    """A row's checksum, never 0."""
     return zlib.crc32(np.ascontiguousarray(row).tobytes()) or 1
 
 
 def _empty_damaged(kept: np.ndarray, sums: np.ndarray) -> int:
-    bad = [row for row in np.flatnonzero(sums) if _mark(kept[row]) != sums[row]]
+    bad = [row for row in np.flatnonzero(sums) if mark(kept[row]) != sums[row]]
     sums[bad] = 0
     return len(bad)
 

@@ -75,8 +75,7 @@ def _by_name(file: Path, part: str, rows: list[list[str]], names: list[str], tra
     if first == names:
         return rows[1:]
     if sorted(first) == sorted(names):
-        places = [first.index(name) for name in names]
-        return [[row[k] for k in places] if len(row) == len(first) else row for row in rows[1:]]
+        return _reordered(rows, names)
     numeric = [all(number(row[k]) for row in train if len(row) == len(names)) for k in range(len(names))]
     worded = any(
         is_number and not number(cell) and cell.lower() not in MISSING for is_number, cell in zip(numeric, first, strict=False)
@@ -88,12 +87,17 @@ def _by_name(file: Path, part: str, rows: list[list[str]], names: list[str], tra
     return rows
 
 
+def _reordered(rows: list[list[str]], names: list[str]) -> list[list[str]]:
+    """The rows below a header, cells in the order of `names`; rows of another length are left for the check of all."""
+    places = [rows[0].index(name) for name in names]
+    return [[row[k] for k in places] if len(row) == len(names) else row for row in rows[1:]]
+
+
 def _without_labels(rows: list[list[str]], names: list[str], places: list[int], header: bool) -> list[list[str]]:
     """Rows with an empty cell where labels would be, whether or not the file has those columns."""
     rest = [name for k, name in enumerate(names) if k not in places]
     if header and sorted(rows[0]) == sorted(rest):
-        order = [rows[0].index(name) for name in rest]
-        rows = [[row[k] for k in order] if len(row) == len(rest) else row for row in rows[1:]]
+        rows = _reordered(rows, rest)
 
     def emptied(row: list[str]) -> list[str]:
         cells = iter(row if len(row) < len(names) else [cell for k, cell in enumerate(row) if k not in places])

@@ -23,6 +23,7 @@ PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test
 PARTS |= dict.fromkeys(("val", "valid", "validation"), "validation")
 UNLABELLED = ("unlabelled", "unlabeled")
 _LARGEST = 224
+ORIENTATION = 0x0112  # EXIF's tag
 DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes of more than 8 bits, all grey
 
 
@@ -79,7 +80,11 @@ def holds_images(path: Path) -> bool:
 def _below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """All files in a folder and its sub-folders, links followed, but never into a folder that they lie in."""
     here = folder.resolve()
-    for path in sorted(folder.iterdir()) if here not in above else ():
+    try:
+        inside = sorted(folder.iterdir()) if here not in above else []
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {(error.strerror or str(error)).lower()}; allow it or remove it") from error
+    for path in inside:
         if path.is_dir():
             yield from _below(path, above | {here})
         elif path.is_file():
@@ -142,11 +147,20 @@ def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
     from PIL import Image, ImageOps
 
     try:
-        image = Image.open(io.BytesIO(files.read(file)))
-        ImageOps.exif_transpose(image, in_place=True)
+        content = files.read(file)
+        image = Image.open(io.BytesIO(content))
+        if _is_turned(image, content):
+            ImageOps.exif_transpose(image, in_place=True)
         return image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
+
+
+def _is_turned(image, content: bytes) -> bool:  # type: ignore[no-untyped-def]
+    """Whether EXIF says so, without decoding the image: often only its size is wanted."""
+    if image.format == "PNG" and not any(word in content for word in (b"eXIf", b"exif", b"Exif", b"Orientation")):
+        return False  # Pillow decodes a PNG to look for it behind the pixels
+    return image.getexif().get(ORIENTATION, 1) != 1
 
 
 def _common(
