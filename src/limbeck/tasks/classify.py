@@ -12,6 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.metrics import classification as metrics
+from limbeck.tasks.differing import NOT_TWO, TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
@@ -20,7 +21,6 @@ from limbeck.tasks.task import AGREES, Task, in_range, is_number, wrong_classes
 
 KEPT, SHOWN = 24, 12  # pictures
 FEW = 5  # samples in a bin of the reliability diagram that a line passes
-DIFFER = "Where teacher and student differ most"
 RELIABILITY = (
     "On the dotted diagonal confidence equals accuracy; below it, a model is overconfident. "
     f"Lines join bins of at least {FEW} samples."
@@ -241,7 +241,7 @@ def _confidence_values(kept: Kept) -> Values:
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
     """Samples ordered by the total variation between the two models' probabilities, half their absolute difference."""
     if not kept.other:
-        return Section("differ", DIFFER, (), "The predictions of two models are needed, but were not recorded.")
+        return Section("differ", TITLE, (), NOT_TWO)
     first, second = (kept.predictions[who].logits.softmax(1) for who in (kept.other, "student"))
     apart = (first - second).abs().sum(1) / 2
     rows, pictures = _chosen(kept, apart)
@@ -249,7 +249,7 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     note = f"{kept.other.capitalize()} and student make different predictions for {percent(unlike)} of the samples. "
     among = ", among the samples that the run recorded." if pictures else "."
     samples = tuple(_sample(kept, row, pictures.get(row), {kept.other: first, "student": second}, names) for row in rows)
-    return Section("differ", DIFFER, (SampleList(samples),), f"{note}Shown: those with the most different probabilities{among}")
+    return Section("differ", TITLE, (SampleList(samples),), f"{note}Shown: those with the most different probabilities{among}")
 
 
 def _chosen(kept: Kept, apart: Tensor) -> tuple[list[int], dict[int, Tensor]]:

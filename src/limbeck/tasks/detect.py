@@ -16,6 +16,7 @@ from limbeck.losses import cross_entropy, smooth_l1
 from limbeck.metrics import precision
 from limbeck.plan import Field, Labels, Soft, Tap, Term, Weight
 from limbeck.plan.labels import named
+from limbeck.tasks.differing import TITLE
 from limbeck.tasks.figure import Figure, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
@@ -157,9 +158,8 @@ class Detect(Task):
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         """The pictures in which the models find the most different number of boxes: the label's, and every model's."""
-        title = "Where teacher and student differ most"
         if kept.samples is None:
-            return (Section("differ", title, (), "No pictures were kept."),)
+            return (Section("differ", TITLE, (), "No pictures were kept."),)
         rows = []
         first = next(iter(kept.predictions.values()))
         for k, number in enumerate(first.index.tolist()[:SHOWN]):
@@ -169,7 +169,7 @@ class Detect(Task):
                 marks.append(Marked(who, f"{who}, {len(real)} {'box' if len(real) == 1 else 'boxes'}", boxes=real))
             rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
         note = "Test images with the largest difference in the number of boxes, of probability at least 0.5."
-        return (Section("differ", title, (Gallery(tuple(rows), tuple(names)),), note),)
+        return (Section("differ", TITLE, (Gallery(tuple(rows), tuple(names)),), note),)
 
     def occurrences(self, labels: Tensor, classes: int) -> list[int] | None:
         return torch.bincount(labels[..., 0][labels[..., 0] >= 0].long(), minlength=classes).tolist()

@@ -26,8 +26,8 @@ class Kept:
     """What a run keeps of its models' answers.
 
     Attributes:
-        seen: by model, in the order of `WHO`: the answers to every judged sample, or to those that are shown only.
-        samples: (k, c, h, w) pictures that are shown, or None. at: (k,) their rows in `seen`.
+        predictions: by model, in the order of `WHO`: the answers to every judged sample, or to those that are shown only.
+        samples: (k, c, h, w) pictures that are shown, or None. at: (k,) their rows in `predictions`.
         counts: (C, C) by model, where answers are counted and not kept.
     """
 

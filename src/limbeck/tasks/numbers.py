@@ -17,14 +17,15 @@ from limbeck.losses import mse
 from limbeck.metrics import numbers as metrics
 from limbeck.plan import Field, Labels, Soft, Source, Tap, Term
 from limbeck.plan.taps import leaves, replaced
+from limbeck.tasks.differing import differing, recall_all, record_all
 from limbeck.tasks.figure import Figure, Judged, PerClass
-from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Mark, Sample, SampleList, SamplePrediction, Scatter, Section, Values
+from limbeck.tasks.section import Mark, SamplePrediction, Scatter, Section, Values
 from limbeck.tasks.task import AGREES, Task, is_number
 from limbeck.transforms.targets import filled, standardised, told
 
-SHOWN, DRAWN, BINS = 12, 300, 10
+DRAWN, BINS = 300, 10
 LIKE = 0.1  # of a target's standard deviation: two answers that are nearer count as the same
 
 
@@ -231,49 +232,26 @@ class Numbers(Task):
 
     def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All answers, and the pictures on which teacher and student differ most."""
-        first = predictions["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.answers.float() for who, p in predictions.items()}
-        if inputs is not None:
-            at = self._apart(first, predictions.get("teacher", first))[:SHOWN]
-            tensors |= {"samples": inputs[at].contiguous(), "samples_index": at}
-        return tensors
+        return record_all(predictions, {who: p.answers for who, p in predictions.items()}, inputs, self._apart)
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
-        labels, index = tensors["labels"].float(), tensors["index"].long()
-        predictions = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
-        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in predictions.values()))
-        return Kept(predictions, tensors.get("samples"), tensors.get("samples_index"))
+        return recall_all(tensors, tensors["labels"].float())
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.predictions.items() if who != "baseline")
         note = "Marks on the dotted diagonal are exact." + (f" The first target, {names[0]}, is shown." if len(names) > 1 else "")
         errors = Section("errors", "Answers against labels", (*drawn, _errors(kept, names)), note)
-        return errors, self._differing(kept, names)
+
+        def shown(who: str, predictions: Predictions, row: int) -> SamplePrediction:
+            return SamplePrediction(who, _told(predictions.answers[row], names))
+
+        most = "Shown: the samples with the most different predictions."
+        return errors, differing(kept, self._apart, lambda label: _told(label, names), shown, most)
 
     def _apart(self, first: Predictions, second: Predictions) -> Tensor:
         """Rows by how far two models' answers are apart in scaled units, the furthest first."""
         gap = (first.answers - second.answers).abs() / first.answers.new_tensor(self.std or (1.0,))
         return gap.sum(1).argsort(descending=True, stable=True)
-
-    def _differing(self, kept: Kept, names: Sequence[str]) -> Section:
-        title = "Where teacher and student differ most"
-        if not kept.other:
-            return Section("differ", title, (), "The predictions of two models are needed, but were not recorded.")
-        other, student = kept.predictions[kept.other], kept.predictions["student"]
-        pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
-        rows = list(pictures) or self._apart(student, other)[:SHOWN].tolist()
-        samples = tuple(
-            Sample(
-                int(student.index[row]),
-                _told(student.labels[row], names),
-                tuple(
-                    SamplePrediction(who, _told(p.answers[row], names)) for who, p in ((kept.other, other), ("student", student))
-                ),
-                pictures.get(row),
-            )
-            for row in rows
-        )
-        return Section("differ", title, (SampleList(samples),), "Shown: the samples with the most different predictions.")
 
 
 def _is_value(leaf: Source, parts: Collection[str]) -> bool:

@@ -14,13 +14,14 @@ from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.metrics import iou as masks
+from limbeck.tasks.differing import TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Gallery, Marked, MarkedPicture, Matrix, Section
 from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
 
-SHOWN, DIFFER = 6, "Where teacher and student differ most"
+SHOWN = 6
 percent = FigureInfo().text
 
 
@@ -53,7 +54,7 @@ def _pixel_accuracy(judged: Judged) -> float:
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
     """The images on which teacher and student differ in most pixels: input, label, and every model's answer beside them."""
     if kept.samples is None:
-        return Section("differ", DIFFER, (), "No pictures were kept.")
+        return Section("differ", TITLE, (), "No pictures were kept.")
     rows = []
     first = next(iter(kept.predictions.values()))
     for k, number in enumerate(first.index.tolist()[:SHOWN]):
@@ -66,7 +67,7 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
         rows.append(MarkedPicture(number, kept.samples[k], tuple(marks)))
     note = f"Test images on which the predictions of {kept.other or 'other models'} and student differ most"
     note += ": the input, the label, and each prediction. Black pixels are ignored."
-    return Section("differ", DIFFER, (Gallery(tuple(rows), tuple(names)),), note)
+    return Section("differ", TITLE, (Gallery(tuple(rows), tuple(names)),), note)
 
 
 @final

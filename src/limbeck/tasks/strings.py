@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.metrics import strings
+from limbeck.tasks.differing import NOT_TWO, TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
@@ -80,7 +81,7 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
     predicted = {"label": first.labels, **{who: p.answers for who, p in kept.predictions.items()}}
     compared = {who: strings.lists(each[:COMPARED]) for who, each in predicted.items()}
     rows = list(range(len(compared["label"])))
-    note = "The predictions of two models are needed, but were not recorded."
+    note = NOT_TWO
     if kept.other:
         pairs = zip(compared[kept.other], compared["student"], strict=True)
         apart = [strings.edits(a, b)[0] / max(len(a), len(b), 1) for a, b in pairs]
@@ -91,7 +92,7 @@ def _differing(kept: Kept, names: Sequence[str]) -> Section:
         note += "Shown: those with the most edits between them, relative to length."
     cells = [(str(int(first.index[row])), *(_spelt(compared[who][row], names) for who in predicted)) for row in rows[:SHOWN]]
     texts = Texts(("sample", *predicted), tuple(cells))
-    return Section("differ", "Where teacher and student differ most", (texts,), note)
+    return Section("differ", TITLE, (texts,), note)
 
 
 def _spelt(string: list[int], names: Sequence[str]) -> str:

@@ -15,13 +15,13 @@ from limbeck.errors import UserError
 from limbeck.losses.tags import binary_cross_entropy, binary_kl, binary_soft_target
 from limbeck.metrics import tags as metrics
 from limbeck.plan import Field, Labels, Soft, Tap, Term
+from limbeck.tasks.differing import differing, recall_all, record_all
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
-from limbeck.tasks.keeping import Kept, need, pick
+from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Sample, SampleList, SamplePrediction, Section, Values
+from limbeck.tasks.section import SamplePrediction, Section, Values
 from limbeck.tasks.task import AGREES, Task, is_number, wrong_classes
 
-SHOWN = 12
 percent = FigureInfo().text
 
 
@@ -201,18 +201,10 @@ class Tags(Task):
 
     def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All logits, and the pictures on which teacher and student differ most."""
-        first = predictions["student"]
-        tensors = {"labels": first.labels, "index": first.index} | {who: p.logits.float() for who, p in predictions.items()}
-        if inputs is not None:
-            at = _apart(first, predictions.get("teacher", first))[:SHOWN]
-            tensors |= {"samples": inputs[at].contiguous(), "samples_index": at}
-        return tensors
+        return record_all(predictions, {who: p.logits for who, p in predictions.items()}, inputs, _apart)
 
     def recall(self, tensors: Mapping[str, Tensor]) -> Kept:
-        labels, index = tensors["labels"].long(), tensors["index"].long()
-        predictions = {who: Predictions(z.float(), labels, index) for who, z in pick(tensors).items()}
-        need(len(labels) > 0 and len(index) == len(labels) and all(p.answers.shape == labels.shape for p in predictions.values()))
-        return Kept(predictions, tensors.get("samples"), tensors.get("samples_index"))
+        return recall_all(tensors, tensors["labels"].long())
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         return tuple(_by_label(kept, names)) + (_differing(kept, names),)
@@ -238,20 +230,14 @@ def _by_label(kept: Kept, names: Sequence[str]) -> list[Section]:
 
 
 def _differing(kept: Kept, names: Sequence[str]) -> Section:
-    title = "Where teacher and student differ most"
-    if not kept.other:
-        return Section("differ", title, (), "The predictions of two models are needed, but were not recorded.")
-    other, student = kept.predictions[kept.other], kept.predictions["student"]
-    pictures = {} if kept.samples is None or kept.at is None else dict(zip(kept.at.tolist(), kept.samples, strict=True))
-    rows = list(pictures) or _apart(student, other)[:SHOWN].tolist()
-    samples = []
-    for row in rows:
-        says = [_say(who, kept.predictions[who], row, names) for who in (kept.other, "student")]
-        label = _names((student.labels[row] == 1), names)
-        samples.append(Sample(int(student.index[row]), label, tuple(says), pictures.get(row)))
-    unlike = percent(float(((student.logits > 0) != (other.logits > 0)).any(1).double().mean()))
-    note = f"{kept.other.capitalize()} and student predict different labels for {unlike} of the samples. "
-    return Section("differ", title, (SampleList(tuple(samples)),), note + "Shown: those with the most different probabilities.")
+    note = ""
+    if kept.other:
+        found, other = (kept.predictions[who].logits > 0 for who in ("student", kept.other))
+        unlike = percent(float((found != other).any(1).double().mean()))
+        note = f"{kept.other.capitalize()} and student predict different labels for {unlike} of the samples. "
+    shown = partial(_say, names=names)
+    note += "Shown: those with the most different probabilities."
+    return differing(kept, _apart, lambda label: _names(label == 1, names), shown, note)
 
 
 def _say(who: str, predictions: Predictions, row: int, names: Sequence[str]) -> SamplePrediction:
