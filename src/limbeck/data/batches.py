@@ -4,6 +4,7 @@ Letters: n samples in a batch, C classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class Batches:
         cycle: how many different views of each sample there are; None for a new one in every epoch.
         workers: processes that read items of a Dataset in `stream`.
         view_seed: what the views depend on, if not on `seed`: runs of several seeds then share theirs.
+        device: where the samples lie and batches are made, the same numbers as on the CPU; None for where the
+            partition has them. "index" stays on the CPU. Only for inputs that are a tensor.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Batches:
         cycle: int | None = None,
         workers: int = 0,
         view_seed: int | None = None,
+        device: torch.device | None = None,
     ):
         self.view_seed = seed if view_seed is None else view_seed
         self.partition, self.data, self.size, self.seed = partition, data, size, seed
@@ -81,6 +85,14 @@ class Batches:
         self._scale = torch.tensor(data.std) if scaled else None if data.kind == "image" else torch.ones(1)
         self._centre = torch.tensor(data.mean) if scaled else None
         self._order: tuple[int, Tensor] | None = None
+        self.device = device or torch.device("cpu")
+        self._inputs, self._given = partition.inputs, partition.labels
+        if isinstance(self._inputs, Tensor):
+            self._inputs = self._inputs.to(self.device)
+            self._given = None if self._given is None else self._given.to(self.device)
+        self._index = partition.index.to(self.device)
+        self._scale = None if self._scale is None else self._scale.to(self.device)
+        self._centre = None if self._centre is None else self._centre.to(self.device)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -98,11 +110,11 @@ class Batches:
     def batch(self, k: int) -> Batch:
         """Return the k-th batch of the endless stream; epoch k // per_epoch."""
         rows = self.rows(k)
-        return self._seen(k, rows, gather(self.partition, rows))
+        return self._seen(k, rows, self._fetch(rows))
 
     def at(self, view: int, rows: Tensor) -> Batch:
         """Return the samples at the positions `rows` (k,) int64 of the partition as they are seen in epoch `view`."""
-        return self._seen(view * self.per_epoch, rows, gather(self.partition, rows))
+        return self._seen(view * self.per_epoch, rows, self._fetch(rows))
 
     def stream(self, start: int = 0) -> Iterator[Batch]:
         """Yield `batch(start)`, `batch(start + 1)`, ... without end; a Dataset is read ahead by `workers`."""
@@ -132,7 +144,7 @@ class Batches:
         return self._plain(torch.arange(len(self.partition)))
 
     def _plain(self, rows: Tensor) -> Batch:
-        inputs = gather(self.partition, rows)
+        inputs = self._fetch(rows)
         inputs = to_float(inputs) if isinstance(inputs, Tensor) else inputs
         batch: Batch = dict.fromkeys(self.views, inputs)
         return {**batch, "labels": self._labels(rows), "index": self.partition.index[rows], "view": -1}
@@ -143,6 +155,11 @@ class Batches:
         index = self.partition.index[rows]
         labels = self._labels(rows)
         batch: Batch = {"labels": labels, "index": index, "view": number}
+        with self.device if self.device.type != "cpu" else nullcontext():  # ops make their own small tensors there
+            return self._viewed(batch, raw, index.to(self.device), number)
+
+    def _viewed(self, batch: Batch, raw: Value, index: Tensor, number: int) -> Batch:
+        labels = batch["labels"]
         draw = Draw.of(self.view_seed, index, number, centre=self._centre, scale=self._scale)
         for name, view in self.views.items():
             if not isinstance(raw, Tensor):
@@ -150,9 +167,9 @@ class Batches:
                     raise UserError(f"view {view}: inputs that are mappings cannot be augmented; remove the view")
                 batch[name] = raw
                 continue
-            batch[name] = view.apply(raw, draw, fetch=self._fetch, index=self.partition.index)
-            if view.mixes and self.partition.labels is not None:
-                mixed = view.blend(labels, draw, self.partition.labels, len(self.data.classes))
+            batch[name] = view.apply(raw, draw, fetch=self._fetch, index=self._index)
+            if view.mixes and self._given is not None:
+                mixed = view.blend(labels, draw, self._given, len(self.data.classes))
                 batch["labels" if name == "inputs" else f"{name}_labels"] = mixed
             elif view.ops and self.data.task.located:
                 size = (self.data.shape[-2], self.data.shape[-1])
@@ -160,16 +177,18 @@ class Batches:
         return batch
 
     def _labels(self, rows: Tensor) -> Tensor:
-        labels = self.partition.labels
-        if labels is not None:
-            return labels[rows] if labels.is_floating_point() else labels[rows].long()
+        if self._given is not None:
+            labels = self._given[rows.to(self._given.device)]
+            return labels if labels.is_floating_point() else labels.long()
         like = self.data["train"].labels
         if like is None:
-            return torch.full((len(rows),), -100)
+            return torch.full((len(rows),), -100, device=self.device)
         kind = like.dtype if like.is_floating_point() else torch.int64
-        return torch.full((len(rows), *like.shape[1:]), self.data.task.unknown, dtype=kind)
+        return torch.full((len(rows), *like.shape[1:]), self.data.task.unknown, dtype=kind, device=self.device)
 
     def _fetch(self, rows: Tensor) -> Value:
+        if isinstance(self._inputs, Tensor):
+            return self._inputs[rows.to(self._inputs.device)]
         return gather(self.partition, rows)
 
 
@@ -208,18 +227,24 @@ class Mixture:
         out: Batch = {}
         for name in dict.fromkeys(entry for batch in batches for entry in batch):
             if name == "view":
-                out[name] = torch.cat([torch.full((len(b["index"]),), b["view"]) for b in batches])
+                out[name] = torch.cat([torch.full((len(b["index"]),), b["view"], device=b["labels"].device) for b in batches])
             elif name == "labels" or name.endswith("_labels"):
                 given: list[Tensor] = [b[name] if name in b else b["labels"] for b in batches]
                 soft = any(y.is_floating_point() for y in given)
                 out[name] = torch.cat([probabilities(y, classes) if soft and not y.is_floating_point() else y for y in given])
             else:
-                out[name] = together([row for b in batches for row in _split(b[name])])
+                out[name] = _below([b[name] for b in batches])
         known = [
-            torch.full((len(b["index"]),), float(p.partition.labels is not None))
+            torch.full((len(b["index"]),), float(p.partition.labels is not None), device=b["labels"].device)
             for b, p in zip(batches, self.parts, strict=True)
         ]
         return {**out, "labelled": torch.cat(known)}
+
+
+def _below(values: list[Value]) -> Value:
+    if all(isinstance(v, Tensor) and v.shape[1:] == values[0].shape[1:] for v in values):
+        return torch.cat(values)
+    return together([row for value in values for row in _split(value)])
 
 
 def _split(value: Value) -> list[Value]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from limbeck.data.batches import Batch, Batches, Mixture
 from limbeck.data.core import Data
 from limbeck.data.views import View, parse
+from limbeck.plan.kinds import Value
 
 
 class Streams:
@@ -36,8 +38,24 @@ class Streams:
         self.data, self.size, self.seed, self.cycle, self.workers = data, size, seed, cycle, workers
         spelt = {"inputs": augment} | {k: augment if v == "default" else v for k, v in (views or {}).items()}
         self.views: dict[str, View] = {name: parse(text) for name, text in spelt.items()}
+        self.on: torch.device | None = None  # where batches are given, and `device` where they are made
+        self.device: torch.device | None = None
         self._made: dict[tuple[str, ...], Batches | Mixture] = {}
         self._open: dict[tuple[str, ...], tuple[int, Iterator[Batch]]] = {}
+
+    def to(self, device: torch.device, free: int) -> bool:
+        """Give batches on a device from now on, with the same numbers. Where all samples are tensors in memory and fit into
+        `free` bytes there, batches are made there, and the answer is True; elsewhere they are moved.
+        """
+        inputs = [part.inputs for part in self.data.partitions.values()]
+        fits = all(isinstance(x, Tensor) for x in inputs) and sum(x.nbytes for x in inputs if isinstance(x, Tensor)) <= free
+        if (device, fits) != (self.on, self.device is not None):
+            self.on, self.device, self._made = device, device if fits else None, {}
+        return fits
+
+    def _moved(self, batch: Batch) -> Batch:
+        """The batch on the device; sample numbers stay, for the store reads by them."""
+        return batch if self.on is None else {k: v if k == "index" else moved(v, self.on) for k, v in batch.items()}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -49,25 +67,32 @@ class Streams:
         batches = self._batches(partitions)
         parts = batches.parts if isinstance(batches, Mixture) else (batches,)
         if all(isinstance(part.partition.inputs, Tensor) for part in parts):
-            return batches.batch(position)
+            return self._moved(batches.batch(position))
         expected, stream = self._open.get(partitions, (-1, iter(())))
         if expected != position:
             stream = batches.stream(position)
         self._open[partitions] = (position + 1, stream)
-        return next(stream)
+        return self._moved(next(stream))
 
     def whole(self, partitions: tuple[str, ...]) -> Batch:
         """All samples of one partition, in order and unaugmented."""
         (name,) = partitions
-        return Batches(self.data[name], self.data, size=self.size, seed=self.seed, views=self.views).whole()
+        return self._moved(Batches(self.data[name], self.data, size=self.size, seed=self.seed, views=self.views).whole())
 
     def at(self, partition: str, view: int, rows: Tensor) -> Batch:
         """One view of the samples at the positions `rows` (k,) of a partition."""
         part = self.data[partition]
         made = Batches(
-            part, self.data, size=len(part), seed=self.seed, views=self.views, cycle=self.cycle, view_seed=self.view_seed
+            part,
+            self.data,
+            size=len(part),
+            seed=self.seed,
+            views=self.views,
+            cycle=self.cycle,
+            view_seed=self.view_seed,
+            device=self.device,
         )
-        return made.at(view, rows)
+        return self._moved(made.at(view, rows))
 
     def in_order(self, partition: str, view: int, size: int) -> Iterator[Batch]:
         """One view of every sample of a partition, in order, in chunks of `size`."""
@@ -81,9 +106,10 @@ class Streams:
             shuffle=False,
             cycle=self.cycle,
             view_seed=self.view_seed,
+            device=self.device,
         )
         stream = batches.stream(view * len(batches))
-        return (next(stream) for _ in range(len(batches)))
+        return (self._moved(next(stream)) for _ in range(len(batches)))
 
     def _batches(self, partitions: tuple[str, ...]) -> Batches | Mixture:
         if partitions not in self._made:
@@ -104,4 +130,14 @@ class Streams:
             cycle=self.cycle,
             workers=self.workers,
             view_seed=self.view_seed,
+            device=self.device,
         )
+
+
+def moved(value: Value, device: torch.device) -> Value:
+    """A value with all its tensors on a device; one that is there already stays the same object."""
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {k: moved(v, device) for k, v in value.items()}
+    return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value

@@ -20,7 +20,8 @@ class Fit:
     (Smith & Topin 2018; momentum is left alone); multistep divides by 10 at 62.5, 75 and 87.5 %
     (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
     clip: gradient norm to clip to, or None. accumulate: micro-batches per step. compile: compile every running
-    role with its taps by `torch.compile`, which takes minutes and pays in long runs.
+    role with its taps by `torch.compile`, which takes minutes and pays in long runs. cuda_graphs: on a GPU, record steps
+    that do the same work every time and replay them (networks of this package and of torch; others run as they are).
     """
 
     steps: int
@@ -35,6 +36,7 @@ class Fit:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     checkpoint_seconds: float = 60.0
     compile: bool = False
+    cuda_graphs: bool = True
 
     def stage_steps(self, stages: tuple[Stage, ...]) -> list[int]:
         """Steps of each stage: its fixed number, or its share of the budget; at least 1 each.
@@ -53,10 +55,11 @@ class Fit:
 
     def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         params = list(parameters)
+        fused = True if all(p.device.type == "cuda" for p in params) else None  # a fused one can leave out a bad step
         if self.optimizer == "sgd":
-            return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+            return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
-        return kind(params, lr=self.lr, weight_decay=self.weight_decay)
+        return kind(params, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
 
     def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
         if self.schedule == "one_cycle" and steps > 3:

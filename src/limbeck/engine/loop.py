@@ -1,12 +1,14 @@
 """The loop over a plan, once: it knows stages, updates and steps, and no method."""
 
+import functools
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from limbeck.engine import checkpoint, keep
@@ -14,25 +16,28 @@ from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_
 from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
+from limbeck.engine.graphs import Graphs, recordable
 from limbeck.engine.keep import changing
 from limbeck.engine.state import BatchSource, EngineListener, EpochRecord, RunState, Trained, seed_of
-from limbeck.engine.step import Learner, NonFinite, active_terms, take
-from limbeck.plan import Method, Stage
-from limbeck.plan.kinds import Value
+from limbeck.engine.step import Learner, NonFinite, Work, active_terms, take, weighted_total
+from limbeck.plan import Method, Stage, Term
+from limbeck.plan.kinds import Batch, Value
+from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation, role_of
 from limbeck.plan.schedules import Progress
 from limbeck.plan.shared import SharedAnswers
-from limbeck.plan.taps import Tap, leaves
+from limbeck.plan.taps import Source, Tap, leaves
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 def accelerator_of(precision: str, cpu: bool) -> "Accelerator":
-    """An Accelerator of that precision; Accelerate keeps the first one of a process unless it is told to forget."""
+    """An Accelerator of a `Fit`'s precision; Accelerate keeps the first one of a process unless it is told to forget."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, PartialState
 
+    precision = "no" if precision == "float32" else precision
     known = AcceleratorState._shared_state
     if known and (known.get("_mixed_precision"), known.get("_cpu")) != (precision, cpu):
         AcceleratorState._reset_state(reset_partial_state=PartialState().num_processes == 1)
@@ -56,7 +61,7 @@ class Loop:
         answers: SharedAnswers | None,
     ):
         self.answers, self.shared = answers or SharedAnswers(), answers is not None
-        self.accelerator = accelerator_of({"float32": "no", "bf16": "bf16", "fp16": "fp16"}[fit.precision], device == "cpu")
+        self.accelerator = accelerator_of(fit.precision, device == "cpu")
         self.method, self.cast, self.fit, self.seed = method, cast, fit, seed
         self.folder, self.listen, self.validate = folder, listen, validate
         self.lengths = fit.stage_steps(method.stages)
@@ -131,27 +136,32 @@ class Loop:
             return  # it draws no data either
         with self._only(learner):  # a source of its own runs inside too, and records the learner's graph alone
             batch = self.feed.batch(learner.update, self.cast, self.state, number, turn)
+            terms, account = active_terms(learner.update, progress), functools.partial(self._account, progress, self.state.done)
+            work = Work(learner, self.cast, batch, terms, progress, self.accelerator, account)
             try:
-                seen = take(learner, self.cast, batch, progress, self.accelerator, self.fit.accumulate, self.fit.clip)
+                take(work, self.fit.accumulate, self.fit.clip)
             except NonFinite as error:
                 raise NonFinite(f"{error}{keep.newest(self.folder)}") from None
         learner.shorten = self.accelerator.num_processes == 1  # a wrapper must see its forward end
+
+    def _account(self, progress: Progress, done: int, seen: dict[str, float]) -> None:
+        """The terms' means of one step: they go into the epoch's, and are told."""
         for name, value in seen.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
             self.state.counted[name] = self.state.counted.get(name, 0) + 1
-        self.listen(
-            "step",
-            {
-                "stage": progress.stage,
-                "step": progress.step + 1,
-                "steps": progress.steps,
-                "done": self.state.done,
-                "total": self.total,
-                "terms": seen,
-            },
-        )
+        place = {"stage": progress.stage, "step": progress.step + 1, "steps": progress.steps}
+        self.listen("step", {**place, "done": done, "total": self.total, "terms": seen})
+
+    def _read_late(self) -> None:
+        """Wait for the values that are still on their way from a GPU."""
+        try:
+            for learner in self.learners:
+                learner.late.read(all_of_them=True)
+        except NonFinite as error:
+            raise NonFinite(f"{error}{keep.newest(self.folder)}") from None
 
     def _end_epoch(self, stage: Stage, per_epoch: int) -> None:
+        self._read_late()
         state = self.state
         terms = {name: total / state.counted[name] for name, total in state.sums.items()}
         record: EpochRecord = {
@@ -191,6 +201,7 @@ class Loop:
         self.learners = []
         for update in stage.updates:
             learner = Learner(update, trained_parameters(self.cast, update.trains))
+            learner.graphs = self._graphs(stage, learner)
             key = (update.trains, update.optimizer)
             if update.apply is None:
                 if key not in optimizers:
@@ -206,6 +217,24 @@ class Loop:
         length = self.lengths[self.state.stage] * max(turns, 1)
         schedule = None if own is not None else self.fit.make_schedule(optimizer, length)
         return self.accelerator.prepare_optimizer(optimizer), schedule
+
+    def _graphs(self, stage: Stage, learner: Learner) -> Graphs | None:
+        """What records the learner's steps: on one GPU, where every step does the same work."""
+        alone = self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
+        plain = self.fit.cuda_graphs and not self.fit.compile and self.fit.accumulate == 1 and self.accelerator.scaler is None
+        if not (alone and plain and recordable(stage, self.cast, self.method.parts)):
+            return None
+        return Graphs(self.cast, learner.parameters, functools.partial(self._compute, learner), self._say)
+
+    def _compute(
+        self, learner: Learner, batch: Batch, terms: Sequence[tuple[Term, float | Tensor]], known: Mapping[Source, Value]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """A step's weighted total and the terms' means, as they are recorded."""
+        values: dict[str, Tensor] = {}
+        with self.accelerator.autocast():
+            sources = [source for term, _ in terms for source in term.sources]
+            scene = observe(self.cast, batch, sources, learns=learner.update.trains, known=known)
+            return weighted_total(terms, scene, 1.0, self.accelerator, values, batch), values
 
     def _wrap(self, stage: Stage) -> None:
         from torch.nn.parallel import DistributedDataParallel
@@ -272,6 +301,7 @@ class Loop:
         due = self.folder is not None and time.monotonic() - self.saved_at >= self.fit.checkpoint_seconds
         if not (due or force):
             return
+        self._read_late()
         weights = keep.weights_of(self.cast, self.method)
         keep.need_finite(weights, self.state, self.folder)
         if self.folder is not None and self.accelerator.is_main_process:

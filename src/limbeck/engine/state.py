@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict, runtime_checkable
+
+import torch
 
 from limbeck.plan.kinds import Batch, Value
 
@@ -14,6 +16,13 @@ class BatchSource(Protocol):
     def __call__(self, partitions: tuple[str, ...], position: int) -> Batch: ...
 
     def whole(self, partitions: tuple[str, ...]) -> Batch: ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A `BatchSource` whose batches can lie on a device from the start; `to` says whether the samples fit there."""
+
+    def to(self, device: torch.device, free: int) -> bool: ...
 
 
 class EpochRecord(TypedDict):

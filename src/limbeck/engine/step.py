@@ -1,6 +1,7 @@
 """One optimiser step of one update: get its batch, observe, evaluate the terms, reduce, backward, step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from limbeck.engine.graphs import Graphs, shared_taps
+from limbeck.engine.late import Late
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
 from limbeck.plan import Term, Update
@@ -34,8 +37,9 @@ class Learner:
     optimizer: torch.optim.Optimizer | None = None
     schedule: LRScheduler | None = None
     shorten: bool = False
+    graphs: Graphs | None = None  # its steps as they were recorded, on a GPU
+    late: Late = field(default_factory=Late)
     rate: float | None = None  # that the last step was taken with
-    totals: dict[str, float] = field(default_factory=dict)
 
 
 def evaluate_term(term: Term, scene: Scene) -> tuple[Tensor, Tensor]:
@@ -57,51 +61,114 @@ def sources_of(terms: Sequence[Term]) -> list[Source]:
     return [source for term in terms for source in term.sources]
 
 
-def take(
-    learner: Learner, cast: Cast, batch: Batch, progress: Progress, accelerator: "Accelerator", micro: int, clip: float | None
-) -> dict[str, float]:
-    """Take one step; returns each term's mean value. Raises `NonFinite` before a bad step is taken."""
-    terms = active_terms(learner.update, progress)
-    if not terms:
-        return {}
-    if learner.update.apply is not None:
-        return _take_applied(learner, cast, batch, terms, progress)
-    seen: dict[str, float] = {}
-    pieces = list(_split(batch, micro)) if micro > 1 else [(batch, 1.0)]
+@dataclass(frozen=True)
+class Work:
+    """One step of one update: who, on what, when, and who is told each term's mean value."""
+
+    learner: Learner
+    cast: Cast
+    batch: Batch
+    terms: list[tuple[Term, float]]
+    progress: Progress
+    accelerator: "Accelerator"
+    account: Callable[[dict[str, float]], None]
+
+    @property
+    def sources(self) -> list[Source]:
+        return sources_of([term for term, _ in self.terms])
+
+    @property
+    def later(self) -> bool:
+        """Whether values are read some steps later, so that a GPU never waits for Python."""
+        return self.accelerator.device.type == "cuda" and self.accelerator.num_processes == 1
+
+
+def take(work: Work, micro: int, clip: float | None) -> None:
+    """Take one step, its batch cut into `micro` pieces.
+
+    Raises `NonFinite` before a bad step is taken. On a GPU the values are read up to `late.LAG` steps later; the optimisers that
+    `Fit` makes leave weights as they are in a step whose values are not finite.
+    """
+    if not work.terms:
+        work.account({})
+    elif work.learner.update.apply is not None:
+        work.account(_take_applied(work))
+    else:
+        check_weights(work.terms, work.progress)
+        values = _replayed(work) if micro == 1 else None
+        if values is None:
+            values = _gradients(work, micro)
+        if clip is not None:
+            work.accelerator.clip_grad_norm_(work.learner.parameters, clip)
+        _move(work, values)
+        if work.later:
+            work.learner.late.put(values, functools.partial(_read_late, work))
+            work.learner.late.read()
+        else:
+            work.account({name: value.item() for name, value in values.items()})
+
+
+def _read_late(work: Work, seen: dict[str, float]) -> None:
+    if not _finite_all(seen):
+        with torch.no_grad(), work.accelerator.autocast():
+            scene = observe(work.cast, work.batch, work.sources, now=work.progress)
+            _refuse_non_finite(seen, work.terms, scene, work.progress)
+    work.account(seen)
+
+
+def _replayed(work: Work) -> dict[str, Tensor] | None:
+    """The terms' means of a step that was recorded, its gradients in place; None where it must run as it is."""
+    graphs = work.learner.graphs
+    if graphs is None:
+        return None
+    asked = shared_taps(work.cast, work.terms)
+    known = dict(observe(work.cast, work.batch, asked, now=work.progress).seen) if asked else {}
+    return graphs.step(work.batch, work.terms, known)
+
+
+def _gradients(work: Work, micro: int) -> dict[str, Tensor]:
+    """Forward and backward of a step, in pieces where it is cut; each term's mean."""
+    values: dict[str, Tensor] = {}
+    learner, accelerator = work.learner, work.accelerator
+    pieces = list(_split(work.batch, micro)) if micro > 1 else [(work.batch, 1.0)]
     for number, (piece, fraction) in enumerate(pieces, start=1):
         with accelerator.autocast():
-            scene = observe(
-                cast,
-                piece,
-                sources_of([t for t, _ in terms]),
-                learns=learner.update.trains,
-                shorten=learner.shorten,
-                now=progress,
-            )
-            total = _weighted_total(terms, scene, fraction, accelerator, seen, batch)
-        _refuse_non_finite(seen, terms, scene, progress)
+            learns, shorten = learner.update.trains, learner.shorten
+            scene = observe(work.cast, piece, work.sources, learns=learns, shorten=shorten, now=work.progress)
+            total = weighted_total(work.terms, scene, fraction, accelerator, values, work.batch)
+        if not work.later:
+            seen = {name: value.item() for name, value in values.items()}
+            _refuse_non_finite(seen, work.terms, scene, work.progress)
         if total.requires_grad:
-            made = number < len(pieces) and needs_grad(batch)  # the pieces share the graph that made the batch
+            made = number < len(pieces) and needs_grad(work.batch)  # the pieces share the graph that made the batch
             accelerator.backward(total, **({"retain_graph": True} if made else {}))
-    if clip is not None:
-        accelerator.clip_grad_norm_(learner.parameters, clip)
+    return values
+
+
+def _move(work: Work, values: Mapping[str, Tensor]) -> None:
+    """One step of the optimiser and of its schedule."""
+    learner = work.learner
     assert learner.optimizer is not None, "an update that learns by gradient has an optimiser"
+    inner = getattr(learner.optimizer, "optimizer", learner.optimizer)
+    if work.later and work.accelerator.scaler is None and inner.defaults.get("fused"):
+        bad = ~torch.isfinite(torch.stack([value.float() for value in values.values()])).all()
+        setattr(inner, "found_inf", bad.float())  # noqa: B010  fused optimisers leave everything as it is where this is 1
     learner.rate = learner.optimizer.param_groups[0]["lr"]
     learner.optimizer.step()
     learner.optimizer.zero_grad(set_to_none=True)
     if learner.schedule is not None:
         learner.schedule.step()
-    return seen
 
 
-def _weighted_total(
-    terms: list[tuple[Term, float]],
+def weighted_total(
+    terms: Sequence[tuple[Term, float | Tensor]],
     scene: Scene,
     fraction: float,
     accelerator: "Accelerator",
-    seen: dict[str, float],
+    seen: dict[str, Tensor],
     whole: Batch,
 ) -> Tensor:
+    """The weighted sum of the terms' means, which are added to `seen`."""
     total = None
     for term, weight in terms:
         value, count = evaluate_term(term, scene)
@@ -111,22 +178,21 @@ def _weighted_total(
         if accelerator.num_processes > 1:
             count = accelerator.reduce(count, reduction="mean")
         mean = value / count
-        shown = mean if accelerator.num_processes == 1 else accelerator.reduce(mean.detach(), reduction="mean")
-        seen[term.name] = seen.get(term.name, 0.0) + shown.item()
+        shown = mean.detach() if accelerator.num_processes == 1 else accelerator.reduce(mean.detach(), reduction="mean")
+        seen[term.name] = seen[term.name] + shown if term.name in seen else shown
         total = weight * mean if total is None else total + weight * mean
     assert total is not None
     return total
 
 
-def _take_applied(learner: Learner, cast: Cast, batch: Batch, terms: list[tuple[Term, float]], now: Progress) -> dict[str, float]:
-    update = learner.update
+def _take_applied(work: Work) -> dict[str, float]:
+    update, cast, batch, now = work.learner.update, work.cast, work.batch, work.progress
     assert update.apply is not None
-    sources = sources_of([term for term, _ in terms])
     with in_evaluation(cast):  # whoever learns by gradient in this stage is only read here: its statistics stay
-        update.apply(cast, update.trains, batch, observe(cast, batch, sources, now=now), terms)
+        update.apply(cast, update.trains, batch, observe(cast, batch, work.sources, now=now), work.terms)
         with torch.no_grad():
-            after = observe(cast, batch, sources, now=now)
-            found = {term.name: evaluate_term(term, after) for term, _ in terms}
+            after = observe(cast, batch, work.sources, now=now)
+            found = {term.name: evaluate_term(term, after) for term, _ in work.terms}
             return {name: (total / count).item() for name, (total, count) in found.items()}
 
 
@@ -147,13 +213,22 @@ def _rows(value: Value, start: int, stop: int, size: int) -> Value:
     return type(value)(_rows(v, start, stop, size) for v in value) if isinstance(value, tuple | list) else value
 
 
-def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], scene: Scene, progress: Progress) -> None:
-    if all(abs(v) < float("inf") for v in (*seen.values(), *(weight for _, weight in terms))):  # NaN compares False
-        return
+def _finite_all(numbers: Mapping[str, float]) -> bool:
+    return all(abs(v) < float("inf") for v in numbers.values())  # NaN compares False
+
+
+def check_weights(terms: list[tuple[Term, float]], progress: Progress) -> None:
+    """Refuse a weight that is no number before anything is computed with it."""
     for term, weight in terms:
         if not abs(weight) < float("inf"):
             where = f"stage {progress.stage!r} step {progress.step}"
             raise NonFinite(f"{where}: the weight of term {term.name!r} is {weight}; check its schedule")
+
+
+def _refuse_non_finite(seen: dict[str, float], terms: list[tuple[Term, float]], scene: Scene, progress: Progress) -> None:
+    if _finite_all(seen):
+        return
+    for term, _ in terms:
         if not abs(seen[term.name]) < float("inf"):
             origin = next((w for s in term.sources for w in _blame(s, scene)), _loss_itself(term, scene))
             raise NonFinite(

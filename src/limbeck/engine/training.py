@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from limbeck.engine.fit import Fit
-from limbeck.engine.loop import Loop
-from limbeck.engine.state import BatchSource, EngineListener, EventFacts, Trained
+from limbeck.engine.loop import Loop, accelerator_of
+from limbeck.engine.state import BatchSource, EngineListener, EventFacts, Placed, Trained
 from limbeck.engine.turns import last
 from limbeck.plan import Method
 from limbeck.plan.roles import Cast
@@ -57,6 +57,15 @@ def training(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         return (yield from Loop(method, cast, draw, fit, seed, folder, listen, validate, device, answers).go())
+
+
+def place(cast: Cast, draw: BatchSource, fit: Fit, *, device: str | None = None) -> torch.device:
+    """Move a cast, and the samples where they fit into a quarter of its free memory, to where `train` will run; say where."""
+    found = accelerator_of(fit.precision, device == "cpu").device
+    if found.type == "cuda" and isinstance(draw, Placed):
+        draw.to(found, torch.cuda.mem_get_info(found)[0] // 4)
+    cast.moved(found)
+    return found
 
 
 def rehearse(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device: str | None = None) -> None:

@@ -48,6 +48,7 @@ def observe(
     learns: Iterable[str] = (),
     shorten: bool = False,
     now: Progress | None = None,
+    known: Mapping[Source, Value] | None = None,
 ) -> "Scene":
     """Run each (role, view) that the sources ask for once and return a `Scene` to read them from.
 
@@ -56,16 +57,17 @@ def observe(
     shorten: stop a forward as soon as its last tap was read. Only for roles whose taps were seen to
         fire once (the engine's first, checked step): a second call could no longer be noticed.
     now: the moment of the run that `Now` reads.
+    known: values of taps that were observed before, which are not asked for again.
     Raises `UserError` if a tap never ran, ran more than once without `call=`, or was overwritten in
     place by a later layer.
     """
     learning = {role_of(path) for path in learns}
     groups: dict[tuple[str, str], dict[Tap, None]] = {}
+    seen: dict[Source, Value] = dict(known or {})
     for source in sources:
         for leaf in leaves(source):
-            if isinstance(leaf, Tap):
+            if isinstance(leaf, Tap) and leaf not in seen:
                 groups.setdefault((leaf.role, leaf.on), {})[leaf] = None
-    seen: dict[Source, Value] = {}
     for (role, view), taps in groups.items():
         if role not in cast:
             raise unknown("role", role, cast.keys())

@@ -122,6 +122,7 @@ class Session:
         fit = sources.fit(streams, who)
         self.listen(Phase(who, sum(fit.stage_steps(method.stages))))
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
+        engine.place(cast, streams, fit, device=sources.recipe.on)
         planned = self._plan(method, cast, streams)
         if who == "student" and not sources.shared.in_turns and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):

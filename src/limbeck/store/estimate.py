@@ -109,7 +109,9 @@ class _Blank:
 
     def __call__(self, partitions: tuple[str, ...], position: int) -> Batch:
         batch = dict(self.streams(partitions, position))
-        return batch | {i.field: torch.zeros(len(batch["index"]), *i.shelf.shape) for i in self.planned.stored}
+        return batch | {
+            i.field: torch.zeros(len(batch["index"]), *i.shelf.shape, device=self.streams.on) for i in self.planned.stored
+        }
 
     def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)

@@ -58,10 +58,11 @@ class Filling:
         self._ensure(partitions[0], batch["view"])
         strange = self._strange(partitions[0], batch)
         for item in self.stored:
-            batch[item.field] = item.shelf.get(batch["index"], self._number(item, batch["view"]))
+            found = item.shelf.get(batch["index"], self._number(item, batch["view"]))
+            batch[item.field] = found if self.streams.on is None else found.to(self.streams.on, non_blocking=True)
         if strange:
             scene = self._answers(batch, strange)
-            batch |= {item.field: scene(item.source).cpu() for item in strange}
+            batch |= {item.field: scene(item.source).to(batch[item.field].device) for item in strange}
         return batch
 
     def _strange(self, partition: str, batch: Batch) -> list[Stored]:
@@ -95,6 +96,10 @@ class Filling:
 
     def whole(self, partitions: tuple[str, ...]) -> Batch:
         return self.streams.whole(partitions)
+
+    def to(self, device: torch.device, free: int) -> bool:
+        """As `Streams.to`."""
+        return self.streams.to(device, free)
 
     def _number(self, item: Stored, view: int) -> int:
         return max(view, 0) if self.streams.views[item.view].ops else 0

@@ -264,6 +264,7 @@ def _key(source: Source, role: str, view: str, cast: Cast, streams: Streams, for
             "layout": cast.adapter_of(role).channels_last,
             "form": form,
         }
+        | ({} if streams.on is None or streams.on.type == "cpu" else {"device": streams.on.type})
     )
 
 

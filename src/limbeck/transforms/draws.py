@@ -1,6 +1,6 @@
 """Random numbers that are functions: of a seed, a sample number, a view number and a salt, and of nothing else.
 
-There is no state, so a number is the same in whatever batch, order, thread or process it is asked for.
+There is no state, so a number is the same in whatever batch, order, thread or process it is asked for, and on every device.
 The hash is splitmix64 (Steele, Lea, Flood 2014; https://prng.di.unimi.it/splitmix64.c) in wrapping 64-bit
 integers; torch's int64 wraps as two's complement, and a logical shift is an arithmetic one with a mask.
 Letters: n samples, k numbers for each.
@@ -72,13 +72,19 @@ def order(seed: int, count: int, *parts: int | str) -> Tensor:
 
 @functools.cache
 def _normals() -> Tensor:
-    middles = (torch.arange(1 << 16, dtype=torch.float64) + 0.5) / (1 << 16)
+    middles = (torch.arange(1 << 16, dtype=torch.float64, device="cpu") + 0.5) / (1 << 16)
     return (torch.erfinv(2 * middles - 1) * 2**0.5).to(torch.float32)
 
 
+@functools.lru_cache(maxsize=32)
+def _on(device: torch.device, values: Tensor) -> Tensor:
+    """A table of quantiles where the numbers are wanted; there are few, made once each."""
+    return values.to(device)
+
+
 @functools.lru_cache(maxsize=256)
-def _counters(salt: str, k: int) -> Tensor:
-    return mix(torch.arange(k) + signed(salt_number(salt)))
+def _counters(salt: str, k: int, device: torch.device) -> Tensor:
+    return mix(torch.arange(k, device="cpu") + signed(salt_number(salt))).to(device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +120,7 @@ class Draw:
 
     def bits(self, salt: str, k: int = 1) -> Tensor:
         """Return (n, k) int64 hashes, every bit pattern equally likely."""
-        return mix(self.base[:, None] ^ _counters(f"{self.salt}/{salt}", k))
+        return mix(self.base[:, None] ^ _counters(f"{self.salt}/{salt}", k, self.base.device))
 
     def uniform(self, salt: str, k: int = 1) -> Tensor:
         """Return (n, k) float32 in [0, 1), multiples of 2**-24."""
@@ -126,7 +132,7 @@ class Draw:
 
     def table(self, salt: str, values: Tensor, k: int = 1) -> Tensor:
         """Return (n, k) elements of `values`, whose length must be 65536: quantiles give any distribution."""
-        return values[_shifted(self.bits(salt, k), 48)]
+        return _on(self.base.device, values)[_shifted(self.bits(salt, k), 48)]
 
     def normal(self, salt: str, k: int = 1) -> Tensor:
         """Return (n, k) float32, standard normal by a table of 65536 quantiles (so within +-4.3).
