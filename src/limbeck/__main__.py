@@ -14,7 +14,7 @@ def run(arguments: list[str]) -> int:
 
     from limbeck import processes
     from limbeck.cli.app import app
-    from limbeck.errors import UserError
+    from limbeck.errors import UserError, visible
     from limbeck.processes import keep_freed
 
     keep_freed()
@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
-        print(f"limbeck: {error}", file=sys.stderr)
+        print(f"limbeck: {visible(str(error))}", file=sys.stderr)
     except typer.Exit as stop:
         return stop.exit_code
     except wrong as error:
@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{visible(str(error.filename))}: " if error.filename else ""
         why = (error.strerror or str(error)).lower()
         print(f"limbeck: {where}{why}; check that the path exists and is accessible", file=sys.stderr)
     return 2

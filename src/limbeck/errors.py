@@ -1,11 +1,15 @@
 """How limbeck says no: one sentence with who, what was expected, what came and what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line starts without PyTorch
     from torch import Tensor
+
+
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class UserError(ValueError):
@@ -14,6 +18,15 @@ class UserError(ValueError):
     The command line prints the message alone and exits with code 2; Python callers may catch it
     as a plain `ValueError`. Broken invariants of our own stay `AssertionError`.
     """
+
+
+def visible(text: str) -> str:
+    r"""Text of others for a terminal: what would move the cursor, colour, or turn the direction of writing is replaced.
+
+    >>> visible("a\x1b[31mb")
+    'a�[31mb'
+    """
+    return _HIDDEN.sub("�", text)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:

@@ -1,6 +1,7 @@
 """A damaged or foreign file never runs code, and never brings down who opens it."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -138,8 +139,11 @@ def test_rubbish_and_halves_are_one_sentence(good, tmp_path, suffix):
 
 def test_a_pte_from_elsewhere_is_not_opened(tmp_path):
     (tmp_path / "a.pte").write_bytes(b"\x00\x00\x00\x00ET12" + bytes(200))
-    with pytest.raises(UserError, match="only our own"):
-        formats.careful(tmp_path / "a.pte")
+    digest = hashlib.sha256((tmp_path / "a.pte").read_bytes()).hexdigest()
+    for known in ({}, {"a.pte": digest}):  # what its own folder says of it is no proof
+        with pytest.raises(UserError, match="machine-near code .* --trust"):
+            formats.careful(tmp_path / "a.pte", known)
+    assert formats.careful(tmp_path / "a.pte", {"a.pte": digest}, trust=True).name == "executorch"
     with pytest.raises(UserError, match="checksum"):
         formats.careful(tmp_path / "a.pte", {"a.pte": "0" * 64})
 

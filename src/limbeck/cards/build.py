@@ -60,7 +60,7 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     if method.exits:
         card["exits"] = measure_exits(sources.cast, method.exits, data, example)
     card["export"] = _export(finished, example, note) if recipe.onnx else {}
-    card["notes"], card["command"] = finished.notes, command(finished.folder)
+    card["notes"], card["command"] = finished.notes, command(finished)
     write_predictions(finished.folder, data.task, seen, _pictures(data))
     write_card(finished.folder, card)
     if recipe.tensorboard:
@@ -93,9 +93,10 @@ def _facts(sources: Sources, models: dict[str, ModelEntry]) -> Card:
     }
 
 
-def command(folder: Path) -> str:
-    """What does the run of a folder again."""
-    return f"limbeck distill --recipe {shlex.quote(str(folder / 'recipe.toml'))}"
+def command(finished: Finished) -> str:
+    """What does the run again."""
+    words = f"limbeck distill --recipe {shlex.quote(str(finished.folder / 'recipe.toml'))}"
+    return words + (" --trust" if finished.sources.recipe.programs else "")
 
 
 def _note(finished: Finished, listen: Listener) -> Note:
@@ -211,7 +212,7 @@ def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:
 
 def _export(finished: Finished, example: Value, note: Note) -> dict[str, ExportFacts]:
     student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
-    facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished.folder)}
+    facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished)}
     try:
         export_onnx(student, example, path, metadata=facts)
         part = data.judged

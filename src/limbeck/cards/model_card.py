@@ -52,7 +52,7 @@ def plain(value: object) -> str:
     'a\\\\|b &lt;i&gt;'
     """
     text = " ".join(str(value).split()).replace("\\", "\\\\").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "|`*_[]":
+    for mark in "|`*_[]#~":
         text = text.replace(mark, "\\" + mark)
     return text
 
@@ -100,7 +100,8 @@ def _data(data: DataFacts | None) -> str:
     if not data:
         return ""
     parts = ", ".join(f"{facts['samples']:,} {plain(name)}" for name, facts in data["partitions"].items())
-    mark = f" Split seed {data['split_seed']}." + (f" Fingerprint `{data['fingerprint'][:16]}`." if data["fingerprint"] else "")
+    known_by = plain(data["fingerprint"][:16])
+    mark = f" Split seed {data['split_seed']}." + (f" Fingerprint {known_by}." if known_by else "")
     lines = [f"## Data\n\n{plain(data['name'])}: {parts}.{mark}", ""]
     return "\n".join([*lines, *(f"- {plain(note)}" for note in data["notes"])]).strip()
 
@@ -110,12 +111,12 @@ def _figures(card: Card) -> str:
     if not models:
         return ""
     rows: list[ExportRow] = [
-        [column.title.removeprefix("test ").replace("\u00a0", " "), *(plain(column.cell(m)[0]) for m in models.values())]
+        [plain(column.title.removeprefix("test ").replace("\u00a0", " ")), *(plain(column.cell(m)[0]) for m in models.values())]
         for column in columns(card)
         if column.key != "latency_ms"
     ]
     relations: tuple[tuple[Literal["drop_percent", "gain_percent", "distillation_score"], str, str], ...] = (
-        ("drop_percent", f"Relative to the teacher, {score_in(card).title} lost", " %"),
+        ("drop_percent", f"Relative to the teacher, {plain(score_in(card).title)} lost", " %"),
         ("gain_percent", "gained over the supervised baseline", " %"),
         ("distillation_score", "distillation score", ""),
     )
@@ -124,7 +125,7 @@ def _figures(card: Card) -> str:
     note = f"Measured once, on {samples:,} held-out samples, after the last epoch. Seed {card.get('seed')}."
     meant = [f"- {plain(figure.title)}: {plain(figure.words)}" for figure in figures_in(card) if figure.words]
     about = note + (f" {', '.join(said)}." if said else "")
-    return "\n\n".join(["## Figures", table(["", *models], rows), about, "\n".join(meant)]).strip()
+    return "\n\n".join(["## Figures", table(["", *map(plain, models)], rows), about, "\n".join(meant)]).strip()
 
 
 def _classes(card: Card, info: StudentFile) -> str:
@@ -134,7 +135,7 @@ def _classes(card: Card, info: StudentFile) -> str:
         return ""
     rows = [(n, t, s, t - s) for n, t, s in zip(names, teacher, student, strict=True) if t is not None and s is not None]
     rows.sort(key=lambda row: -row[3])
-    score, item = score_in(card), item_of(card)
+    score, item = score_in(card), plain(item_of(card))
     lost = lambda value: f"{100 * value:+.1f}" if score.share else f"{value:+.3g}"  # noqa: E731
     shown = [[plain(n), score.text(t), score.text(s), lost(gap)] for n, t, s, gap in rows[:50]]
     more = f"\n\nThe 50 largest losses, of {len(rows)}." if len(rows) > 50 else ""
@@ -154,7 +155,7 @@ def _exports(rows: Sequence[Export], score: FigureInfo) -> str:
         reached = part["score"] if part else None
         figures = [f"{row['largest_difference']:.2g}", percent(row["same_predictions"], 2), score.text(reached, 2)]
         lines.append([plain(row["file"]), plain(row["precision"]), bytes_words(row["bytes"]), *figures])
-    head = ["file", "precision", "size", "largest difference of an output", "equal predictions", f"test {score.title}"]
+    head = ["file", "precision", "size", "largest difference of an output", "equal predictions", f"test {plain(score.title)}"]
     return "## Files\n\nEach was reloaded in its own runtime and compared with the PyTorch student.\n\n" + table(head, lines)
 
 
@@ -164,7 +165,8 @@ def _measured(rows: Sequence[Measurement]) -> str:
         for batch, t in row["latency_ms"].items():
             times = [number(t["median"]), number(t["p95"])]
             machine = f"{row['on']}: {row['machine']['system']}, {plain(row['runtime'])}"
-            lines.append([plain(row["file"]), batch, str(row["threads"]), *times, bytes_words(row["peak_bytes"]), plain(machine)])
+            how = [plain(row["file"]), plain(batch), str(row["threads"])]
+            lines.append([*how, *times, bytes_words(row["peak_bytes"]), plain(machine)])
     head = ["file", "batch", "threads", "median ms", "95 % ms", "peak memory of the process", "on"]
     return "## Cost\n\n" + table(head, lines) if lines else ""
 

@@ -1,12 +1,15 @@
 """What all command files share: how a function becomes a command, and a help page in groups that fits a screen."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
 WIDTH = 100  # width of a help page, if the terminal is that wide
+Trust = Annotated[
+    bool, typer.Option("--trust", help="let models that the folder or recipe names run their code", rich_help_panel="Run")
+]
 Function = TypeVar("Function", bound=Callable[..., None])
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from limbeck.cli.command import command_of
+from limbeck.cli.command import Trust, command_of
+from limbeck.cli.console import Plain
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
@@ -29,6 +29,7 @@ def evaluate(
     std: Annotated[str | None, typer.Option(help="per channel, separated by commas; default: the data's")] = None,
     part: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    trust: Trust = False,
 ) -> None:
     """Evaluate a student, or any model with weights: the figures of its task, and its size."""
     if (run is None) == (model is None):
@@ -36,7 +37,7 @@ def evaluate(
     chosen = data_of(run, data, data_path)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
-    entry = load_student(run)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
+    entry = load_student(run, trust)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
     size = min(250, chosen.task.at_once(chosen.shape))
     seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
@@ -79,7 +80,7 @@ def _print(facts: dict[str, object], as_json: bool) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():
         table.add_row(key.replace("_", " "), _text(value))
-    Console().print(table)
+    Plain().print(table)
 
 
 def _text(value: object) -> str:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.command import command_of
+from limbeck.cli.command import Trust, command_of
 from limbeck.cli.names import formats as names
-from limbeck.errors import UserError
+from limbeck.errors import UserError, visible
 
 
 def export(
@@ -23,15 +23,16 @@ def export(
     ] = False,
     most_lost: Annotated[float, typer.Option(help="drop of the validation score that int8 may cost, as a share")] = 0.01,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    trust: Trust = False,
 ) -> None:
     """Export a student for other runtimes, reload each file there and compare its predictions with PyTorch's."""
     from limbeck.cli.tables import show_exports
     from limbeck.face.export import export as exported
 
-    found = exported(run, format_, int8=int8, repair=repair, most_lost=most_lost, out=out)
+    found = exported(run, format_, int8=int8, repair=repair, most_lost=most_lost, out=out, trust=trust)
     show_exports(found.rows, json_)
     for sentence in found.advice:
-        words = f"{sentence}; add --repair to fine-tune it with simulated int8 and its teacher, or ship the float file"
+        words = visible(sentence) + "; add --repair to fine-tune it with simulated int8 and its teacher, or ship the float file"
         print(words, file=sys.stderr if json_ else sys.stdout)
     failed = [row["error"] for row in found.rows if "error" in row]
     if failed:

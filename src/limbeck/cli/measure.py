@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.command import command_of
+from limbeck.cli.command import Trust, command_of
 from limbeck.errors import UserError
 
 
@@ -18,6 +18,7 @@ def measure(
     seconds: Annotated[float, typer.Option(help="longest time per batch size")] = 2.0,
     on: Annotated[str | None, typer.Option(help='command prefix that runs a command on the target: "ssh pi"')] = None,
     python: Annotated[str | None, typer.Option(help="Python interpreter on the target; default python3")] = None,
+    trust: Trust = False,
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Measure latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
@@ -33,6 +34,7 @@ def measure(
         seconds=seconds,
         on=on,
         python=python,
+        trust=trust,
     )
     show_measured(found, json_)
 

@@ -1,5 +1,6 @@
 """Options of the command line that are settings of a recipe; help, range and default are the schema's."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from limbeck.cli.command import Trust
 from limbeck.errors import UserError
 from limbeck.runs import settings as recipes
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
@@ -123,17 +125,18 @@ def takes_settings(*, leave: tuple[str, ...] = (), table: str = "") -> Callable[
         keyword = inspect.Parameter.KEYWORD_ONLY
         shared = [setting.parameter for setting in offered]
         shared.append(inspect.Parameter("recipe_file", keyword, default=None, annotation=FileOption))
+        shared.append(inspect.Parameter("trust", keyword, default=False, annotation=Trust))
         shared.append(inspect.Parameter("set_words", keyword, default=None, annotation=SetOption))
         parameters = [*shared, *(p.replace(kind=keyword) for p in own)]
 
         def read(given: dict[str, object]) -> Recipe:
             """The recipe that the options make; they are taken out of `given`."""
-            file, words = given.pop("recipe_file"), given.pop("set_words")
+            file, words, trust = given.pop("recipe_file"), given.pop("set_words"), bool(given.pop("trust"))
             chosen = {s.path: value for s in offered if (value := given.pop(s.name)) is not None}
             known = recipes.load(file) if isinstance(file, Path) else {}
             if table:
                 given[table] = known.pop(table, {})
-            return recipe_of(chosen, known, words, "the settings" if file is None else str(file))
+            return recipe_of(chosen, known, words, "the settings" if file is None else str(file), trust)
 
         @functools.wraps(command)
         def called(**given: object) -> None:
@@ -148,10 +151,13 @@ def takes_settings(*, leave: tuple[str, ...] = (), table: str = "") -> Callable[
     return decorate
 
 
-def recipe_of(chosen: Mapping[str, object], known: Mapping[str, object], words: object, where: str) -> Recipe:
+def recipe_of(
+    chosen: Mapping[str, object], known: Mapping[str, object], words: object, where: str, trust: bool = False
+) -> Recipe:
     """The checked recipe of a command: the file first, then models and method, then single settings.
 
     chosen: values by the path of their setting. known: the file's settings. words: of `--set`, KEY=VALUE each.
+    trust: let models that the file names run their code; what is typed needs no trust.
     """
     given = dict(known)
     for path in ("teacher.model", "student.model", "method.name"):
@@ -161,9 +167,33 @@ def recipe_of(chosen: Mapping[str, object], known: Mapping[str, object], words: 
             given[head] = {key: chosen[path]}  # it takes the place of the recipe's, arguments and weights included
     for path, value in chosen.items():
         recipes.assign(_with_role(given, path), path, value)
+    filed = copy.deepcopy(given)
     for word in words if isinstance(words, list) else []:
         _set(given, word)
-    return recipes.make(given, where)
+    recipe = recipes.make(given, where)
+    if known:
+        typed = {str(value) for path, value in chosen.items() if path.endswith(".model")} | _models_typed(words)
+        recipes.need_trust(_of_file(recipe, filed), where, trust, typed)
+    return recipe
+
+
+def _of_file(recipe: Recipe, filed: Mapping[str, object]) -> dict[str, ModelSettings]:
+    """The models of a recipe with the arguments that were not typed."""
+    found = {}
+    for role, settings in recipe.models.items():
+        group = filed.get(role) or _mapping(filed.get("roles")).get(role)
+        found[role] = settings.model_copy(update={"arguments": dict(_mapping(_mapping(group).get("arguments")))})
+    return found
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _models_typed(words: object) -> set[str]:
+    """The models that `--set` names."""
+    pairs = [word.partition("=") for word in words] if isinstance(words, list) else []
+    return {str(recipes.parse_value(value)) for key, _, value in pairs if key.endswith(".model")}
 
 
 def _with_role(given: dict[str, object], path: str) -> dict[str, object]:

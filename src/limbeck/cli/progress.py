@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from limbeck.cards.schema import Card
+from limbeck.cli.console import Plain
 from limbeck.runs.events import Download, Epoch, Event, Message, RunBegins, StageBegins, Step
 
 if TYPE_CHECKING:
@@ -18,11 +18,12 @@ class Display:
     """Hears a run's events; a context manager. quiet: show only the result."""
 
     def __init__(self, quiet: bool = False):
-        self.console = Console()
+        self.console = Plain()
         self.live = self.console.is_terminal and not quiet
         self.quiet = quiet
         self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[facts]}"), TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
+            TextColumn("{task.fields[facts]}", markup=False), TimeRemainingColumn(),
             console=self.console, transient=True,
         )  # fmt: skip
         self.task: TaskID | None = None

@@ -47,6 +47,7 @@ def shrink(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the result", rich_help_panel="Run")] = False,
 ) -> None:
     """Find the best student within limits of latency, size and score, or say why none fits."""
+    from limbeck.cli.console import tell
     from limbeck.cli.progress import Display
     from limbeck.shrinking.call import fresh_folder
     from limbeck.shrinking.call import shrink as search
@@ -73,7 +74,7 @@ def shrink(
             listen=display.on_event,
         )
     for sentence in state["verdict"]["words"]:
-        print(sentence)
+        tell(sentence)
     print(folder / "shrink.html")
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from limbeck.cli.console import Plain
 from limbeck.store.shelves import Store
 
 app = typer.Typer(help="Stored teacher answers: list, verify, prune.", no_args_is_help=True, rich_markup_mode=None)
@@ -47,7 +47,7 @@ def show(store: Store) -> None:
         table.add_row(
             folder.name[:10], facts["source"], facts["data"], facts["view"], f"{filled:,}", f"{facts['bytes'] / 2**20:.1f}", used
         )
-    Console().print(table if table.row_count else f"the store {store.folder} is empty")
+    Plain().print(table if table.row_count else f"the store {store.folder} is empty")
 
 
 def verify(store: Store) -> int:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from limbeck.cards.words import bytes_words, number, percent
+from limbeck.cli.console import Plain, tell
 
 if TYPE_CHECKING:
     from limbeck.deploy.shipment import ExportRow
@@ -37,7 +37,7 @@ def show_exports(rows: "Sequence[ExportRow]", as_json: bool) -> None:
     _print(table)
     for row in rows:
         if row.get("note"):
-            print(f"{row['file']}: {row['note']}")
+            tell(f"{row['file']}: {row['note']}")
 
 
 def show_measured(rows: "Sequence[Measurement]", as_json: bool) -> None:
@@ -68,4 +68,4 @@ def _table(*heads: str) -> Table:
 
 
 def _print(table: Table) -> None:
-    Console().print(table)
+    Plain().print(table)

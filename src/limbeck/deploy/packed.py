@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from limbeck.connectors.quantise import quantisers, stored
-from limbeck.deploy.student import Deployed, load_student, rebuild
-from limbeck.deploy.student_file import PackedFile, read_student_file
+from limbeck.deploy.student import Deployed, filled, named, rebuild
+from limbeck.deploy.student_file import FILE, PackedFile, StudentFile, read_student_file
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.models.trust import need_trust
 from limbeck.plan.kinds import Value
 
 NAME = "student.packed"
@@ -33,12 +34,19 @@ def save_packed(folder: Path, deployed: Deployed) -> PackedFile | None:
     return {"file": NAME, "bytes": len(data), "blake2b": hashlib.blake2b(data, digest_size=16).hexdigest()}
 
 
-def load_packed(folder: Path) -> Deployed:
+def load_packed(folder: Path, trust: bool = False) -> Deployed:
     """The student out of its packed file, as a plain module: its weights are those that the quantised one answers with.
+
+    trust: let models that the folder names run their code.
 
     Raises `UserError` if the run has no such file, or it is damaged.
     """
     info = read_student_file(folder)
+    need_trust(named(info), folder / FILE, trust)
+    return _opened(folder, info)
+
+
+def _opened(folder: Path, info: StudentFile) -> Deployed:
     facts = info.get("packed")
     if facts is None:
         raise UserError(f"there is no packed student in {folder}: its method does not quantise")
@@ -54,9 +62,10 @@ def load_packed(folder: Path) -> Deployed:
 
 
 def same_predictions(folder: Path, inputs: Value) -> bool:
-    """Whether the packed file answers as `student.safetensors` does, to the bit."""
+    """Whether the packed file of a run that was just made answers as `student.safetensors` does, to the bit."""
+    info = read_student_file(folder)
     with torch.no_grad():
-        return torch.equal(load_packed(folder)(inputs), load_student(folder)[0](inputs))
+        return torch.equal(_opened(folder, info)(inputs), filled(info, folder)(inputs))
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -194,11 +194,16 @@ def exports(folder: Path) -> list[ExportRow]:
     """The rows of a folder's `exports.json`; none where there is no such file."""
     try:
         found: list[ExportRow] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
-        return [row for row in found if isinstance(row, dict) and isinstance(row.get("file"), str)]
+        return [row for row in found if isinstance(row, dict) and _plain(row.get("file"))]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"cannot read {folder / MANIFEST}: {error}; remove it and export again") from None
+
+
+def _plain(name: object) -> bool:
+    """Whether it is the name of a file in the folder itself."""
+    return isinstance(name, str) and Path(name).name == name
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What a method deploys, as one ordinary module, and its two files: weights, and how to rebuild it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from limbeck import methods, models
 from limbeck.data.text import Words
 from limbeck.data.views.seen import RoleInputs, shape_seen
-from limbeck.deploy.student_file import RoleFile, StudentFile, read_student_file, write_student_file
+from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, read_student_file, write_student_file
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.models import load_weights, save_weights
+from limbeck.models.trust import Named, need_trust
 from limbeck.plan import Method
 from limbeck.plan.kinds import Value
 from limbeck.plan.observe import observe
@@ -68,15 +69,27 @@ def save_student(folder: Path, deployed: Deployed, info: StudentFile) -> None:
     write_student_file(folder, info)
 
 
-def load_student(folder: Path) -> tuple[Deployed, StudentFile]:
-    """Rebuild a saved student from its folder; no code in the files is ever run.
+def load_student(folder: Path, trust: bool = False, typed: Collection[str] = ()) -> tuple[Deployed, StudentFile]:
+    """Rebuild a saved student from its folder. trust: let models that it names run their code; without it,
+    only those that the user typed run.
 
     Raises `UserError` if a file is missing or damaged, or the student's class cannot be rebuilt by name.
     """
     info = read_student_file(folder)
+    need_trust(named(info), folder / FILE, trust, typed)
+    return filled(info, folder), info
+
+
+def filled(info: StudentFile, folder: Path) -> Deployed:
+    """What `student.json` describes, with its weights, whatever it names."""
     deployed = rebuild(info)
     load_weights(deployed.cast, folder / "student.safetensors")
-    return deployed.eval(), info
+    return deployed.eval()
+
+
+def named(info: StudentFile) -> list[Named]:
+    """The models that `student.json` names."""
+    return [Named(role, spec["model"], spec["arguments"]) for role, spec in info["roles"].items()]
 
 
 def rebuild(info: StudentFile) -> Deployed:

@@ -26,6 +26,7 @@ def explain(
     folder: str | Path,
     *,
     seeds: int = 3,
+    trust: bool = False,
     data: Data | None = None,
     given: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
@@ -36,6 +37,7 @@ def explain(
     Args:
         folder: of a run of a classification that had a teacher. seeds: students of each kind that are trained to take the gain
             apart, five kinds each; 0 trains nothing. They lie in `explain/` and are not trained twice.
+        trust: let models that the folder names run their code.
         data, given, adapters: of a run that was made from Python objects, the data, {"teacher": module, "student": module} and
             how they eat a batch, as `limbeck.distill` got them. The gain is then not taken apart: there is no fresh student.
 
@@ -43,7 +45,7 @@ def explain(
     """
     if seeds < 0:
         raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
-    subject = open_run(Path(folder), data, given, adapters)
+    subject = open_run(Path(folder), data, given, adapters, trust)
     found: Explanation = {
         "version": VERSION,
         "limbeck": limbeck.__version__,

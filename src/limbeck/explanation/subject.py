@@ -58,8 +58,9 @@ def open_run(
     data: Data | None = None,
     given: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
+    trust: bool = False,
 ) -> Subject:
-    """Read a finished run. data, given, adapters: what was not named but handed over from Python; see `explain`.
+    """Read a finished run. data, given, adapters: what was not named but handed over from Python; trust: see `explain`.
 
     Raises `UserError` if the run is not finished, has no teacher, or is no classification.
     """
@@ -68,7 +69,7 @@ def open_run(
         raise UserError(f"{folder} is not a finished run (card.json, recipe.toml); finish it with limbeck distill --resume")
     if "teacher" not in card["models"]:
         raise UserError(f"{folder} had no teacher with weights, so there is nothing to explain")
-    recipe = read(folder)
+    recipe = read(folder, trust=trust)
     chosen = data or recipe.data.load()
     if chosen.task.name != CLASSIFY.name:
         raise UserError(f"explain looks at classes and confidences; the task of {chosen.name} is {chosen.task.name!r}")
@@ -80,7 +81,7 @@ def open_run(
     if file.exists():
         entries["baseline"] = _filled(made["student"], file) if "student" in made else _rebuilt("student", recipe, file, chosen)
     file = folder / "student.safetensors"
-    entries["student"] = _filled(made["student"], file) if "student" in made else load_student(folder)[0]
+    entries["student"] = _filled(made["student"], file) if "student" in made else load_student(folder, trust)[0]
     subject = Subject(folder, recipe, chosen, card, {who: entry.eval() for who, entry in entries.items()})
     _check_recorded(subject)
     return subject

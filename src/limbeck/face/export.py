@@ -29,6 +29,7 @@ def export(
     repair: bool = False,
     most_lost: float = 0.01,
     out: str | Path | None = None,
+    trust: bool = False,
 ) -> Exports:
     """Export a student for other runtimes, reload each file there and compare its predictions with PyTorch's.
 
@@ -37,6 +38,7 @@ def export(
         int8: also write int8, calibrated on training samples. repair: fine-tune with simulated int8
             and the teacher if int8 loses too much.
         most_lost: drop of the validation score that int8 may cost, as a share, 0 .. 1. out: output file, for a single format.
+        trust: let models that the folder names run their code.
 
     Returns a row for each file; a failed one has the reason in `error`. Raises `UserError` if nothing can be exported.
     """
@@ -44,7 +46,7 @@ def export(
     wanted = _wanted(formats, target)
     if repair and not int8:
         raise UserError("--repair works on int8 exports; add --int8")
-    student, info = load_student(folder)
+    student, info = load_student(folder, trust)
     data = data_of(folder)
     rows = Shipment(student, data, folder, "student", travelling(info, data)).go(wanted, int8, target)
     lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}
@@ -54,7 +56,7 @@ def export(
         if value > most_lost
     ]
     if advice and repair:
-        rows, advice = repaired(folder, rows, data), []
+        rows, advice = repaired(folder, rows, data, trust), []
     keep(folder if target is None else target.parent, rows, data)
     if target is None:
         write_model_card(folder)

@@ -18,9 +18,9 @@ class Student(nn.Module):
         words: what the numbers in a text's inputs mean; () where inputs are no text.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, trust: bool = False):
         super().__init__()
-        self.model, facts = load_student(folder)
+        self.model, facts = load_student(folder, trust)
         self.task: Task = task_of(facts["task"]["name"], facts["task"]["settings"])
         self.classes: tuple[str, ...] = tuple(facts["classes"])
         self.shape: tuple[int, ...] = tuple(facts["shape"])
@@ -35,9 +35,11 @@ class Student(nn.Module):
         return found
 
 
-def load(folder: str | Path) -> Student:
-    """The student of a finished run (or of any folder with student.json and student.safetensors); no code in it is run.
+def load(folder: str | Path, *, trust: bool = False) -> Student:
+    """The student of a finished run (or of any folder with student.json and student.safetensors).
+
+    trust: let a model that the folder names as `package.module:factory` run its code; without it no code is run.
 
     Raises `UserError` if a file is missing or damaged, or the student's class cannot be rebuilt by name.
     """
-    return Student(Path(folder))
+    return Student(Path(folder), trust)

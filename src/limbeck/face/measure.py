@@ -24,6 +24,7 @@ def measure(
     seconds: float = 2.0,
     on: str | None = None,
     python: str | None = None,
+    trust: bool = False,
 ) -> list[Measurement]:
     """Latency (median, quartiles, 95 %), peak memory and size of a file, or of every export of a run's folder.
 
@@ -31,6 +32,7 @@ def measure(
         batches: sizes that are timed, at least 1. threads: of the runtime. repeats: most inference calls to time; warm_up:
             before the clock runs; seconds: for each size of batch.
         on: words in front of the command on the target ("ssh pi"), None for this machine. python: the interpreter there.
+        trust: open also .pte files, which are machine-near code.
 
     Raises `UserError` if nothing was exported, a file must not be opened, or the target cannot be reached.
     """
@@ -39,7 +41,7 @@ def measure(
     folder, place = Path(target), Target.at(on, python)
     jobs, rows = [], list[Measurement]()
     for path in _files(folder):
-        kind = formats.careful(path, checksums(path.parent))
+        kind = formats.careful(path, checksums(path.parent), trust)
         most = next((row.get("largest_batch") for row in exports(path.parent) if row["file"] == path.name), None)
         own = tuple(batch for batch in batches if most is None or batch <= most)
         how = {"batches": own, "threads": threads, "repeats": repeats, "warm_up": warm_up, "seconds": seconds}

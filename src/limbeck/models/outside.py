@@ -12,6 +12,7 @@ from torch import nn
 
 from limbeck.errors import UserError, unknown
 
+LOADED = {"ignore_mismatched_sizes": True, "weights_only": True}  # files with pickled weights: tensors, never objects
 _CLASSES = ("num_classes", "classes", "n_classes")
 
 
@@ -54,13 +55,19 @@ def _import(path: str) -> ModuleType:
         sys.path.remove(added)
 
 
-def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
+def find(name: str) -> Any:
+    """What `package.module:attribute` names; imports the module. Raises `UserError` where there is no such thing."""
     path, _, attribute = name.partition(":")
     found: Any = _import(path)
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise unknown(f"attribute of {path}", attribute, [n for n in dir(found) if not n.startswith("_")])
         found = getattr(found, part)
+    return found
+
+
+def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
+    found = find(name)
     if isinstance(found, nn.Module):
         if arguments:
             raise UserError(f"model {name!r} is a finished module and takes no arguments, got {sorted(arguments)}; drop them")
@@ -108,7 +115,7 @@ def _call(name: str, factory: Any, arguments: dict[str, object]) -> Any:
 def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
     library = extra("transformers")
     arguments = dict(arguments)
-    task = arguments.pop("task", None)
+    task, trust = arguments.pop("task", None), arguments.pop("trust_remote_code", False) is True
     named = getattr(library, name, None)
     pretrained = False
     if inspect.isclass(named) and issubclass(named, library.PretrainedConfig):
@@ -118,11 +125,25 @@ def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: di
         config = _call(f"transformers:{name}", kind, {**_image(kind, shape), "num_labels": classes, **arguments})
     else:
         pretrained = True
-        config = _fetch(name, library.AutoConfig, name, {"num_labels": classes, **arguments}, library.CONFIG_MAPPING)
+        own = {"num_labels": classes, "trust_remote_code": trust, **arguments}
+        config = _fetch(name, library.AutoConfig, name, own, library.CONFIG_MAPPING)
+        if not trust:
+            _need_plain(name, config)
     auto = _auto(library, name, config, shape, task)
     if pretrained:
-        return _fetch(name, auto, name, {"config": config, "ignore_mismatched_sizes": True}, library.CONFIG_MAPPING)
+        return _fetch(name, auto, name, LOADED | {"config": config, "trust_remote_code": trust}, library.CONFIG_MAPPING)
     return _call(f"transformers:{name}", auto.from_config, {"config": config})
+
+
+def _need_plain(name: str, config: Any) -> None:
+    """A configuration that was loaded may not name kernels, which are programs to be downloaded."""
+    parts = [config, *(part for part in vars(config).values() if hasattr(part, "model_type"))]
+    values = [value for part in parts for key, value in vars(part).items() if "implementation" in key or "kernel" in key]
+    if any("/" in str(value) for value in values):
+        raise UserError(
+            f"transformers:{name[-80:]}: its configuration names a kernel to download, which would run code of others; "
+            "remove it, or set the model's argument trust_remote_code = true"
+        )
 
 
 def _image(config: Any, shape: tuple[int, ...]) -> dict[str, int]:
@@ -143,7 +164,7 @@ def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], t
     order = [task] if task else list(tasks)[: 1 if len(shape) == 3 else None]
     for candidate in order:
         auto = getattr(library, tasks[candidate])
-        if type(config) in auto._model_mapping:
+        if type(config) in auto._model_mapping or tasks[candidate] in (getattr(config, "auto_map", None) or {}):
             return auto
     raise UserError(f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task")
 

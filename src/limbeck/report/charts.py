@@ -107,9 +107,10 @@ class Chart:
         self.parts.append(f'<text class="title mid" transform="translate(13 {middle:.0f}) rotate(-90)">{escape(y_title)}</text>')
 
     def text(self, x: float, y: float, words: str, css: str = "") -> None:
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(words)}</text>')
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{escape(css)}">{escape(words)}</text>')
 
     def line(self, points: Sequence[tuple[float, float]], css: str, dash: str = "") -> None:
+        css, dash = escape(css), escape(dash)
         if len(points) == 1:
             self.parts.append(f'<circle class="mark {css}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>')
         elif points:
@@ -124,7 +125,7 @@ class Chart:
             "baseline": f'<path d="M{x:.1f} {y - size * 1.3:.1f}l{size * 1.25:.1f} {size * 2.2:.1f}h{-2.5 * size:.1f}z"',
         }
         shape = shapes.get(who, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size * 1.1:.1f}"')
-        css = f"mark {who}{' hollow' if hollow else ''}"
+        css = f"mark {escape(who)}{' hollow' if hollow else ''}"
         self.parts.append(f'{shape} class="{css}" data-tip="{escape(tip)}"/>')
 
     def zone(self, x: float, y: float, width: float, height: float, tip: str) -> None:

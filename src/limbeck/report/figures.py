@@ -1,5 +1,7 @@
 """The charts of a card: the score against cost, and within each class."""
 
+from html import escape
+
 from limbeck.cards.schema import median_of, onnx_of
 from limbeck.cards.words import count, item_of, number
 from limbeck.report.charts import Chart, log_span, span
@@ -39,7 +41,7 @@ def cost_chart(view: RunView, what: str) -> str:
     for who, name, cost, value, bounds in points:
         px, py = x(cost), y(value)
         if bounds:
-            chart.parts.append(f'<path class="line by {who}" d="M{px:.1f} {y(bounds[0]):.1f}V{y(bounds[1]):.1f}"/>')
+            chart.parts.append(f'<path class="line by {escape(who)}" d="M{px:.1f} {y(bounds[0]):.1f}V{y(bounds[1]):.1f}"/>')
         within = f" [{score.text(bounds[0])}, {score.text(bounds[1])}]" if bounds else ""
         chart.mark(who, px, py, f"{name}\n{score.text(value)}{within}\n{words(cost)} {title.split()[0]}", hollow=name != who)
     _name_points(chart, [(name, x(cost), y(value)) for _, name, cost, value, _ in points])
@@ -115,7 +117,7 @@ def class_bars(view: RunView) -> tuple[str, int]:
             if known(reached := values[c]):
                 start, end = sorted((x(0), x(reached)))
                 box = f'x="{start:.4g}" y="{top + 9 * place}" width="{max(end - start, 0.8):.1f}" height="8"'
-                chart.parts.append(f'<rect class="bar {who}" {box}/>')
+                chart.parts.append(f'<rect class="bar {escape(who)}" {box}/>')
         tip = "\n".join([names[c], *(f"{who}: {score.text(values[c])}" for who, values in models.items())])
         chart.zone(0, top, chart.width, each, tip)
     return chart.svg(), len(shown)

@@ -162,4 +162,5 @@ def _commands(view: RunView) -> list[str]:
     folder = shlex.quote(view.folder.name or "run")
     again = f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again" if view.recipe else ""
     first = str(view.card.get("command") or again)
-    return [*([first] if first else []), f"limbeck evaluate {folder}", f"limbeck report {folder}"]
+    trust = " --trust" if first.endswith(" --trust") else ""
+    return [*([first] if first else []), f"limbeck evaluate {folder}{trust}", f"limbeck report {folder}"]

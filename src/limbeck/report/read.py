@@ -1,20 +1,17 @@
 """A run folder as the page needs it. Whatever is absent or damaged is named in `missing`, never an error."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.etree import ElementTree
 
 from limbeck.cards.schema import Card, ModelEntry, read_card
 from limbeck.errors import UserError
+from limbeck.report.drawing import drawing
 from limbeck.runs.folder import ENVIRONMENT, Environment, read_environment
 from limbeck.tasks.figure import known
 from limbeck.tasks.keeping import WHO, Kept, read_predictions
 from limbeck.tasks.task import Task
-
-DRAWN = {"svg", "title", "desc", "style", "rect", "path", "g", "text", "circle"}  # what a diagram of ours consists of
 
 
 @dataclass(frozen=True)
@@ -154,26 +151,11 @@ def _read_predictions(view: RunView) -> None:
 
 
 def _read_svg(view: RunView) -> None:
-    """Take the drawing only if it consists of what our drawings consist of: no script, no reference."""
+    """Take the drawing only if it consists of what our drawings consist of."""
     name = Path(str(view.card.get("svg") or "method.svg")).name
     text = _text(view, name, "the drawing of the method is left out")
     if not text:
         return
-    try:
-        root = ElementTree.fromstring(text)
-        known = all(part.tag.rpartition("}")[2] in DRAWN for part in root.iter())
-        names = [key.lower() for part in root.iter() for key in part.attrib]
-        safe = not any(key.startswith("on") or key.endswith("href") for key in names)
-        styles = " ".join(
-            t
-            for part in root.iter()
-            for t in (*part.attrib.values(), part.text or "")
-            if part.tag.endswith("style") or t in part.attrib.values()
-        )
-        safe = safe and not re.search(r"url\s*\(|@import", styles, re.IGNORECASE)
-    except ElementTree.ParseError:
-        known = safe = False
-    if known and safe and root.tag.endswith("svg"):
-        view.svg = text[text.index("<svg") :]
-    else:
+    view.svg = drawing(text)
+    if not view.svg:
         view.missing.append(f"{name} is not a drawing of limbeck's: the drawing of the method is left out.")

@@ -33,15 +33,15 @@ def method(guided: bool, temperature: float = 4.0) -> Method:
     return Method((Stage("int8", (update,), before=(AsInt8("student"),)),))
 
 
-def repaired(folder: Path, rows: list[ExportRow], data: Data, say: Callable[[str], None] = print) -> list[ExportRow]:
+def repaired(folder: Path, rows: list[ExportRow], data: Data, trust: bool, say: Callable[[str], None] = print) -> list[ExportRow]:
     """Train the run's student on in int8, export it again, and keep for each int8 file the better one on validation.
 
     Raises `UserError` if its student is not a role of its own, or is quantised already.
     """
-    student, info, steps = trained_on(folder)
+    student, info, steps = trained_on(folder, trust)
     aside = folder / "repaired"
     save_student(aside, student, info)
-    student, _ = load_student(aside)  # as anybody would: not in the memory layout that it was trained in
+    student, _ = load_student(aside, trust)  # as anybody would: not in the memory layout that it was trained in
     names = dict.fromkeys(row["format"] for row in rows if row["precision"] == "int8")
     wanted = [formats.find(name) for name in names]
     again = Shipment(student, data, aside, "student", travelling(info, data), say).go(wanted, int8=True)
@@ -49,9 +49,9 @@ def repaired(folder: Path, rows: list[ExportRow], data: Data, say: Callable[[str
     return [_better(folder, aside, row, better.get(row["format"]), steps) if row["precision"] == "int8" else row for row in rows]
 
 
-def trained_on(folder: Path) -> tuple[Deployed, StudentFile, int]:
+def trained_on(folder: Path, trust: bool = False) -> tuple[Deployed, StudentFile, int]:
     """A run's student after some more training as int8, as an ordinary float network; its facts; the steps taken."""
-    sources = reopened(folder)
+    sources = reopened(folder, trust)
     recipe, data, cast = sources.recipe, sources.data, sources.cast
     info = read_student_file(folder)
     if list(info["roles"]) != ["student"] or data.task.name != "classify" or any(True for _ in quantisers(cast["student"])):

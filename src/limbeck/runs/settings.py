@@ -2,7 +2,7 @@
 
 import tomllib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -225,6 +225,16 @@ class Recipe(_Settings):
         )
 
     @property
+    def models(self) -> dict[str, ModelSettings]:
+        """The models of all roles by name."""
+        return {"teacher": self.teacher, "student": self.student, **self.roles}
+
+    @property
+    def programs(self) -> bool:
+        """Whether a model is a program of somebody's, so that whoever reads the recipe from a file has to trust it."""
+        return any(":" in m.model and not m.model.startswith(("transformers:", "timm:")) for m in self.models.values())
+
+    @property
     def on(self) -> str | None:
         """The device for the engine; None lets it choose."""
         return None if self.device == "auto" else self.device
@@ -269,10 +279,22 @@ def load(path: Path) -> dict[str, object]:
         raise UserError(f"{path} is not valid TOML: {error}") from None
 
 
-def read(folder: Path) -> Recipe:
-    """The recipe of a run's folder, checked."""
+def read(folder: Path, *, trust: bool = False, typed: Collection[str] = ()) -> Recipe:
+    """The recipe of a run's folder, checked; `need_trust` says which models it may name."""
     path = folder / "recipe.toml"
-    return make(load(path), str(path))
+    recipe = make(load(path), str(path))
+    need_trust(recipe.models, path, trust, typed)
+    return recipe
+
+
+def need_trust(models: Mapping[str, "ModelSettings"], where: object, trust: bool, typed: Collection[str] = ()) -> None:
+    """Refuse models by role that a file names and that are programs, unless the file is trusted or the user typed the name."""
+    special = {role: settings for role, settings in models.items() if ":" in settings.model}
+    if special:
+        from limbeck.models import trust as gate
+
+        named = [gate.Named(role, settings.model, settings.arguments) for role, settings in special.items()]
+        gate.need_trust(named, where, trust, typed)
 
 
 def dump(recipe: Recipe) -> str:

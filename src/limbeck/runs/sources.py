@@ -160,8 +160,10 @@ def _cast(sources: Sources) -> None:
             sources.foreign.add(role)  # made for another task: only its layers count
 
 
-def reopened(folder: Path) -> Sources:
+def reopened(folder: Path, trust: bool = False) -> Sources:
     """The sources of a finished run, its cast with the weights that the training left: student, teacher, whatever helped.
+
+    trust: let models that the folder names run their code.
 
     Raises `UserError` if the folder has no finished run, or a role was given from Python.
     """
@@ -170,7 +172,7 @@ def reopened(folder: Path) -> Sources:
         raise UserError(
             f"{folder} has no finished run (recipe.toml and weights/student.safetensors); give the folder of a finished run"
         )
-    recipe = read(folder)
+    recipe = read(folder, trust=trust)
     given = [s.model for s in (recipe.teacher, recipe.student, *recipe.roles.values()) if s.model.startswith("python object")]
     if given:
         raise UserError(f"a role of {folder} was given as a {given[0]}, which cannot be rebuilt by name; name a factory instead")

@@ -14,9 +14,8 @@ from limbeck import models
 from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.models import zoo
+from limbeck.models.trust import RESIZED
 from limbeck.runs.settings import ModelSettings, parse_value
-
-RESIZED = "limbeck.models.resized:Resized"
 
 
 @dataclass(frozen=True)

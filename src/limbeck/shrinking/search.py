@@ -261,7 +261,9 @@ class Search:
         """Test the chosen student once, export it, and measure the file that is shipped."""
         assert trial["folder"] is not None, "a training that is done has a folder"
         folder = self.folder / trial["folder"]
-        return verified(self.fitting, folder, run(read(folder), folder, self.listen, self.data))
+        typed = {settings.model for settings in self.recipe.models.values()}
+        typed |= {candidate.model for candidate in self.candidates(self.data)}
+        return verified(self.fitting, folder, run(read(folder, typed=typed), folder, self.listen, self.data), typed)
 
     def _say(self, text: str) -> None:
         self.listen(Message(text))

@@ -1,6 +1,6 @@
 """What a search answers: one student, checked from its files, or that nothing fits, with the nearest miss."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -95,9 +95,12 @@ def _described(trial: TrialRow, count: int, score: FigureInfo) -> str:
     return f"Of {count} trained students {best}: {score.title} {score.text(trial['validation'], 2)}."
 
 
-def verified(fitting: Fitting, folder: Path, card: Card) -> ChosenStudent:
-    """The chosen student as the file that is shipped: exported, reloaded, compared, and measured again three times."""
-    student, info = load_student(folder)
+def verified(fitting: Fitting, folder: Path, card: Card, typed: Collection[str]) -> ChosenStudent:
+    """The chosen student as the file that is shipped: exported, reloaded, compared, and measured again three times.
+
+    typed: models that the user named.
+    """
+    student, info = load_student(folder, typed=typed)
     shipment = Shipment(student, fitting.data, folder, "student", travelling(info, fitting.data), fitting.say)
     rows = shipment.go((fitting.format,), fitting.int8)
     keep(folder, rows, fitting.data)

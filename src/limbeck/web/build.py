@@ -29,16 +29,17 @@ PAGE = ("index.html", "web.css", "web.js")
 SAMPLES = 12
 
 
-def build(run: Path, out: Path, runtime: Path | None = None) -> Path:
+def build(run: Path, out: Path, runtime: Path | None = None, trust: bool = False) -> Path:
     """Make the folder of a run's page and return it.
 
     Args:
         run: folder of a finished run on images. out: where the page goes; files of an earlier one are replaced.
-        runtime: a folder that holds onnxruntime-web's files; without it they come from the user's cache or from npm.
+        runtime: a folder that holds onnxruntime-web's files; without it they come from the user's cache or from npm. trust: let
+            models that the run names run their code.
 
     Raises `UserError` if the run has no images, or the runtime cannot be had.
     """
-    sources = reopened(run)
+    sources = reopened(run, trust)
     method, data, cast = sources.method, sources.data, sources.cast
     if data.kind != "image" or len(data.shape) != 3 or data.shape[0] not in (1, 3):
         shape = tuple(data.shape)

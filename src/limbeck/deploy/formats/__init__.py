@@ -78,10 +78,11 @@ def format_of(path: Path) -> Format:
     return found
 
 
-def careful(path: Path, known: Mapping[str, str] | None = None) -> Format:
+def careful(path: Path, known: Mapping[str, str] | None = None, trust: bool = False) -> Format:
     """The format of a file, after the checks without which it must not be opened.
 
     known: SHA-256 by file name, of what was exported into that folder: a file that is there must be unchanged.
+    trust: open also what may run code.
 
     Raises `UserError` saying what is wrong.
     """
@@ -91,7 +92,7 @@ def careful(path: Path, known: Mapping[str, str] | None = None) -> Format:
         expected = (known or {}).get(file.name)
         if expected is not None and sha256(file) != expected:
             raise UserError(f"{file} has changed since its export (its checksum differs); export it again")
-    found.check(path, path.name in (known or {}))
+    found.check(path, trust)
     return found
 
 

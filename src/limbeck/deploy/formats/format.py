@@ -56,8 +56,8 @@ class Format(ABC):
         """Open a file. Its source is sent to the machine that runs the file: it imports what it needs inside, needs Python 3.8,
         numpy and the runtime, and calls `memory` once the runtime is imported and before the file is opened."""
 
-    def check(self, path: Path, exported: bool) -> None:  # noqa: B027  (most formats are data and need none)
-        """Refuse a file that must not be opened; exported: it is one that was exported into this folder, unchanged."""
+    def check(self, path: Path, trust: bool) -> None:  # noqa: B027  (most formats are data and need none)
+        """Refuse a file that must not be opened; trust: the user asks for it although opening it may run code."""
 
     def example(self, path: Path) -> np.ndarray | None:
         """One input of the shape and type that the file itself asks for, None where it does not say."""

@@ -59,7 +59,7 @@ class Torch(Format):
 
         return answer, torch.__version__, before
 
-    def check(self, path: Path, exported: bool) -> None:
+    def check(self, path: Path, trust: bool) -> None:
         check_pt2(path)
 
 
