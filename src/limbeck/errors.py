@@ -29,6 +29,17 @@ def visible(text: str) -> str:
     return _HIDDEN.sub("�", text)
 
 
+def reason(error: BaseException, most: int = 120) -> str:
+    """What an exception says, in one line of at most `most` characters; with its kind where it is a word, not a sentence.
+
+    >>> reason(KeyError("x")), reason(RuntimeError("no luck\\nat all"))
+    ("KeyError: 'x'", 'no luck')
+    """
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    text = first if " " in first else f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return (text if len(text) <= most else text[: most - 3] + "...").rstrip(".;")
+
+
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UserError:
     """The error for a name nobody knows: offers the closest known names.
 

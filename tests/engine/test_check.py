@@ -91,7 +91,7 @@ def test_a_column_is_not_broadcast_against_a_row():
 def test_a_connector_that_does_not_fit_names_the_term():
     judged = Term("fool", losses.real, logit=Tap("student", "pool").via("judge"))
     made = single_stage(task(), judged, parts={"judge": Part(Judge, like=(Tap("teacher", "pool"),))})
-    refused(made, r"fool: 1 x real.* do not fit together \(.*mat1 and mat2")
+    refused(made, r"term 'fool': its inputs do not fit together \(.*mat1 and mat2")
 
 
 def test_a_transform_of_maps_names_the_layer_that_is_none():

@@ -3,7 +3,9 @@
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,12 +24,13 @@ from limbeck.deploy.shipment import input_words
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
-from limbeck.errors import UserError
+from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.plan.kinds import Value
 from limbeck.runs.casting import role_files
 from limbeck.runs.events import Listener, Message, silent
 from limbeck.runs.folder import lines_of
+from limbeck.runs.proving import first_of
 from limbeck.runs.session import Finished
 from limbeck.runs.sources import Sources
 from limbeck.store.identity import identity
@@ -36,6 +39,7 @@ from limbeck.tasks.keeping import write_predictions
 from limbeck.tasks.predictions import Predictions, predict
 
 Note = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 def build(finished: Finished, listen: Listener = silent) -> Card:
@@ -44,11 +48,11 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     recipe, method, data = sources.recipe, sources.method, sources.data
     for entry in entries.values():
         entry.eval().cpu()
-    seen = _test(data, entries, sources.shared.predictions)
-    example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
-    models = {who: _entry(who, finished, seen, example) for who in entries}
-    card = _facts(sources, models)
     note = _note(finished, listen)
+    seen = _test(data, entries, sources.shared.predictions, note)
+    example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
+    models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen}
+    card = _facts(sources, models)
     _warn_chance(note, seen, data)
     packed = save_packed(finished.folder, entries["student"])
     info = student_file(finished.sources)
@@ -58,14 +62,27 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     if packed:
         models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
     if method.exits:
-        card["exits"] = measure_exits(sources.cast, method.exits, data, example)
-    card["export"] = _export(finished, example, note) if recipe.onnx else {}
+        exits = _or_note(note, "its exits cannot be measured", lambda: measure_exits(sources.cast, method.exits, data, example))
+        card |= {"exits": exits} if exits else {}
+    exported = _or_note(note, "", lambda: _export(finished, example)) if recipe.onnx else None
+    card["export"] = {} if exported is None else {"onnx": exported}
     card["notes"], card["command"] = finished.notes, command(finished)
     write_predictions(finished.folder, data.task, seen, _pictures(data))
     write_card(finished.folder, card)
     if recipe.tensorboard:
-        write_tensorboard(finished.folder)
+        _or_note(note, "TensorBoard", lambda: write_tensorboard(finished.folder))
     return card
+
+
+def _or_note(note: Note, what: str, do: Callable[[], Found]) -> Found | None:
+    """What `do` gives; None, and a sentence in the notes, where it fails: no run ends without a card."""
+    try:
+        return do()
+    except UserError as error:
+        note(f"{what}: {error}" if what else str(error))
+    except Exception as error:  # code of the user's, or of an exporter's
+        note(f"{what or 'cannot export to ONNX'} ({reason(error)})")
+    return None
 
 
 def _facts(sources: Sources, models: dict[str, ModelEntry]) -> Card:
@@ -101,29 +118,41 @@ def command(finished: Finished) -> str:
 
 def _note(finished: Finished, listen: Listener) -> Note:
     def note(text: str) -> None:
-        finished.notes.append(text)
-        listen(Message(text))
+        if text not in finished.notes:  # what was seen before training is said once
+            finished.notes.append(text)
+            listen(Message(text))
 
     return note
 
 
-def _test(data: Data, entries: Mapping[str, Deployed], said: dict[tuple[object, ...], Predictions]) -> dict[str, Predictions]:
-    """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`."""
+def _test(
+    data: Data, entries: Mapping[str, Deployed], said: dict[tuple[object, ...], Predictions], note: Note
+) -> dict[str, Predictions]:
+    """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`.
+
+    A teacher or baseline that fails there is left out, and said; without the student there is no card.
+    """
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
-    seen = {who: predict(entry, batches.ordered(), data.task) for who, entry in entries.items() if who != "teacher"}
-    if "teacher" not in entries:
-        return seen
-    teacher = entries["teacher"]
-    key = identity(teacher.cast, "teacher"), teacher.cast.adapter_of("teacher").channels_last, data.fingerprint
-    if key not in said:
-        said[key] = predict(teacher, batches.ordered(), data.task)
-    return {"teacher": said[key], **seen}
+    key: tuple[object, ...] = ()
+    if "teacher" in entries:
+        cast = entries["teacher"].cast
+        key = identity(cast, "teacher"), cast.adapter_of("teacher").channels_last, data.fingerprint
+    seen: dict[str, Predictions] = {}
+    for who, entry in entries.items():
+        ask = partial(predict, entry, batches.ordered(), data.task)
+        found = said.get(key) if who == "teacher" else None
+        if found is None:
+            found = ask() if who == "student" else _or_note(note, f"the {who} is not measured", ask)
+        if found is not None:
+            seen[who] = found
+            said |= {key: found} if who == "teacher" else {}
+    return seen
 
 
-def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value) -> ModelEntry:
+def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value, note: Note) -> ModelEntry:
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
-    one = example[:1] if isinstance(example, Tensor) else {k: v[:1] for k, v in example.items()}
+    alone = f"the latency of the {who} cannot be measured: one sample alone fails"
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
     measured = data.task.measure(seen[who], data.classes, seen.get("teacher"))
     return {
@@ -137,7 +166,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         "intervals": {key: list(bounds) for key, bounds in measured.intervals.items()},
         "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
         "bytes": sum(t.numel() * t.element_size() for t in tensors),
-        "latency_ms": module_latency(entry, one, threads=1),
+        "latency_ms": _or_note(note, alone, lambda: module_latency(entry, first_of(example), threads=1)),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,
         "teacher_samples": trained.answered if trained else None,
@@ -158,10 +187,11 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     found = _Relations(drop_percent=None, gain_percent=None, size_cut_percent=None, distillation_score=None)
     if "teacher" in models:
         own, whole = (models[who]["parameters"] for who in ("student", "teacher"))
-        found["size_cut_percent"] = size_cut(own, whole)
+        sized = whole > 0  # a teacher outside of PyTorch has no size to compare with
+        found["size_cut_percent"] = size_cut(own, whole) if sized else None
         if known(student) and known(teacher) and student >= 0 and teacher > 0:
             found["drop_percent"] = relative_drop(student, teacher)
-            found["distillation_score"] = distillation_score(own, whole, student, teacher, alpha)
+            found["distillation_score"] = distillation_score(own, whole, student, teacher, alpha) if sized else None
     if known(student) and known(baseline) and student >= 0 and baseline > 0:
         found["gain_percent"] = relative_gain(student, baseline)
     return found
@@ -202,28 +232,18 @@ def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:
     """The file in few bits, and whether it answers as the student does (None where that cannot be rebuilt by name)."""
     data = finished.sources.data
     few = next(Batches(data.judged, data, size=256, seed=0).ordered())["inputs"]
-    same: bool | None = None
-    try:
-        same = same_predictions(finished.folder, few)
-    except UserError as error:
-        note(str(error))
+    same = _or_note(note, "", lambda: same_predictions(finished.folder, few))
     return {"file": facts["file"], "bytes": facts["bytes"], "same_predictions": same}
 
 
-def _export(finished: Finished, example: Value, note: Note) -> dict[str, ExportFacts]:
+def _export(finished: Finished, example: Value) -> ExportFacts:
     student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
     facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished)}
-    try:
-        export_onnx(student, example, path, metadata=facts)
-        part = data.judged
-        size = data.task.at_once(data.shape)
-        few = next(Batches(part, data, size=2 * size, seed=0).ordered())
-        compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
-        latency = onnx_latency(path, example[:1], threads=1)
-        return {"onnx": {**compared, "latency_ms": latency}}
-    except UserError as error:
-        note(str(error))
-        return {}
+    export_onnx(student, example, path, metadata=facts)
+    size = data.task.at_once(data.shape)
+    few = next(Batches(data.judged, data, size=2 * size, seed=0).ordered())
+    compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
+    return {**compared, "latency_ms": onnx_latency(path, example[:1], threads=1)}
 
 
 def _pictures(data: Data) -> Tensor | None:

@@ -57,7 +57,7 @@ class ModelEntry(TypedDict, total=False):
     intervals: dict[str, list[float]]
     parameters: int
     bytes: int
-    latency_ms: Latency
+    latency_ms: Latency | None
     train_seconds: float | None
     steps: int | None
     teacher_samples: int | None
@@ -72,7 +72,7 @@ class ExportFacts(TypedDict, total=False):
     largest_difference: float
     same_predictions: float
     score: float | None
-    latency_ms: Latency
+    latency_ms: Latency | None
 
 
 class Card(TypedDict, total=False):

@@ -135,8 +135,12 @@ class Batches:
             k += 1
 
     def ordered(self, size: int | None = None) -> Iterator[Batch]:
-        """Yield every sample once, in order and as it is (every view name holds it), for evaluation."""
-        for rows in torch.arange(len(self.partition)).split(size or self.size):
+        """Yield every sample once, in order and as it is (every view name holds it), for evaluation; a last one that would be
+        alone comes with the batch before, for networks that normalise by the batch in evaluation too."""
+        cuts = list(torch.arange(len(self.partition)).split(size or self.size))
+        if len(cuts) > 1 and len(cuts[-1]) == 1 < len(cuts[-2]):
+            cuts[-2:] = [torch.cat(cuts[-2:])]
+        for rows in cuts:
             yield self._plain(rows)
 
     def whole(self) -> Batch:

@@ -50,6 +50,8 @@ def export_onnx(
     Raises:
         UserError: an operation has no ONNX form, or the model's code cannot be traced.
     """
+    if not isinstance(example, Tensor):
+        raise UserError(f"cannot export to ONNX: the inputs are a {type(example).__name__} and an exported file takes one tensor")
     whole = Answers(module, adapter or Adapter())
     pair = rows_of(module, example)
     with answering(whole), quiet(), torch.no_grad():

@@ -15,7 +15,7 @@ from limbeck.data import Batches, Data, Partition
 from limbeck.deploy import formats
 from limbeck.deploy.formats import Format, Written, asking
 from limbeck.deploy.student_file import StudentFile
-from limbeck.errors import UserError
+from limbeck.errors import UserError, reason
 from limbeck.files import write_json
 from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
@@ -83,8 +83,8 @@ class Shipment:
         try:
             example = some(self.data["train"], self.data, 2)
             written = formats.write(kind, self.student, example, path, metadata=self.facts, calibration=calibration)
-        except UserError as error:
-            row["error"] = str(error)
+        except Exception as error:  # an exporter's, or code of the user's
+            row["error"] = str(error) if isinstance(error, UserError) else f"cannot export to {kind.name}: {reason(error)}"
             return None
         row["bytes"], row["sha256"] = file_facts(written.files)
         row["largest_batch"] = written.most

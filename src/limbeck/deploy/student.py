@@ -15,6 +15,7 @@ from limbeck.errors import UserError
 from limbeck.models import load_weights, save_weights
 from limbeck.models.trust import Named, need_trust
 from limbeck.plan import Method
+from limbeck.plan.copies import flags_kept
 from limbeck.plan.kinds import Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
@@ -42,19 +43,18 @@ class Deployed(nn.Module):
         return observe(self.cast, {"inputs": inputs}, [self.source], learns=tuple(self.cast.keys()))(self.source)
 
     def parameter_count(self, inputs: Value) -> int:
-        """Parameters that the answer depends on: an early exit does not carry the layers behind it."""
-        flags = [(p, p.requires_grad) for p in self.parameters()]
-        try:
-            with torch.enable_grad():
-                for parameter, _ in flags:
-                    parameter.requires_grad_(True)
-                if not flags:
-                    return 0
-                found = torch.autograd.grad(self(inputs).sum(), [p for p, _ in flags], allow_unused=True)
-            return sum(p.numel() for (p, _), g in zip(flags, found, strict=True) if g is not None)
-        finally:
-            for parameter, flag in flags:
-                parameter.requires_grad_(flag)
+        """Parameters that the answer depends on: an early exit does not carry the layers behind it. Where no gradient shows
+        which these are (an answer computed outside of PyTorch, an operation without a backward), all count."""
+        every = list(self.parameters())
+        wanted = [p for p in every if p.is_floating_point() or p.is_complex()]
+        with flags_kept([self]), torch.enable_grad():
+            for parameter in wanted:
+                parameter.requires_grad_(True)
+            try:
+                found = torch.autograd.grad(self(inputs).sum(), wanted, allow_unused=True)
+            except RuntimeError:
+                return sum(p.numel() for p in every)
+        return sum(p.numel() for p, g in zip(wanted, found, strict=True) if g is not None)
 
 
 def used(source: Source) -> list[str]:

@@ -1,15 +1,15 @@
 """How hard each term ratios at the networks before the first step, beside what the labels do."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from limbeck.engine.check import only, quiet, trained_parameters
+from limbeck.engine.check import only, quiet, twin_for
 from limbeck.engine.fit import Fit
 from limbeck.engine.loop import BatchSource, Loop
 from limbeck.engine.step import active_terms, evaluate_term, sources_of
+from limbeck.errors import UserError
 from limbeck.plan import Method, Stage, Update
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, role_of
@@ -49,7 +49,10 @@ def balance(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device: 
     Gradients are taken with respect to the networks that the update trains, without its learned parts, in evaluation mode.
     Weights that follow a schedule are taken from the middle of the stage.
     """
-    twin = copy.deepcopy(cast)
+    try:
+        twin = twin_for(method, cast)
+    except UserError:  # it cannot be copied: not measured
+        return []
     loop = Loop(method, twin, draw, fit, 0, None, lambda kind, facts: None, None, device, None)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         loop.prepare(resuming=True)  # its parts are built; what could be wrong with it has been checked
@@ -70,7 +73,7 @@ def balance(method: Method, cast: Cast, draw: BatchSource, fit: Fit, *, device: 
 def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop) -> dict[str, float]:
     cast, found = loop.cast, {}
     networks = tuple(path for path in update.trains if role_of(path) not in method.parts)
-    wanted = trained_parameters(cast, networks)
+    wanted = cast.trainable(networks)
     with only(cast, wanted), quiet(cast), torch.enable_grad():
         now = Progress(stage.name, steps // 2, steps)
         terms = active_terms(update, now)

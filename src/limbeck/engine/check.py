@@ -1,32 +1,24 @@
 """What is checked before the first step, on one probe batch: roles, taps, shapes, and that every term
 reaches what its update trains."""
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.engine.step import evaluate_term, sources_of
-from limbeck.errors import UserError
+from limbeck.engine.keep import changing
+from limbeck.engine.step import evaluate_term, pieces, sources_of
+from limbeck.errors import UserError, reason
 from limbeck.plan import Method, Stage, Term, Update
+from limbeck.plan.actions import action_words
+from limbeck.plan.copies import buffers_kept, flags_kept
 from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import Scene, observe
-from limbeck.plan.roles import Cast, in_evaluation
-from limbeck.plan.taps import Field, Now, leaves
+from limbeck.plan.roles import Cast, count_of, in_evaluation
+from limbeck.plan.taps import Field, Now, Source, leaves
 
 Probe = Callable[[Update, Cast], Batch]
-
-
-def trained_parameters(cast: Cast, trains: tuple[str, ...]) -> list[nn.Parameter]:
-    """The parameters below the given roles or sub-modules, once each, in order."""
-    found: dict[int, nn.Parameter] = {}
-    for path in trains:
-        for module in cast.members(path):
-            for parameter in module.parameters():
-                found.setdefault(id(parameter), parameter)
-    return list(found.values())
 
 
 def need_roles(method: Method, cast: Cast) -> None:
@@ -43,11 +35,13 @@ def build_parts(method: Method, cast: Cast, batch: Batch) -> None:
     for name, part in method.parts.items():
         if name in cast:
             continue
-        device = next((p.device for p in cast.parameters()), torch.device("cpu"))
+        device = cast.device
         with quiet(cast), torch.no_grad():
             scene = observe(cast, batch, part.like, now=method.stages[0].start())
-            probed = [scene(source) for source in part.like]
-        cast.add(name, part.build(*probed, *(cast.fresh(path) for path in part.copies)).to(device))
+            with _as_sentence(f"part {name!r} cannot be made", scene, part.like):
+                probed = [scene(source) for source in part.like]
+                built = part.build(*probed, *(cast.fresh(path) for path in part.copies))
+        cast.add(name, built.to(device))
 
 
 def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, processes: int = 1) -> None:
@@ -68,10 +62,11 @@ def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, process
             )
     if any(isinstance(leaf, Now) for leaf in leaves(method.deployed)):
         raise UserError("a deployed model has no training time; remove Now from `deploys`")
-    rehearsal = copy.deepcopy(cast) if any(stage.before for stage in method.stages) else cast
+    rehearsal = twin_for(method, cast) if any(stage.before for stage in method.stages) else cast
     for stage in method.stages:
         for action in stage.before:
-            action(rehearsal, stage.start())
+            with _as_sentence(f"stage {stage.name!r}: {action_words(action)}: this cannot be done"):
+                action(rehearsal, stage.start())
         names = [term.name for update in stage.updates for term in update.terms]
         for name in names:
             if names.count(name) > 1:
@@ -79,22 +74,34 @@ def check(method: Method, cast: Cast, probe: Probe, accumulate: int = 1, process
                     f"stage {stage.name!r} has {names.count(name)} terms called {name!r}; rename them so that names differ"
                 )
         for update in stage.updates:
-            _check_update(stage, update, rehearsal, probe)
+            _check_update(stage, update, rehearsal, probe, accumulate)
 
 
-def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe) -> None:
+def twin_for(method: Method, cast: Cast) -> Cast:
+    """The cast with copies of all roles that the method could change, to try it on.
+
+    Raises `UserError` if one of them cannot be copied.
+    """
+    actions = [action for stage in method.stages for action in (*stage.before, *stage.after_step)]
+    return cast.twin(set(cast) - changing(method) if all(hasattr(action, "role") for action in actions) else ())
+
+
+def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe, accumulate: int) -> None:
     where = f"stage {stage.name!r}"
-    trained = {path: trained_parameters(cast, (path,)) for path in update.trains}
+    sources, now = sources_of(update.terms), stage.start()
     if update.apply is not None:
-        with quiet(cast), torch.no_grad():
-            observe(cast, probe(update, cast), sources_of(update.terms), now=stage.start())
+        with quiet(cast), torch.no_grad(), _as_sentence(f"{where} failed on one batch"):
+            observe(cast, probe(update, cast), sources, now=now)
         return
+    trained = {path: cast.trainable((path,)) for path in update.trains}
+    _need_parameters(where, update, cast, trained)
     wanted = [p for parameters in trained.values() for p in parameters]
-    if not wanted:
-        raise UserError(f"{where}: {', '.join(update.trains)} has no parameters to train; name a role or part with parameters")
     reached: set[int] = set()
-    with only(cast, wanted), quiet(cast), torch.enable_grad():
-        scene = observe(cast, probe(update, cast), sources_of(update.terms), learns=update.trains, now=stage.start())
+    with quiet(cast):
+        batch = list(pieces(probe(update, cast), accumulate))[-1][0]
+    with in_training(cast, stage.trains), only(cast, wanted), torch.enable_grad():
+        with _as_sentence(f"{where}: a training step on {count_of(batch.get('labels'))} samples failed"):
+            scene = observe(cast, batch, sources, learns=update.trains, now=now)
         for term in update.terms:
             reached |= _reach(f"{where}, term {term.name!r}", _value(term, scene), wanted, update.trains)
     for path, parameters in trained.items():
@@ -104,18 +111,51 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe) -> Non
             )
 
 
+def _need_parameters(where: str, update: Update, cast: Cast, trained: dict[str, list[nn.Parameter]]) -> None:
+    """Refuse an update that has nothing to train, or a role of which the user froze everything."""
+    for path, parameters in trained.items():
+        if path in cast and not parameters and cast.as_given[path].frozen:
+            raise UserError(
+                f"{where} trains {path!r}, but every parameter of it is frozen (requires_grad = False); "
+                "unfreeze what shall learn with requires_grad_(True), or take a method that does not train it"
+            )
+    if not any(trained.values()):
+        names = ", ".join(update.trains)
+        raise UserError(f"{where}: {names} has no parameters to train; name a role or part with parameters that are not frozen")
+
+
 def _value(term: Term, scene: Scene) -> Tensor:
-    try:
+    with _as_sentence(f"term {term.name!r}: its inputs do not fit together", scene, term.sources):
         return evaluate_term(term, scene)[0]
-    except (RuntimeError, IndexError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        seen = {str(leaf): scene(leaf) for source in term.sources for leaf in leaves(source)}
-        shapes = ", ".join(f"{name} {tuple(v.shape)}" for name, v in seen.items() if isinstance(v, Tensor))
-        raise UserError(f"{term}: its inputs do not fit together ({reason}; {shapes}); check taps and connectors") from error
+
+
+@contextmanager
+def _as_sentence(what: str, scene: Scene | None = None, sources: Iterable[Source] = ()) -> Iterator[None]:
+    """Whatever fails inside, in code of the user's too, becomes one sentence: what, why, and what the sources gave."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if "more than 1 value per channel" in str(error):
+            raise UserError(
+                f"{what}: batch-norm cannot be trained on one sample at a time; set a larger batch (train.batch), or fewer "
+                "micro-batches (train.accumulate)"
+            ) from error
+        found = {str(leaf): scene(leaf) for source in sources for leaf in leaves(source)} if scene is not None else {}
+        given = ", ".join(f"{name} {_shape(value)}" for name, value in found.items())
+        advice = "check taps and connectors" if given else "correct the model or the batch"
+        raise UserError(f"{what} ({reason(error)}{'; ' + given if given else ''}); {advice}") from error
+
+
+def _shape(value: object) -> str:
+    """What a tap gave: a tensor's shape, or the kind of a value of several parts, of which a source takes one by [...]."""
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else f"is a {type(value).__name__}, take one part by [...]"
 
 
 def _reach(who: str, value: Tensor, wanted: list[nn.Parameter], trains: tuple[str, ...]) -> set[int]:
-    gradients = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True) if value.requires_grad else ()
+    with _as_sentence(f"{who} has no gradient"):
+        gradients = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True) if value.requires_grad else ()
     hit = {id(p) for p, g in zip(wanted, gradients, strict=False) if g is not None}
     if not hit:
         raise UserError(
@@ -138,6 +178,14 @@ def only(cast: Cast, wanted: list[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter, flag in flags:
             parameter.requires_grad_(flag)
+
+
+@contextmanager
+def in_training(cast: Cast, paths: Iterable[str]) -> Iterator[None]:
+    """As a stage that trains these paths has the cast; modes, gradients, buffers and the random state come back to the bit."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), flags_kept([cast]), buffers_kept(cast):
+        cast.prepare_training(paths)
+        yield
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A role compiled together with its taps: hooks first, then `torch.compile`, for hooks added later never fire."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -8,6 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from limbeck.errors import UserError
 from limbeck.plan.kinds import Value
+from limbeck.plan.observe import first_input
 from limbeck.plan.roles import submodule
 from limbeck.plan.taps import Tap
 
@@ -35,10 +36,10 @@ class Compiled(nn.Module):
     def _hook(self, layer: nn.Module, key: tuple[str, str]) -> RemovableHandle:
         if key[1] == "input":
 
-            def before(_m: nn.Module, args: tuple[Value, ...]) -> None:
-                self.kept[key] = args[0]
+            def before(layer: nn.Module, args: tuple[Value, ...], kwargs: Mapping[str, Value]) -> None:
+                self.kept[key] = first_input(layer, args, kwargs)
 
-            return layer.register_forward_pre_hook(before)
+            return layer.register_forward_pre_hook(before, with_kwargs=True)
 
         def after(_m: nn.Module, _args: object, output: Value) -> None:
             self.kept[key] = output

@@ -1,6 +1,5 @@
 """Batch-norm of a frozen model folded into the convolution before it: the same answers to rounding, sooner."""
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from limbeck.errors import UserError
+from limbeck.plan.copies import copied
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, in_evaluation
@@ -45,13 +45,15 @@ def fold(cast: Cast, role: str, batch: Batch, taps: Iterable[Tap]) -> Folded | N
             pairs = _pairs(cast, role, batch[asked[0].on], asked)
             if not pairs:
                 return None
-            twin = copy.deepcopy(cast[role])
+            twin = copied(cast[role], f"role {role!r}")
             for conv, norm in pairs:
                 layer, after = twin.get_submodule(conv), twin.get_submodule(norm)
                 assert isinstance(layer, CONVOLUTIONS) and isinstance(after, NORMS)
                 _put(twin, conv, fuse_conv_bn_eval(layer, after))
                 _put(twin, norm, nn.Identity())
             apart = _difference(cast, role, twin, batch, asked)
+    except UserError:  # it cannot be copied: it runs as it is
+        return None
     finally:
         torch.set_rng_state(random)
     on = next((p.device.type for p in cast[role].parameters()), "cpu")
@@ -67,7 +69,7 @@ def _pairs(cast: Cast, role: str, inputs: Value, taps: list[Tap]) -> list[tuple[
     runs: dict[str, int] = {}
     hooks = []
     for path, module in cast[role].named_modules():
-        if isinstance(module, CONVOLUTIONS):
+        if type(module) in CONVOLUTIONS and _plain(module):
 
             def after(_m: nn.Module, _args: object, out: Tensor, path: str = path) -> None:
                 made[id(out)] = path
@@ -75,7 +77,7 @@ def _pairs(cast: Cast, role: str, inputs: Value, taps: list[Tap]) -> list[tuple[
                 runs[path] = runs.get(path, 0) + 1
 
             hooks.append(module.register_forward_hook(after))
-        elif isinstance(module, NORMS) and module.track_running_stats:
+        elif type(module) in NORMS and _plain(module) and module.running_mean is not None:
 
             def before(_m: nn.Module, args: tuple[Value, ...], path: str = path) -> None:
                 runs[path] = runs.get(path, 0) + 1
@@ -92,6 +94,12 @@ def _pairs(cast: Cast, role: str, inputs: Value, taps: list[Tap]) -> list[tuple[
     return [(c, n) for c, n in found if runs[c] == runs[n] == 1 and c not in kept and n not in before_norm and c and n]
 
 
+def _plain(layer: nn.Module) -> bool:
+    """Whether a layer computes with its own parameters as they are: not parametrised, pruned, or watched by hooks."""
+    own = all(getattr(layer, name) is layer._parameters.get(name) for name in ("weight", "bias"))
+    return own and not layer._forward_hooks and not layer._forward_pre_hooks
+
+
 def _put(module: nn.Module, path: str, layer: nn.Module) -> None:
     parent, _, name = path.rpartition(".")
     setattr(module.get_submodule(parent), name, layer)
@@ -103,7 +111,7 @@ def _difference(cast: Cast, role: str, twin: nn.Module, batch: Batch, taps: list
     cast.stand_ins[role] = twin
     try:
         other = observe(cast, batch, taps)
-    except (UserError, RuntimeError):
+    except Exception:  # whatever the user's class raises: it runs as it is
         return float("inf")
     finally:
         del cast.stand_ins[role]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from limbeck.engine import checkpoint, keep
-from limbeck.engine.check import build_parts, check, need_roles, quiet, trained_parameters
+from limbeck.engine.check import build_parts, check, need_roles, quiet
 from limbeck.engine.compiled import Compiled
 from limbeck.engine.feed import Feed
 from limbeck.engine.fit import Fit
@@ -188,10 +188,7 @@ class Loop:
     def _ready(self, stage: Stage) -> None:
         """Freeze everything, then unfreeze and set to training exactly what the stage trains."""
         self._release()
-        self.cast.requires_grad_(False).eval()
-        for path in stage.trains:
-            for module in self.cast.members(path):
-                module.requires_grad_(True).train()
+        self.cast.prepare_training(stage.trains)
         if self.accelerator.num_processes > 1:
             self._wrap(stage)
         self._share_answers(stage)
@@ -200,7 +197,7 @@ class Loop:
         optimizers: dict[tuple[object, object], tuple[torch.optim.Optimizer, LRScheduler | None]] = {}
         self.learners = []
         for update in stage.updates:
-            learner = Learner(update, trained_parameters(self.cast, update.trains))
+            learner = Learner(update, self.cast.trainable(update.trains))
             learner.graphs = self._graphs(stage, learner)
             key = (update.trains, update.optimizer)
             if update.apply is None:

@@ -130,8 +130,8 @@ def _gradients(work: Work, micro: int) -> dict[str, Tensor]:
     """Forward and backward of a step, in pieces where it is cut; each term's mean."""
     values: dict[str, Tensor] = {}
     learner, accelerator = work.learner, work.accelerator
-    pieces = list(_split(work.batch, micro)) if micro > 1 else [(work.batch, 1.0)]
-    for number, (piece, fraction) in enumerate(pieces, start=1):
+    cut = list(pieces(work.batch, micro))
+    for number, (piece, fraction) in enumerate(cut, start=1):
         with accelerator.autocast():
             learns, shorten = learner.update.trains, learner.shorten
             scene = observe(work.cast, piece, work.sources, learns=learns, shorten=shorten, now=work.progress)
@@ -140,7 +140,7 @@ def _gradients(work: Work, micro: int) -> dict[str, Tensor]:
             seen = {name: value.item() for name, value in values.items()}
             _refuse_non_finite(seen, work.terms, scene, work.progress)
         if total.requires_grad:
-            made = number < len(pieces) and needs_grad(work.batch)  # the pieces share the graph that made the batch
+            made = number < len(cut) and needs_grad(work.batch)  # the pieces share the graph that made the batch
             accelerator.backward(total, **({"retain_graph": True} if made else {}))
     return values
 
@@ -196,13 +196,18 @@ def _take_applied(work: Work) -> dict[str, float]:
             return {name: (total / count).item() for name, (total, count) in found.items()}
 
 
-def _split(batch: Batch, parts: int) -> Iterator[tuple[dict[str, Value], float]]:
-    """Micro-batches with the fraction of the batch that each holds, so that their losses add up to the mean."""
+def pieces(batch: Batch, parts: int) -> Iterator[tuple[Batch, float]]:
+    """Micro-batches with the fraction of the batch that each holds, so that their losses add up to the mean; they differ by
+    one sample at most, the smallest last."""
+    if parts == 1:
+        yield batch, 1.0
+        return
     size = len(next(v for v in batch.values() if isinstance(v, Tensor)))
-    step = -(-size // parts)
-    for start in range(0, size, step):
-        cut = {k: _rows(v, start, start + step, size) for k, v in batch.items()}
-        yield cut, min(step, size - start) / size
+    start, parts = 0, min(parts, size)
+    for number in range(parts):
+        length = size // parts + (number < size % parts)
+        yield {k: _rows(v, start, start + length, size) for k, v in batch.items()}, length / size
+        start += length
 
 
 def _rows(value: Value, start: int, stop: int, size: int) -> Value:

@@ -12,6 +12,7 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.models import load_weights
+from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
 from limbeck.report.read import read_run
@@ -110,7 +111,7 @@ def _rebuilt(role: str, recipe: Recipe, file: Path, data: Data) -> Deployed:
 def _copy(role: str, module: nn.Module, data: Data, adapter: Adapter | None) -> Deployed:
     """A module that was handed over, as it is now; what is done to the copy does not reach it."""
     own, found = Given({role: module}, {role: adapter} if adapter else {}).role(role, data)
-    return Deployed(Cast({role: copy.deepcopy(own)}, {role: found}), Tap(role))
+    return Deployed(Cast({role: copied(own, role)}, {role: found}), Tap(role))
 
 
 def _filled(entry: Deployed, file: Path) -> Deployed:

@@ -15,6 +15,7 @@ from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
 from limbeck.plan import Method
+from limbeck.plan.copies import flags_kept
 from limbeck.plan.roles import Adapter
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.folder import open_folder
@@ -49,8 +50,9 @@ ELSEWHERE = {  # what other libraries call a setting -> what it is called here
 class Result:
     """What `distill` and `train` give back.
 
-    student: in evaluation mode, from inputs to logits; the module given, or what a method deploys instead of it. card: as in
-    card.json; {} in a process that only helps to train. folder: of the run, with its page `report.html`.
+    student: from inputs to logits; the module given, with the flags (training, requires_grad) that it came with, or what a method
+    deploys instead of it, in evaluation mode. card: as in card.json; {} in a process that only helps to train. folder: of the
+    run, with its page `report.html`.
     """
 
     student: nn.Module
@@ -88,6 +90,9 @@ def distill(
     **unknown: Never,
 ) -> Result:
     """Distil `teacher` into `student` (trained in place) and measure both beside an undistilled twin.
+
+    Parameters that come with requires_grad = False are never trained, and layers that come in evaluation mode in a student that
+    is in training mode stay in it. All modules are given back with the flags that they came with, however the call ends.
 
     Args:
         teacher: a trained module, or None for methods without one. It is frozen, never changed.
@@ -185,12 +190,13 @@ def train(
 
 
 def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given, listen: Listener) -> Result:
-    sources = open_sources(recipe, method=method, data=data, given=given, listen=listen)
-    left = last(Session(sources, folder, listen).steps())
-    card: Card = {} if left is None else conclude(left, listen)
-    own = left is None or method.deploys == "student"
-    deployed = given.modules["student"] if own or left is None else left.entries["student"]
-    return Result(deployed.eval(), card, folder)
+    with flags_kept(given.modules.values()):
+        sources = open_sources(recipe, method=method, data=data, given=given, listen=listen)
+        left = last(Session(sources, folder, listen).steps())
+        card: Card = {} if left is None else conclude(left, listen)
+    if left is None or method.deploys == "student":
+        return Result(given.modules["student"], card, folder)
+    return Result(left.entries["student"].eval(), card, folder)
 
 
 def _data_of(data: Samples, validation: float | Arrays, test: Arrays | None) -> Data:

@@ -5,14 +5,17 @@ embedding) and `linear` (the classifier): where distillation methods tap by defa
 `fcn`, `fcn_mobile`) and detection (`detector`, `detector_mobile`) have `layer1`, `layer2`, `layer3` and `head`.
 """
 
+import contextlib
 import operator
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.models import zoo
 from limbeck.models.weights import load_weights, save_weights
+from limbeck.plan.copies import flags_kept
 
 __all__ = [
     "build",
@@ -68,4 +71,8 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
         raise unknown("model", name, names(), hint)
     from limbeck.models import outside  # only here: nothing else may need an extra
 
-    return outside.build(name, classes, shape, arguments)
+    module = outside.build(name, classes, shape, arguments)
+    if any(nn.parameter.is_lazy(t) for t in (*module.parameters(), *module.buffers())):
+        with flags_kept([module]), torch.no_grad(), contextlib.suppress(Exception):  # it may take other inputs than these
+            module.eval()(torch.zeros(2, *shape))
+    return module

@@ -1,6 +1,5 @@
 """Networks that are not ours: by import path, from transformers, from timm."""
 
-import copy
 import importlib
 import inspect
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.plan.copies import copied
 
 LOADED = {"ignore_mismatched_sizes": True, "weights_only": True}  # files with pickled weights: tensors, never objects
 _CLASSES = ("num_classes", "classes", "n_classes")
@@ -71,7 +71,7 @@ def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[
     if isinstance(found, nn.Module):
         if arguments:
             raise UserError(f"model {name!r} is a finished module and takes no arguments, got {sorted(arguments)}; drop them")
-        return copy.deepcopy(found)  # two roles of the same name must not share weights
+        return copied(found, f"model {name!r}")  # two roles of the same name must not share weights
     if not callable(found):
         raise UserError(f"model {name!r} is {_a(found)}; name a function, a class or a torch.nn.Module")
     built = _call(name, found, {**_classes(found, classes, arguments), **_shape(found, shape, arguments), **arguments})

@@ -1,12 +1,12 @@
 """What is done to the cast between stages or steps: roles made, copied, started again, averaged."""
 
-import copy
 from dataclasses import dataclass
 from inspect import isfunction
 
 import torch
 
 from limbeck.errors import UserError
+from limbeck.plan.copies import AsGiven, copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import InWords, Progress
 from limbeck.transforms.facts import call_text, plain
@@ -20,10 +20,10 @@ class Promote:
     source: str
 
     def __call__(self, cast: Cast, now: Progress) -> None:
-        twin = copy.deepcopy(cast.find(self.source)).requires_grad_(False)
+        twin = copied(cast.find(self.source), f"role {self.source!r}").requires_grad_(False)
         for parameter in twin.parameters():
             parameter.grad = None
-        cast.add(self.role, twin, cast.adapters.get(self.source))
+        cast.add(self.role, twin, cast.adapters.get(self.source), cast.as_given.get(self.source, AsGiven()))
 
     def words(self) -> str:
         return f"{self.role} becomes a frozen copy of {self.source}"
@@ -31,7 +31,7 @@ class Promote:
 
 @dataclass(frozen=True)
 class Reinit:
-    """A role restarts from random weights (drawn from the run's seed and the stage)."""
+    """A role restarts from random weights (drawn from the run's seed and the stage); what came frozen stays as it is."""
 
     role: str
 
@@ -48,9 +48,10 @@ class Reinit:
                         f"role {self.role!r} cannot be re-initialised: layer {name or 'itself'!r} "
                         f"({type(part).__name__}) has no reset_parameters; pass Adapter(factory=...)"
                     )
-            for part in module.modules():
-                if hasattr(part, "reset_parameters"):
-                    part.reset_parameters()  # type: ignore[operator]
+            with cast.as_given[self.role].unchanged(module):
+                for part in module.modules():
+                    if hasattr(part, "reset_parameters"):
+                        part.reset_parameters()  # type: ignore[operator]
 
     def words(self) -> str:
         return f"{self.role} restarts from random weights"

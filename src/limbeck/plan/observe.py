@@ -1,6 +1,7 @@
 """Sources are read: one forward for each role and view, whatever is asked of it."""
 
 import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,8 +37,8 @@ class _Capture:
     calls: int = 0
 
 
-class _Reached(Exception):  # noqa: N818  control flow: every wanted activation has been seen
-    pass
+class _Reached(BaseException):
+    """Control flow: every wanted activation has been seen; no Exception, which a network may catch."""
 
 
 def observe(
@@ -139,8 +140,18 @@ def _hook(module: nn.Module, capture: _Capture, stop_after: list[_Capture] | Non
             raise _Reached
 
     if capture.tap.io == "input":
-        return module.register_forward_pre_hook(lambda _, args: keep(args[0]))
+        return module.register_forward_pre_hook(lambda m, args, kwargs: keep(first_input(m, args, kwargs)), with_kwargs=True)
     return module.register_forward_hook(lambda _m, _args, output: keep(output))
+
+
+def first_input(layer: nn.Module, args: tuple[Value, ...], kwargs: Mapping[str, Value]) -> Value:
+    """What a layer is called with first, by place or by keyword, in the order of its `forward`."""
+    if args:
+        return args[0]
+    if not kwargs:
+        raise UserError(f"a tapped layer ({type(layer).__name__}) is called without inputs; tap its output")
+    named = (kwargs[name] for name in inspect.signature(layer.forward).parameters if name in kwargs)
+    return next(named, next(iter(kwargs.values())))
 
 
 def _tensors(value: object) -> Iterable[Tensor]:

@@ -30,7 +30,7 @@ class Source:
         """The same value without its graph: a mentor does not learn from its learner."""
         return Via(detach, (self,))
 
-    def __getitem__(self, item: int) -> "Via":
+    def __getitem__(self, item: int | str) -> "Via":
         return Via(Item(item), (self,))
 
 
@@ -153,12 +153,24 @@ def detach(value: Value) -> Value:
 
 @dataclass(frozen=True)
 class Item:
-    """Picks one element of a tuple: `source[i]`."""
+    """Picks one element of a tuple, mapping or dataclass: `source[i]`, `source["key"]`."""
 
-    index: int
+    index: int | str
 
     def __call__(self, value: Value) -> Value:
-        return value[self.index]
+        return element(value, self.index)
+
+
+def element(value: Value, key: int | str) -> Value:
+    """One element of a tuple, a mapping or an object with attributes.
+
+    Raises `UserError` if it has none of that name or place.
+    """
+    try:
+        by_name = isinstance(key, str) and not isinstance(value, Mapping) and hasattr(value, key)
+        return getattr(value, str(key)) if by_name else value[key]
+    except (KeyError, IndexError, TypeError) as error:
+        raise UserError(f"there is nothing at {key!r} in a {type(value).__name__}") from error
 
 
 def leaves(source: Source) -> Iterable[Source]:

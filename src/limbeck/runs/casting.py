@@ -6,11 +6,11 @@ from limbeck.data import Data
 from limbeck.data.text import Words
 from limbeck.data.views.seen import RoleInputs
 from limbeck.deploy.student_file import RoleFile
-from limbeck.errors import UserError
+from limbeck.errors import UserError, reason
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
 from limbeck.plan.kinds import Batch
-from limbeck.plan.roles import Cast, Normalise, role_of
+from limbeck.plan.roles import Cast, Normalise, in_evaluation, role_of
 from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.settings import ModelSettings, Recipe
 
@@ -88,14 +88,12 @@ def answers_read(role: str, method: Method) -> bool:
 
 def check_output(cast: Cast, role: str, batch: Batch, data: Data, classes: int | None = None) -> None:
     """One forward: the role must answer as the data's task wants, with as many classes as the data has, or as said."""
-    with torch.no_grad():
-        was = cast[role].training
-        cast[role].eval()
+    with in_evaluation(cast[role]), torch.no_grad():
         try:
             logits = cast.adapter_of(role).find_logits(cast.feed(role, batch["inputs"]), role)
-        except RuntimeError as error:
-            first = str(error).splitlines()[0]
-            raise UserError(f"role {role!r} cannot take inputs of shape {tuple(data.shape)} from {data.name}: {first}") from None
-        finally:
-            cast[role].train(was)
+        except UserError:
+            raise
+        except Exception as error:  # code of the user's
+            shape = tuple(data.shape)
+            raise UserError(f"role {role!r} cannot take inputs of shape {shape} from {data.name}: {reason(error)}") from error
     data.task.check_output(role, logits, batch["labels"], data.name, classes or len(data.classes))

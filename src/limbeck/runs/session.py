@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from limbeck import engine, models, processes
@@ -19,6 +20,7 @@ from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.proving import proved
 from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import supervised
 from limbeck.store.estimate import estimate
@@ -57,12 +59,13 @@ class Session:
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
         sources, method = self.sources, self.sources.method
-        self.note(sources.data.notes)
+        self.note((*sources.data.notes, *sources.notes))
         judged = sources.judges("teacher")  # one that the method makes comes later
         self._begin()
+        twinned = self._has_twin()
         for role in sources.untrained():
             yield from self._phase(role, supervised(sources.data.task, sources.cast, role), sources.cast)
-        baseline = (yield from self._baseline()) if sources.recipe.baseline else None
+        baseline = (yield from self._baseline()) if twinned else None
         yield from self._phase("student", method, sources.cast)
         if not processes.first():
             return None
@@ -88,10 +91,36 @@ class Session:
 
     def _begin(self) -> None:
         """Everything that can be refused is refused before the folder is made."""
-        sources, streams = self.sources, self.sources.streams()
-        fit = sources.fit(streams, "student")
-        engine.rehearse(sources.method, sources.cast, streams, fit, device=sources.recipe.on)
+        sources = self.sources
+        self.note(proved(sources))
+        for role in sources.untrained():
+            self._rehearse(role, supervised(sources.data.task, sources.cast, role))
+        if sources.recipe.baseline:
+            self._rehearse("student", supervised(sources.data.task, sources.cast))
+        self._rehearse("student", sources.method)
         write_settings(self.folder, sources.recipe, sources.method)
+
+    def _rehearse(self, who: str, method: Method) -> None:
+        """Every check of a training; where images in channels-last memory are to blame, none has them."""
+        sources, streams = self.sources, self.sources.streams(method)
+        check = partial(engine.rehearse, method, sources.cast, streams, sources.fit(streams, who), device=sources.recipe.on)
+        try:
+            check()
+        except UserError:
+            if not sources.make_contiguous():
+                raise
+            check()
+
+    def _has_twin(self) -> bool:
+        """Whether there is a supervised baseline: it is asked for, and the student can be copied or made again."""
+        if not self.sources.recipe.baseline or "student" not in self.sources.given.modules:
+            return self.sources.recipe.baseline
+        try:
+            self.sources.twin_of_student()
+        except UserError as error:
+            self.note([f"no supervised baseline: {error}"])
+            return False
+        return True
 
     def _baseline(self) -> Generator[None, None, Deployed]:
         """The student's own architecture and initial weights, trained on the labels alone."""
@@ -210,8 +239,7 @@ def validator(method: Method, data: Data) -> Validate | None:
     def validate(cast: Cast) -> Mapping[str, float]:
         if not all(name in cast for name in used(method.deployed)):
             return {}
-        device = next(iter(cast.state_dict().values())).device
-        seen = predict(Deployed(cast, method.deployed).to(device).eval(), batches, data.task)
+        seen = predict(Deployed(cast, method.deployed).to(cast.device).eval(), batches, data.task)
         score = finite(data.task.score(seen))
         return {} if score is None else {"score": score}
 

@@ -22,11 +22,13 @@ class Apart:
     """For runs that follow one another: each loads and builds its own.
 
     predictions: of teachers on the judged part, by what they depend on, so that a later run need not ask again.
+    proved: what networks were found to lack on one batch, by their settings.
     answers, fillings: what runs that take turns share of their frozen roles, None here.
     """
 
     def __init__(self) -> None:
         self.predictions: dict[tuple[object, ...], Predictions] = {}
+        self.proved: dict[str, list[str]] = {}
         self.answers: SharedAnswers | None = None
         self.fillings: list[Filling] | None = None
 

@@ -1,22 +1,25 @@
 """What a run is made of: settings, data, method, the cast of roles, and what it shares with other runs."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from limbeck.data import Batches, Data
 from limbeck.data.streams import Streams
 from limbeck.engine import Fit, check
+from limbeck.engine.keep import changing
 from limbeck.errors import UserError
-from limbeck.models import load_weights
+from limbeck.models import load_weights, zoo
 from limbeck.plan import Method
+from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.runs.casting import answers_read, check_output, check_places, has_other_classes, learners, settings_for
 from limbeck.runs.events import Download, Listener, silent
+from limbeck.runs.probing import bears_channels_last, build_lazy, keeps_its_own
 from limbeck.runs.settings import ModelSettings, Recipe, read
 from limbeck.runs.sharing import Apart
 from limbeck.runs.supervised import at_once
@@ -42,7 +45,8 @@ class Given:
 class Sources:
     """Everything that a run reads; `open_sources` makes one.
 
-    foreign: given roles whose answers are of another task, of which methods read layers only.
+    foreign: given roles whose answers are of another task, of which methods read layers only. contiguous: roles that do not bear
+    images in channels-last memory. notes: what a reader of the results needs to know of the models.
     """
 
     recipe: Recipe
@@ -52,6 +56,8 @@ class Sources:
     shared: Apart
     cast: Cast = field(default_factory=lambda: Cast({}))
     foreign: set[str] = field(default_factory=set)
+    contiguous: set[str] = field(default_factory=set)
+    notes: list[str] = field(default_factory=list)
 
     def streams(self, method: Method | None = None) -> Streams:
         return self.recipe.streams(self.data, method or self.method, self.shared.streams)
@@ -72,6 +78,10 @@ class Sources:
         """Roles that the method does not train and that have no weights yet: they learn from the labels first."""
         return [role for role in self.cast if role not in learners(self.method) and not self.has_weights(role)]
 
+    def learning(self) -> set[str]:
+        """The roles that this run trains: those of the method, and those that are trained first."""
+        return learners(self.method) | set(self.untrained())
+
     def role(self, role: str) -> tuple[nn.Module, Adapter]:
         if role in self.given.modules:
             return self.given.role(role, self.data)
@@ -82,17 +92,41 @@ class Sources:
         return build()
 
     def twin_of_student(self) -> Cast:
-        """The student's own architecture and initial weights, in a cast of its own: the supervised baseline."""
+        """The student's own architecture and initial weights, in a cast of its own: the supervised baseline.
+
+        Raises `UserError` if it was given from Python and can be neither copied nor made again.
+        """
         module, adapter = self.role("student")
         if "student" in self.given.modules:
-            module = copy.deepcopy(module)
-        return self.laid_out(Cast({"student": module}, {"student": adapter}))
+            module = twin_of(module, adapter, "the student")
+        twin = Cast({})
+        twin.add("student", module, adapter, self.cast.as_given.get("student"))
+        return self.laid_out(twin)
 
     def laid_out(self, cast: Cast) -> Cast:
-        layout, shape = self.recipe.train.layout, self.data.shape
-        if layout == "channels_last" or (layout == "auto" and len(shape) == 3 and min(shape[1:]) >= 16):
-            cast.lay_out()
+        if self.channels_last:
+            cast.lay_out(role for role in cast if role not in self.contiguous)
         return cast
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether images are to be in that memory layout, for roles that bear it."""
+        layout, shape = self.recipe.train.layout, self.data.shape
+        return layout == "channels_last" or (layout == "auto" and len(shape) == 3 and min(shape[1:]) >= 16)
+
+    def make_contiguous(self) -> bool:
+        """Give up channels-last memory for all roles; False if none had it."""
+        if not any(self.cast.adapter_of(role).channels_last for role in self.cast):
+            return False
+        self.contiguous |= set(self.cast)
+        self.cast.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        for role, adapter in self.cast.adapters.items():
+            self.cast.adapters[role] = replace(adapter, channels_last=False)
+        return True
+
+    def built_in(self, role: str) -> bool:
+        """Whether a role is one of our own networks, which are known to work."""
+        return role not in self.given.modules and zoo.factory(self.settings_for(role).model) is not None
 
     def judges(self, role: str) -> bool:
         """Whether a role is there and its answers are of this task."""
@@ -111,6 +145,18 @@ class Sources:
                 action(cast, stage.start(seed=self.recipe.seed + index))
         load_weights(cast, weights, who="run")
         return cast
+
+
+def twin_of(module: nn.Module, adapter: Adapter, who: str) -> nn.Module:
+    """A copy of a module; out of its factory, with the same weights, where it cannot be copied."""
+    try:
+        return copied(module, who)
+    except UserError:
+        if adapter.factory is None:
+            raise
+    twin = adapter.factory()
+    twin.load_state_dict(module.state_dict())
+    return twin
 
 
 def open_sources(
@@ -149,7 +195,10 @@ def _cast(sources: Sources) -> None:
     for role in names:
         cast.add(role, *sources.role(role))
     batch = next(Batches(data["train"], data, size=2, seed=0).ordered())
-    sources.laid_out(cast)
+    changed = changing(method) & set(cast)
+    for role in cast:
+        build_lazy(cast, role, batch["inputs"], sources.recipe.seed)
+    sources.notes += keeps_its_own(cast, changed)
     for role in cast:
         own = sources.settings_for(role).classes if sources.other_classes(role) else None
         try:
@@ -158,6 +207,10 @@ def _cast(sources: Sources) -> None:
             if role not in sources.given.modules or role in learners(method) or answers_read(role, method):
                 raise
             sources.foreign.add(role)  # made for another task: only its layers count
+    for role in cast if sources.channels_last else ():
+        if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):
+            sources.contiguous.add(role)
+    sources.laid_out(cast)
 
 
 def reopened(folder: Path, trust: bool = False) -> Sources:

@@ -1,6 +1,5 @@
 """What a plan will cost, from a few measured steps on a copy: time live and from stored answers, and memory."""
 
-import copy
 import time
 from dataclasses import dataclass, replace
 
@@ -8,10 +7,11 @@ import torch
 from torch import Tensor
 
 from limbeck.data.streams import Streams
-from limbeck.engine.check import build_parts, quiet
+from limbeck.engine.check import build_parts, quiet, twin_for
 from limbeck.engine.fit import Fit
 from limbeck.engine.state import BatchSource, EventFacts
 from limbeck.engine.training import train
+from limbeck.errors import UserError
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import observe
@@ -50,7 +50,10 @@ def clock(seconds: float) -> str:
 
 def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: Fit) -> list[Estimate]:
     """Measure each stage on a copy of the cast; nothing of the caller's is changed."""
-    twin = copy.deepcopy(cast)
+    try:
+        twin = twin_for(method, cast)
+    except UserError:  # it cannot be copied: not measured
+        return []
     build_parts(method, twin, streams(("train",), 0))
     fills = _fill_seconds(twin, streams, planned)
     found = []
@@ -78,7 +81,7 @@ def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: BatchSource, 
             ticks.append(time.perf_counter())
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        train(alone, copy.deepcopy(cast), draw, replace(fit, steps=STEPS, schedule="constant"), seed=0, listen=tick)
+        train(alone, twin_for(method, cast), draw, replace(fit, steps=STEPS, schedule="constant"), seed=0, listen=tick)
     turns = len(ticks) / STEPS
     gaps = sorted(b - a for a, b in zip(ticks, ticks[1:], strict=False))[: max(1, len(ticks) // 2)]
     own = sum(p.numel() * p.element_size() for p in cast.parameters())

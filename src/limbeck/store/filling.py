@@ -170,7 +170,7 @@ class Filling:
                 item.shelf.put(batch["index"], self._number(item, view), scene(item.source), fed)
 
     def _answers(self, batch: Batch, items: list[Stored]) -> Scene:
-        device = next(self.cast.parameters()).device
+        device = self.cast.device
         seen = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
         with quiet(self.cast), torch.no_grad():
             return observe(self.cast, seen, [item.source for item in items], shorten=True)
