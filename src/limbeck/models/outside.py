@@ -3,9 +3,11 @@
 import importlib
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from torch import nn
 
@@ -14,6 +16,8 @@ from limbeck.plan.copies import copied
 
 LOADED = {"ignore_mismatched_sizes": True, "weights_only": True}  # files with pickled weights: tensors, never objects
 _CLASSES = ("num_classes", "classes", "n_classes")
+_TRAINED: "WeakSet[nn.Module]" = WeakSet()
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 
 
 def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
@@ -26,6 +30,30 @@ def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
     if library == "timm":
         return _timm(rest, classes, shape, arguments)
     return _from_path(name, classes, shape, arguments)
+
+
+def came_trained(module: nn.Module) -> bool:
+    """Whether a network that was built here came with weights for all of its layers, as a fine-tuned folder does."""
+    return module in _TRAINED
+
+
+def need_same_words(name: str, words: Sequence[str], who: str) -> None:
+    """Refuse a transformers folder with a tokenizer of its own for data whose words have other numbers.
+
+    Args:
+        name: transformers:FOLDER. words: the word of each number of the data. who: the role that the error names.
+    """
+    folder = Path(name.partition(":")[2])
+    if not any((folder / file).is_file() for file in TOKENIZERS):
+        return
+    tokenizer = _fetch(str(folder), extra("transformers").AutoTokenizer, str(folder), {"trust_remote_code": False}, ())
+    known = tokenizer.get_vocab()
+    for number, word in enumerate(words):
+        if known.get(word) != number:
+            raise UserError(
+                f"role {who!r}: {name[-80:]} has its own tokenizer, which numbers words otherwise than the data ({word!r} is "
+                f"{known.get(word, 'unknown')} there and {number} here); give a network that was trained on these numbers"
+            )
 
 
 def extra(package: str) -> ModuleType:
@@ -131,7 +159,11 @@ def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: di
             _need_plain(name, config)
     auto = _auto(library, name, config, shape, task)
     if pretrained:
-        return _fetch(name, auto, name, LOADED | {"config": config, "trust_remote_code": trust}, library.CONFIG_MAPPING)
+        how = LOADED | {"config": config, "trust_remote_code": trust, "output_loading_info": True}
+        module, info = _fetch(name, auto, name, how, library.CONFIG_MAPPING)
+        if not any(info.get(what) for what in ("missing_keys", "mismatched_keys")):
+            _TRAINED.add(module)
+        return module
     return _call(f"transformers:{name}", auto.from_config, {"config": config})
 
 
@@ -185,7 +217,13 @@ def _timm(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
     if not library.is_model(name):
         raise unknown("timm model", name, library.list_models())
     channels = {"in_chans": shape[0]} if len(shape) == 3 else {}
-    return _call(f"timm:{name}", library.create_model, {"model_name": name, "num_classes": classes, **channels, **arguments})
+    module: nn.Module = _call(
+        f"timm:{name}", library.create_model, {"model_name": name, "num_classes": classes, **channels, **arguments}
+    )
+    head = getattr(module, "pretrained_cfg", None) or {}
+    if arguments.get("checkpoint_path") or (arguments.get("pretrained") and head.get("num_classes") == classes):
+        _TRAINED.add(module)
+    return module
 
 
 def _a(value: object) -> str:

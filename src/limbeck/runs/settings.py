@@ -91,6 +91,7 @@ class ModelSettings(_Settings):
 
         from limbeck import models
         from limbeck.data.views.seen import shape_seen
+        from limbeck.models import outside
         from limbeck.plan import Adapter
 
         classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
@@ -98,6 +99,8 @@ class ModelSettings(_Settings):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
             module = make()
+        if data.words and self.model.startswith("transformers:"):
+            outside.need_same_words(self.model, data.words, role)
         if self.weights is not None:
             models.load_weights(module, Path(self.weights), who=role)
         logits = data.task.finder(classes, tuple(data.shape))

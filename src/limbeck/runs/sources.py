@@ -13,7 +13,7 @@ from limbeck.data.streams import Streams
 from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
-from limbeck.models import load_weights, zoo
+from limbeck.models import load_weights, outside, zoo
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
@@ -72,7 +72,12 @@ class Sources:
         return settings_for(role, self.method, self.recipe)
 
     def has_weights(self, role: str) -> bool:
-        return role in self.given.modules or self.settings_for(role).weights is not None
+        """Whether a role came trained: from Python, with a file of weights, or as a folder of a fine-tuned network, unless its
+        epochs or learning rate say that it is to be trained all the same."""
+        own = self.settings_for(role)
+        asked = own.epochs is not None or own.lr is not None
+        fine_tuned = role in self.cast and outside.came_trained(self.cast[role]) and not asked
+        return role in self.given.modules or own.weights is not None or fine_tuned
 
     def untrained(self) -> list[str]:
         """Roles that the method does not train and that have no weights yet: they learn from the labels first."""
