@@ -199,3 +199,65 @@ def test_ruled_out_classes_in_chunks(rule):
     found.backward()
     assert found.item() == pytest.approx(whole(torch.zeros(1, 3), MASKED[None]).item(), abs=1e-6)
     assert hidden.grad.isfinite().all() and head.grad.isfinite().all()
+
+
+FOUR = torch.tensor([0.0, 0.0, 0.0, -torch.inf])
+LABEL = torch.tensor([0])
+
+
+def finite(value, student):
+    value.sum().backward()
+    assert student.grad.isfinite().all()
+    return value.item()
+
+
+@pytest.mark.parametrize(("student", "dkd_rest", "nkd_all"), [(torch.zeros(4), log(1.5), log(4) / 3 + 1.5 * log(3)), (FOUR, 0.0, log(3) / 3 + 1.5 * log(2))])  # fmt: skip
+def test_ruled_out_classes_beside_a_label(student, dkd_rest, nkd_all):
+    """The teacher is uniform over three of four; label 0. Without it: 1/2, 1/2, 0 against 1/3 each (ln 1.5) or the same (0).
+
+    NKD: p_y = 1/3 times -log q_y, and 1.5 times the cross-entropy of the rest. OFA and the target's part likewise.
+    """
+    for name, value in (
+        ("dkd_nontarget", dkd_rest),
+        ("nkd", nkd_all),
+        ("ofa", (log(4) if dkd_rest else log(3))),
+        ("target_cross_entropy", (log(4) if dkd_rest else log(3)) / 3),
+    ):
+        given = student[None].clone().requires_grad_()
+        how = {"temperature": 1.0} if name != "target_cross_entropy" else {}
+        assert finite(getattr(L, name)(given, FOUR[None], LABEL, **how), given) == pytest.approx(value, abs=1e-6), name
+
+
+@pytest.mark.parametrize(("student", "value"), [(torch.zeros(5), log(1.5)), (torch.tensor([0.0, 0, 0, 0, -torch.inf]), 0.0)])
+def test_rld_over_classes_of_which_the_teacher_rules_one_out(student, value):
+    """Below the label are two classes alike and one ruled out: 1/2, 1/2, 0 against a student's 1/3 each, or the same."""
+    teacher = torch.tensor([[9.0, 12.0, 1.0, 1.0, -torch.inf]])
+    given = student[None].clone().requires_grad_()
+    assert finite(L.rld_correlation(given, teacher, LABEL, temperature=1.0), given) == pytest.approx(value, abs=1e-6)
+    only = torch.tensor([[9.0, 12.0, -torch.inf, -torch.inf, -torch.inf]])
+    assert L.rld_correlation(given, only, LABEL, temperature=1.0).item() == 0  # nothing is left to correlate
+
+
+def test_the_label_alone_leaves_nothing_to_decouple():
+    alone = torch.tensor([[0.0, -torch.inf, -torch.inf]])
+    assert L.dkd_nontarget(torch.zeros(1, 3), alone, LABEL).item() == 0
+
+
+@pytest.mark.parametrize("chunks", [False, True])
+@pytest.mark.parametrize(
+    ("student", "kept", "value"),
+    [
+        (FOUR, [1 / 3, 1 / 3, 1 / 3], 0.0),  # no tail on either side
+        (torch.tensor([0.0, 0.0, -torch.inf, -torch.inf]), [0.5, 0.5, 0.0], 0.0),  # a kept class of probability 0
+        (torch.zeros(4), [0.5, 0.5, 0.0], log(2)),
+    ],
+)
+def test_top_k_with_ruled_out_classes(chunks, student, kept, value):
+    index, p = torch.tensor([[0, 1, 2]]), torch.tensor([kept])
+    if chunks:  # the hidden state is 1 wide, so that the head is the logits
+        hidden, head = torch.ones(1, 1), student[:, None].clone().requires_grad_()
+        found = chunked.linear_top_k_kl(hidden, head, index, p)
+        assert found.item() == pytest.approx(value, abs=1e-6)
+        return
+    given = student[None].clone().requires_grad_()
+    assert finite(L.top_k_kl(given, index, p), given) == pytest.approx(value, abs=1e-6)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.losses.response import ROUNDING
 from limbeck.losses.traits import loss
 
 Rule = Callable[..., tuple[Tensor, Tensor]]  # (values, slopes) of rows of log-probabilities, worked out in place
@@ -189,8 +190,9 @@ def _top_k(log_q: Tensor, indices: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     log_rest = others.logsumexp(1)
     rest = (1 - p.sum(1)).clamp_min(0)
     tiny = torch.finfo(p.dtype).tiny
-    value = (p * (p.clamp_min(tiny).log() - kept)).sum(1)
-    value = value + torch.where(rest > 0, rest * (rest.clamp_min(tiny).log() - log_rest), 0.0)
+    value = (p * _where(p, p.clamp_min(tiny).log() - kept)).sum(1)
+    there = (rest > 0) & ~(log_rest.isneginf() & (rest < ROUNDING))  # else a rest that neither side has
+    value = value + torch.where(there, rest * (rest.clamp_min(tiny).log() - log_rest), 0.0)
     slope = torch.exp(log_q)
     slope -= rest[:, None] * (others - log_rest[:, None]).exp_().nan_to_num_(0.0)
     slope.scatter_(1, indices, kept.exp() - p)

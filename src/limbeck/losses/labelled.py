@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from limbeck.losses.response import expected, kl_of_logs, log_pair, one_hot
+from limbeck.losses.response import expected, kl_of_logs, log_pair, one_hot, weighed
 from limbeck.losses.traits import loss
 
 DKD = "Zhao et al. 2022, https://arxiv.org/abs/2203.08679; code megvii-research/mdistiller DKD.py"
@@ -23,8 +23,11 @@ def split_target(logits: Tensor, hot: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def without_target(logits: Tensor, hot: Tensor) -> Tensor:
-    """Log-probabilities renormalised over the other classes; 0 (probability aside) at the target."""
-    return logits.masked_fill(hot, -torch.inf).log_softmax(-1).masked_fill(hot, 0.0)
+    """Log-probabilities renormalised over the classes that are not hot; 0 (probability aside) at those that are, and −inf
+    everywhere else where nothing is left to renormalise over."""
+    rest = logits.masked_fill(hot, -torch.inf)
+    empty = rest.isneginf().all(-1, keepdim=True)
+    return rest.masked_fill(empty, 0.0).log_softmax(-1).masked_fill(empty, -torch.inf).masked_fill(hot, 0.0)
 
 
 @loss(family="divergence", knowledge=None, over="classes", source=DKD)
@@ -122,9 +125,9 @@ def nkd(
     """
     log_q, log_p = log_pair("nkd", student, teacher, 1.0)
     hot, ignored = one_hot("nkd", student, labels)
-    target = -torch.where(hot, log_p.exp() * log_q, 0.0).sum(-1)
+    target = -weighed(torch.where(hot, log_p.exp(), 0.0), log_q)
     other_q, other_p = (without_target(x / temperature, hot) for x in (log_q, log_p))
-    others = -(other_p.exp() * other_q).sum(-1)
+    others = -expected(other_p, other_q)
     return (target + gamma * temperature**2 * others).masked_fill(ignored, 0.0)
 
 
@@ -186,4 +189,4 @@ def ofa(
     log_q, log_p = log_pair("ofa", student, teacher, temperature)
     hot, ignored = one_hot("ofa", student, labels)
     target = hot.to(log_p.dtype)
-    return -(((log_p.exp() + target) ** epsilon - target) * log_q).sum(-1).masked_fill(ignored, 0.0)
+    return -weighed((log_p.exp() + target) ** epsilon - target, log_q).masked_fill(ignored, 0.0)

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import need_same_shape
-from limbeck.losses.labelled import split_target
-from limbeck.losses.response import kl_of_logs, log_pair, one_hot
+from limbeck.losses.labelled import split_target, without_target
+from limbeck.losses.response import kl_of_logs, log_pair, one_hot, weighed
 from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import pair, upcast
 
@@ -92,11 +92,8 @@ def rld_correlation(
     out = hot | (teacher >= at_label)
     none = ignored | out.all(-1)
     out = out & ~none.unsqueeze(-1)
-    log_q, log_p = (
-        (x / temperature).masked_fill(out, -torch.inf).log_softmax(-1).masked_fill(out, 0.0) for x in (student, teacher)
-    )
-    kept = torch.where(out, 0.0, log_p.exp() * (log_p - log_q))
-    return (temperature**2 * kept.sum(-1)).masked_fill(none, 0.0)
+    log_q, log_p = (without_target(x / temperature, out) for x in (student, teacher))
+    return (temperature**2 * kl_of_logs(log_p, log_q)).masked_fill(none, 0.0)
 
 
 @loss(family="divergence", knowledge=None, over="classes", minimum=None, source=WKD)
@@ -113,7 +110,7 @@ def target_cross_entropy(
     """
     log_q, log_p = log_pair("target_cross_entropy", student, teacher, 1.0)
     hot, ignored = one_hot("target_cross_entropy", student, labels)
-    return -torch.where(hot, log_p.exp() * log_q, 0.0).sum(-1).masked_fill(ignored, 0.0)
+    return -weighed(torch.where(hot, log_p.exp(), 0.0), log_q).masked_fill(ignored, 0.0)
 
 
 @loss(family="transport", knowledge=None, over="classes", minimum=None, source=WKD)

@@ -16,6 +16,9 @@ from limbeck.transforms.numerics import pair, upcast
 HINTON = "Hinton, Vinyals & Dean 2015, https://arxiv.org/abs/1503.02531"
 
 
+ROUNDING = 1e-6  # of a sum of probabilities that should be 1
+
+
 def log_pair(who: str, student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities (log q, log p) of both sides at one temperature."""
     student, teacher = pair(who, student, teacher)
@@ -29,7 +32,12 @@ def kl_of_logs(log_target: Tensor, log_input: Tensor) -> Tensor:
 
 def expected(log_p: Tensor, values: Tensor) -> Tensor:
     """Σ_j exp(log_p) values over the last dimension; a class with p = 0 adds nothing, whatever its value."""
-    return (log_p.exp() * values.masked_fill(log_p.isneginf(), 0.0)).sum(-1)
+    return weighed(log_p.exp(), values)
+
+
+def weighed(weights: Tensor, values: Tensor) -> Tensor:
+    """Σ_j weights · values over the last dimension; a class of weight 0 adds nothing, whatever its value (−inf times 0 too)."""
+    return (weights * values.masked_fill(weights == 0, 0.0)).sum(-1)
 
 
 @loss(family="divergence", knowledge=None, over="classes", source=HINTON)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError, need_same_shape
-from limbeck.losses.response import cross_entropy, kl_of_logs, log_pair
+from limbeck.losses.response import ROUNDING, cross_entropy, kl_of_logs, log_pair, weighed
 from limbeck.losses.traits import loss
 from limbeck.transforms.numerics import upcast
 
@@ -89,12 +89,14 @@ def top_k_kl(
         need_same_shape("top_k_kl", student, indices)
     probabilities = upcast(probabilities)
     log_q = (upcast(student) / temperature).log_softmax(-1)
-    value = (torch.xlogy(probabilities, probabilities) - probabilities * log_q.gather(-1, indices)).sum(-1)
+    value = torch.xlogy(probabilities, probabilities).sum(-1) - weighed(probabilities, log_q.gather(-1, indices))
     if indices.shape[-1] == student.shape[-1]:
         return value
     tail = (1 - probabilities.sum(-1)).clamp_min(0.0)
-    log_tail = log_q.scatter(-1, indices, -torch.inf).logsumexp(-1)
-    return value + torch.xlogy(tail, tail) - tail * log_tail
+    others = log_q.scatter(-1, indices, -torch.inf)
+    none = others.isneginf().all(-1) & (tail < ROUNDING)  # a tail that neither side has
+    log_tail = others.masked_fill(none.unsqueeze(-1), 0.0).logsumexp(-1)
+    return value + (torch.xlogy(tail, tail) - tail * log_tail).masked_fill(none, 0.0)
 
 
 @loss(
