@@ -181,6 +181,37 @@ def test_an_integer_parameter_is_left_alone(distill):
     assert student.code.tolist() == [0, 1]
 
 
+class Counting(Net):
+    """Counts its forwards in training in an attribute, and replaces a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.count += self.training
+        self.seen = self.seen + self.training
+        return super().forward(x)
+
+
+def test_what_is_tried_before_training_leaves_no_trace(distill):
+    student = net(kind=Counting)
+    steps = distill(net(1), student).card["models"]["student"]["steps"]
+    assert student.count == student.seen.item() == steps
+
+
+def test_teacher_samples_count_what_a_killed_run_had_asked(distill):
+    def stop(event):
+        if type(event).__name__ == "Step" and event.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(net(1), net(2), epochs=4, listen=stop)
+    card = distill(net(1), net(2), epochs=4, resume=True).card
+    assert card["models"]["student"]["teacher_samples"] == 43  # every training sample once, before the stop
+
+
 # ---------------------------------------------------------------- 2 parametrised, pruned, tied, lazy, shared
 
 

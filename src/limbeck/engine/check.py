@@ -12,7 +12,7 @@ from limbeck.engine.step import evaluate_term, pieces, sources_of
 from limbeck.errors import UserError, reason
 from limbeck.plan import Method, Stage, Term, Update
 from limbeck.plan.actions import action_words
-from limbeck.plan.copies import buffers_kept, flags_kept
+from limbeck.plan.copies import flags_kept, state_kept
 from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, count_of, in_evaluation
@@ -182,8 +182,8 @@ def only(cast: Cast, wanted: list[nn.Parameter]) -> Iterator[None]:
 
 @contextmanager
 def in_training(cast: Cast, paths: Iterable[str]) -> Iterator[None]:
-    """As a stage that trains these paths has the cast; modes, gradients, buffers and the random state come back to the bit."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), flags_kept([cast]), buffers_kept(cast):
+    """As a stage that trains these paths has the cast; modes, gradients, state and chance come back to the bit."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), flags_kept([cast]), state_kept(cast):
         cast.prepare_training(paths)
         yield
 

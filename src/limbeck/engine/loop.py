@@ -89,8 +89,7 @@ class Loop:
         self.prepare(resuming=resumed is not None)
         if resumed is not None:
             self._restore(*resumed)
-        self.cast.answered = self.cast.filled  # what the checks asked beside that is no cost of training
-        self.cast.filled = {}
+        self.cast.answered = dict(self.cast.filled)  # what the checks asked beside that is no cost of training
         while self.state.stage < len(self.method.stages):
             if resumed is None:
                 self._before(self.method.stages[self.state.stage], self.state.stage)
@@ -99,7 +98,7 @@ class Loop:
             yield from self._run_stage(self.method.stages[self.state.stage])
         self._release()
         self._clock()
-        return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered)
+        return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered, self.state.filled)
 
     def _clock(self) -> None:
         now = time.monotonic()
@@ -107,7 +106,9 @@ class Loop:
         self.since = now
         learns = changing(self.method)
         self.state.answered += sum(count for role, count in self.cast.answered.items() if role not in learns)
+        self.state.filled += sum(self.cast.filled.values())
         self.cast.answered.clear()
+        self.cast.filled.clear()
 
     def _run_stage(self, stage: Stage) -> Generator[None, None, None]:
         length, per_epoch = self.lengths[self.state.stage], self.fit.steps_per_epoch or self.lengths[self.state.stage]

@@ -53,6 +53,7 @@ class RunState:
     history: list[EpochRecord] = field(default_factory=list)
     seconds: float = 0.0
     answered: int = 0
+    filled: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,14 @@ class Trained:
     """What a training left beside the weights: the curve (a record per epoch), steps, seconds.
 
     answered: samples that frozen roles were run on, to fill the store of their answers or live. Runs that share
-    answers count them once, for the one who asked first.
+    answers count them once, for the one who asked first. filled: those of them that went into the store.
     """
 
     history: list[EpochRecord]
     steps: int
     seconds: float
     answered: int = 0
+    filled: int = 0
 
 
 def seed_of(seed: int, *more: int) -> int:

@@ -99,13 +99,23 @@ def flags_kept(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def buffers_kept(module: nn.Module) -> Iterator[None]:
-    """Whatever a forward pass does to the buffers inside (statistics, banks), they are as before to the bit afterwards."""
-    kept = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+def state_kept(module: nn.Module) -> Iterator[None]:
+    """Whatever a forward pass does inside to buffers (statistics, banks) and plain attributes (counters), they are as before to
+    the bit afterwards."""
+    attributes = [(part, dict(vars(part))) for part in module.modules()]
+    kept = [
+        (part, name, buffer, buffer.detach().clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
     try:
         yield
     finally:
+        for part, before in attributes:
+            vars(part).clear()
+            vars(part).update(before)
         with torch.no_grad():
-            for buffer, value in kept:
+            for part, name, buffer, value in kept:
+                part._buffers[name] = buffer
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)

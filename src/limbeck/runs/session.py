@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from limbeck.runs.proving import proved
 from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import supervised
 from limbeck.store.estimate import estimate
+from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
 from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict
@@ -152,7 +153,9 @@ class Session:
         self.listen(Phase(who, sum(fit.stage_steps(method.stages))))
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         engine.place(cast, streams, fit, device=sources.recipe.on)
-        planned = self._plan(method, cast, streams)
+        folder = self.folder / "checkpoints" / who
+        tally = folder / "asked.txt" if processes.first() else None
+        planned = self._plan(method, cast, streams, tally)
         if who == "student" and not sources.shared.in_turns and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):
                 self.say(stage)
@@ -165,16 +168,17 @@ class Session:
             planned.draw,
             fit,
             seed=sources.recipe.seed,
-            folder=self.folder / "checkpoints" / who,
+            folder=folder,
             listen=lambda kind, facts: self._hear(who, kind, facts),
             validate=validator(method, sources.data),
             device=sources.recipe.on,
             answers=sources.shared.answers,
         )
         cast.stand_ins.clear()
-        return trained
+        earlier = tallied(tally) - trained.filled if tally is not None else 0  # of goes that were stopped before a checkpoint
+        return replace(trained, answered=trained.answered + max(0, earlier))
 
-    def _plan(self, method: Method, cast: Cast, streams: Streams) -> Plan:
+    def _plan(self, method: Method, cast: Cast, streams: Streams, tally: Path | None) -> Plan:
         """What frozen roles answer is read from the store where it fits; said in words."""
         settings, shared = self.sources.recipe.store, self.sources.shared
         planned = plan(
@@ -187,6 +191,7 @@ class Session:
             folds=not shared.in_turns,
             shared=shared.fillings,
             say=self.say,
+            tally=tally,
         )
         for decision in planned.decisions:
             self.say(decision)

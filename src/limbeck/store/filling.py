@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -34,7 +35,8 @@ class Filling:
     """Batches that carry stored answers. What is missing of a view is computed once for the whole partition,
     in a fixed order and fixed chunks, so that the stored bits do not depend on who asked first.
 
-    shared: others who draw the same batches; what they will want of the same models is filled in the same forwards.
+    shared: others who draw the same batches; what they will want of the same models is filled in the same forwards. tally: a file
+    that gets a line with the number of samples after each forward, so that a run that is killed knows what it had asked.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Filling:
         stored: tuple[Stored, ...],
         say: Callable[[str], None],
         shared: "list[Filling] | None" = None,
+        tally: Path | None = None,
     ):
+        self.tally = tally
         self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
         self._known: set[tuple[str, str, int]] = set()
         self._renewed = self._random = False
@@ -163,8 +167,10 @@ class Filling:
                 continue
             before = dict(self.cast.answered)
             scene = self._answers(batch, missing)
-            for role, count in self.cast.answered.items():
-                self.cast.filled[role] = self.cast.filled.get(role, 0) + count - before.get(role, 0)
+            asked = {role: count - before.get(role, 0) for role, count in self.cast.answered.items()}
+            for role, count in asked.items():
+                self.cast.filled[role] = self.cast.filled.get(role, 0) + count
+            _note(self.tally, sum(asked.values()))
             for item in missing:
                 fed = checksums(batch[item.view]) if items else None
                 item.shelf.put(batch["index"], self._number(item, view), scene(item.source), fed)
@@ -178,6 +184,22 @@ class Filling:
 
 def _named(items: list[Stored]) -> str:
     return " and ".join(str(item.source) for item in items)
+
+
+def _note(tally: Path | None, count: int) -> None:
+    if tally is not None and count:
+        tally.parent.mkdir(parents=True, exist_ok=True)
+        with tally.open("a", encoding="utf-8") as file:
+            file.write(f"{count}\n")
+
+
+def tallied(tally: Path) -> int:
+    """How many samples were asked according to a tally; a line that was cut by a kill is passed over."""
+    try:
+        lines = tally.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line) for line in lines if line.isdecimal())
 
 
 def _fresh() -> torch.Generator:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,7 @@ def plan(
     folds: bool = True,
     shared: "list[Filling] | None" = None,
     say: Callable[[str], None] = lambda text: None,
+    tally: Path | None = None,
 ) -> Plan:
     """Rewrite what frozen roles are asked for to stored fields, per role and stage, where all of it fits.
 
@@ -76,6 +78,7 @@ def plan(
     still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
     nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. folds: False leaves
     the roles that are run as they are. shared: of runs that take turns; one forward then fills for all of them.
+    tally: see `Filling`.
     """
     frozen = frozen_roles(method)
     if store is None:
@@ -103,7 +106,7 @@ def plan(
         stages.append(_rewritten(stage, swap))
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
-    draw = Filling(streams, cast, needed_now, say, shared) if needed_now else streams
+    draw = Filling(streams, cast, needed_now, say, shared, tally) if needed_now else streams
     live = {decision.role for decision in decisions if folds and not decision.stored}
     return Plan(rewritten, draw, tuple(decisions), needed_now, _folded(rewritten, cast, streams, live))
 
