@@ -14,7 +14,18 @@ import torch
 sys.path[:0] = [str(Path(__file__).parents[2] / "tests"), str(Path(__file__).parents[2] / "tests" / "contract")]
 
 NEAR = {"float32": 2e-3, "bf16": 6e-2}  # of a loss, relative to the largest value of its term in the three steps
-DRAWS = {"contrastive_representation", "mgd", "mgd_code", "noisy_teacher", "simclr_semi", "sskd", "structured", "structured_code"}
+DRAWS = {
+    "contrastive_representation",
+    "mgd",
+    "mgd_code",
+    "noisy_teacher",
+    "simclr_semi",
+    "sskd",
+    "structured",
+    "structured_code",
+    "distilbert",
+    "tinybert",
+}
 """Methods that draw random numbers on the device, which are others than the CPU's: their losses are not comparable."""
 
 

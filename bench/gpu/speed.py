@@ -5,6 +5,7 @@ do), and a stronger one whose pictures lie on the device and are cropped and fli
 """
 
 import argparse
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +134,25 @@ class Pictures(torch.utils.data.Dataset):
         return (x.float() / 255 - self.mean) / self.std, self.labels[k]
 
 
+def read_by_workers(chosen: argparse.Namespace) -> Iterator[Any]:
+    """One DataLoader for all loops by hand, which take turns."""
+    part = data_of(chosen)["train"]
+    if "stream" not in _KEPT:
+        workers: dict[str, Any] = {} if chosen.small else {"num_workers": 14, "multiprocessing_context": "forkserver"}
+        pictures = Pictures(part.inputs, part.labels)
+        made = torch.utils.data.DataLoader(
+            pictures,
+            batch_of(chosen),
+            shuffle=True,
+            drop_last=True,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=not chosen.small,
+            **workers,
+        )
+        _KEPT["stream"] = itertools.chain.from_iterable(itertools.repeat(made))
+    return _KEPT["stream"]
+
+
 def by_hand(student: str, chosen: argparse.Namespace, teacher: bool, loader: bool) -> Loop:
     """A plain loop in bf16; with a DataLoader, or with everything on the device."""
     where, part = device(), data_of(chosen)["train"]
@@ -144,21 +164,8 @@ def by_hand(student: str, chosen: argparse.Namespace, teacher: bool, loader: boo
 
     def batches() -> Iterator[Any]:
         if loader:
-            made = torch.utils.data.DataLoader(
-                Pictures(part.inputs, part.labels),
-                batch_of(chosen),
-                shuffle=True,
-                drop_last=True,
-                num_workers=0 if chosen.small else 12,
-                pin_memory=where.type == "cuda",
-                persistent_workers=not chosen.small,
-            )
-            while True:
-                for x, y in made:
-                    yield (
-                        x.to(where, non_blocking=True).contiguous(memory_format=torch.channels_last),
-                        y.to(where, non_blocking=True),
-                    )
+            for x, y in read_by_workers(chosen):
+                yield x.to(where, non_blocking=True).contiguous(memory_format=torch.channels_last), y.to(where, non_blocking=True)
         images, labels = part.inputs.to(where), part.labels.to(where)
         while True:
             for rows in torch.randperm(len(images), device=where).split(batch_of(chosen)):
@@ -172,6 +179,8 @@ def by_hand(student: str, chosen: argparse.Namespace, teacher: bool, loader: boo
     stream = batches()
 
     def run(count: int) -> float:
+        for _ in range(count if loader else 0):
+            next(stream)  # what workers read ahead while others had their turn is no work of this one's
         wait()
         start = time.perf_counter()
         for _ in range(count):

@@ -44,12 +44,13 @@ Found = TypeVar("Found")
 
 def build(finished: Finished, listen: Listener = silent) -> Card:
     """Measure, export, and write student, predictions and card into the run's folder; returns the card."""
+    for entry in finished.entries.values():
+        entry.eval()
+    note = _note(finished, listen)
+    seen = _test(finished.sources.data, finished.entries, finished.sources.shared.predictions, note)
+    finished = finished.on_cpu()
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
-    for entry in entries.values():
-        entry.eval().cpu()
-    note = _note(finished, listen)
-    seen = _test(data, entries, sources.shared.predictions, note)
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen}
     card = _facts(sources, models)

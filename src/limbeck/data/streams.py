@@ -8,7 +8,7 @@ from torch import Tensor
 from limbeck.data.batches import Batch, Batches, Mixture
 from limbeck.data.core import Data
 from limbeck.data.views import View, parse
-from limbeck.plan.kinds import Value
+from limbeck.plan.observe import moved
 
 
 class Streams:
@@ -132,12 +132,3 @@ class Streams:
             view_seed=self.view_seed,
             device=self.device,
         )
-
-
-def moved(value: Value, device: torch.device) -> Value:
-    """A value with all its tensors on a device; one that is there already stays the same object."""
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {k: moved(v, device) for k, v in value.items()}
-    return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value

@@ -74,7 +74,7 @@ def _norms(method: Method, stage: Stage, update: Update, steps: int, loop: Loop)
     cast, found = loop.cast, {}
     networks = tuple(path for path in update.trains if role_of(path) not in method.parts)
     wanted = cast.trainable(networks)
-    with only(cast, wanted), quiet(cast), torch.enable_grad():
+    with torch.enable_grad(), only(cast, wanted), quiet(cast):
         now = Progress(stage.name, steps // 2, steps)
         terms = active_terms(update, now)
         scene = observe(cast, loop.feed.probe(update, cast), sources_of([t for t, _ in terms]), learns=networks, now=now)

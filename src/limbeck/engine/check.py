@@ -190,10 +190,13 @@ def in_training(cast: Cast, paths: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def quiet(cast: Cast) -> Iterator[None]:
-    """Evaluation mode and the random state kept, so that a probe leaves no trace."""
-    random = torch.get_rng_state()
-    try:
-        with in_evaluation(cast):
-            yield
-    finally:
-        torch.set_rng_state(random)
+    """Evaluation mode and the random states kept, so that a probe leaves no trace. Gradients of recurrent networks are had
+    without cuDNN, which refuses them in evaluation mode."""
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices), in_evaluation(cast), torch.backends.cudnn.flags(enabled=not recurrent(cast)):
+        yield
+
+
+def recurrent(cast: Cast) -> bool:
+    """Whether a role holds a recurrent layer whose gradient cuDNN may be asked for."""
+    return torch.is_grad_enabled() and any(isinstance(part, nn.RNNBase) for part in cast.modules())

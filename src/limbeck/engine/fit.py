@@ -57,7 +57,10 @@ class Fit:
         params = list(parameters)
         fused = True if all(p.device.type == "cuda" for p in params) else None  # a fused one can leave out a bad step
         if self.optimizer == "sgd":
-            return torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
+            sgd = torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
+            for p in params if fused and self.momentum else ():  # the fused one takes all buffers or none; from 0 is the same
+                sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            return sgd
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         return kind(params, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
 

@@ -74,7 +74,7 @@ class Loop:
     # ---------------------------------------------------------------- the plan, top down
 
     def prepare(self, resuming: bool) -> None:
-        cast = self.cast.moved(self.accelerator.device)
+        cast = self.cast.to(self.accelerator.device)
         need_roles(self.method, cast)
         if any(part not in cast for part in self.method.parts):
             first = next(update for _, update in self.method.updates())
@@ -184,7 +184,7 @@ class Loop:
     def _before(self, stage: Stage, index: int) -> None:
         for action in stage.before:
             action(self.cast, stage.start(self.lengths[index], seed_of(self.seed, index)))
-        self.cast.moved(self.accelerator.device)
+        self.cast.to(self.accelerator.device)
 
     def _ready(self, stage: Stage) -> None:
         """Freeze everything, then unfreeze and set to training exactly what the stage trains."""

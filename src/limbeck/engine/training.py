@@ -64,7 +64,7 @@ def place(cast: Cast, draw: BatchSource, fit: Fit, *, device: str | None = None)
     found = accelerator_of(fit.precision, device == "cpu").device
     if found.type == "cuda" and isinstance(draw, Placed):
         draw.to(found, torch.cuda.mem_get_info(found)[0] // 4)
-    cast.moved(found)
+    cast.to(found)
     return found
 
 

@@ -159,7 +159,7 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     given = Given({"teacher": cast["teacher"]}, {"teacher": cast.adapter_of("teacher")})
     sources = open_sources(recipe, method=method, data=taught.data, given=given)
     last(Session(sources, folder, quiet).learning())
-    back = sources.cast.moved(torch.device("cpu"))  # the teacher too: the next student has the same one
+    back = sources.cast.to(torch.device("cpu"))  # the teacher too: the next student has the same one
     student = Deployed(back, Tap("student")).eval()
     seen = predict(student, Batches(taught.data.judged, taught.data, size=256, seed=0).ordered(), taught.data.task)
     accuracy = taught.data.task.score(seen)

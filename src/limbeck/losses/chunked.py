@@ -36,13 +36,15 @@ def linear_kl(
     mask: Float[Tensor, "t"] | None = None,
     *,
     temperature: float = 1.0,
-    chunk: int = 128,
+    chunk: int | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean over tokens of KL(p || q), q = softmax(h W^T / T), from hidden states and head.
 
     student, student_head: h and W; both receive gradients. teacher, teacher_head: the teacher's hidden states and
     head; without a head, `teacher` are its logits (t, V). mask: weight of each token, None for 1 each; their sum is
-    the denominator. temperature: T > 0 (no T^2). chunk: tokens at a time; memory is about 3 chunk V floats.
+    the denominator. temperature: T > 0 (no T^2). chunk: tokens at a time, None for 128 on a CPU and
+    512 elsewhere; memory is about 3 chunk V floats. 16-bit tensors on a GPU are multiplied as they are, with sums in float32; the
+    gradient of the head is then rounded to 16 bits once per chunk.
 
     Raises `UserError` where the shapes do not fit.
 
@@ -69,7 +71,7 @@ def linear_jsd(
     *,
     beta: float = 0.5,
     temperature: float = 1.0,
-    chunk: int = 128,
+    chunk: int | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean over tokens of b KL(p || m) + (1 - b) KL(q || m), m = b p + (1 - b) q, 0 < b < 1.
 
@@ -93,7 +95,7 @@ def linear_skew_kl(
     *,
     alpha: float = 0.1,
     temperature: float = 1.0,
-    chunk: int = 128,
+    chunk: int | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean over tokens of KL(p || a p + (1 - a) q), 0 <= a < 1. The tensors are those of `linear_kl`.
 
@@ -114,7 +116,7 @@ def linear_top_k_kl(
     mask: Float[Tensor, "t"] | None = None,
     *,
     temperature: float = 1.0,
-    chunk: int = 128,
+    chunk: int | None = None,
 ) -> Float[Tensor, ""]:
     """Weighted mean over tokens of the KL between k kept words and one bucket for the rest of the mass.
 
@@ -210,7 +212,7 @@ def _run(
     teacher_head: Tensor | None,
     mask: Tensor | None,
     temperature: float,
-    chunk: int,
+    chunk: int | None,
 ) -> Tensor:
     _fit("linear divergence", student, head, mask)
     width = teacher.shape[-1] if teacher_head is None else len(teacher_head)
@@ -225,12 +227,12 @@ def _run(
         )
 
     def with_teacher(log_q: Tensor, rows: slice, other: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
-        z = teacher[rows].detach().to(log_q.dtype)
         if teacher_head is None:
-            other.copy_(z)
+            other.copy_(teacher[rows].detach())
         else:
-            torch.mm(z, teacher_head.detach().to(log_q.dtype).T, out=other)
-        return rule(log_q, _log_softmax_(other, temperature, spare), spare)
+            z, w = _factors(teacher[rows].detach(), teacher_head.detach(), log_q.dtype)
+            _product(z, w.T, other)
+        return rule(log_q, *_log_softmax_(other, temperature, spare))
 
     return _Chunked.apply(student, head, with_teacher, _weights(student, mask), temperature, chunk)
 
@@ -249,36 +251,56 @@ def _weights(student: Tensor, mask: Tensor | None) -> Tensor:
     return weights / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> Tensor:
-    """log softmax(z / T) in place; `spare` is overwritten."""
+def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> tuple[Tensor, Tensor]:
+    """log softmax(z / T) in one of the two, and the other one, which is free again."""
     if temperature != 1.0:
         z.div_(temperature)
+    if z.device.type != "cpu":
+        return torch.log_softmax(z, 1, out=spare), z
     z.sub_(z.amax(1, keepdim=True))
-    return z.sub_(torch.exp(z, out=spare).sum(1, keepdim=True).log_())
+    return z.sub_(torch.exp(z, out=spare).sum(1, keepdim=True).log_()), spare
+
+
+def _factors(left: Tensor, right: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The two in one precision: 16 bits stay on a GPU, which sums their products in float32; all else becomes `dtype`."""
+    short = left.dtype == right.dtype and left.dtype in (torch.bfloat16, torch.float16) and left.device.type == "cuda"
+    return (left, right) if short else (left.to(dtype), right.to(dtype))
+
+
+def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """left @ right into `out`, whose precision may be higher than the factors'."""
+    if left.dtype == out.dtype:
+        torch.mm(left, right, out=out)
+    else:
+        torch.mm(left, right, out.dtype, out=out)
 
 
 class _Chunked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, rule: Rule, weights: Tensor, temperature: float, chunk: int) -> Tensor:
-        dtype = weights.dtype
-        w = head.detach().to(dtype)
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, rule: Rule, weights: Tensor, temperature: float, chunk: int | None
+    ) -> Tensor:
+        dtype, chunk = weights.dtype, chunk or (128 if hidden.device.type == "cpu" else 512)
+        states, w = _factors(hidden.detach(), head.detach(), dtype)
         need_hidden, need_head = ctx.needs_input_grad[:2]
-        grad_hidden = torch.empty_like(hidden, dtype=dtype) if need_hidden else None
+        grad_hidden = torch.empty_like(states) if need_hidden else None
         grad_head = torch.zeros_like(w) if need_head else None
         total = weights.new_zeros(())
         buffers = [weights.new_empty(min(chunk, len(hidden)), len(w)) for _ in range(3)]
         for start in range(0, len(hidden), chunk):
             rows = slice(start, start + chunk)
-            h = hidden[rows].detach().to(dtype)
+            h = states[rows]
             z, other, spare = (buffer[: len(h)] for buffer in buffers)
-            torch.mm(h, w.T, out=z)
-            value, slope = rule(_log_softmax_(z, temperature, spare), rows, other, spare)
+            _product(h, w.T, z)
+            log_q, spare = _log_softmax_(z, temperature, spare)
+            value, slope = rule(log_q, rows, other, spare)
             share = weights[rows]
             used = share != 0
             total += torch.where(used, value, 0.0) @ share
             slope = slope.mul_((share / temperature)[:, None])
             if not bool(used.all()):
                 slope[~used] = 0.0
+            slope = slope.to(h.dtype)
             if grad_hidden is not None:
                 torch.mm(slope, w, out=grad_hidden[rows])
             if grad_head is not None:

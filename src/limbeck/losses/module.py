@@ -22,7 +22,7 @@ def masked_sum(values: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tens
     """
     values = upcast(values)
     if mask is None:
-        return values.sum(), values.new_tensor(float(max(values.numel(), 1)))
+        return values.sum(), values.new_full((), float(max(values.numel(), 1)))
     if mask.shape != values.shape:
         raise UserError(
             f"masked_sum: values {tuple(values.shape)} and mask {tuple(mask.shape)} differ; "

@@ -7,7 +7,7 @@ import torch
 
 from limbeck.errors import UserError
 from limbeck.plan.copies import AsGiven, copied
-from limbeck.plan.roles import Cast
+from limbeck.plan.roles import Cast, restarted
 from limbeck.plan.schedules import InWords, Progress
 from limbeck.transforms.facts import call_text, plain
 
@@ -37,7 +37,7 @@ class Reinit:
 
     def __call__(self, cast: Cast, now: Progress) -> None:
         module, factory = cast.find(self.role), cast.adapter_of(self.role).factory
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(now.seed)
             if factory is not None:
                 module.load_state_dict(factory().state_dict())
@@ -49,9 +49,7 @@ class Reinit:
                         f"({type(part).__name__}) has no reset_parameters; pass Adapter(factory=...)"
                     )
             with cast.as_given[self.role].unchanged(module):
-                for part in module.modules():
-                    if hasattr(part, "reset_parameters"):
-                        part.reset_parameters()  # type: ignore[operator]
+                restarted(module)
 
     def words(self) -> str:
         return f"{self.role} restarts from random weights"

@@ -205,7 +205,7 @@ class Scene:
         if isinstance(source, Now):
             if self.now is None:
                 raise UserError(f"{source} has no value outside training; remove Now from what is deployed")
-            return torch.tensor(source.at(self.now), dtype=torch.float32, device=device_of(self.batch))
+            return torch.full((), source.at(self.now), dtype=torch.float32, device=device_of(self.batch))
         if isinstance(source, Via):
             values = [self(inner) for inner in source.sources]
             if not isinstance(source.fn, str):
@@ -230,3 +230,14 @@ def device_of(value: object) -> torch.device | None:
         return value.device
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
     return next((found for part in parts if (found := device_of(part)) is not None), None)
+
+
+def moved(value: Value, device: torch.device | None) -> Value:
+    """A value with all its tensors on a device, None for where they are; one that is there already stays the same object."""
+    if device is None:
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {k: moved(v, device) for k, v in value.items()}
+    return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value

@@ -208,28 +208,35 @@ class Cast(nn.ModuleDict):
         """Where its tensors are; the CPU if it has none."""
         return next((t.device for t in (*self.parameters(), *self.buffers())), torch.device("cpu"))
 
-    def moved(self, device: torch.device) -> "Cast":
-        """The cast with every role and every adapter's own module on the device."""
-        self.to(device)
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Cast":
+        """Moves go to the adapters' own modules and the stand-ins, too."""
+        super()._apply(fn, recurse)
         own = [adapter.prepare for adapter in self.adapters.values() if isinstance(adapter.prepare, nn.Module)]
         for module in (*own, *self.stand_ins.values()):
-            module.to(device)
+            module._apply(fn, recurse)
         return self
 
     def fresh(self, path: str) -> nn.Module:
-        """An untrained copy of the module at `role` or `role.sub.path`: out of the role's factory where it has one."""
+        """An untrained copy on the CPU of the module at `role` or `role.sub.path`: out of the role's factory where it has one."""
         role, _, inner = path.partition(".")
         found, factory = self.find(path), self.adapter_of(role).factory
         if factory is not None:
             return submodule(factory(), inner, role)
-        twin = copied(found, f"role {role!r}")
-        for part in twin.modules():
-            if hasattr(part, "reset_parameters"):
-                part.reset_parameters()  # type: ignore[operator]
-        return twin.requires_grad_(True).train()
+        return restarted(copied(found, f"role {role!r}").cpu()).requires_grad_(True).train()
 
 
 _PLAIN = Adapter()
+
+
+def restarted(module: nn.Module) -> nn.Module:
+    """The module with new random weights, drawn on the CPU so that they are the same wherever it lies."""
+    tensors = [*module.parameters(), *module.buffers()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    module.cpu()
+    for part in module.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()  # type: ignore[operator]
+    return module.to(device)
 
 
 def count_of(inputs: object) -> int:

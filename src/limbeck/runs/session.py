@@ -16,6 +16,7 @@ from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
 from limbeck.files import write_json
 from limbeck.plan import Method
+from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
@@ -45,6 +46,15 @@ class Finished:
     entries: Mapping[str, Deployed]
     phases: Mapping[str, Trained]
     notes: list[str]
+
+    def on_cpu(self) -> "Finished":
+        """The same with models on the CPU, as they are exported and measured; copies where they were elsewhere, for others
+        may still ask a teacher that is shared."""
+        if all(tensor.device.type == "cpu" for entry in self.entries.values() for tensor in entry.state_dict().values()):
+            return self
+        entries = {who: copied(entry, f"the {who}").cpu() for who, entry in self.entries.items()}
+        sources = replace(self.sources, cast=self.sources.cast.twin().cpu())
+        return replace(self, sources=sources, entries={k: v for k, v in entries.items() if isinstance(v, Deployed)})
 
 
 @dataclass

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.plan.observe import moved
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +49,19 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     """Ask a model about every batch and keep what the task needs of its answers.
 
     Args:
-        answer: takes `batch["inputs"]`, returns logits (batch, ..., C); runs without a gradient, in whatever
-            mode its model is (call `.eval()` before).
+        answer: takes `batch["inputs"]`, brought to where a module's weights are, returns logits (batch, ..., C); runs without
+            a gradient, in whatever mode its model is (call `.eval()` before).
         batches: mappings with "inputs" and "labels"; "index" is counted from 0 where it is absent.
         task: what is to be answered.
 
     Raises:
         UserError: nothing to predict, answers of another shape, not finite, or labels of other classes.
     """
+    tensors = (*answer.parameters(), *answer.buffers()) if isinstance(answer, nn.Module) else ()
+    place = next((tensor.device for tensor in tensors), None)
     answers, labels, index, seen = [], [], [], 0
     for batch in batches:
-        outputs = answer(batch["inputs"]).detach()
+        outputs = answer(moved(batch["inputs"], place)).detach()
         count = len(batch["labels"])
         kept, given = task.keep(_finite(outputs, count), batch["labels"].detach().cpu())
         answers.append(kept)
