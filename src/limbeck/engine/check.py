@@ -40,7 +40,8 @@ def build_parts(method: Method, cast: Cast, batch: Batch) -> None:
             scene = observe(cast, batch, part.like, now=method.stages[0].start())
             with _as_sentence(f"part {name!r} cannot be made", scene, part.like):
                 probed = [scene(source) for source in part.like]
-                built = part.build(*probed, *(cast.fresh(path) for path in part.copies))
+        with _as_sentence(f"part {name!r} cannot be made", scene, part.like):  # its weights are drawn: the random state moves on
+            built = part.build(*probed, *(cast.fresh(path) for path in part.copies))
         cast.add(name, built.to(device))
 
 
