@@ -23,6 +23,8 @@ def go(chosen: argparse.Namespace) -> dict[str, Any]:
     made = subprocess.run([sys.executable, "-m", "limbeck", *words], capture_output=True, text=True, check=False)
     seconds = time.monotonic() - start
     print(f"exit {made.returncode} in {seconds:.0f} s", made.stderr[-2000:] if made.returncode else "", flush=True)
+    for failed in sorted(folder.glob("runs/*/failed.json"))[:9]:
+        print(failed.read_text()[-600:], flush=True)
     board = json.loads((Path(folder) / "leaderboard.json").read_text())
     for row in board["rows"]:
         gap = row.get("to_baseline") or {}

@@ -8,7 +8,7 @@ from torch import Tensor
 from limbeck.data.batches import Batch, Batches, Mixture
 from limbeck.data.core import Data
 from limbeck.data.views import View, parse
-from limbeck.plan.observe import moved
+from limbeck.plan.roles import moved
 
 
 class Streams:

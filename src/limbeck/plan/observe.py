@@ -230,14 +230,3 @@ def device_of(value: object) -> torch.device | None:
         return value.device
     parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
     return next((found for part in parts if (found := device_of(part)) is not None), None)
-
-
-def moved(value: Value, device: torch.device | None) -> Value:
-    """A value with all its tensors on a device, None for where they are; one that is there already stays the same object."""
-    if device is None:
-        return value
-    if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, Mapping):
-        return {k: moved(v, device) for k, v in value.items()}
-    return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value

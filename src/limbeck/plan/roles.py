@@ -132,8 +132,9 @@ class Cast(nn.ModuleDict):
         return self.adapters.get(role, _PLAIN)
 
     def feed(self, role: str, inputs: Value) -> Value:
-        """Run a role on one view of a batch and return what the module returned, untouched."""
+        """Run a role on one view of a batch, brought to where its weights are, and return what the module returned, untouched."""
         self.answered[role] = self.answered.get(role, 0) + count_of(inputs)
+        inputs = moved(inputs, next((t.device for t in self[role].parameters()), None))
         return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
 
     def acting(self, role: str) -> nn.Module:
@@ -271,3 +272,14 @@ def submodule(module: nn.Module, path: str, role: str) -> nn.Module:
     except AttributeError:
         known = [name for name, _ in module.named_modules() if name]
         raise unknown(f"layer of role {role!r}", path, known) from None
+
+
+def moved(value: Value, device: torch.device | None) -> Value:
+    """A value with all its tensors on a device, None for where they are; one that is there already stays the same object."""
+    if device is None:
+        return value
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {k: moved(v, device) for k, v in value.items()}
+    return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
-from limbeck.plan.observe import moved
+from limbeck.plan.roles import moved
 
 
 @dataclass(frozen=True, eq=False)
