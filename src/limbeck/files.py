@@ -62,7 +62,16 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
 def write_json(path: Path, value: object) -> None:
     """Write a value as JSON that strict readers take: numbers that JSON has not, NaN and the infinities, become null."""
     with atomic_write(path, text=True) as file:
-        json.dump(_finite(value), file, indent=1, allow_nan=False)
+        file.write(json_text(value, indent=1))
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """A value as JSON that strict readers take: NaN and the infinities become null.
+
+    >>> json_text({"score": float("nan"), "all": (1, float("inf"))})
+    '{"score": null, "all": [1, null]}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
 def _finite(value: object) -> object:

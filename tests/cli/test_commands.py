@@ -1,6 +1,10 @@
 """The commands end to end, on digits with a tiny budget."""
 
+import html
 import json
+import re
+import shlex
+import shutil
 
 import pytest
 import torch
@@ -64,6 +68,24 @@ def test_the_card_says_what_was_measured(done):
     assert made["drop_percent"] == pytest.approx(100 * (teacher["score"] - student["score"]) / teacher["score"])
     assert made["gain_percent"] == pytest.approx(100 * (student["score"] - baseline["score"]) / baseline["score"])
     assert made["export"]["onnx"]["largest_difference"] < 1e-4 and made["export"]["onnx"]["same_predictions"] == 1.0
+
+
+def printed(page):
+    """The commands on a page, as words."""
+    found = re.search(r'aria-label="Commands">(.*?)</pre>', page.read_text(), re.S)
+    return [shlex.split(html.unescape(line)) for line in found[1].splitlines()]
+
+
+@pytest.mark.parametrize("name", ["one", "it's one"])
+def test_the_lines_of_the_page_run_as_printed(done, limbeck, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(done, tmp_path / "runs" / name)
+    assert limbeck("report", f"runs/{name}")[0] == 0
+    lines = printed(tmp_path / "runs" / name / "report.html")
+    assert [words[:2] for words in lines] == [["limbeck", command] for command in ("distill", "evaluate", "report")]
+    for _, *words in lines:
+        assert limbeck(*words, *(["--quiet", "--set", "onnx=false"] if words[0] == "distill" else []))[0] == 0, words
+    assert same_files(done, tmp_path / "runs" / f"{name}-again")
 
 
 def test_the_resolved_recipe_runs_again_to_the_same_bits(done, limbeck, tmp_path):

@@ -38,7 +38,7 @@ def test_an_own_factory_is_typed_freely_and_trusted_from_the_folder(limbeck, ref
         load(own_run)
     assert load(own_run, trust=True).classes[0] == "0"
     assert json.loads((own_run / "card.json").read_text())["command"].endswith("recipe.toml --trust")
-    assert "evaluate run --trust" in (own_run / "report.html").read_text()
+    assert f"evaluate {own_run} --trust" in (own_run / "report.html").read_text()
 
 
 def test_an_unfinished_run_of_ones_own_goes_on_without_trust(limbeck, own_run):

@@ -56,6 +56,13 @@ def test_means_intervals_and_differences_by_hand():
     assert row(found, "dkd")["to_best"]["to"] == "kd"
 
 
+def test_intervals_of_shares_stay_within_0_and_100():
+    found = board({"baseline": [1.0, 10.0, 42.0], "kd": [99.0, 60.0, 100.0]})
+    assert row(found, "baseline")["score"]["low"] == 0.0 and row(found, "kd")["score"]["high"] == 100.0
+    gap = row(found, "kd")["to_baseline"]
+    assert gap["high"] == 100.0 and -100 <= gap["low"] <= gap["difference"]
+
+
 def test_the_verdict_says_what_can_be_told_and_what_cannot():
     found = board({"baseline": [70.0, 72.0, 74.0, 71.0], "kd": [72.0, 74.1, 75.9, 73.0], "dkd": [73.5, 74.5, 77.2, 73.4]})
     first, kd, dkd = found["verdict"]

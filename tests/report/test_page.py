@@ -81,7 +81,7 @@ def test_figures_of_the_card_are_on_the_page(run_folder):
     assert f"{card['drop_percent']:.2f} %" in text
     assert f"{card['distillation_score']:.4f}" in text
     assert "25 times fewer parameters" in text
-    assert "limbeck distill --data digits" in text
+    assert "limbeck distill --recipe" in text
     assert 'model = "cnn" # <b>' in text
     assert "fewer training batches than published" in text
 

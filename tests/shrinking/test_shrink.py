@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from limbeck import data
 from limbeck.__main__ import run
 from limbeck.data import load
 from limbeck.errors import UserError
@@ -17,7 +18,7 @@ from limbeck.models import build
 from limbeck.runs.settings import ModelSettings
 from limbeck.shrinking.candidates import parse_candidates, pieces, take_from, usual
 from limbeck.shrinking.limits import Limits, parse_seconds, parse_share, parse_size
-from limbeck.shrinking.verdict import choose, front, nothing
+from limbeck.shrinking.verdict import Guess, choose, front, nothing
 
 pytest.importorskip("optuna", reason='Optuna is not installed; pip install "limbeck[search]"')
 pytestmark = pytest.mark.filterwarnings("ignore::Warning:optuna", "ignore::Warning:sqlalchemy", "ignore::Warning:alembic")
@@ -240,6 +241,22 @@ def test_the_verdict_is_right_in_small_cases():
     ]
     assert choose(limits, [], trials)["chosen"]["candidate"] == "y", "equal score: the faster; an unfinished one never"
     assert choose(Limits(score=0.9), [], trials)["chosen"] is None
+    dog = {**common, "number": 3, "candidate": "dog", "validation": 0.0310}
+    cut = {**common, "number": 4, "candidate": "cat", "validation": 0.1284, "state": "running"}
+    said = choose(Limits(), [], [dog, cut], guess=Guess(0.007, 0.004), time_up=True)
+    assert said["chosen"] is None and said["words"][0].startswith("Time ran out after 1 trained student;")
+    assert "cat had already 12.84 % when it was cut off" in said["words"][1]
+    said = choose(Limits(), [], [dog], guess=Guess(0.029, 0.004))
+    assert said["chosen"] is None and said["words"][0].startswith("No student is better than chance: ")
+    assert choose(Limits(), [], [dog], guess=Guess(0.007, 0.004), time_up=True)["words"][0].startswith("Time ran out")
+    assert choose(Limits(), [], [dog], guess=Guess(0.007, 0.004))["chosen"] is dog
+    assert choose(Limits(), [], [dog, {**cut, "validation": 0.02}])["chosen"] is dog
+    assert choose(Limits(), [], [cut], time_up=True)["words"][0].startswith("Time ran out after 0 trained students")
+    failed = {**cut, "error": "odd"}  # its score is of a training that broke
+    assert choose(Limits(), [], [dog, failed])["chosen"] is dog
+    x, y = torch.zeros(40, 2), torch.arange(40) % 4
+    guess = Guess.on(data.from_datasets((x, y), validation=(x, y)))
+    assert guess is not None and guess.score == 0.25 and guess.margin == pytest.approx(1.96 * (0.25 * 0.75 / 40) ** 0.5)
     assert limits.broken_by(1.0, 1000) == [] and len(limits.broken_by(1.1, 1001)) == 2
 
 

@@ -112,7 +112,9 @@ def _facts(sources: Sources, models: dict[str, ModelEntry]) -> Card:
 
 
 def command(finished: Finished) -> str:
-    """What does the run again."""
+    """What does the run again; nothing where its models were given from Python."""
+    if finished.sources.given.modules:
+        return ""
     words = f"limbeck distill --recipe {shlex.quote(str(finished.folder / 'recipe.toml'))}"
     return words + (" --trust" if finished.sources.recipe.programs else "")
 

@@ -1,6 +1,5 @@
 """`limbeck evaluate`: evaluate a student again, on the run's data or on other data."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
+from limbeck.files import json_text
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import ModelSettings
@@ -75,7 +75,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
 
 def _print(facts: dict[str, object], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print(json_text(facts, indent=1))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in facts.items():

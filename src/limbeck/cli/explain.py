@@ -1,6 +1,5 @@
 """`limbeck explain`: why a student improved on its baseline."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from limbeck.cli.command import Trust, command_of
 from limbeck.errors import visible
+from limbeck.files import json_text
 
 
 def explain(
@@ -23,7 +23,7 @@ def explain(
 
     with Display(quiet=quiet or json_) as display:
         found = explained(run, seeds=seeds, trust=trust, listen=display.on_event)
-    typer.echo(json.dumps(found, indent=1) if json_ else visible("\n".join([*found["verdict"], str(run / "explain.html")])))
+    typer.echo(json_text(found, indent=1) if json_ else visible("\n".join([*found["verdict"], str(run / "explain.html")])))
 
 
 app = command_of(explain)

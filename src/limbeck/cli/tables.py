@@ -1,6 +1,5 @@
 """Tables of exports and measurements in the terminal."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ from rich.table import Table
 
 from limbeck.cards.words import bytes_words, number, percent
 from limbeck.cli.console import Plain, tell
+from limbeck.files import json_text
 
 if TYPE_CHECKING:
     from limbeck.deploy.shipment import ExportRow
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def show_exports(rows: "Sequence[ExportRow]", as_json: bool) -> None:
     """Every exported file: its size, its difference from the PyTorch student, its score."""
     if as_json:
-        print(json.dumps({"exports": list(rows)}, indent=1))
+        print(json_text({"exports": list(rows)}, indent=1))
         return
     table = _table("file", "precision", "size", "largest difference", "equal predictions", "test score", "of PyTorch")
     for row in rows:
@@ -43,7 +43,7 @@ def show_exports(rows: "Sequence[ExportRow]", as_json: bool) -> None:
 def show_measured(rows: "Sequence[Measurement]", as_json: bool) -> None:
     """Every measured file: latency by batch size, memory, size."""
     if as_json:
-        print(json.dumps({"measured": list(rows)}, indent=1))
+        print(json_text({"measured": list(rows)}, indent=1))
         return
     batches = list(dict.fromkeys(batch for row in rows for batch in row.get("latency_ms", {})))
     heads = [f"batch {batch}: median [p95] ms" for batch in batches]

@@ -1,6 +1,7 @@
 """The page of a comparison: verdict, table, charts, failures, every method drawn, how to repeat it."""
 
 import shlex
+import tomllib
 from pathlib import Path
 from typing import TypedDict
 
@@ -16,6 +17,7 @@ from limbeck.comparison.verdict import listed
 from limbeck.files import atomic_write
 from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
 from limbeck.runs.folder import Environment
+from limbeck.runs.settings import make
 from limbeck.tasks.figure import known, score_in
 
 COSTS: tuple[tuple[charts.Cost, str], ...] = (
@@ -202,7 +204,8 @@ def _methods(view: BoardView) -> list[MethodPart]:
 
 
 def _commands(view: BoardView) -> list[str]:
-    folder = shlex.quote(view.folder.name or "comparison")
-    recipe = f"{folder}/compare.toml"
-    found = [f"limbeck compare --recipe {recipe} --out {folder}-again"] if (view.folder / "compare.toml").exists() else []
+    recipe, folder = (shlex.quote(str(path)) for path in (view.folder / "compare.toml", view.folder))
+    trust = " --trust" if make(tomllib.loads(view.recipe)).programs else ""
+    again = f"limbeck compare --recipe {recipe} --out {shlex.quote(f'{view.folder}-again')}{trust}"
+    found = [again] if (view.folder / "compare.toml").exists() else []
     return [*found, f"limbeck report {folder}", f"limbeck watch {folder}"]

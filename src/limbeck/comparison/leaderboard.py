@@ -4,6 +4,7 @@ Letters: s seeds, m methods (the baseline is one of them).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from math import isfinite
@@ -75,7 +76,10 @@ def _score(card: Card) -> float:
 
 def _row(name: str, cards: Mapping[int, Card], errors: Sequence[str], seeds: Sequence[int]) -> BoardRow:
     students = [card["models"]["student"] for card in cards.values()]
+    first = next(iter(cards.values()), Card())
+    score = score_in(first)
     mean, low, high = mean_interval([_score(card) for card in cards.values()])
+    low, high = (score.scale * bound for bound in score.inside(low / score.scale, high / score.scale))
 
     def average(key: Callable[[ModelEntry], float | None]) -> float | None:
         found = [float(v) for v in map(key, students) if v is not None]
@@ -83,8 +87,7 @@ def _row(name: str, cards: Mapping[int, Card], errors: Sequence[str], seeds: Seq
 
     scores = [value for c in cards.values() if (value := c.get("distillation_score")) is not None]
     cuts = [value for c in cards.values() if (value := c.get("size_cut_percent")) is not None]
-    first = next(iter(cards.values()), Card())
-    scale, keys = score_in(first).scale, [figure.key for figure in figures_in(first)] if first else []
+    scale, keys = score.scale, [figure.key for figure in figures_in(first)] if first else []
     taught = (c["models"]["teacher"]["score"] for c in cards.values() if "teacher" in c["models"])
     teachers = [scale * value for value in taught if value is not None]
     return {
@@ -128,7 +131,12 @@ def _finite(value: float) -> float | None:
 def _pair(by: Cards, first: str, second: str) -> Paired | None:
     """Two methods on the seeds that both finished."""
     common = sorted(set(by[first]) & set(by[second]))
-    return paired([_score(by[first][s]) for s in common], [_score(by[second][s]) for s in common]) if common else None
+    if not common:
+        return None
+    found = paired([_score(by[first][s]) for s in common], [_score(by[second][s]) for s in common])
+    if not score_in(by[first][common[0]]).share:
+        return found
+    return replace(found, low=max(found.low, -100.0), high=min(found.high, 100.0))  # two shares differ by no more
 
 
 def _to_baseline(rows: Sequence[BoardRow], by: Cards) -> None:

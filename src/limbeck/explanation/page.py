@@ -26,7 +26,7 @@ def write_page(folder: Path) -> Path:
     """Write `explain.html` from `explain.json` and return its path."""
     found = read_explanation(folder)
     with atomic_write(folder / "explain.html", text=True) as file:
-        file.write(page(found, folder.name))
+        file.write(page(found, str(folder)))
     return folder / "explain.html"
 
 

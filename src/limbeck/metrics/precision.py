@@ -1,6 +1,7 @@
 """Mean average precision: which boxes are right, in the order of their scores, and how sure the mean is.
 
-Boxes found are (n, k, 6): class, score, x0, y0, x1, y1; labels (n, m, 5): class, x0, y0, x1, y1; class -100 fills up.
+Boxes found are (n, k, 6): class, score, x0, y0, x1, y1; labels (n, m, 5): class, x0, y0, x1, y1; class -100 fills up, and
+DIFFICULT - c is an object of class c that does not count.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from limbeck.transforms.boxes import iou
+from limbeck.transforms.boxes import DIFFICULT, iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,15 @@ class Matched:
 
 def match(found: Tensor, labels: Tensor, classes: int, *, overlap: float = 0.5) -> Matched:
     """Match boxes to objects as PASCAL VOC does: each, best first, to the object of its class that it covers most; right
-    if that is at least `overlap` and the object is not taken yet."""
-    right = torch.zeros(found.shape[:2], dtype=torch.bool)
+    if that is at least `overlap` and the object is not taken yet. One on a difficult object is passed over, as is that object."""
+    right, passed = (torch.zeros(found.shape[:2], dtype=torch.bool) for _ in range(2))
     objects = torch.zeros(len(labels), classes, dtype=torch.int64)
     for row in range(len(labels)):
         for c in range(classes):
-            own = labels[row, labels[row, :, 0] == c, 1:]
-            objects[row, c] = len(own)
+            hard = labels[row, :, 0] == DIFFICULT - c
+            chosen = hard | (labels[row, :, 0] == c)
+            own, hard = labels[row, chosen, 1:], hard[chosen]
+            objects[row, c] = int((~hard).sum())
             at = (found[row, :, 0] == c).nonzero()[:, 0]
             if not len(own) or not len(at):
                 continue
@@ -38,9 +41,11 @@ def match(found: Tensor, labels: Tensor, classes: int, *, overlap: float = 0.5) 
             covers, which = iou(found[row, at, 2:], own).max(1)
             taken = torch.zeros(len(own), dtype=torch.bool)
             for k, (cover, goal) in enumerate(zip(covers.tolist(), which.tolist(), strict=True)):
-                if cover >= overlap and not taken[goal]:
+                if cover >= overlap and hard[goal]:
+                    passed[row, at[k]] = True
+                elif cover >= overlap and not taken[goal]:
                     right[row, at[k]] = taken[goal] = True
-    real = found[..., 0] >= 0
+    real = (found[..., 0] >= 0) & ~passed
     image = torch.arange(len(found))[:, None].expand(real.shape)[real]
     return Matched(image, found[..., 0][real].long(), found[..., 1][real], right[real], objects)
 

@@ -159,8 +159,10 @@ def _onnx_words(card: Card) -> str:
 
 
 def _commands(view: RunView) -> list[str]:
-    folder = shlex.quote(view.folder.name or "run")
-    again = f"limbeck distill --recipe {folder}/recipe.toml --out {folder}-again" if view.recipe else ""
-    first = str(view.card.get("command") or again)
-    trust = " --trust" if first.endswith(" --trust") else ""
-    return [*([first] if first else []), f"limbeck evaluate {folder}{trust}", f"limbeck report {folder}"]
+    """What can be run where this page was written; models that were given from Python can be neither made nor loaded by name."""
+    recipe, folder = (shlex.quote(str(path)) for path in (view.folder / "recipe.toml", view.folder))
+    again = shlex.quote(f"{view.folder}-again")
+    trust = " --trust" if str(view.card.get("command")).endswith(" --trust") else ""
+    by_name = bool(view.recipe) and "python object of class" not in view.recipe
+    named = [f"limbeck distill --recipe {recipe} --out {again}{trust}", f"limbeck evaluate {folder}{trust}"] if by_name else []
+    return [*named, f"limbeck report {folder}"]

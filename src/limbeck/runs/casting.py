@@ -82,6 +82,35 @@ def has_other_classes(role: str, settings: ModelSettings, method: Method, data: 
     return True
 
 
+FEW = 5  # samples of a class, below which a figure within it tells nothing
+
+
+def few_in_parts(data: Data) -> list[str]:
+    """What a reader of the figures must know of the parts that models are measured on: classes without samples, or with few."""
+    notes = []
+    for name in ("validation", "test"):
+        labels = data[name].labels if name in data.partitions else None
+        counts = None if labels is None else data.task.occurrences(labels, len(data.classes))
+        if counts is None or len(counts) != len(data.classes):
+            continue
+        item = data.task.item
+        items = item + ("es" if item.endswith("s") else "s")
+        absent = [str(c) for c, count in zip(data.classes, counts, strict=True) if not count]
+        few = [f"{c} ({count})" for c, count in zip(data.classes, counts, strict=True) if 0 < count < FEW]
+        if absent:
+            which = f"the {item if len(absent) == 1 else items} {_listed(absent)}"
+            notes.append(f"{name} lacks {which}: there is no score within it")
+        if few:
+            which = f"the {item if len(few) == 1 else items} {_listed(few)}"
+            notes.append(f"in {name}, {which} occurs fewer than {FEW} times: too few to tell anything within it")
+    return notes
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(name[:20] for name in names[:most]) + more
+
+
 def answers_read(role: str, method: Method) -> bool:
     return any(tap.role == role and not tap.path for tap in method.taps())
 

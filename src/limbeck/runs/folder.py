@@ -10,7 +10,7 @@ import torch
 import limbeck
 from limbeck import processes
 from limbeck.errors import UserError
-from limbeck.files import atomic_write, cannot_write, write_json
+from limbeck.files import atomic_write, cannot_write, json_text, write_json
 from limbeck.plan import Method
 from limbeck.runs.settings import Recipe, dump
 
@@ -91,7 +91,7 @@ def add_to_curve(folder: Path, who: str, record: Mapping[str, object]) -> None:
         return
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"who": who, **record}) + "\n")
+            file.write(json_text({"who": who, **record}) + "\n")
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -101,7 +101,7 @@ def keep_curve(folder: Path, who: str, history: Sequence[Mapping[str, object]]) 
     path, mine = folder / CURVES, json.dumps({"who": who})[:-1]
     old = lines_of(path)
     kept = [line for line in old if line.endswith("}") and not line.startswith(mine)]
-    kept += [json.dumps({"who": who, **record}) for record in history]
+    kept += [json_text({"who": who, **record}) for record in history]
     if kept != old and processes.first():
         with atomic_write(path, text=True) as file:
             file.write("".join(line + "\n" for line in kept))

@@ -154,6 +154,7 @@ class Session:
             write_json(facts, asdict(trained))
             for old in (self.folder / "checkpoints" / who).glob("*"):
                 old.unlink()
+            self._tally(who).unlink(missing_ok=True)
         return trained
 
     def _train(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
@@ -163,8 +164,7 @@ class Session:
         self.listen(Phase(who, sum(fit.stage_steps(method.stages))))
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         engine.place(cast, streams, fit, device=sources.recipe.on)
-        folder = self.folder / "checkpoints" / who
-        tally = folder / "asked.txt" if processes.first() else None
+        tally = self._tally(who) if processes.first() else None
         planned = self._plan(method, cast, streams, tally)
         if who == "student" and not sources.shared.in_turns and not processes.several():
             for stage in estimate(method, cast, streams, planned, fit):
@@ -178,7 +178,7 @@ class Session:
             planned.draw,
             fit,
             seed=sources.recipe.seed,
-            folder=folder,
+            folder=self.folder / "checkpoints" / who,
             listen=lambda kind, facts: self._hear(who, kind, facts),
             validate=validator(method, sources.data),
             device=sources.recipe.on,
@@ -187,6 +187,10 @@ class Session:
         cast.stand_ins.clear()
         earlier = tallied(tally) - trained.filled if tally is not None else 0  # of goes that were stopped before a checkpoint
         return replace(trained, answered=trained.answered + max(0, earlier))
+
+    def _tally(self, who: str) -> Path:
+        """Where an unfinished training counts the samples that it asked to fill the store."""
+        return self.folder / "checkpoints" / f"{who}.asked"
 
     def _plan(self, method: Method, cast: Cast, streams: Streams, tally: Path | None) -> Plan:
         """What frozen roles answer is read from the store where it fits; said in words."""

@@ -17,7 +17,7 @@ from limbeck.models import load_weights, outside, zoo
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
-from limbeck.runs.casting import answers_read, check_output, check_places, has_other_classes, learners, settings_for
+from limbeck.runs.casting import answers_read, check_output, check_places, few_in_parts, has_other_classes, learners, settings_for
 from limbeck.runs.events import Download, Listener, silent
 from limbeck.runs.probing import bears_channels_last, build_lazy, keeps_its_own
 from limbeck.runs.settings import ModelSettings, Recipe, read
@@ -203,7 +203,7 @@ def _cast(sources: Sources) -> None:
     changed = changing(method) & set(cast)
     for role in cast:
         build_lazy(cast, role, batch["inputs"], sources.recipe.seed)
-    sources.notes += keeps_its_own(cast, changed)
+    sources.notes += [*few_in_parts(data), *keeps_its_own(cast, changed)]
     for role in cast:
         own = sources.settings_for(role).classes if sources.other_classes(role) else None
         try:

@@ -16,6 +16,7 @@ from limbeck.deploy.formats import Format
 from limbeck.deploy.shipment import CALIBRATE, facts_inside, file_facts, some
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.files import json_text
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.folder import lines_of
@@ -149,7 +150,7 @@ class Fitting:
             found: MeasuredLine = {"key": name, "how": self._how(), "latency_ms": cost["latency_ms"], "bytes": cost["bytes"]}
             self.known[name] = found
             with (self.folder / "measured.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(found) + "\n")
+                file.write(json_text(found) + "\n")
         return self.known[name]
 
     def cost(self, module: nn.Module) -> ModuleCost:

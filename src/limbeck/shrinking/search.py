@@ -34,7 +34,7 @@ from limbeck.shrinking.schema import (
     write_search,
 )
 from limbeck.shrinking.study import SPACES, FittingCost, done, judge_teacher, need_optuna, open_study, requeue, trial_rows
-from limbeck.shrinking.verdict import choose, nothing, verified
+from limbeck.shrinking.verdict import Guess, choose, nothing, verified
 from limbeck.tasks.figure import score_in
 
 if TYPE_CHECKING:
@@ -93,14 +93,19 @@ class Search:
         fitting = [each for each in considered if not each.dropped]
         if not fitting:
             return self._end(nothing(self.limits, rows, floor))
+        time_up = False
         try:
             teacher = self._teacher() if self.guided else None
             if teacher is not None and "teacher" not in self.state:
                 self.state["teacher"] = judge_teacher(self.recipe, teacher, self.data)
             self._search(fitting, teacher)
         except TimeUp:
+            time_up = True
             self._say("the time is up")
-        return self._end(choose(self.limits, rows, self.state["trials"], score_in(self.state)))
+        trials = self.state["trials"]
+        time_up |= self._left() <= 0 and len(trials) < self.trials
+        verdict = choose(self.limits, rows, trials, score_in(self.state), guess=Guess.on(self.data), time_up=time_up)
+        return self._end(verdict)
 
     # ---------------------------------------------------------------- steps
 

@@ -1,12 +1,16 @@
 """What a search answers: one student, checked from its files, or that nothing fits, with the nearest miss."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import torch
 
 from limbeck.cards.model_card import write_model_card
 from limbeck.cards.schema import Card
 from limbeck.cards.words import bytes_words, number
+from limbeck.data import Data
 from limbeck.deploy.device import ask
 from limbeck.deploy.shipment import Shipment, keep, some, travelling
 from limbeck.deploy.student import load_student
@@ -69,17 +73,49 @@ def reached(trial: TrialRow) -> float:
     return value
 
 
-def choose(limits: Limits, rows: Sequence[CandidateRow], trials: Sequence[TrialRow], score: FigureInfo = FigureInfo()) -> Verdict:  # noqa: B008
-    """The best on validation among those trained to the end; of equals the faster one."""
+@dataclass(frozen=True)
+class Guess:
+    """What answering always the same reaches on validation, and how much of that is the luck of its samples."""
+
+    score: float
+    margin: float
+
+    @staticmethod
+    def on(data: Data) -> "Guess | None":
+        """Of a classification: always the most frequent class; None where there is no such answer."""
+        labels = data["validation"].labels
+        if data.task.name != "classify" or labels is None or not len(labels):
+            return None
+        share = float(torch.bincount(labels.long(), minlength=1).max()) / len(labels)
+        return Guess(share, 1.96 * (share * (1 - share) / len(labels)) ** 0.5)
+
+
+def choose(
+    limits: Limits,
+    rows: Sequence[CandidateRow],
+    trials: Sequence[TrialRow],
+    score: FigureInfo = FigureInfo(),  # noqa: B008
+    *,
+    guess: Guess | None = None,
+    time_up: bool = False,
+) -> Verdict:
+    """The best on validation among those trained to the end; of equals the faster one. None is chosen that is no better than a
+    guess, or worse than a training that was cut off already was; and that the time ran out is said first."""
     done = [t for t in trials if t["state"] == "complete" and t["validation"] is not None]
+    first = (
+        [f"Time ran out after {len(done)} trained student{'' if len(done) == 1 else 's'}; give more --time."] if time_up else []
+    )
     if not done:
         why = next((t["error"] for t in trials if t.get("error")), None)
         said = f" The first training failed: {why}" if why else " Give more --time, or fewer --epochs."
-        return {"chosen": None, "nearest": None, "words": [f"No student was trained to the end.{said}"]}
+        return {"chosen": None, "nearest": None, "words": [*first, f"No student was trained to the end.{said}"]}
     best = max(done, key=lambda t: (reached(t), -t["latency_ms"], -t["bytes"]))
+    if why := _not_worth_it(best, trials, score, guess):
+        return {"chosen": None, "nearest": best["candidate"], "words": [*first, why]}
     if limits.score is None or reached(best) >= limits.score:
-        return {"chosen": best, "nearest": best["candidate"], "words": [_described(best, len(done), score)]}
+        return {"chosen": best, "nearest": best["candidate"], "words": [*first, _described(best, len(done), score)]}
     words = [
+        *first,
         f"Nothing fits: of {len(done)} trained students the best, {best['candidate']}, reaches "
         f"{score.text(best['validation'], 2)} on validation, less than {score.text(limits.score, 2)}.",
         f"Relax --min-score to {best['validation']:.3f}, give more --time or --epochs, or allow more cost:",
@@ -87,6 +123,20 @@ def choose(limits: Limits, rows: Sequence[CandidateRow], trials: Sequence[TrialR
     larger = [r for r in rows if r["dropped"] and "latency_ms" in r]
     words += [f"{r['name']} was excluded: {r['dropped']}." for r in larger[:2]]
     return {"chosen": None, "nearest": best["candidate"], "words": words}
+
+
+def _not_worth_it(best: TrialRow, trials: Sequence[TrialRow], score: FigureInfo, guess: Guess | None) -> str:
+    """Why the best of those trained to the end is no answer; nothing where it is one."""
+    its = f"the best student that was trained to the end, {best['candidate']}, reaches {score.text(best['validation'], 2)}"
+    if guess is not None and reached(best) <= guess.score + guess.margin:
+        always = f"always answering the most frequent class reaches {score.text(guess.score, 2)} there"
+        return f"No student is better than chance: {its} on validation, and {always}. Give more --time or --epochs."
+    cut = [t for t in trials if t["state"] not in ("complete", "pruned") and not t.get("error") and t["validation"] is not None]
+    ahead = max(cut, key=reached, default=best)
+    if reached(ahead) > reached(best):
+        already = f"{ahead['candidate']} had already {score.text(ahead['validation'], 2)} when it was cut off"
+        return f"No student is chosen: {its} on validation, and {already}. Give more --time or fewer --epochs."
+    return ""
 
 
 def _described(trial: TrialRow, count: int, score: FigureInfo) -> str:

@@ -59,6 +59,7 @@ class Detect(Task):
 
     size: tuple[int, int] = (0, 0)
     name = "detect"
+    fewest = 1  # "nothing here" is no class of the data
     located = True
     figures = (
         Figure(
@@ -79,8 +80,10 @@ class Detect(Task):
                 "class, x0, y0, x1, y1"
             )
         real = labels[labels[..., 0] != -100]
-        if not len(real):
-            raise UserError(f"{who} has no box; give images with objects")
+        hard = real[:, 0] <= boxes.DIFFICULT
+        real = torch.cat([torch.where(hard, boxes.DIFFICULT - real[:, 0], real[:, 0])[:, None], real[:, 1:]], 1)
+        if not len(real) or bool(hard.all()):
+            raise UserError(f"{who} has no box that counts; give images with objects")
         in_range(who, real[:, 0], classes)
         if not (real[:, 3:] > real[:, 1:3]).all():
             raise UserError(f"{who} has a box of zero area: {real[(real[:, 3:] <= real[:, 1:3]).any(1)][0].tolist()}; remove it")

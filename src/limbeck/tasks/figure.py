@@ -6,7 +6,7 @@ from what a card keeps of them (`FigureInfo`), so that whoever reads a card.json
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from typing_extensions import TypedDict
@@ -29,6 +29,7 @@ class FigureFacts(TypedDict, total=False):
     form: str
     within: str
     sentence: str
+    most: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,7 @@ class FigureInfo:
         better: which way. form: "percent" for shares, else a format of numbers such as ".3g".
         within: the title of the same within one class; "" where there is none.
         sentence: of the headline about a student, after "The student", with {} for the value.
+        most: the largest value there can be, where that is known and the figure is no share.
     """
 
     key: str = "score"
@@ -65,11 +67,23 @@ class FigureInfo:
     form: str = "percent"
     within: str = ""
     sentence: str = ""
+    most: float | None = None
 
     def plain(self) -> FigureFacts:
         """The same as a file holds it."""
         own: FigureFacts = {"key": self.key, "title": self.title, "words": self.words, "better": self.better}
-        return own | {"form": self.form, "within": self.within, "sentence": self.sentence}
+        own |= {"form": self.form, "within": self.within, "sentence": self.sentence}
+        return own if self.most is None else own | {"most": self.most}
+
+    def inside(self, low: float, high: float) -> tuple[float, float]:
+        """An interval of values cut to what there can be: shares lie in 0 .. 1, errors are at least 0.
+
+        >>> FigureInfo().inside(-0.05, 0.4), FigureInfo(form=".3f", most=1.0).inside(-0.5, 1.5)
+        ((0.0, 0.4), (-0.5, 1.0))
+        """
+        least = 0.0 if self.share or self.better == "lower" else -inf
+        most = 1.0 if self.share else inf if self.most is None else self.most
+        return min(max(low, least), most), max(min(high, most), least)
 
     @property
     def share(self) -> bool:
@@ -157,6 +171,7 @@ class Figure:
     per_class: PerClass | None = None
     sentence: str = ""
     interval: Callable[[Judged], tuple[float, float] | None] | None = None
+    most: float | None = None
 
     def facts(self) -> FigureInfo:
         """What a card keeps of it."""

@@ -103,6 +103,7 @@ class Numbers(Task):
             _r2,
             "1 - squared error / variance of the labels, mean over targets: 1 is perfect, 0 is the mean of the labels.",
             form=".3f",
+            most=1.0,
             per_class=PerClass("R2", _each),
             sentence="explains {} of the variance of the test labels (R2)",
         ),

@@ -180,7 +180,7 @@ class Task(ABC):
         return Measured(
             samples=len(predictions),
             score=values[first.key],
-            interval=self.interval(judged),
+            interval=_inside(first, self.interval(judged)),
             figures=values,
             worst=self.worst(judged, each),
             per_class=each,
@@ -188,7 +188,7 @@ class Task(ABC):
         )
 
     def _intervals(self, judged: Judged) -> Iterator[tuple[str, tuple[float, float] | None]]:
-        return ((figure.key, figure.interval(judged)) for figure in self.figures if figure.interval is not None)
+        return ((f.key, _inside(f, f.interval(judged))) for f in self.figures if f.interval is not None)
 
     @final
     def facts(self) -> TaskFacts:
@@ -209,6 +209,11 @@ class Task(ABC):
     @abstractmethod
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         """What a run's page shows of the answers; names: of the classes."""
+
+
+def _inside(figure: Figure, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """An interval within what the figure can be; None where it is unknown."""
+    return figure.facts().inside(*interval) if interval is not None and all(map(isfinite, interval)) else None
 
 
 def _agrees(judged: Judged) -> float | None:

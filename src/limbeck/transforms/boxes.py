@@ -1,6 +1,7 @@
 """Boxes around objects: pure functions of labels and of what a one-stage detector answers.
 
-Labels are (n, m, 5) float: class and x0, y0, x1, y1 in pixels of the input; class -100 fills up images with fewer than m.
+Labels are (n, m, 5) float: class and x0, y0, x1, y1 in pixels of the input; class -100 fills up images with fewer than m, and
+DIFFICULT - c is an object of class c that is neither learned nor counted: who finds it is neither right nor wrong.
 Answers are (n, h, w, C + 5): logits of C classes and of "nothing here" as the last class, then four numbers for a box:
 its middle beside the cell's, (x - x_cell) / s and (y - y_cell) / s, and log(width / s), log(height / s); s = pixels per
 cell. Letters: n samples, m boxes, h and w cells, H and W pixels, C classes.
@@ -12,6 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from limbeck.transforms.facts import transform
+
+DIFFICULT = -200.0
 
 
 @transform(boxes=True)

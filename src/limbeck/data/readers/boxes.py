@@ -3,7 +3,8 @@
 ROOT/Annotations/1.xml ROOT/JPEGImages/1.jpg, split by ROOT/ImageSets/Main/train.txt, val.txt, test.txt
 ROOT/train/1.xml ROOT/train/1.jpg ROOT/test/2.xml ...        (and valid); or unsplit, then split by us
 
-Boxes become (n, m, 5): class, x0, y0, x1, y1 in pixels; class -100 fills up pictures with fewer than m objects.
+Boxes become (n, m, 5): class, x0, y0, x1, y1 in pixels; class -100 fills up pictures with fewer than m objects, and objects that
+are called difficult are neither learned nor counted.
 """
 
 from pathlib import Path, PurePath
@@ -18,9 +19,10 @@ from limbeck.data.reader import How, Reader
 from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, opened
 from limbeck.errors import UserError
 from limbeck.tasks.detect import Detect
+from limbeck.transforms.boxes import DIFFICULT
 
 File = tuple[str, ...]
-Objects = list[tuple[str, list[float]]]
+Objects = list[tuple[str, list[float], bool]]
 
 
 class Boxes(Reader):
@@ -55,7 +57,7 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
         raise UserError(f"{files.path} has pictures of {len(sizes)} sizes; say what to scale them to with size")
     height, width = size or next(iter(sizes))[::-1]
     every = [_objects(files, note) for _, note in found]
-    names = tuple(sorted({name for objects in every for name, _ in objects}))
+    names = tuple(sorted({name for objects in every for name, *_ in objects}))
     if not names:
         raise UserError(f"{files.path}: no .xml names an object; expected <object><name> and <bndbox> in them")
     most = max(map(len, every))
@@ -65,11 +67,12 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
         picture = converted(files, file, "RGB")
         scale = (width / picture.width, height / picture.height) * 2
         pictures.append(hwc(np.asarray(picture.resize((width, height), Image.Resampling.BOX))))
-        for k, (name, corners) in enumerate(objects):
+        for k, (name, corners, difficult) in enumerate(objects):
             limits = (picture.width, picture.height) * 2
             inside = [min(max(c, 0.0), limit) * s for c, s, limit in zip(corners, scale, limits, strict=True)]
             if inside[2] > inside[0] and inside[3] > inside[1]:
-                boxes[row, k] = torch.tensor([names.index(name), *inside])
+                number = float(names.index(name))
+                boxes[row, k] = torch.tensor([DIFFICULT - number if difficult else number, *inside])
     parts = _parts(files, found)
     if "train" not in parts:
         raise UserError(f"{files.path} has boxes for {' and '.join(sorted(set(parts)))} but not for train; add them")
@@ -78,6 +81,8 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
         rows = [k for k, p in enumerate(parts) if p == part]
         split[part] = (torch.stack([pictures[k] for k in rows]), boxes[rows])
     notes = [] if size is None else [f"pictures and boxes were scaled to {width} x {height} pixels"]
+    hard = sum(difficult for objects in every for *_, difficult in objects)
+    notes += [f"{hard} objects are marked difficult: they are neither learned nor counted"] if hard else []
     return Raw(split, names, "image", notes=notes, task=Detect((height, width)))
 
 
@@ -93,7 +98,8 @@ def _objects(files: Files, file: File) -> Objects:
             corners = [float(item.findtext(f"bndbox/{key}", "")) for key in ("xmin", "ymin", "xmax", "ymax")]
         except ValueError:
             raise UserError(f"{where}: an object has no <bndbox> with four numbers; add it or remove the object") from None
-        found.append((item.findtext("name", "object").strip(), corners))
+        difficult = item.findtext("difficult", "0").strip() not in ("0", "")
+        found.append((item.findtext("name", "object").strip(), corners, difficult))
     return found
 
 
