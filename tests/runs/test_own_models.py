@@ -532,6 +532,14 @@ class Numpy(Net):
             return torch.from_numpy(super().forward(x).numpy())
 
 
+def halved():
+    return net(1).bfloat16()
+
+
+def shorter(x):
+    return x.bfloat16()
+
+
 TEACHERS = {
     "forest": lambda: Forest(*pictures()),
     "table": Table,
@@ -545,6 +553,19 @@ TEACHERS = {
 def test_any_module_teaches(distill, make, augment):
     card = distill(make(), net(2), augment=augment, baseline=True).card
     assert card["models"]["teacher"]["score"] is not None and card["models"]["teacher"]["latency_ms"]
+
+
+def test_a_teacher_of_16_bits_is_stored(distill):
+    card = distill(halved(), net(2), adapters={"teacher": Adapter(prepare=shorter)}).card
+    assert card["models"]["student"]["teacher_samples"] == 43
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_compiled_script_learns_beside_its_baseline(distill):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        student = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)))
+    assert set(distill(net(1), student, baseline=True).card["models"]) == {"teacher", "baseline", "student"}
 
 
 def test_a_student_that_cannot_be_copied_has_no_baseline_and_a_card(distill):

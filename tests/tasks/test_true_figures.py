@@ -124,7 +124,7 @@ def test_absent_and_rare_classes_are_said():
     given = data.from_datasets((x, y), validation=(x[:11], held))
     assert few_in_parts(given) == [
         "validation lacks the class 2: there is no score within it",
-        "in validation, the class 1 (2) occurs fewer than 5 times: too few to tell anything within it",
+        "too few to tell in validation, fewer than 5 of each: the class 1 (2)",
     ]
     assert few_in_parts(data.from_datasets((x, y), validation=(x, y))) == []
 

@@ -66,7 +66,11 @@ def copied(module: nn.Module, who: str, same: Iterable[nn.Module] = ()) -> nn.Mo
     try:
         for part, name, value in kept:
             vars(part)[name] = value.detach() if isinstance(value, Tensor) else [t.detach() for t in value]
-        return copy.deepcopy(module, {id(part): part for part in same})
+        with torch.no_grad():  # or what TorchScript copies is computed from its original
+            twin = copy.deepcopy(module, {id(part): part for part in same})
+        for mine, its in zip(module.parameters(), twin.parameters(), strict=True):
+            its.requires_grad_(mine.requires_grad)
+        return twin
     except Exception as error:  # whatever a class of the user's raises
         raise UserError(f"{who} cannot be copied ({reason(error)}); give it a __deepcopy__, or Adapter(factory=...)") from error
     finally:

@@ -102,7 +102,7 @@ def few_in_parts(data: Data) -> list[str]:
             notes.append(f"{name} lacks {which}: there is no score within it")
         if few:
             which = f"the {item if len(few) == 1 else items} {_listed(few)}"
-            notes.append(f"in {name}, {which} occurs fewer than {FEW} times: too few to tell anything within it")
+            notes.append(f"too few to tell in {name}, fewer than {FEW} of each: {which}")
     return notes
 
 

@@ -47,7 +47,7 @@ class _Plain(Form):
 
     def write(self, values: Tensor) -> np.ndarray:
         with np.errstate(over="ignore"):
-            rows = values.numpy().astype(self.kind)
+            rows = (values.float() if values.dtype is torch.bfloat16 else values).numpy().astype(self.kind)
         if self.kind.itemsize < 4 and not np.isfinite(rows).all():
             raise UserError(f"a teacher answer is too large for {self.name}; store it as bfloat16 or float32 (store.form)")
         return rows
