@@ -9,6 +9,7 @@ from torch import nn
 
 import limbeck
 from limbeck import models
+from limbeck.deploy.formats.torch import check_pt2, write_pt2
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.run import run
@@ -93,6 +94,13 @@ def test_what_was_saved_is_loaded_again_and_answers_the_same(recipe, tmp_path, n
     x = torch.rand(5, 1, 8, 8)
     with torch.no_grad():
         assert torch.equal(loaded(x), adapter.feed(module.eval(), x))
+
+
+def test_a_student_as_torch_program_is_opened_again(recipe, tmp_path):
+    run(recipe("plain"), tmp_path / "run")
+    student, _ = load_student(tmp_path / "run", trust=True)
+    write_pt2(student, torch.rand(2, 1, 8, 8), tmp_path / "student.pt2", metadata={})
+    check_pt2(tmp_path / "student.pt2")
 
 
 def test_frozen_layers_of_a_role_built_by_name_stay(recipe, tmp_path):

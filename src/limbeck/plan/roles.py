@@ -279,7 +279,7 @@ def moved(value: Value, device: torch.device | None) -> Value:
     if device is None:
         return value
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=True)
+        return value if value.device == device else value.to(device, non_blocking=True)  # no step of its own in an export
     if isinstance(value, Mapping):
         return {k: moved(v, device) for k, v in value.items()}
     return type(value)(moved(v, device) for v in value) if isinstance(value, tuple | list) else value
