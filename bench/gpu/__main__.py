@@ -43,9 +43,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--epochs", type=float, default=30)
     parser.add_argument("--student", default="resnet8")
+    parser.add_argument("--limit", type=float, default=300, help="seconds for the board; what has ended by then is told")
+    parser.add_argument("--write", action="store_true", help="only write docs/gpu.md from what is measured")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--small", action="store_true", help="a check of the script: few of everything")
     chosen = parser.parse_args()
+    if chosen.write:
+        from bench.gpu import page
+
+        page.write()
+        return
     kept = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     for name in chosen.steps:
         start = time.monotonic()

@@ -139,7 +139,8 @@ def graph_basis(covariance: Tensor, kept: int, first: int | None = None) -> Tens
     weights = (covariance * scale[:, None] * scale).abs().fill_diagonal_(0.0)
     if first is not None:
         weights[:first, :first] = weights[first:, first:] = 0.0
-    return torch.linalg.eigh(torch.diag(weights.sum(1)) - weights).eigenvectors[:, -kept:].float()
+    laplacian = (torch.diag(weights.sum(1)) - weights).cpu()  # eigenvectors have a free sign, which differs between devices
+    return torch.linalg.eigh(laplacian).eigenvectors[:, -kept:].float().to(covariance.device)
 
 
 def root(covariance: Tensor) -> Tensor:

@@ -153,6 +153,9 @@ class TrainSettings(_Settings):
         default="float32", description="precision of training; bf16 and fp16 are mixed precision"
     )
     compile: bool = Field(default=False, description="compile models with torch.compile; takes minutes, pays in long runs")
+    cuda_graphs: bool = Field(
+        default=True, description="on a GPU, record training steps that do the same work every time and replay them"
+    )
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         default="auto",
         description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more",
