@@ -24,7 +24,7 @@ MAY = {
     "metrics": {"errors", "transforms"},
     "tasks": LANGUAGE | {"metrics"},
     "data": TOOLS | {"transforms", "plan"} | JUDGED,  # what is to be predicted is part of what data is
-    "engine": LANGUAGE | {"data"},
+    "engine": LANGUAGE | {"models", "data"},
     "store": LANGUAGE | {"data", "engine"},
     "methods": LANGUAGE | {"models", "connectors"} | JUDGED,  # terms that belong to a task
     "catalogue": LANGUAGE | {"models", "connectors", "data", "engine", "store", "methods"} | JUDGED,

@@ -193,7 +193,7 @@ def test_a_disk_that_fills_up(fills_at, refuse, limbeck, tmp_path, monkeypatch):
         real(file, aside, target)
 
     def opened(path, mode="r", *more, **named):
-        if mode == "a" and path.name == fills_at:
+        if mode == "a+b" and path.name == fills_at:
             raise OSError(errno.ENOSPC, "No space left on device")
         return append(path, mode, *more, **named)
 

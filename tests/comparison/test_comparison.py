@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -186,11 +187,13 @@ def test_drawn_settings_stay_where_they_have_a_meaning():
 
 
 def test_two_at_once_in_one_folder_are_refused(tmp_path):
-    from limbeck.files import alone_in
+    from limbeck.files.locks import alone_in
 
-    with alone_in(tmp_path / "c"), pytest.raises(UserError, match="another process"):
-        comparison(tmp_path / "c", "kd").go()
-    assert [p.name for p in (tmp_path / "c").iterdir()] == [".lock"]
+    with ThreadPoolExecutor(1) as other, alone_in(tmp_path / "c"):
+        with pytest.raises(UserError, match="another process"):
+            other.submit(comparison(tmp_path / "c", "kd").go).result()
+        assert [p.name for p in (tmp_path / "c").iterdir()] == [".lock"]
+    assert not (tmp_path / "c").exists(), "nothing was done in it"
 
 
 def test_what_was_asked_of_the_teacher_is_counted(tmp_path):

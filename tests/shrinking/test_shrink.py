@@ -122,7 +122,7 @@ def test_the_time_is_kept_and_a_killed_search_goes_on(teacher, tmp_path):
     done = subprocess.run([*words, "--time", f"{spent + 30:.0f}s"], capture_output=True, text=True, timeout=300)
     state = state_of(tmp_path / "s")
     assert done.returncode == 0 and spent < state["spent"] < spent + 35, done.stderr
-    assert [t["folder"] for t in state["trials"]] == ["trials/0", "trials/0"], "the cut-off training is continued"
+    assert [t["folder"] for t in state["trials"]] == ["trials/0"], "the cut-off training is continued under its number"
     curve = (tmp_path / "s/trials/0/metrics.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in curve]
     assert steps == sorted(set(steps)) and "No student was trained to the end" in done.stdout
@@ -261,7 +261,7 @@ def test_the_verdict_is_right_in_small_cases():
 
 
 def test_nobody_waits_for_a_dead_process():
-    from limbeck.shrinking.study import alive
+    from limbeck.files.locks import alive
 
     assert alive(os.getpid())
     process = subprocess.Popen([sys.executable, "-c", ""])

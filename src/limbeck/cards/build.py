@@ -69,9 +69,9 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     card["export"] = {} if exported is None else {"onnx": exported}
     card["notes"], card["command"] = finished.notes, command(finished)
     write_predictions(finished.folder, data.task, seen, _pictures(data))
-    write_card(finished.folder, card)
     if recipe.tensorboard:
         _or_note(note, "TensorBoard", lambda: write_tensorboard(finished.folder))
+    write_card(finished.folder, card)  # last: a run with a card is done but for its pages
     return card
 
 

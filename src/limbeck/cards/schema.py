@@ -126,7 +126,7 @@ def median_of(entry: ModelEntry | ExportFacts) -> float | None:
 
 def finished(folder: Path) -> Card | None:
     """The card of a run that is done: its test part has been read, and is not read again."""
-    return read_card(folder) if (folder / FILE).exists() and (folder / "report.html").exists() else None
+    return read_card(folder) if (folder / FILE).exists() else None
 
 
 def write_card(folder: Path, card: Card) -> None:

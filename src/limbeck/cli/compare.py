@@ -46,11 +46,11 @@ def compare(
     """Train several methods and the baseline on equal terms, with several seeds; table, intervals, verdict."""
     from limbeck.cli.progress import Display
     from limbeck.comparison.asked import asked, table_of
-    from limbeck.comparison.comparison import fresh_folder
+    from limbeck.comparison.comparison import stem_of
+    from limbeck.files.locks import taken
 
     wanted = asked(table_of(compare), methods, seeds, jobs, on, search)
-    folder = out if out is not None else fresh_folder(recipe)
-    with Display(quiet=quiet) as display:
+    with taken(out, stem_of(recipe)) as folder, Display(quiet=quiet) as display:
         board = wanted.over(recipe, folder, display.on_event).go()
     display.show_board(board, folder)
 

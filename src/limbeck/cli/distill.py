@@ -18,17 +18,14 @@ def distill(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
 ) -> None:
     """Train the teacher (if it has no weights), a baseline and a student; measure, export and report them."""
-    from limbeck.cards.schema import finished
     from limbeck.cli.progress import Display
     from limbeck.engine.turns import last
-    from limbeck.face.run import running
+    from limbeck.face.run import done, running
     from limbeck.processes import agreed, first
     from limbeck.runs.folder import open_folder
 
-    folder = open_folder(out, recipe, resume)
-    with Display(quiet=quiet or not first()) as display:
-        done = agreed(lambda: finished(folder), cpu=recipe.device == "cpu")
-        card = done or last(running(recipe, folder, display.on_event))
+    with open_folder(out, recipe, resume) as folder, Display(quiet=quiet or not first()) as display:
+        card = agreed(lambda: done(folder), cpu=recipe.device == "cpu") or last(running(recipe, folder, display.on_event))
     if first():
         display.show(card, folder)
 

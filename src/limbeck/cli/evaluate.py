@@ -12,6 +12,7 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
+from limbeck.face.run import glanced
 from limbeck.files import json_text
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
@@ -34,6 +35,8 @@ def evaluate(
     """Evaluate a student, or any model with weights: the figures of its task, and its size."""
     if (run is None) == (model is None):
         raise UserError("evaluate takes either a run folder or --model NAME with --weights FILE; give one of them")
+    if run is not None:
+        glanced(run)
     chosen = data_of(run, data, data_path)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")

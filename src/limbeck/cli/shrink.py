@@ -49,12 +49,11 @@ def shrink(
     """Find the best student within limits of latency, size and score, or say why none fits."""
     from limbeck.cli.console import tell
     from limbeck.cli.progress import Display
-    from limbeck.shrinking.call import fresh_folder
+    from limbeck.shrinking.call import folder_of
     from limbeck.shrinking.call import shrink as search
     from limbeck.shrinking.limits import parse_seconds, parse_share, parse_size
 
-    folder = out if out is not None else fresh_folder()
-    with Display(quiet=quiet) as display:
+    with folder_of(out) as folder, Display(quiet=quiet) as display:
         state = search(
             recipe,
             max_latency=None if max_latency is None else parse_seconds("--max-latency", max_latency),

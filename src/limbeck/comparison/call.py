@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from limbeck.comparison.asked import asked
-from limbeck.comparison.comparison import fresh_folder
+from limbeck.comparison.comparison import stem_of
 from limbeck.comparison.schema import Board
+from limbeck.files.locks import taken
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
 
@@ -35,5 +36,6 @@ def compare(
     Raises `UserError` if something given cannot be used. A run that fails is a row of the table that says why.
     """
     settings = recipe if isinstance(recipe, Recipe) else make(recipe or {}, "compare(...)")
-    folder = fresh_folder(settings) if out is None else Path(out)
-    return asked({}, methods, seeds, jobs, on, search).over(settings, folder, listen).go()
+    wanted = asked({}, methods, seeds, jobs, on, search)
+    with taken(None if out is None else Path(out), stem_of(settings)) as folder:
+        return wanted.over(settings, folder, listen).go()

@@ -27,10 +27,12 @@ from limbeck.comparison.schema import (
 from limbeck.comparison.work import Job, failure_in
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
-from limbeck.face.run import conclude
-from limbeck.files import LOCK, alone_in, atomic_write
+from limbeck.face.run import conclude, mended
+from limbeck.files import atomic_write
+from limbeck.files.locks import alone_in, contents
 from limbeck.models import save_weights
 from limbeck.runs.events import Listener, Message, RunBegins, silent
+from limbeck.runs.inputs import data_of_runs
 from limbeck.runs.session import Session
 from limbeck.runs.settings import MethodSettings, Recipe, dump
 from limbeck.runs.sources import open_sources
@@ -38,10 +40,9 @@ from limbeck.runs.sources import open_sources
 WAYS = ("here", "together", "processes", "ray")
 
 
-def fresh_folder(recipe: Recipe) -> Path:
-    """The next free folder for a comparison on this data."""
-    stem = f"{Path(recipe.data.name).stem}-compare"
-    return next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
+def stem_of(recipe: Recipe) -> str:
+    """How folders of comparisons on this data begin."""
+    return f"{Path(recipe.data.name).stem}-compare"
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Comparison:
         teacher = self._teacher()
         chosen = self._chosen(teacher)
         every = self._jobs(teacher, chosen)
+        for job in every:
+            mended(Path(job.folder))
         todo = [job for job in every if job.result is None]
         numbers = iter(range(len(every) - len(todo), len(every)))
 
@@ -94,6 +97,8 @@ class Comparison:
         for _ in self._work(todo, started):
             pass
         results = [result for job in every if (result := job.result) is not None]
+        if len(data_of_runs(Path(job.folder) for job in every)) > 1:
+            raise UserError(f"the data has changed since the first runs of {self.folder}; put it back, or give another folder")
         board = leaderboard(results, self.recipe, [BASELINE, *(e.name for e in self.entries)], list(self.seeds))
         if chosen:
             board["hyperparameters"] = (
@@ -175,12 +180,12 @@ class Comparison:
             changed = any(e["name"] in entries and _words(e) != _words(entries[e["name"]]) for e in known["entries"])
             if known["recipe"] != dump(self.recipe) or known.get("search", 0) != self.search or changed:
                 raise UserError(f"{self.folder} has a comparison with other settings; give another folder with --out")
-        elif self.folder.exists() and any(p.name != LOCK for p in self.folder.iterdir()):
+        elif contents(self.folder):
             raise UserError(f"folder {self.folder} exists and is not a comparison; give another folder with --out")
-        with atomic_write(self.folder / "compare.toml", text=True) as file:
-            file.write(to_toml(self.recipe, self.entries, len(self.seeds), self.search))
         facts = ComparisonFile(version=VERSION, recipe=dump(self.recipe), entries=list(entries.values()), seeds=list(self.seeds))
         write_comparison(self.folder, facts | {"search": self.search})
+        with atomic_write(self.folder / "compare.toml", text=True) as file:
+            file.write(to_toml(self.recipe, self.entries, len(self.seeds), self.search))
         for run in (self.folder / "runs").glob("*"):
             failed = failure_in(run)
             if failed is not None and failed.again:

@@ -26,6 +26,7 @@ from limbeck.engine.turns import take_turns
 from limbeck.errors import UserError
 from limbeck.face.run import running
 from limbeck.files import write_json
+from limbeck.files.locks import alone_in
 from limbeck.processes import keep_freed
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe
@@ -94,8 +95,8 @@ def doing(job: Job, listen: Listener, shared: Apart) -> Generator[None, None, No
     if job.result is not None:
         return
     try:
-        Path(job.folder).mkdir(parents=True, exist_ok=True)
-        yield from running(job.settings, Path(job.folder), listen, shared)
+        with alone_in(Path(job.folder), wait=10):  # a killed comparison's worker takes a moment to end
+            yield from running(job.settings, Path(job.folder), listen, shared)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise

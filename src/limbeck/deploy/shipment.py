@@ -1,14 +1,13 @@
 """A student as files for other runtimes, each reloaded there and compared on real data; what a folder has of them."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 import limbeck
 from limbeck.data import Batches, Data, Partition
@@ -16,13 +15,13 @@ from limbeck.deploy import formats
 from limbeck.deploy.formats import Format, Written, asking
 from limbeck.deploy.student_file import StudentFile
 from limbeck.errors import UserError, reason
-from limbeck.files import write_json
+from limbeck.files import read_json, write_json
 from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.task import Task
 
 CALIBRATE, COMPARE = 256, 2000  # samples, at most
-MANIFEST = "exports.json"
+MANIFEST, VERSION = "exports.json", 1
 Tell = Callable[[str], None]
 
 
@@ -51,6 +50,14 @@ class ExportRow(TypedDict, total=False):
     error: str
 
 
+class ExportsFile(TypedDict):
+    """What exports.json holds."""
+
+    version: int
+    data: str
+    rows: list[ExportRow]
+
+
 @dataclass
 class Shipment:
     """What is exported, from where to where, and the rows that came of it.
@@ -75,9 +82,19 @@ class Shipment:
         self._compare([w for w in written if w is not None])
         return self.rows
 
+    def begun(self, wanted: Sequence[Format], int8: bool, out: Path | None = None) -> list[ExportRow]:
+        """The rows while `go` is at work: kept before it begins, they say what a kill left."""
+        files = [(each.name, "float32", out or self._path(each, False)) for each in wanted]
+        files += [(each.name, "int8", self._path(each, True)) for each in wanted if int8 and each.int8]
+        why = "its export was interrupted; export it again"
+        return [{"format": name, "precision": precision, "file": path.name, "error": why} for name, precision, path in files]
+
+    def _path(self, kind: Format, int8: bool) -> Path:
+        return self.folder / f"{self.stem}{'.int8' if int8 else ''}{kind.endings[0]}"
+
     def _write(self, kind: Format, calibration: Tensor | None, out: Path | None) -> Written | None:
         precision = "float32" if calibration is None else "int8"
-        path = out or self.folder / f"{self.stem}{'' if calibration is None else '.int8'}{kind.endings[0]}"
+        path = out or self._path(kind, calibration is not None)
         row: ExportRow = {"format": kind.name, "precision": precision, "file": path.name}
         self.rows.append(row)
         try:
@@ -185,20 +202,16 @@ def input_words(data: Data) -> str:
 
 def keep(folder: Path, rows: Sequence[ExportRow], data: Data) -> None:
     """Add the rows to the folder's `exports.json`, in place of older ones of the same files."""
-    old = exports(folder)
     names = {row["file"] for row in rows}
-    write_json(folder / MANIFEST, {"data": data.name, "rows": [*(r for r in old if r["file"] not in names), *rows]})
+    kept = [*(row for row in exports(folder) if row["file"] not in names), *rows]
+    write_json(folder / MANIFEST, ExportsFile(version=VERSION, data=data.name, rows=kept))
 
 
 def exports(folder: Path) -> list[ExportRow]:
     """The rows of a folder's `exports.json`; none where there is no such file."""
-    try:
-        found: list[ExportRow] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["rows"]
-        return [row for row in found if isinstance(row, dict) and _plain(row.get("file"))]
-    except FileNotFoundError:
+    if not (folder / MANIFEST).exists():
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"cannot read {folder / MANIFEST}: {error}; remove it and export again") from None
+    return [row for row in read_json(folder / MANIFEST, ExportsFile, VERSION)["rows"] if _plain(row.get("file"))]
 
 
 def _plain(name: object) -> bool:

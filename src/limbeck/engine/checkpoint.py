@@ -4,7 +4,6 @@ Nothing is ever unpickled: tensors are tensors, all else is JSON in the file's h
 """
 
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from limbeck.files import atomic_write
+from limbeck.models.weights import checksum
 from limbeck.plan.kinds import Value
 
 KEEP = 2
@@ -34,14 +34,6 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], meta: Mapping[s
 def existing(folder: Path) -> list[Path]:
     """Checkpoints of a folder, newest first."""
     return sorted(folder.glob("step-*.safetensors"), reverse=True)
-
-
-def checksum(tensors: Mapping[str, Tensor]) -> int:
-    total = 0
-    for key in sorted(tensors):
-        raw = tensors[key].detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        total = zlib.crc32(raw.numpy().tobytes(), zlib.crc32(key.encode(), total))
-    return total
 
 
 def load_newest(folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Value]] | None:

@@ -150,7 +150,11 @@ def _score(taught: Taught, name: str, seed: int, listen: Listener) -> float:
     """Train one student, unless an earlier go has, and ask it the judged part."""
     method = taught.arm(name)
     recipe = _recipe(taught, method, seed)
-    folder = open_folder(taught.folder / f"{name}-seed{seed}", recipe, resume=True)
+    with open_folder(taught.folder / f"{name}-seed{seed}", recipe, resume=True) as folder:
+        return _answered(folder, taught, method, recipe, listen)
+
+
+def _answered(folder: Path, taught: Taught, method: Method, recipe: Recipe, listen: Listener) -> float:
     done = folder / ANSWERED
     if done.exists():
         return read_json(done, Answered, VERSION)["accuracy"]

@@ -17,7 +17,8 @@ from limbeck.explanation.page import write_page
 from limbeck.explanation.schema import VERSION, Explanation, Gain, write_explanation
 from limbeck.explanation.subject import Subject, open_run
 from limbeck.explanation.words import verdict
-from limbeck.files import alone_in
+from limbeck.face.run import mended
+from limbeck.files.locks import alone_in
 from limbeck.plan.roles import Adapter
 from limbeck.runs.events import Listener, silent
 
@@ -45,7 +46,14 @@ def explain(
     """
     if seeds < 0:
         raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
-    subject = open_run(Path(folder), data, given, adapters, trust)
+    if not Path(folder).is_dir():
+        raise UserError(f"there is no run folder at {folder}; give the folder of a finished run")
+    with alone_in(Path(folder)):
+        mended(Path(folder))
+        return _explained(open_run(Path(folder), data, given, adapters, trust), seeds, listen)
+
+
+def _explained(subject: Subject, seeds: int, listen: Listener) -> Explanation:
     found: Explanation = {
         "version": VERSION,
         "limbeck": limbeck.__version__,
@@ -68,5 +76,4 @@ def _gain(subject: Subject, seeds: int, listen: Listener) -> Gain:
     if why:
         return {"skipped": why}
     first = subject.recipe.seed
-    with alone_in(subject.folder / "explain"):
-        return take_apart(taught_by(subject), range(first, first + seeds), listen)
+    return take_apart(taught_by(subject), range(first, first + seeds), listen)

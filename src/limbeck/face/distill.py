@@ -140,8 +140,8 @@ def distill(
         **teachers,
     }
     recipe = make(settings, "distill(...)")
-    folder = open_folder(None if out is None else Path(out), recipe, resume)
-    return _run(recipe, folder, chosen, samples, Given(given, adapters or {}), listen)
+    with open_folder(None if out is None else Path(out), recipe, resume) as folder:
+        return _run(recipe, folder, chosen, samples, Given(given, adapters or {}), listen)
 
 
 def train(

@@ -10,6 +10,8 @@ from limbeck.deploy.shipment import ExportRow, Shipment, judge, keep, loss, trav
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
+from limbeck.face.run import mended
+from limbeck.files.locks import alone_in
 from limbeck.runs.repair import repaired
 
 
@@ -46,9 +48,21 @@ def export(
     wanted = _wanted(formats, target)
     if repair and not int8:
         raise UserError("--repair works on int8 exports; add --int8")
+    if not folder.is_dir():
+        raise UserError(f"there is no run folder at {folder}; give the folder of a finished run")
+    with alone_in(folder):
+        mended(folder)
+        return _exported(folder, wanted, int8, repair, most_lost, target, trust)
+
+
+def _exported(
+    folder: Path, wanted: tuple[formats.Format, ...], int8: bool, repair: bool, most_lost: float, target: Path | None, trust: bool
+) -> Exports:
     student, info = load_student(folder, trust)
     data = data_of(folder)
-    rows = Shipment(student, data, folder, "student", travelling(info, data)).go(wanted, int8, target)
+    shipment, place = Shipment(student, data, folder, "student", travelling(info, data)), target.parent if target else folder
+    keep(place, shipment.begun(wanted, int8, target), data)
+    rows = shipment.go(wanted, int8, target)
     lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}
     advice = [
         f"{name} loses {100 * value:.1f} points on {judge(data)}, more than {100 * most_lost:g}"
@@ -57,7 +71,7 @@ def export(
     ]
     if advice and repair:
         rows, advice = repaired(folder, rows, data, trust), []
-    keep(folder if target is None else target.parent, rows, data)
+    keep(place, rows, data)
     if target is None:
         write_model_card(folder)
     return Exports(rows, advice)

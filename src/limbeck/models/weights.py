@@ -1,8 +1,11 @@
 """Weights in and out: safetensors, or a state_dict file read without running any code in it."""
 
+import json
 import os
 import pickle
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -79,7 +82,37 @@ def save_weights(module: nn.Module, path: str | os.PathLike[str]) -> None:
         kept[group[0]] = module.state_dict()[group[0]]
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in kept.items()}
     with atomic_write(path) as out:
-        out.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
+        for part in _in_order(safetensors.torch.save(tensors, metadata={"format": "pt", "checksum": str(checksum(tensors))})):
+            out.write(part)
+
+
+def _in_order(content: bytes) -> tuple[bytes, bytes, memoryview]:
+    """A safetensors file in pieces, its metadata sorted: the library writes them in another order each time."""
+    end = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    assert len(text) <= end - 8, "the same words in another order"
+    return content[:8], text.ljust(end - 8), memoryview(content)[end:]
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> int:
+    """A checksum of names and values."""
+    total = 0
+    for key in sorted(tensors):
+        raw = tensors[key].detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        total = zlib.crc32(raw.numpy().tobytes(), zlib.crc32(key.encode(), total))
+    return total
+
+
+def _safetensors(file: Path, who: str) -> dict[str, Tensor]:
+    """The tensors of a file; one of ours is compared with the checksum in it."""
+    with safetensors.safe_open(file, framework="pt") as opened:
+        found = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  not a mapping
+        expected = (opened.metadata() or {}).get("checksum")
+    if expected is not None and expected != str(checksum(found)):
+        raise UserError(f"{who}: {file} is damaged: its checksum does not match; take it from a copy, or make the run again")
+    return found
 
 
 def _read(file: Path, who: str) -> Any:
@@ -90,8 +123,10 @@ def _read(file: Path, who: str) -> Any:
         with file.open("rb") as opened:
             head = opened.read(9)
         if file.suffix == ".safetensors" or head[8:9] == b"{":
-            return safetensors.torch.load_file(file)
+            return _safetensors(file, who)
         return torch.load(file, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         if not _pickled(file, head):
             raise _damaged(file, who) from error

@@ -18,6 +18,8 @@ from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
 from limbeck.tasks.figure import score_in
 
+PAGE = "report.html"
+
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into the folder of a run from what it holds, and return its path.
@@ -29,7 +31,7 @@ def write_report(folder: Path) -> Path:
         UserError: it is no such folder, or cannot be written to.
     """
     folder = Path(folder)
-    target = folder / "report.html"
+    target = folder / PAGE
     html = render(read_run(folder))
     with atomic_write(target, text=True) as file:
         file.write(html)

@@ -1,8 +1,9 @@
 """The folder of a run: which one it is, the settings and curves in it, and whether it is done."""
 
+import contextlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,31 +11,36 @@ import torch
 import limbeck
 from limbeck import processes
 from limbeck.errors import UserError
-from limbeck.files import atomic_write, cannot_write, json_text, write_json
+from limbeck.files import add_line, atomic_write, json_text, write_json
+from limbeck.files.locks import contents, taken
 from limbeck.plan import Method
 from limbeck.runs.settings import Recipe, dump
 
-CURVES, ENVIRONMENT = "metrics.jsonl", "environment.json"
+CURVES, ENVIRONMENT, RECIPE, DRAWING, INPUTS = "metrics.jsonl", "environment.json", "recipe.toml", "method.svg", "inputs.json"
+BEGUN = {ENVIRONMENT, DRAWING, INPUTS}  # what is written before the recipe: a folder that has no more is begun again
 Environment = dict[str, str | int]  # versions by package, and the machine
 
 
-def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
-    """The run's folder: a fresh one, or an unfinished one to continue. Nothing is ever overwritten.
+@contextlib.contextmanager
+def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Iterator[Path]:
+    """The run's folder, for this run alone until the block ends: a fresh one, or an unfinished one to continue. Nothing is ever
+    overwritten.
 
-    Of several processes the first one chooses. Raises `UserError` if the folder exists and is not to be resumed, or holds
-    another recipe.
+    Of several processes the first one chooses. Raises `UserError` if another run has it, it exists and is not to be resumed, or
+    it holds another recipe.
     """
-    return processes.agreed(lambda: _open_folder(path, recipe, resume), cpu=recipe.device == "cpu")
+    with contextlib.ExitStack() as kept:
+        yield processes.agreed(lambda: _open_folder(kept, path, recipe, resume), cpu=recipe.device == "cpu")
 
 
-def _open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Path:
-    if path is None:
-        stem = f"{Path(recipe.data.name).stem}-{recipe.method.name}"
-        path = next(p for p in (Path("runs") / f"{stem}-{n}" for n in range(1, 10**6)) if not p.exists())
-    mine = path / "recipe.toml"
+def _open_folder(kept: contextlib.ExitStack, path: Path | None, recipe: Recipe, resume: bool) -> Path:
+    if path is not None and not resume and (path / RECIPE).exists():
+        raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
+    path = kept.enter_context(taken(path, f"{Path(recipe.data.name).stem}-{recipe.method.name}"))
+    mine = path / RECIPE
     if mine.exists() and not resume:
         raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
-    if path.exists() and not mine.exists() and any(path.iterdir()):
+    if not mine.exists() and {one.name for one in contents(path)} - BEGUN:
         raise UserError(f"folder {path} exists and is not a run; give another folder with --out")
     if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
         raise UserError(
@@ -73,27 +79,29 @@ def read_environment(folder: Path) -> Environment:
 
 
 def write_settings(folder: Path, recipe: Recipe, method: Method) -> None:
-    """Recipe, environment and the method's drawing, unless an earlier go has written them."""
-    if (folder / "recipe.toml").exists() or not processes.first():
+    """Environment and the method's drawing, and last the recipe, which makes the folder a run: whatever is not there yet."""
+    if not processes.first():
         return
-    with atomic_write(folder / "recipe.toml", text=True) as file:
-        file.write(dump(recipe))
-    write_json(folder / ENVIRONMENT, environment())
+    if not (folder / ENVIRONMENT).exists():
+        write_json(folder / ENVIRONMENT, environment())
+    write_drawing(folder, method)
+    if not (folder / RECIPE).exists():
+        with atomic_write(folder / RECIPE, text=True) as file:
+            file.write(dump(recipe))
+
+
+def write_drawing(folder: Path, method: Method) -> None:
+    """The method's drawing, unless it is there."""
     from limbeck.catalogue.diagram import svg
 
-    with atomic_write(folder / "method.svg", text=True) as file:
-        file.write(svg(method))
+    if not (folder / DRAWING).exists():
+        with atomic_write(folder / DRAWING, text=True) as file:
+            file.write(svg(method))
 
 
 def add_to_curve(folder: Path, who: str, record: Mapping[str, object]) -> None:
-    path = folder / CURVES
-    if not processes.first():
-        return
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json_text({"who": who, **record}) + "\n")
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    if processes.first():
+        add_line(folder / CURVES, json_text({"who": who, **record}))
 
 
 def keep_curve(folder: Path, who: str, history: Sequence[Mapping[str, object]]) -> None:

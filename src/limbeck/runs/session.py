@@ -21,6 +21,7 @@ from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
+from limbeck.runs.inputs import keep_inputs
 from limbeck.runs.proving import proved
 from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import supervised
@@ -109,6 +110,7 @@ class Session:
         if sources.recipe.baseline:
             self._rehearse("student", supervised(sources.data.task, sources.cast))
         self._rehearse("student", sources.method)
+        processes.agreed(lambda: keep_inputs(self.folder, sources), cpu=sources.recipe.on == "cpu")
         write_settings(self.folder, sources.recipe, sources.method)
 
     def _rehearse(self, who: str, method: Method) -> None:
@@ -144,18 +146,22 @@ class Session:
         """Train one method, unless an earlier go at this run has: then load what it left."""
         weights, facts = (self.folder / "weights" / f"{who}.{ending}" for ending in ("safetensors", "json"))
         if processes.agreed(facts.exists, cpu=self.sources.recipe.on == "cpu"):
-            self.phases[who] = Trained(**json.loads(facts.read_text(encoding="utf-8")))
+            self.phases[who] = _trained(facts)
             self.sources.filled(method, cast, weights)
+            self._sweep(who)
             self.say(f"{who}: already trained")
             return self.phases[who]
         self.phases[who] = trained = yield from self._train(who, method, cast)
         if processes.first():
             models.save_weights(cast, weights)
             write_json(facts, asdict(trained))
-            for old in (self.folder / "checkpoints" / who).glob("*"):
-                old.unlink()
-            self._tally(who).unlink(missing_ok=True)
+        self._sweep(who)
         return trained
+
+    def _sweep(self, who: str) -> None:
+        """Remove the checkpoints and the tally of a training that is done."""
+        for old in (self._tally(who), *(self.folder / "checkpoints" / who).glob("*")) if processes.first() else ():
+            old.unlink(missing_ok=True)
 
     def _train(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
         sources = self.sources
@@ -220,6 +226,13 @@ class Session:
         event = _event(who, kind, facts)
         if event is not None:
             self.listen(event)
+
+
+def _trained(path: Path) -> Trained:
+    try:
+        return Trained(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read {path}: {str(error)[:80]}; remove it, and this training is done again") from None
 
 
 def _event(who: str, kind: str, facts: EventFacts) -> Event | None:

@@ -1,6 +1,7 @@
 """Search a student under a device's limits from Python in one call."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from limbeck.data import Data
 from limbeck.deploy import formats
 from limbeck.deploy.device import Target
 from limbeck.errors import UserError
+from limbeck.files.locks import taken
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.settings import Recipe, make
 from limbeck.shrinking.candidates import Candidate, parse_candidates, usual
@@ -55,16 +57,16 @@ def shrink(
     if trials < 1 or threads < 1:
         raise UserError("--trials and --threads must be at least 1")
     settings = recipe if isinstance(recipe, Recipe) else make(recipe or {}, "shrink(...)")
-    folder = fresh_folder() if out is None else Path(out)
     considered = partial(_considered, candidates, settings)
     limits, place = Limits(max_latency, max_size, min_score), Target.at(on, python)
     how = (seconds, trials, storage, runtime.name, int8, place, threads, listen, guided)
-    return Search(settings, considered, limits, folder, *how).go()
+    with folder_of(None if out is None else Path(out)) as folder:
+        return Search(settings, considered, limits, folder, *how).go()
 
 
-def fresh_folder() -> Path:
-    """The next free folder for a search."""
-    return next(path for path in (Path("runs") / f"shrink-{n}" for n in range(1, 10**6)) if not path.exists())
+def folder_of(out: Path | None) -> AbstractContextManager[Path]:
+    """The folder of a search: the one given, which the search takes for itself, or a new one."""
+    return taken(None, "shrink") if out is None else nullcontext(out)
 
 
 def _considered(candidates: str | None, recipe: Recipe, data: Data) -> list[Candidate]:

@@ -1,5 +1,6 @@
 """Which candidates fit: each exported untrained and measured on its target before anything is trained."""
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from limbeck.deploy.formats import Format
 from limbeck.deploy.shipment import CALIBRATE, facts_inside, file_facts, some
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
-from limbeck.files import json_text
+from limbeck.files import add_line, aside, json_text
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.folder import lines_of
@@ -90,7 +91,7 @@ class Fitting:
 
     def __post_init__(self) -> None:
         for line in lines_of(self.folder / "measured.jsonl"):
-            if line.endswith("}"):
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line of a killed process
                 record: MeasuredLine = json.loads(line)
                 if record["how"] == self._how():
                     self.known[record["key"]] = record
@@ -149,13 +150,12 @@ class Fitting:
             cost = self.cost(module)
             found: MeasuredLine = {"key": name, "how": self._how(), "latency_ms": cost["latency_ms"], "bytes": cost["bytes"]}
             self.known[name] = found
-            with (self.folder / "measured.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json_text(found) + "\n")
+            add_line(self.folder / "measured.jsonl", json_text(found))
         return self.known[name]
 
     def cost(self, module: nn.Module) -> ModuleCost:
         """Median milliseconds of one answer and bytes of the file that a module becomes."""
-        path = self.folder / f".candidate{self.format.endings[0]}"
+        path = aside(self.folder / "candidate", self.format.endings[0])
         calibration = some(self.data["train"], self.data, CALIBRATE) if self.int8 else None
         example = some(self.data["train"], self.data, 2)
         try:

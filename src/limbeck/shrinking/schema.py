@@ -88,13 +88,14 @@ class ChosenStudent(TypedDict):
 class Shrunk(TypedDict):
     """What shrink.json holds; what is not required is there once it is known, the verdict at the end.
 
-    spent: seconds. floor_ms: the least that any file takes on the target.
+    spent: seconds. data: its fingerprint. floor_ms: the least that any file takes on the target.
     """
 
     version: int
     asked: SearchRequest
     trials: list[TrialRow]
     spent: float
+    data: NotRequired[str]
     floor_ms: NotRequired[float]
     task: NotRequired[TaskFacts]
     candidates: NotRequired[list[CandidateRow]]

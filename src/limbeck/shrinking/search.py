@@ -4,6 +4,7 @@ validation and tested once. Everything is in the folder and the study, so that a
 import os
 import platform
 import time
+import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from limbeck.deploy import formats
 from limbeck.deploy.device import Target
 from limbeck.errors import UserError
 from limbeck.face.run import run
+from limbeck.files.locks import alone_in
 from limbeck.runs.events import Epoch, Event, Listener, Message, silent
 from limbeck.runs.session import Session, validation_score
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe, read
@@ -33,7 +35,18 @@ from limbeck.shrinking.schema import (
     read_search,
     write_search,
 )
-from limbeck.shrinking.study import SPACES, FittingCost, done, judge_teacher, need_optuna, open_study, requeue, trial_rows
+from limbeck.shrinking.study import (
+    SPACES,
+    FittingCost,
+    done,
+    judge_teacher,
+    left_behind,
+    need_optuna,
+    open_study,
+    sampler,
+    steps_told,
+    trial_rows,
+)
 from limbeck.shrinking.verdict import Guess, choose, nothing, verified
 from limbeck.tasks.figure import score_in
 
@@ -79,9 +92,16 @@ class Search:
 
     def go(self) -> Shrunk:
         """Do the search, or what is left of it; returns what `shrink.json` holds."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.storage:  # other machines may work in it
+            return self._go()
+        with alone_in(self.folder):
+            return self._go()
+
+    def _go(self) -> Shrunk:
         self._remember()
         self.data = self.recipe.data.load()
+        if self.state.setdefault("data", self.data.fingerprint) != self.data.fingerprint:
+            raise UserError(f"the data has changed since the search in {self.folder} began; put it back, or give another --out")
         if "validation" not in self.data.partitions:
             raise UserError("shrink chooses on validation, and this data has no such part; set data.validation above 0")
         how = (self.data, self.limits, self.folder, formats.find(self.format), self.int8, self.place, self.threads)
@@ -124,7 +144,7 @@ class Search:
         if settings.weights is not None:
             return settings
         weights = self.folder / "teacher" / "weights" / "student.safetensors"
-        if not weights.exists():
+        if not weights.with_suffix(".json").exists():  # written last
             self._say("the teacher has no weights: it is trained first")
             budget = {k: v for k, v in (("epochs", settings.epochs), ("lr", settings.lr)) if v is not None}
             train = self.recipe.train.model_copy(update=budget)
@@ -152,14 +172,15 @@ class Search:
         from optuna.trial import TrialState
 
         study = self._study()
-        if not study.get_trials(deepcopy=False):  # every candidate once, the largest first; then Optuna goes where it pays
-            for each in sorted(fitting, key=lambda each: -(each.parameters or 0)):
-                study.enqueue_trial({"candidate": each.name})
-        for number in requeue(study):
-            self._say(f"training {number} was cut off and is continued")
+        known = len(study.get_trials(deepcopy=False))  # every candidate once, the largest first; then Optuna goes where it pays
+        for each in sorted(fitting, key=lambda each: -(each.parameters or 0))[known:]:
+            study.enqueue_trial({"candidate": each.name})
+        cut = left_behind(study, shared=bool(self.storage))
+        for trial in cut:
+            self._say(f"training {trial.number} was cut off and is continued")
         named = {each.name: each.candidate for each in fitting}
         while done(study) < self.trials and self._left() > 0:
-            trial = study.ask()
+            trial = cut.pop(0) if cut else study.ask()
             trial.set_user_attr("worker", [platform.node(), os.getpid()])
             try:
                 study.tell(trial, self._trial(trial, named, teacher))
@@ -175,12 +196,16 @@ class Search:
 
     def _study(self) -> "Study":
         """The study of this folder's settings; another machine that is given the same storage and folder joins it."""
-        seed = self.recipe.seed + 1000 * os.getpid() if self.storage else self.recipe.seed
-        return open_study(self.storage or f"sqlite:///{self.folder / 'study.db'}", seed)
+        return open_study(self.storage or f"sqlite:///{self.folder / 'study.db'}", self._seed)
+
+    @property
+    def _seed(self) -> int:
+        return self.recipe.seed + 1000 * os.getpid() if self.storage else self.recipe.seed
 
     def _trial(self, trial: "Trial", candidates: Mapping[str, Candidate], teacher: ModelSettings | None) -> float:
         from optuna import TrialPruned
 
+        self._reseed(trial, "candidate")
         name = str(trial.suggest_categorical("candidate", sorted(candidates)))
         folder = str(trial.user_attrs.get("folder") or f"trials/{trial.number}")
         trial.set_user_attr("folder", folder)
@@ -189,25 +214,35 @@ class Search:
         if candidate.from_teacher and "teacher" in sources.cast:
             take_from(sources.cast["teacher"], sources.cast["student"])
 
+        told = steps_told(trial)
+
         def on_event(event: Event) -> None:
             self.listen(event)
             if isinstance(event, Epoch) and "score" in event.validation:
-                trial.report(event.validation["score"], round(1000 * event.epoch))
+                step = round(1000 * event.epoch)
+                if step not in told:  # of a training that was cut off
+                    trial.report(event.validation["score"], step)
                 if trial.should_prune():
                     raise TrialPruned
 
         return validation_score(self._drive(Session(sources, self.folder / folder, on_event).learning()), self.data)
 
+    def _reseed(self, trial: "Trial", setting: str) -> None:
+        """A draw depends on the trial and the setting, not on what this process drew before: a killed search draws the same."""
+        trial.study.sampler = sampler(zlib.crc32(f"{self._seed} {trial.number} {setting}".encode()))
+
     def _recipe(self, trial: "Trial", candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         """The recipe of one training: the candidate, and the settings that Optuna draws."""
         recipe, (model, arguments) = self.recipe, candidate.settings
         student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None})
+        self._reseed(trial, "lr")
         lr = trial.suggest_float("lr", recipe.train.lr / 5, recipe.train.lr * 2, log=True)
         own = {"student": student, "train": recipe.train.model_copy(update={"lr": lr}), "baseline": False, "onnx": False}
         if teacher is None:
             return recipe.model_copy(update=own | {"method": MethodSettings(name="alone")})
         given, drawn = recipe.method.arguments, dict[str, object]()
         for setting, low, high in SPACES.get(recipe.method.name, ()):
+            self._reseed(trial, setting)
             drawn[setting] = round(trial.suggest_float(setting, low, high, log=low > 0 and high / low >= 8), 4)
         method = recipe.method.model_copy(update={"arguments": given | {k: v for k, v in drawn.items() if k not in given}})
         return recipe.model_copy(update=own | {"method": method, "teacher": teacher})

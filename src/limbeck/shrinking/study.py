@@ -1,6 +1,5 @@
 """What a search needs of others: Optuna, the settings it may try, who is still at work, the teacher's own figures."""
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
+from limbeck.files.locks import alive
 from limbeck.metrics.score import distillation_score
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
@@ -19,6 +19,8 @@ from limbeck.tasks.predictions import predict
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,6 @@ def score_of(row: TrialRow, parameters: float, score: float, alpha: float) -> fl
     return distillation_score(row["parameters"], parameters, row["validation"], score, alpha)
 
 
-def alive(pid: int) -> bool:
-    """Whether a process of this machine still runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def need_optuna() -> None:
     """See that Optuna is there, or say how to install it."""
     try:
@@ -80,7 +71,7 @@ def open_study(storage: str, seed: int) -> "Study":
         return optuna.create_study(
             study_name="limbeck",
             storage=storage,
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=6),
+            sampler=sampler(seed),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
             direction="maximize",
             load_if_exists=True,
@@ -96,18 +87,32 @@ def done(study: "Study") -> int:
     return sum(t.state.name in ("COMPLETE", "PRUNED") or "error" in t.user_attrs for t in trials)
 
 
-def requeue(study: "Study") -> list[int]:
-    """Put trainings that a killed process of this machine left behind in front, to be continued; returns their numbers."""
-    from optuna.trial import TrialState
+def left_behind(study: "Study", shared: bool) -> "list[Trial]":
+    """Trainings that a killed process left behind, to be continued under their numbers, the oldest first.
+
+    shared: other machines work on the study, and only what died on this one is taken.
+    """
+    from optuna.trial import Trial, TrialState
 
     found = []
-    for trial in study.trials:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         worker = trial.user_attrs.get("worker")
-        if trial.state.name == "RUNNING" and worker and worker[0] == platform.node() and not alive(worker[1]):
-            study.tell(trial.number, state=TrialState.FAIL)
-            study.enqueue_trial(trial.params, user_attrs={"folder": trial.user_attrs.get("folder")})
-            found.append(trial.number)
+        if not shared or (worker and worker[0] == platform.node() and not alive(worker[1])):
+            found.append(Trial(study, trial._trial_id))
     return found
+
+
+def steps_told(trial: "Trial") -> set[int]:
+    """The steps of which a trial has a score."""
+    frozen = next(each for each in trial.study.get_trials(deepcopy=False) if each.number == trial.number)
+    return set(frozen.intermediate_values)
+
+
+def sampler(seed: int) -> "BaseSampler":
+    """What draws settings."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=6)
 
 
 def trial_rows(study: "Study", costs: Mapping[str, FittingCost]) -> list[TrialRow]:

@@ -152,6 +152,7 @@ def verified(fitting: Fitting, folder: Path, card: Card, typed: Collection[str])
     """
     student, info = load_student(folder, typed=typed)
     shipment = Shipment(student, fitting.data, folder, "student", travelling(info, fitting.data), fitting.say)
+    keep(folder, shipment.begun((fitting.format,), fitting.int8), fitting.data)
     rows = shipment.go((fitting.format,), fitting.int8)
     keep(folder, rows, fitting.data)
     row = rows[-1]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
+from limbeck.files import CannotWrite
 from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast
@@ -52,6 +53,7 @@ class Filling:
         self.streams, self.cast, self.stored, self.say = streams, cast, stored, say
         self._known: set[tuple[str, str, int]] = set()
         self._renewed = self._random = False
+        self._live: set[Stored] = set()  # what the store has no room for
         self._others = [] if shared is None else shared
         self._others.append(self)
 
@@ -60,13 +62,13 @@ class Filling:
         if len(partitions) > 1:
             return batch
         self._ensure(partitions[0], batch["view"])
-        strange = self._strange(partitions[0], batch)
-        for item in self.stored:
+        live = [*self._strange(partitions[0], batch), *self._live]
+        for item in (item for item in self.stored if item not in live):
             found = item.shelf.get(batch["index"], self._number(item, batch["view"]))
             batch[item.field] = found if self.streams.on is None else found.to(self.streams.on, non_blocking=True)
-        if strange:
-            scene = self._answers(batch, strange)
-            batch |= {item.field: scene(item.source).to(batch[item.field].device) for item in strange}
+        if live:
+            scene = self._answers(batch, live)
+            batch |= {item.field: scene(item.source).to(self.streams.on or "cpu") for item in live}
         return batch
 
     def _strange(self, partition: str, batch: Batch) -> list[Stored]:
@@ -89,7 +91,11 @@ class Filling:
     def _other_inputs(self, batch: Batch) -> list[Stored]:
         marks = {view: checksums(batch[view]) for view in {item.view for item in self.stored}}
         rows = batch["index"].numpy()
-        return [i for i in self.stored if (i.shelf.fed(self._number(i, batch["view"]))[rows] != marks[i.view]).any()]
+        return [
+            i
+            for i in self.stored
+            if i not in self._live and (i.shelf.fed(self._number(i, batch["view"]))[rows] != marks[i.view]).any()
+        ]
 
     def _forget(self, items: list[Stored], why: str) -> None:
         self.say(f"{why}; all of it is computed again")
@@ -109,7 +115,16 @@ class Filling:
         return max(view, 0) if self.streams.views[item.view].ops else 0
 
     def _ensure(self, partition: str, view: int) -> None:
+        """What is stored of a view is there afterwards; where the disk has no room for it, it is computed live from now on."""
         wanted = [i for i in self.stored if (i.field, partition, self._number(i, view)) not in self._known]
+        wanted = [item for item in wanted if item not in self._live]
+        try:
+            self._know(partition, view, wanted)
+        except CannotWrite as error:
+            self.say(f"the store is full or read-only ({error}): {_named(wanted)} is computed live from now on")
+            self._live |= set(wanted)
+
+    def _know(self, partition: str, view: int, wanted: list[Stored]) -> None:
         rows = self.streams.data[partition].index
         self._ask_again(partition, view, wanted)
         missing = [i for i in wanted if not bool(i.shelf.has(rows, self._number(i, view)).all())]

@@ -21,20 +21,35 @@ _OWN = frozenset(vars(nn.Module())) - {"training"}  # what every module has: par
 _DEEP = 4  # of settings inside settings
 
 
-def identity(cast: Cast, role: str) -> str:
+def identity(cast: Cast, role: str, *, weights: bool = True) -> str:
     """A hash of all that is known to decide what a frozen role answers.
 
     Counted: parameters and buffers; each layer's path, class, printed form and plain attributes (numbers, words, functions,
     and these in lists and mappings); the source of the classes, of their bases and of the files they are written in; where the
     logits are found; and the same of what prepares the inputs. Not counted: files of PyTorch (its version is), compiled code,
-    what the files import in turn.
+    what the files import in turn. weights: False leaves parameters and buffers out.
     """
     adapter = cast.adapter_of(role)
     total = hashlib.sha256()
-    for text in (*_module(cast[role]), "prepare", *_spelt(adapter.prepare), "logits", *_spelt(adapter.logits)):
+    for text in (*_module(cast[role], weights), "prepare", *_spelt(adapter.prepare), "logits", *_spelt(adapter.logits)):
         total.update(text if isinstance(text, bytes) else text.encode())
         total.update(b"\0")
     return total.hexdigest()
+
+
+def state_of(module: nn.Module) -> str:
+    """A hash of a module's parameters and buffers."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(name.encode())
+        for text in _tensor(value):
+            total.update(text if isinstance(text, bytes) else text.encode())
+    return total.hexdigest()
+
+
+def written(module: nn.Module) -> str:
+    """A hash of the files and classes in which a module and its parts are written."""
+    return hashlib.sha256(b"\0".join(_sources({type(part) for part in module.modules()}))).hexdigest()
 
 
 def code_of(source: Source) -> str:
@@ -54,8 +69,8 @@ def code_of(source: Source) -> str:
     return total.hexdigest()[:16]
 
 
-def _module(module: nn.Module) -> Iterator[str | bytes]:
-    for name, value in sorted(module.state_dict().items()):
+def _module(module: nn.Module, weights: bool = True) -> Iterator[str | bytes]:
+    for name, value in sorted(module.state_dict().items() if weights else ()):
         yield name
         yield from _tensor(value)
     parts = dict(module.named_modules())

@@ -12,6 +12,7 @@ from limbeck.data.streams import Streams
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
 from limbeck.engine.state import BatchSource
+from limbeck.files import CannotWrite
 from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
@@ -98,8 +99,11 @@ def plan(
                 if not _each_alone(found, scene):
                     why = "its output for a sample depends on the other samples of the batch, or is random"
                 else:
-                    made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
-                    why = "its answers do not fit into the store's limit" if made is None else why
+                    why = "its answers do not fit into the store's limit"
+                    try:
+                        made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
+                    except CannotWrite as error:
+                        why = f"the store is full or read-only ({error})"
             decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
             for item in made or ():
                 swap[item.source] = Field(item.field)

@@ -3,28 +3,36 @@
 An answer is kept under everything it is known to depend on: the role's identity, the source that was read, the view (its
 steps, seed and number), the data, the storage form. What is found is nevertheless asked again (see `filling`), and of data
 that are read item by item, each answer remembers the input it was given to. One folder per key; one safetensors shard per
-view number, memory-mapped; a checksum per row, which also says that the row is filled. Letters: n samples.
+view number; a checksum per row, which also says that the row is filled. Letters: n samples.
 """
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, NotRequired
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from limbeck.files import atomic_write, cannot_write
+from limbeck.files import CannotWrite, aside, write_json
+from limbeck.files.locks import Use, sweep, used_by
 from limbeck.store.forms import FORMS
+from limbeck.store.rows import Rows, header
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+KEY = "key.json"
 
 
 def default_folder() -> Path:
@@ -39,7 +47,7 @@ def default_folder() -> Path:
 class Contents(TypedDict):
     """A shelf's own description of its contents."""
 
-    role: str
+    role: NotRequired[str]
     source: str
     data: str
     view: str
@@ -68,113 +76,69 @@ class Shelf:
     and will be computed again.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], rows: int, form: str = "float32"):
+    def __init__(self, folder: Path, shape: tuple[int, ...], rows: int, form: str = "float32", use: "Use | None" = None):
         self.folder, self.shape, self.rows, self.form, self.damaged = folder, shape, rows, FORMS[form], 0
-        self._views: dict[int, tuple[np.memmap, np.memmap]] = {}
-        self._fed: dict[int, np.memmap] = {}
+        self.use = use  # held as long as the shelf is
+        self._views: dict[int, tuple[Rows, Rows]] = {}
+        self._fed: dict[int, Rows] = {}
 
-    def _view(self, number: int) -> tuple[np.memmap, np.memmap]:
+    def _view(self, number: int) -> tuple[Rows, Rows]:
         if number not in self._views:
-            values = self.folder / f"view-{number:04d}.safetensors"
-            marks = self.folder / f"view-{number:04d}.checksums"
+            name = f"view-{number:04d}"
             shape = (self.rows, *self.form.row(self.shape))
-            header = _header(self.form.spelling, shape, self.form.kind.itemsize)
-            _make(values, header, len(header) + self.rows * self.form.bytes(self.shape))
-            _make(marks, b"", self.rows * 4)
-            kept = np.memmap(values, self.form.kind, "r+", offset=len(header), shape=shape)
-            sums = np.memmap(marks, np.dtype("<u4"), "r+", shape=(self.rows,))
-            self.damaged += _empty_damaged(kept, sums)
+            start = header(self.form.spelling, shape, self.form.kind.itemsize)
+            kept = Rows(self.folder / f"{name}.safetensors", self.form.kind, shape, start, whole=False)
+            sums = Rows(self.folder / f"{name}.checksums", np.dtype("<u4"), (self.rows,))
+            bad = np.array([row for row in np.flatnonzero(sums.seen) if mark(kept.seen[row]) != sums.seen[row]], int)
+            if len(bad):
+                sums.clear(bad)
+                self.damaged += len(bad)
             self._views[number] = (kept, sums)
         return self._views[number]
 
     def has(self, index: Tensor, view: int) -> Tensor:
         """(n,) bool: which of these samples are known."""
-        return torch.from_numpy(self._view(view)[1][index.numpy()] != 0)
+        return torch.from_numpy(self._view(view)[1].seen[index.numpy()] != 0)
 
     def get(self, index: Tensor, view: int) -> Tensor:
-        """(n, *shape) float32, in the order of `index`; rows that are not known are zero."""
-        return self.form.read(self._view(view)[0][index.numpy()], self.shape)
+        """(n, *shape) float32, in the order of `index`, of samples that are known."""
+        return self.form.read(self._view(view)[0].seen[index.numpy()], self.shape)
 
     def put(self, index: Tensor, view: int, values: Tensor, fed: np.ndarray | None = None) -> None:
-        """Keep the answers (n, *shape) of these samples; fed: (n,) checksums of the inputs they were given to."""
-        kept, sums = self._view(view)
-        if fed is not None:
-            self.fed(view)[index.numpy()] = fed
-        rows = index.numpy()
-        stored = self.form.write(values.detach().cpu())
-        kept[rows] = stored
-        for row, value in zip(rows, stored, strict=True):
-            sums[row] = mark(value)
+        """Keep the answers (n, *shape) of these samples; fed: (n,) checksums of the inputs they were given to.
 
-    def fed(self, view: int) -> np.memmap:
+        Raises `CannotWrite` if the disk is full or read-only.
+        """
+        kept, sums = self._view(view)
+        rows, stored = index.numpy(), self.form.write(values.detach().cpu())
+        if fed is not None:
+            self._inputs(view).write(rows, fed)
+        kept.write(rows, stored)
+        sums.write(rows, np.array([mark(value) for value in stored], np.uint32))
+
+    def fed(self, view: int) -> np.ndarray:
         """(rows,) checksums of the inputs that answers were given to, 0 where none was kept."""
+        return self._inputs(view).seen
+
+    def _inputs(self, view: int) -> Rows:
         if view not in self._fed:
-            path = self.folder / f"view-{view:04d}.inputs"
-            _make(path, b"", self.rows * 4)
-            self._fed[view] = np.memmap(path, np.dtype("<u4"), "r+", shape=(self.rows,))
+            self._fed[view] = Rows(self.folder / f"view-{view:04d}.inputs", np.dtype("<u4"), (self.rows,))
         return self._fed[view]
 
     def forget(self) -> None:
         """Empty all views that are on disk."""
         for number in self.filled():
-            self._view(number)[1][:] = 0
+            self._view(number)[1].clear()
 
     def filled(self) -> dict[int, int]:
         """Known rows by view number, of all views on disk."""
-        numbers = sorted(int(p.stem[5:]) for p in self.folder.glob("view-*.safetensors"))
-        return {number: int((self._view(number)[1] != 0).sum()) for number in numbers}
+        numbers = sorted(int(p.stem[5:]) for p in self.folder.glob("view-*.safetensors") if p.stem[5:].isdigit())
+        return {number: int((self._view(number)[1].seen != 0).sum()) for number in numbers}
 
 
 def mark(row: np.ndarray) -> int:
     """A row's checksum, never 0."""
     return zlib.crc32(np.ascontiguousarray(row).tobytes()) or 1
-
-
-def _empty_damaged(kept: np.ndarray, sums: np.ndarray) -> int:
-    bad = [row for row in np.flatnonzero(sums) if mark(kept[row]) != sums[row]]
-    sums[bad] = 0
-    return len(bad)
-
-
-def _header(kind: str, shape: tuple[int, ...], itemsize: int) -> bytes:
-    """A safetensors header for one tensor called `values`, padded so that the data is aligned."""
-    end = int(np.prod(shape, dtype=np.int64)) * itemsize
-    text = json.dumps({"values": {"dtype": kind, "shape": list(shape), "data_offsets": [0, end]}}).encode()
-    text += b" " * (-len(text) % 64)
-    return struct.pack("<Q", len(text)) + text
-
-
-def _make(path: Path, start: bytes, size: int) -> None:
-    """A sparse file of that size, unless it is there; two processes may try at once."""
-    if path.exists() and path.stat().st_size == size:
-        return
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
-            file.write(start)
-            file.truncate(size)
-        if path.exists():  # of another size: a damaged shard
-            aside.replace(path)
-        else:
-            _publish(aside, path)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _publish(aside: Path, path: Path) -> None:
-    """Give a file its name unless another process has by now; some network folders know no hard links."""
-    try:
-        os.link(aside, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        if not path.exists():
-            aside.replace(path)
 
 
 class Store:
@@ -194,48 +158,93 @@ class Store:
         grows = self.grows(key, size)
         if grows and self.size() + grows > self.limit:
             return None
-        if grows:
+        shelf = Shelf(folder, shape, rows, form, used_by(folder))
+        if self.grows(key, size):  # looked at again: it may have been pruned before it was held
             facts = dict(key.facts) | {"shape": list(shape), "rows": rows, "form": form, "views": views, "bytes": size}
-            with atomic_write(folder / "key.json", text=True) as file:
-                json.dump(facts, file, indent=1)
-        os.utime(folder)
-        return Shelf(folder, shape, rows, form)
+            write_json(folder / KEY, facts)
+        with contextlib.suppress(OSError):  # of a read-only disk: when it was last used is not kept
+            sweep(folder)
+            os.utime(folder)
+        return shelf
 
     def grows(self, key: Key, size: int) -> int:
         """Bytes by which the store grows if the shelf of a key comes to hold `size`."""
-        try:
-            has = json.loads((self.folder / key.name / "key.json").read_text(encoding="utf-8"))["bytes"]
-        except (OSError, ValueError, KeyError):
-            has = 0
-        return max(0, size - int(has))
+        known = contents_of(self.folder / key.name)
+        return max(0, size - (known["bytes"] if known else 0))
 
     def size(self) -> int:
         """Bytes that the shelves may come to hold."""
         return sum(facts["bytes"] for _, facts in self.shelves())
 
     def shelves(self) -> Iterator[tuple[Path, Contents]]:
-        """(folder, what it was made for), oldest use first."""
-        known = list(self.folder.glob("*/key.json")) if self.folder.exists() else []
-        for path in sorted(known, key=lambda p: p.parent.stat().st_mtime):
-            try:
-                yield path.parent, json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
+        """(folder, what it was made for), oldest use first; what cannot be read is passed over."""
+        for folder in self._folders():
+            facts = contents_of(folder)
+            if facts is not None:
+                yield folder, facts
+
+    def _folders(self) -> list[Path]:
+        found = []
+        for path in self.folder.glob("*/") if self.folder.is_dir() else ():
+            with contextlib.suppress(OSError):  # removed meanwhile
+                found.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(found)]
 
     def open(self, folder: Path, facts: Contents) -> Shelf:
         return Shelf(folder, tuple(facts["shape"]), facts["rows"], facts["form"])
 
     def prune(self, limit: int, say: Callable[[str], None] = lambda text: None) -> int:
-        """Remove shelves, longest unused first, until at most `limit` bytes remain; returns the bytes removed."""
+        """Remove shelves, longest unused first, until at most `limit` bytes remain, and those that cannot be read; returns the
+        bytes removed. A shelf that a run uses stays.
+
+        Raises `CannotWrite` if one could not be removed.
+        """
         total, removed = self.size(), 0
-        for folder, facts in list(self.shelves()):
-            if total - removed <= limit:
-                break
+        for folder in self._folders():
+            facts = contents_of(folder)
+            if facts is not None and total - removed <= limit:
+                continue
+            if facts is None and not any(folder.glob("view-*")) and not (folder / KEY).exists():
+                continue  # it is not ours, or just being made
             used = time.strftime("%Y-%m-%d", time.localtime(folder.stat().st_mtime))
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += facts["bytes"]
-            say(f"removed {folder.name}: {facts['source']} of {facts['data']}, last used {used}")
+            named = f"{facts['source']} of {facts['data']}" if facts else "its description cannot be read"
+            if _removed(folder):
+                removed += facts["bytes"] if facts else 0
+                say(f"removed {folder.name}: {named}, last used {used}")
+            else:
+                say(f"kept {folder.name}: {named}, which a run is using")
         return removed
+
+
+def contents_of(folder: Path) -> Contents | None:
+    """A shelf's description of itself; None where it is missing or of another shape."""
+    try:
+        found = _shape().validate_python(json.loads((folder / KEY).read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return None
+    sizes = (found["rows"], found["views"], found["bytes"], *found["shape"])
+    return found if found["form"] in FORMS and min(sizes) >= 0 and found["rows"] > 0 else None
+
+
+@functools.cache
+def _shape() -> "TypeAdapter[Contents]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Contents)
+
+
+def _removed(folder: Path) -> bool:
+    """Remove a shelf, out of sight first; False if a run uses it."""
+    with used_by(folder, alone=True) as mine:
+        if not mine:
+            return False
+        try:
+            gone = folder.rename(aside(folder))
+            shutil.rmtree(gone)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise CannotWrite(f"cannot remove {folder}: {why}; check that the store's folder is writable") from error
+    return True
 
 
 def needed(shape: tuple[int, ...], rows: int, views: int, form: str = "float32") -> int:

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import IO, TypeVar
 
 from limbeck.errors import UserError
 
+ASIDE = re.compile(r"\..+\.(\d+)\.[0-9a-f]+\.part(\..+)?")  # names that `aside` gives: of which process
 Shape = TypeVar("Shape")
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextlib.contextmanager
@@ -30,7 +32,7 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
         text: True for a text file (UTF-8, newlines as given), False for bytes.
 
     Raises:
-        UserError: the folder cannot be written to, or the disk is full.
+        CannotWrite: the folder cannot be written to, or the disk is full (a `UserError`).
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "deep" / "note.txt"
@@ -40,23 +42,23 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
     'whole'
     """
     target = Path(path)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    hidden = aside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        file = aside.open("x", encoding="utf-8", newline="") if text else aside.open("xb")
+        file = hidden.open("x", encoding="utf-8", newline="") if text else hidden.open("xb")
     except OSError as error:
         raise cannot_write(target, error) from error
     try:
         yield file
-        _seal(file, aside, target)
+        _seal(file, hidden, target)
     except OSError as error:
-        if error.errno in _DISK:
+        if error.errno in DISK:
             raise cannot_write(target, error) from error
         raise
     finally:
         with contextlib.suppress(OSError):
             file.close()
-        aside.unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -110,49 +112,44 @@ def read_json(path: Path, shape: type[Shape], version: int) -> Shape:
     return found  # type: ignore[return-value]
 
 
-LOCK = ".lock"
+class CannotWrite(UserError):
+    """A disk that is full or must not be written to; the error of the system is its cause."""
 
 
-@contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Within, no other process works in this folder; a process that dies lets go of it.
+def add_line(path: Path, line: str) -> None:
+    """Add a line to a file of lines; half a line, which a kill may have left, is ended first.
 
-    Raises:
-        UserError: another process has it. Where the system knows no file locks, nothing is checked.
+    Raises `CannotWrite`.
     """
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("w")
+        with path.open("a+b") as file:
+            file.seek(0, os.SEEK_END)
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else "\n" + line
+            file.write(f"{line}\n".encode())
     except OSError as error:
-        raise cannot_write(folder, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder} is in use by another process; wait for it, or give another folder") from None
-        except OSError:  # a network folder without locks
-            pass
-        yield
+        raise cannot_write(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
     """The one sentence for a file that cannot be written: which, why, and what to do."""
     reason = (error.strerror or str(error)).lower()
-    advice = "free some space" if error.errno in _DISK else "check that the folder is writable"
-    return UserError(f"cannot write {path}: {reason}; {advice} or give another folder")
+    advice = "free some space" if error.errno in DISK else "check that the folder is writable"
+    return CannotWrite(f"cannot write {path}: {reason}; {advice} or give another folder")
 
 
-def _seal(file: IO, aside: Path, target: Path) -> None:
+def aside(path: Path, ending: str = "") -> Path:
+    """A hidden name beside a path that no other process uses, and that `locks.sweep` knows once this one is no more."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part{ending}")
+
+
+def _seal(file: IO, hidden: Path, target: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     file.close()
     try:
-        aside.replace(target)
+        hidden.replace(target)
     except OSError as error:
         raise cannot_write(target, error) from error
     with contextlib.suppress(OSError):  # the name itself: not every file system lets a folder be synced
