@@ -132,9 +132,7 @@ def test_floats_are_numbers_and_the_task_knows_their_scale():
         data.from_datasets((x, y), validation=0.2)
 
 
-@pytest.mark.parametrize(
-    "name", ["kd", "teacher_bounded", "fitnets", "similarity", "rkd"]
-)  # rkd drowns the labels: weights 25, 50
+@pytest.mark.parametrize("name", ["kd", "teacher_bounded", "fitnets", "similarity", "rkd"])
 def test_a_student_of_numbers_learns(tmp_path, name):
     x, y = curve()
     found = data.from_datasets((x, y), validation=0.2)
@@ -142,10 +140,10 @@ def test_a_student_of_numbers_learns(tmp_path, name):
     teacher, student = (models.build("mlp", classes=1, shape=(6,), arguments={"width": w}) for w in (32, 8))
     plain = {"onnx": False, "epochs": 25, "lr": 0.03, "batch": 32}
     limbeck.distill(None, teacher, found, method=methods.alone(), baseline=False, out=tmp_path / "t", **plain)
-    made = methods.find(name)()
-    result = limbeck.distill(teacher, student, found, method=made, out=tmp_path / "s", **plain)
+    scaled = {"distance": 1.0, "angle": 2.0} if name == "rkd" else {}  # 25 and 50, for pictures, drown the labels of this mlp
+    result = limbeck.distill(teacher, student, found, method=methods.find(name)(**scaled), out=tmp_path / "s", **plain)
     entries = result.card["models"]
-    assert entries["teacher"]["score"] > 0.8 and entries["student"]["score"] > (-0.1 if name == "rkd" else 0.5)
+    assert entries["teacher"]["score"] > 0.8 and entries["student"]["score"] > 0.5
     assert entries["student"]["figures"]["rmse"] < 1.1 * float(y.std())  # in the labels' own units
     assert result.card["task"]["settings"] == {"mean": list(found.task.mean), "std": list(found.task.std)}
 
