@@ -14,7 +14,7 @@ def run(arguments: list[str]) -> int:
 
     from limbeck import processes
     from limbeck.cli.app import app
-    from limbeck.errors import UserError, visible
+    from limbeck.errors import UserError, sentence, visible
     from limbeck.processes import keep_freed
 
     keep_freed()
@@ -27,12 +27,12 @@ def run(arguments: list[str]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except UserError as error:
-        print(f"limbeck: {visible(str(error))}", file=sys.stderr)
+        print(f"limbeck: {sentence(str(error))}", file=sys.stderr)
     except typer.Exit as stop:
         return stop.exit_code
     except wrong as error:
         said = error.format_message()  # type: ignore[attr-defined]
-        print(f"limbeck: {' '.join(said.split()) if arguments else said}", file=sys.stderr)
+        print(f"limbeck: {sentence(said) if arguments else said}", file=sys.stderr)
     except (KeyboardInterrupt, typer.Abort):
         print("limbeck: stopped; the same command with --out FOLDER continues (for a single run, add --resume)", file=sys.stderr)
         return 130
@@ -41,8 +41,23 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         where = f"{visible(str(error.filename))}: " if error.filename else ""
         why = (error.strerror or str(error)).lower()
-        print(f"limbeck: {where}{why}; check that the path exists and is accessible", file=sys.stderr)
+        print(f"limbeck: {sentence(f'{where}{why}; check that the path exists and is accessible')}", file=sys.stderr)
+    except Exception as error:
+        print(f"limbeck: {sentence(unexpected(error))}", file=sys.stderr)
     return 2
+
+
+def unexpected(error: Exception) -> str:
+    """A sentence for a fault of limbeck's own, whose traceback goes into a file to be reported with."""
+    import tempfile
+    import traceback
+
+    from limbeck.errors import reason
+
+    with tempfile.NamedTemporaryFile("w", prefix="traceback-of-limbeck-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write("".join(traceback.format_exception(error)))
+    fault = f"unexpected error ({reason(error)}), a fault of limbeck's own"
+    return f"{fault}; please report it with the traceback in {file.name}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # the command line starts without PyTorch
     from torch import Tensor
 
 
+LONG = 60  # characters of a word that is shown in full, where room is short
 _HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -27,6 +28,21 @@ def visible(text: str) -> str:
     'a�[31mb'
     """
     return _HIDDEN.sub("�", text)
+
+
+def sentence(text: str, most: int = 300) -> str:
+    r"""One line for a terminal of at most `most` characters: long words lose their middle, then the text does.
+
+    >>> sentence("a\nb"), sentence("no " + "x" * 400 + " here, give another", 100)
+    ('a b', 'no xxxxxxxxxxxxxxxxxxxxxxxx...xxxxxxxxxxxxxx here, give another')
+    """
+    words = " ".join(visible(text).split())
+    if len(words) > most:
+        words = " ".join(w if len(w) <= LONG or "/" in w else f"{w[:24]}...{w[-14:]}" for w in words.split(" "))
+    if len(words) > most:
+        kept = most * 2 // 5
+        words = f"{words[: most - kept - 5].rstrip()} ... {words[-kept:].lstrip()}"
+    return words
 
 
 def reason(error: BaseException, most: int = 120) -> str:

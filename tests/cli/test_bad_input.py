@@ -217,3 +217,27 @@ def test_a_stop_by_the_user_says_how_to_go_on(limbeck, tmp_path, monkeypatch):
     monkeypatch.setattr(Session, "steps", stopped)
     code, _, err = limbeck("distill", *TINY, "--out", tmp_path / "run")
     assert code == 130 and "--resume" in err and err.count("\n") == 1
+
+
+def test_a_refusal_is_one_line_of_at_most_300_characters(refuse, tmp_path):
+    said = refuse("distill", "--set", f"store.top_k={'x' * 2000}")
+    assert len(said) <= len("limbeck: ") + 300 + 1 and said.rstrip().endswith("unable to parse string as an integer")
+    (tmp_path / "notes.bin").write_bytes(b"\x00\x01")
+    said = refuse("plan", "--data", tmp_path)
+    assert "holds no data of a known layout" in said and len(said) <= len("limbeck: ") + 300 + 1
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(refused, tmp_path):
+    (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbf[trian]\nepochs = 1\n")
+    assert "did you mean 'train'" in refused("--recipe", tmp_path / "r.toml")
+
+
+def test_a_fault_of_our_own_is_one_sentence_that_names_the_traceback(limbeck, monkeypatch):
+    from limbeck.cli import methods
+
+    monkeypatch.setattr(methods, "find", lambda *_: 1 / 0, raising=False)
+    monkeypatch.setattr("limbeck.methods.find", lambda *_: 1 / 0)
+    code, _, err = limbeck("methods", "kd")
+    path = Path(err.split("traceback in ")[1].strip())
+    assert code == 2 and "unexpected error (division by zero)" in err and "ZeroDivisionError" in path.read_text()
+    path.unlink()

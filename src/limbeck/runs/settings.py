@@ -278,7 +278,7 @@ def _keys(parents: Sequence[object], key: str) -> list[str]:
 def load(path: Path) -> dict[str, object]:
     """A TOML recipe as a nested mapping; `make` checks it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read the recipe {path}: {error.strerror}; give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,0 +1,1 @@
+"""Bad input by the thousand: files, settings, folders and command lines that were damaged on purpose."""
