@@ -47,7 +47,7 @@ def explain(
     if seeds < 0:
         raise UserError(f"--seeds must be 0 (train nothing) or more, got {seeds}")
     if not Path(folder).is_dir():
-        raise UserError(f"there is no run folder at {folder}; give the folder of a finished run")
+        raise UserError(f"there is no run folder at {folder}; give the folder that `limbeck distill` made")
     with alone_in(Path(folder)):
         mended(Path(folder))
         return _explained(open_run(Path(folder), data, given, adapters, trust), seeds, listen)
