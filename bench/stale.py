@@ -98,7 +98,7 @@ def changes() -> dict[str, Callable[[Teacher], None]]:
     def outside(name: str, value: Any) -> Callable[[Teacher], None]:
         return lambda teacher: setattr(sys.modules[__name__], name, value)
 
-    made = {
+    return {
         "slope of an activation": put("act.negative_slope", 0.9),
         "another activation": put("act", nn.Tanh()),
         "eps of a batch norm": put("norm.eps", 0.9),
@@ -132,7 +132,6 @@ def changes() -> dict[str, Callable[[Teacher], None]]:
         "an environment variable": lambda t: (os.environ.update(BENCH_GAIN="-1"), put("how", by_environment)(t))[0],
         "a module swapped for its like": lambda t: put("drop", nn.Sequential(nn.Dropout(0.5), Negative()))(t),
     }
-    return made
 
 
 class Negative(nn.Module):
