@@ -5,6 +5,7 @@ from pathlib import Path
 
 from limbeck.cli.command import command_of
 from limbeck.cli.options import takes_settings
+from limbeck.runs.events import Event, Message
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Sources, open_sources
 
@@ -17,7 +18,7 @@ def plan(recipe: Recipe) -> None:
     from limbeck.store.estimate import estimate
 
     with tempfile.TemporaryDirectory() as scratch:
-        sources = open_sources(recipe)
+        sources = open_sources(recipe, listen=_said)
         method, cast, streams = sources.method, sources.cast, sources.streams()
         fit = sources.fit(streams, "student")
         planned = planner.plan(
@@ -34,6 +35,11 @@ def plan(recipe: Recipe) -> None:
                 print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
             print(_layouts(sources))
+
+
+def _said(event: Event) -> None:
+    if isinstance(event, Message):
+        print(event.text)
 
 
 def _layouts(sources: Sources) -> str:

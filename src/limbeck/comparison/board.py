@@ -95,7 +95,7 @@ def failures(view: BoardView) -> list[FailureGroup]:
 
 
 def _notes(view: BoardView) -> list[str]:
-    board, data = view.board, view.board["data"]
+    board = view.board
     found = [
         "± and [ ] are 95 % intervals over the seeds; differences are paired by seed. p is corrected after Holm: "
         "to the baseline over the methods, to the best over all pairs, because the best was found by looking at all. "
@@ -107,7 +107,7 @@ def _notes(view: BoardView) -> list[str]:
     if len(_environments(view)) > 1:
         found.append("The runs were not all made with the same machine and versions; times may not be comparable.")
     every = (note for r in view.results if "card" in r for note in r["card"].get("notes", ()))
-    return [*found, *dict.fromkeys(str(note) for note in (*(data["notes"] if data else ()), *every))]
+    return [*found, *dict.fromkeys(map(str, every))]
 
 
 def _environments(view: BoardView) -> list[Environment]:

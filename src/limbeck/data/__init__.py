@@ -5,6 +5,7 @@ from limbeck.data.core import Data, Partition
 from limbeck.data.datasets import load, names
 from limbeck.data.given import from_datasets
 from limbeck.data.streams import Streams
+from limbeck.data.understood import understood
 from limbeck.data.views import View, parse, to_float
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "names",
     "parse",
     "to_float",
+    "understood",
 ]

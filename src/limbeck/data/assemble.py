@@ -30,6 +30,7 @@ class Raw:
         test_seed: seed of that split where it shall not follow the user's.
         notes: sentences.
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
+        labels_from: where the labels were found, in words.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -42,6 +43,7 @@ class Raw:
     notes: list[str] = field(default_factory=list)
     task: Task = CLASSIFY
     words: tuple[str, ...] = ()
+    labels_from: str = ""
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -72,7 +74,9 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
     shape = tuple(raw.parts["train"][0].shape[1:])
     known = parts["train"].labels
     task = raw.task if known is None else raw.task.learned(known)
-    return Data(name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, task, raw.words)
+    return Data(
+        name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, task, raw.words, raw.labels_from
+    )
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:

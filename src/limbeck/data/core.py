@@ -48,7 +48,8 @@ class Partition:
 
     Attributes:
         name: train, validation, test or unlabelled, or a name of your own.
-        inputs: (n, ...) uint8 or float32, unchanged; or a map-style Dataset yielding (input, label).
+        inputs: (n, ...) uint8 images, other whole numbers as int64, or float32, unchanged; or a map-style Dataset yielding
+            (input, label).
         labels: as the task has them: (n,) int64 in 0 .. C - 1 of a classification, (n, h, w) with -100 for pixels that
             are not counted of a segmentation; None where they are unknown.
         index: (n,) int64 sample numbers, unique within the `Data`: the key of views and of stored answers.
@@ -88,6 +89,7 @@ class Data:
         split_seed: what the random part of the splits was made from.
         task: what is to be answered about a sample, and how answers are scored.
         words: what the numbers in a text's inputs mean, from 0; a student's file keeps them. Empty where inputs are no text.
+        labels_from: where the labels were found, in words.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Data:
     split_seed: int = 0
     task: Task = CLASSIFY
     words: tuple[str, ...] = ()
+    labels_from: str = ""
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Partition:

@@ -39,7 +39,8 @@ def from_datasets(
     """Make `Data` of map-style Datasets that yield (input, label), or of pairs (inputs, labels) of arrays.
 
     A TensorDataset or a pair becomes tensors; any other Dataset is read item by item when it is needed. Inputs are
-    taken as the models shall get them (uint8 becomes 0 .. 1): `mean` and `std` stay empty.
+    taken as the models shall get them (uint8 pictures become 0 .. 1): `mean` and `std` stay empty. Whole numbers stay whole:
+    networks that take no floats, such as embeddings, get int64.
 
     Args:
         train: the training samples.
@@ -76,7 +77,7 @@ def from_datasets(
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
     labels = parts["train"].labels
     task = task if labels is None else task.learned(labels)
-    return Data(name, kind, names, shape, (), (), parts, (), split_seed, task)
+    return Data(name, kind, names, shape, (), (), parts, (), split_seed, task, labels_from="as given from Python")
 
 
 def _guessed(inputs: Value, labels: Tensor | None) -> Task:
@@ -104,7 +105,9 @@ def _samples(
                 f"{who}: expected inputs (n, ...) and labels (n, ...), got {tuple(inputs.shape)} and {tuple(labels.shape)}; "
                 "give one row of each for every sample"
             )
-        kept = inputs if inputs.dtype == torch.uint8 and inputs.dim() == 4 else inputs.to(torch.float32)
+        whole = not (inputs.is_floating_point() or inputs.is_complex() or inputs.dtype == torch.bool)
+        picture = inputs.dtype == torch.uint8 and inputs.dim() == 4
+        kept = inputs if picture else inputs.to(torch.int64 if whole else torch.float32)
         if labels.dtype == torch.bool:
             return kept, labels
         return kept, labels.float() if labels.is_floating_point() else labels.long()

@@ -1,27 +1,29 @@
 """Tables of cells as data: one or several columns are labels, every other one features, or a text.
 
-The label is the column that was named, else the one called label, target, class or y, else the last. A column of numbers is one
-feature; a column of words is one feature 0/1 for 2 values, one for each of up to 32 values, else its rank in the alphabet. Where
-a column called text or sentence stands beside labels alone, samples are texts (see `limbeck.data.text`).
+The label is the column that was named, else the one called label, target, class or y, else the last; which one is said before
+training. What the other columns become is said in `limbeck.data.columns`. Where a column called text or sentence, or one of
+sentences, stands beside one label alone, samples are texts (see `limbeck.data.text`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from limbeck.data.assemble import Raw
+from limbeck.data.columns import ONE_HOT, Features, listed, missing, with_points
 from limbeck.data.text import texts
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.registry import task_of
 
 TEXT = ("text", "sentence")
-_LABEL = ("label", "target", "class", "y")
-MISSING = ("", "?", "na", "n/a", "nan", "null", "none")
-_ONE_HOT = 32
+LABEL = ("label", "target", "class", "y")
+_ROW_NUMBERS = ("", "unnamed: 0", "index", "id")  # names of columns that are dropped if they count the rows
+
+Rows = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -35,104 +37,139 @@ class LabelColumns:
 @dataclass(frozen=True)
 class Table:
     """Cells of each part as text, "" where one is missing; named: whether the source names its columns. first: the number of the
-    first row in the source, for messages."""
+    first row in the source, for messages. notes: what was done to the cells."""
 
     path: Path
     names: list[str]
-    parts: Mapping[str, list[list[str]]]
+    parts: Mapping[str, Rows]
     named: bool = True
     first: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def from_table(table: Table, columns: LabelColumns) -> Raw:
     """Samples out of a table; see the module for what is understood."""
-    path, names, task = table.path, table.names, task_of(columns.task)
-    places = label_places(path, names, columns.label, table.named)
-    tables = dict(table.parts)
-    for part, rows in tables.items():
-        _whole(path, part, rows, len(names), table.first)
+    task = task_of(columns.task)
+    places = label_places(table.path, table.names, columns.label, table.named)
+    for part, rows in table.parts.items():
+        _whole(table.path, part, rows, len(table.names), table.first)
+    origin = _origin(table, places, columns)
+    table = _with_points(_labelled(table, places))
+    path, names, tables = table.path, table.names, table.parts
     if _is_text(table, places, columns):
         place = next(k for k in range(len(names)) if k not in places)
         found = {part: [(row[place], row[places[0]]) for row in rows] for part, rows in tables.items() if part != "unlabelled"}
-        return texts(str(path), found)
-    notes: list[str] = []
-    together = [row for rows in tables.values() for row in rows]
-    features = [
-        _features(path, name, [row[k] for row in together], notes, table.first) for k, name in enumerate(names) if k not in places
-    ]
+        raw = texts(str(path), found)
+        return replace(raw, notes=[*table.notes, *raw.notes], labels_from=origin)
+    counting = [k for k in range(len(names)) if k not in places and _counts_rows(table, k)]
+    made, features = Features(path, table.first), [k for k in range(len(names)) if k not in (*places, *counting)]
     if not features:
-        raise UserError(f"{path}: every column is a label; leave at least one to predict from")
-    inputs = torch.from_numpy(np.concatenate(features, axis=1))
+        raise UserError(f"{path}: every column is a label or a row number; leave at least one to predict from")
+    blocks = [made.of(names[k], {part: [row[k] for row in rows] for part, rows in tables.items()}) for k in features]
+    inputs = {part: torch.from_numpy(np.concatenate([block[part] for block in blocks], axis=1)) for part in tables}
     known = {part: rows for part, rows in tables.items() if part != "unlabelled"}
     labels, classes = task.read(str(path), _label_cells(path, known, names, places))
     told = dict(zip(known, labels.split([len(rows) for rows in known.values()]), strict=True))
-    split = inputs.split([len(rows) for rows in tables.values()])
-    return Raw(
-        {part: (x, told.get(part)) for part, x in zip(tables, split, strict=True)}, classes, "table", notes=notes, task=task
-    )
-
-
-def _is_text(table: Table, places: list[int], columns: LabelColumns) -> bool:
-    rest = [name.lower() for k, name in enumerate(table.names) if k not in places]
-    return columns.task == CLASSIFY.name and len(places) == 1 and len(rest) == 1 and rest[0] in TEXT
+    notes = [
+        *table.notes,
+        *([f"columns of row numbers were left out: {listed([repr(names[k]) for k in counting])}"] if counting else []),
+    ]
+    parts = {part: (x, told.get(part)) for part, x in inputs.items()}
+    return Raw(parts, classes, "table", notes=[*notes, *made.notes()], task=task, labels_from=origin)
 
 
 def label_places(path: Path, names: list[str], wanted: tuple[str, ...], header: bool) -> list[int]:
-    """The places of the label columns: those named, else the usual one."""
+    """The places of the label columns: those named, else the usual one.
+
+    Raises `UserError` for a column that is not there, and for a name that two columns have.
+    """
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{path} has {names.count(twice)} columns called {twice!r}; give every column a name of its own")
     for name in wanted:
         if name not in names:
             raise unknown(f"column of {path}", name, names)
     if wanted:
         return [names.index(name) for name in wanted]
-    return [next((k for k, n in enumerate(names) if n.lower() in _LABEL), len(names) - 1) if header else len(names) - 1]
+    lower = [name.lower() for name in names] if header else []
+    return [next((lower.index(word) for word in LABEL if word in lower), len(names) - 1)]
 
 
-def _label_cells(path: Path, tables: Mapping[str, list[list[str]]], names: list[str], places: list[int]) -> dict[str, list[str]]:
+def without_labels(cells: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether the label cells of a part say that nobody labelled it: missing, or -1 where training has no such label."""
+    return all(missing(cell) or (cell in ("-1", "-1.0") and cell not in known) for cell in cells)
+
+
+def _origin(table: Table, places: list[int], columns: LabelColumns) -> str:
+    """Where the labels are from, in words."""
+    names = listed([repr(table.names[k]) for k in places])
+    if columns.label:
+        return f"{'columns' if len(places) > 1 else 'column'} {names}, as set"
+    if table.named and table.names[places[0]].lower() in LABEL:
+        return f"column {names}, by its name"
+    kind = "the last" if table.named else "the last, without a header"
+    return f"column {names}, {kind} (set another with data.label)"
+
+
+def _labelled(table: Table, places: list[int]) -> Table:
+    """The table without parts that ought to have labels and have none; validation is then the test part, if test is left out."""
+    known = [row[k] for row in table.parts["train"] for k in places]
+    empty = [
+        part
+        for part, rows in table.parts.items()
+        if part not in ("train", "unlabelled") and without_labels([row[k] for row in rows for k in places], known)
+    ]
+    parts = {part: rows for part, rows in table.parts.items() if part not in empty}
+    notes = [f"{part} has no labels and was left out" for part in empty]
+    if "test" in empty and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append("the validation part is used as the test part")
+    return replace(table, parts=parts, notes=(*table.notes, *notes))
+
+
+def _with_points(table: Table) -> Table:
+    """The table with decimal points where columns have decimal commas."""
+    changed, parts = [], {part: [list(row) for row in rows] for part, rows in table.parts.items()}
+    for k, name in enumerate(table.names):
+        cells = with_points(table.path, name, [row[k] for rows in parts.values() for row in rows])
+        if cells is not None:
+            changed.append(repr(name))
+            for row, cell in zip((row for rows in parts.values() for row in rows), cells, strict=True):
+                row[k] = cell
+    notes = [f"decimal commas became points in {listed(changed)}"] if changed else []
+    return replace(table, parts=parts, notes=(*table.notes, *notes)) if changed else table
+
+
+def _is_text(table: Table, places: list[int], columns: LabelColumns) -> bool:
+    rest = [k for k in range(len(table.names)) if k not in places]
+    if columns.task != CLASSIFY.name or len(places) != 1 or len(rest) != 1:
+        return False
+    cells = [row[rest[0]] for row in table.parts["train"]]
+    sentences = len(set(cells)) > ONE_HOT and sum(len(cell.split()) > 2 for cell in cells) > len(cells) / 2
+    return table.names[rest[0]].lower() in TEXT or sentences
+
+
+def _counts_rows(table: Table, k: int) -> bool:
+    """Whether a column is only the number of its row: called so, and 0, 1, 2, ... or 1, 2, 3, ..."""
+    if not table.named or table.names[k].lower() not in _ROW_NUMBERS:
+        return False
+    cells = [row[k] for row in table.parts["train"]]
+    return len(cells) > 2 and any(cells == [str(start + row) for row in range(len(cells))] for start in (0, 1))
+
+
+def _label_cells(path: Path, tables: Mapping[str, Rows], names: list[str], places: list[int]) -> dict[str, list[str]]:
     """The cells of the label columns by name, of all parts with labels one after another."""
     cells = {names[k]: [row[k] for rows in tables.values() for row in rows] for k in places}
     for name, column in cells.items():
-        missing = sum(c.lower() in MISSING for c in column)
-        if missing:
-            raise UserError(f"{path}: the label column {name!r} has {missing} missing values; fill or remove those rows")
+        count = sum(map(missing, column))
+        if count:
+            raise UserError(f"{path}: the label column {name!r} has {count} missing values; fill or remove those rows")
     return cells
 
 
-def number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _whole(path: Path, part: str, rows: list[list[str]], width: int, first: int) -> None:
+def _whole(path: Path, part: str, rows: Rows, width: int, first: int) -> None:
     if width < 2 or not rows:
         raise UserError(f"{path} has {len(rows)} rows of {width} columns; expected samples with at least a feature and a label")
     for k, row in enumerate(rows, start=first):
         if len(row) != width:
             raise UserError(f"{path} ({part}): row {k} has {len(row)} cells where {width} are expected; correct or remove it")
-
-
-def _features(path: Path, name: str, cells: list[str], notes: list[str], first: int) -> np.ndarray:
-    """Return (n, k) float32 features of a column."""
-    missing = [k for k, c in enumerate(cells) if c.lower() in MISSING]
-    known = {c for c in cells if c.lower() not in MISSING}
-    numeric = all(map(number, known))
-    if missing and (numeric or any(cells[k] == "" for k in missing)):
-        raise UserError(
-            f"{path}: column {name!r} has {len(missing)} missing values, the first in row {missing[0] + first}; "
-            "fill or remove those rows"
-        )
-    if numeric:
-        with np.errstate(over="ignore"):
-            return np.array([float(c) for c in cells]).astype(np.float32)[:, None]
-    values = sorted(set(cells))
-    places = {v: k for k, v in enumerate(values)}
-    ranks = np.array([places[c] for c in cells])
-    if missing:
-        notes.append(f"column {name!r}: {len(missing)} unknown values count as a separate value")
-    if 2 < len(values) <= _ONE_HOT:
-        return np.eye(len(values), dtype=np.float32)[ranks]
-    if len(values) > _ONE_HOT:
-        notes.append(f"column {name!r}: {len(values)} different words are replaced by their alphabetical rank")
-    return ranks.astype(np.float32)[:, None]

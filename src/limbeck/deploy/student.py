@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from limbeck import methods, models
 from limbeck.data.text import Words
-from limbeck.data.views.seen import RoleInputs, shape_seen
+from limbeck.data.views.seen import RoleInputs, Whole, shape_seen
 from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, read_student_file, write_student_file
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
@@ -118,7 +118,7 @@ def _rebuild_role(role: str, spec: RoleFile, classes: int, shape: tuple[int, ...
     classes = spec.get("classes", classes)
     module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
     prepare: nn.Module | None = RoleInputs(sees, mean, std) if sees else Normalise(mean, std) if mean else None
-    prepare = Words() if spec.get("words") else prepare
+    prepare = Words() if spec.get("words") else Whole() if spec.get("whole") else prepare
     return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))
 
 

@@ -28,6 +28,7 @@ class RoleFile(TypedDict):
     classes: NotRequired[int]
     sees: NotRequired[str]
     words: NotRequired[bool]
+    whole: NotRequired[bool]
 
 
 class TaskFile(TypedDict):

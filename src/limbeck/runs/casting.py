@@ -4,7 +4,7 @@ import torch
 
 from limbeck.data import Data
 from limbeck.data.text import Words
-from limbeck.data.views.seen import RoleInputs
+from limbeck.data.views.seen import RoleInputs, Whole
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError, reason
 from limbeck.plan import Method
@@ -48,6 +48,8 @@ def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> 
             file["sees"] = prepare.spelling
         if isinstance(prepare, Words):
             file["words"] = True
+        if isinstance(prepare, Whole):
+            file["whole"] = True
         files[name] = file
     return files
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from limbeck.data import Data
+from limbeck.data.batches import gather
 from limbeck.engine.check import in_training, quiet
 from limbeck.errors import UserError, reason
 from limbeck.plan.copies import copied
@@ -31,6 +33,23 @@ def build_lazy(cast: Cast, role: str, inputs: Value, seed: int) -> None:
             ) from error
     if lazy(cast[role]):
         raise UserError(f"role {role!r} has lazy layers that its forward does not use; remove them, or give their sizes")
+
+
+def answers(cast: Cast, role: str, inputs: Value) -> bool:
+    """Whether a role can be asked this at all."""
+    try:
+        with quiet(cast), torch.random.fork_rng(devices=[]), torch.no_grad():
+            cast.feed(role, inputs)
+    except Exception:  # code of the user's
+        return False
+    return True
+
+
+def holds_whole(data: Data) -> bool:
+    """Whether inputs are whole numbers, and neither 8-bit images nor texts."""
+    found = data["train"].inputs
+    first = found if isinstance(found, Tensor) else gather(data["train"], torch.tensor([0]))
+    return isinstance(first, Tensor) and first.dtype in (torch.int16, torch.int32, torch.int64) and data.kind != "text"
 
 
 def lazy(module: nn.Module) -> bool:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from limbeck import engine, models, processes
-from limbeck.data import Batches, Data
+from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Trained
@@ -71,7 +71,8 @@ class Session:
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
         sources, method = self.sources, self.sources.method
-        self.note((*sources.data.notes, *sources.notes))
+        self.notes.append(understood(sources.data))  # said when the sources were opened
+        self.note(sources.notes)
         judged = sources.judges("teacher")  # one that the method makes comes later
         self._begin()
         twinned = self._has_twin()

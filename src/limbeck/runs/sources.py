@@ -8,18 +8,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from limbeck.data import Batches, Data
+from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
+from limbeck.data.views.seen import Whole
 from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
 from limbeck.models import load_weights, outside, zoo
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
-from limbeck.plan.roles import Adapter, Cast
+from limbeck.plan.kinds import Value
+from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.runs.casting import answers_read, check_output, check_places, few_in_parts, has_other_classes, learners, settings_for
-from limbeck.runs.events import Download, Listener, silent
-from limbeck.runs.probing import bears_channels_last, build_lazy, keeps_its_own
+from limbeck.runs.events import Download, Listener, Message, silent
+from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
 from limbeck.runs.settings import ModelSettings, Recipe, read
 from limbeck.runs.sharing import Apart
 from limbeck.runs.supervised import at_once
@@ -46,7 +48,8 @@ class Sources:
     """Everything that a run reads; `open_sources` makes one.
 
     foreign: given roles whose answers are of another task, of which methods read layers only. contiguous: roles that do not bear
-    images in channels-last memory. notes: what a reader of the results needs to know of the models.
+    images in channels-last memory. whole: roles that take whole numbers only (an embedding). notes: what a reader of the
+    results needs to know of the models.
     """
 
     recipe: Recipe
@@ -57,6 +60,7 @@ class Sources:
     cast: Cast = field(default_factory=lambda: Cast({}))
     foreign: set[str] = field(default_factory=set)
     contiguous: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     def streams(self, method: Method | None = None) -> Streams:
@@ -88,6 +92,11 @@ class Sources:
         return learners(self.method) | set(self.untrained())
 
     def role(self, role: str) -> tuple[nn.Module, Adapter]:
+        """Its module and adapter; one that takes whole numbers only gets them as they are."""
+        module, adapter = self._role(role)
+        return module, replace(adapter, prepare=Whole()) if role in self.whole else adapter
+
+    def _role(self, role: str) -> tuple[nn.Module, Adapter]:
         if role in self.given.modules:
             return self.given.role(role, self.data)
         settings = self.settings_for(role)
@@ -184,6 +193,7 @@ def open_sources(
     if data is None:
         load = partial(recipe.data.load, lambda file, done, total: listen(Download(file, done, total)))
         data = sharing.data(recipe.data, load)
+    listen(Message(understood(data)))
     bound = bind(method or recipe.method.make(), data.task)
     sources = Sources(recipe, bound, data, given or Given(), sharing)
     _cast(sources)
@@ -201,6 +211,8 @@ def _cast(sources: Sources) -> None:
         cast.add(role, *sources.role(role))
     batch = next(Batches(data["train"], data, size=2, seed=0).ordered())
     changed = changing(method) & set(cast)
+    if holds_whole(data):
+        _find_whole(sources, batch["inputs"])
     for role in cast:
         build_lazy(cast, role, batch["inputs"], sources.recipe.seed)
     sources.notes += [*few_in_parts(data), *keeps_its_own(cast, changed)]
@@ -216,6 +228,20 @@ def _cast(sources: Sources) -> None:
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):
             sources.contiguous.add(role)
     sources.laid_out(cast)
+
+
+def _find_whole(sources: Sources, inputs: Value) -> None:
+    """Which roles take whole numbers only: they fail with floats as they would be prepared, and answer to int64."""
+    cast = sources.cast
+    for role in cast:
+        own = cast.adapter_of(role)
+        given = own.prepare is not None and (role in sources.given.modules or not isinstance(own.prepare, Normalise))
+        if not given and not lazy(cast[role]) and not answers(cast, role, inputs):
+            cast.adapters[role] = replace(own, prepare=Whole())
+            if answers(cast, role, inputs):
+                sources.whole.add(role)
+            else:
+                cast.adapters[role] = own
 
 
 def reopened(folder: Path, trust: bool = False) -> Sources:

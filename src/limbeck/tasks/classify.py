@@ -125,6 +125,11 @@ class Classify(Task):
             values = sorted({float(cell) for cell in found})
             classes, places = tuple(f"{value:.0f}" for value in values), {value: k for k, value in enumerate(values)}
             return torch.tensor([places[float(cell)] for cell in cells], dtype=torch.int64), classes
+        if len(found) > 50 and len(found) > len(cells) / 2:
+            raise UserError(
+                f"{where}: the label column {name!r} has {len(found)} different values in {len(cells)} rows, too many for "
+                "classes; name the right column with data.label"
+            )
         place = {name: k for k, name in enumerate(found)}
         return torch.tensor([place[cell] for cell in cells], dtype=torch.int64), tuple(found)
 

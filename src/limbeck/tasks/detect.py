@@ -60,6 +60,7 @@ class Detect(Task):
     size: tuple[int, int] = (0, 0)
     name = "detect"
     fewest = 1  # "nothing here" is no class of the data
+    counted = "objects"
     located = True
     figures = (
         Figure(

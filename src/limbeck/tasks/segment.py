@@ -83,6 +83,7 @@ class Segment(Task):
 
     pieces: int = 1
     name = "segment"
+    counted = "pixels"
     located = True
     figures = (
         Figure(

@@ -25,6 +25,8 @@ SHOWN, COMPARED = 12, 500
 class Strings(Task):
     """What both have in common: logits (n, t, C), answers and labels as strings of class numbers."""
 
+    counted = "places"
+
     def check_labels(self, who: str, labels: Tensor, inputs: Tensor | int, classes: int) -> None:
         count = inputs if isinstance(inputs, int) else len(inputs)
         if labels.dim() != 2 or len(labels) != count:

@@ -36,7 +36,8 @@ class Task(ABC):
     """What is to be answered. A subclass is a file of its own, registered by its name (`limbeck.tasks.register`).
 
     name: as files spell it. figures: what is said of a model's answers; the first is the score, of which more is better.
-    item: what one of the things answered is called: a class, a label, a target. fewest: of these that data must have.
+    item: what one of the things answered is called: a class, a label, a target. fewest: of these that data must have. counted:
+    what `occurrences` counts.
     located: labels move with the pixels of a view. searched: models answer with what they have written by themselves, which
     no other answer or label stands beside. blends: labels of several samples may be mixed (mixup). whole: a label is whole
     numbers. unknown: what stands in the place of a label that is not known. instead: where answers are no classes, which
@@ -47,6 +48,7 @@ class Task(ABC):
     figures: ClassVar[tuple[Figure, ...]]
     item: ClassVar[str] = "class"
     fewest: ClassVar[int] = 2
+    counted: ClassVar[str] = "samples"
     located: ClassVar[bool] = False
     searched: ClassVar[bool] = False
     blends: ClassVar[bool] = False

@@ -42,10 +42,32 @@ class Boxes(Reader):
 
 
 def pairs(files: Files) -> list[tuple[File, File]]:
-    """Return (picture, .xml) of equal names, one after the other; nothing where most pictures have no .xml."""
-    notes = {PurePath(f[-1]).stem: f for f in files.visible if f[-1].lower().endswith(".xml")}
-    found = [(f, notes[PurePath(f[-1]).stem]) for f in files.all if PurePath(f[-1]).stem in notes]
+    """Return (picture, .xml) of equal names, one after the other; nothing where most pictures have no .xml. Of several with its
+    name a picture has the one whose path is most like its own.
+
+    Raises `UserError` where two are equally like it.
+    """
+    notes: dict[str, list[File]] = {}
+    for f in files.visible:
+        if f[-1].lower().endswith(".xml"):
+            notes.setdefault(PurePath(f[-1]).stem, []).append(f)
+    found = [(f, _beside(files, f, notes[PurePath(f[-1]).stem])) for f in files.all if PurePath(f[-1]).stem in notes]
     return found if notes and len(found) * 2 > len(files.all) else []
+
+
+def _beside(files: Files, picture: File, notes: list[File]) -> File:
+    """The .xml of a picture: in its own folder, else in the folder that differs from its own in the fewest names."""
+
+    def apart(note: File) -> tuple[int, int]:
+        ours, theirs = picture[:-1], note[:-1]
+        same = sum(1 for a, b in zip(ours, theirs, strict=False) if a == b)
+        return len(ours) + len(theirs) - 2 * same, abs(len(ours) - len(theirs))
+
+    best = sorted(notes, key=apart)
+    if len(best) > 1 and apart(best[0]) == apart(best[1]):
+        shown = " and ".join("/".join(note) for note in best[:2])
+        raise UserError(f"{files.path}: {'/'.join(picture)} can be of {shown}; put each .xml beside its picture")
+    return best[0]
 
 
 def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | None) -> Raw:
@@ -81,9 +103,11 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
         rows = [k for k, p in enumerate(parts) if p == part]
         split[part] = (torch.stack([pictures[k] for k in rows]), boxes[rows])
     notes = [] if size is None else [f"pictures and boxes were scaled to {width} x {height} pixels"]
+    left = len(files.all) - len(found)
+    notes += [f"{left} pictures without an .xml were skipped"] if left else []
     hard = sum(difficult for objects in every for *_, difficult in objects)
     notes += [f"{hard} objects are marked difficult: they are neither learned nor counted"] if hard else []
-    return Raw(split, names, "image", notes=notes, task=Detect((height, width)))
+    return Raw(split, names, "image", notes=notes, task=Detect((height, width)), labels_from="an .xml for each picture")
 
 
 def _objects(files: Files, file: File) -> Objects:

@@ -85,7 +85,7 @@ def cifar(name: str, place: DataFiles) -> Raw:
         notes.append(f"{len(inputs):,} training images: of the published 5 batches, {missing} are not there")
     parts = {"train": (inputs, labels), "test": (_binary if binary else _pickled)(place, test, ten)}
     classes = _CIFAR10 if ten else _fine_names(place)
-    return Raw(parts, classes, "image", *_CIFAR_SCALE[name], notes=notes)
+    return Raw(parts, classes, "image", *_CIFAR_SCALE[name], notes=notes, labels_from="beside the pixels")
 
 
 def _binary(place: DataFiles, file: str, ten: bool) -> tuple[Tensor, Tensor]:

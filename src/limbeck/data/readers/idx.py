@@ -58,7 +58,7 @@ def idx(place: DataFiles, classes: tuple[str, ...], mean: tuple[float, ...] = ()
         inputs, labels = (_idx_array(place, _idx_name(place, f)) for f in files)
         parts[part] = (inputs[:, None] if inputs.dim() == 3 else inputs, labels.to(torch.int64))
     classes = classes or tuple(str(k) for k in range(int(max(p[1].max() for p in parts.values())) + 1))
-    return Raw(parts, classes, "image", mean, std)
+    return Raw(parts, classes, "image", mean, std, labels_from="the files of labels")
 
 
 def _idx_array(place: DataFiles, name: str) -> Tensor:

@@ -113,7 +113,7 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
         pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
         labels = [classes.index(label) for label, _ in members if label is not None]
         out[part] = (pixels, torch.tensor(labels) if labels else None)
-    return Raw(out, classes, "image", notes=notes)
+    return Raw(out, classes, "image", notes=notes, labels_from="names of folders")
 
 
 def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:

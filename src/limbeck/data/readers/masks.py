@@ -3,8 +3,9 @@
 ROOT/train/images/1.png ROOT/train/masks/1.png     ROOT/images/train/1.png ROOT/masks/train/1.png
 ROOT/train/1.jpg ROOT/trainannot/1.png             ROOT/image/1.png ROOT/label/1.png    (split by us)
 
-A mask holds class numbers. 255 is not counted, except beside 0 alone, where it is the second class; values with gaps
-(0 and 65535, or 0, 128, 255) become classes in their order. `classes.txt` at the root names the classes, a line each.
+A mask holds class numbers. `classes.txt` at the root names the classes, a line each: then a value is the number of its line,
+from 0. 255 is not counted, except beside 0 alone (and two names), where it is the second class; values with gaps that are no
+such numbers (0 and 65535, or 0, 128, 255) become classes in their order.
 Letters: n images, h and w pixels.
 """
 
@@ -111,7 +112,7 @@ def read(files: Files, found: list[tuple[str, File, File]], layout: How) -> Raw:
     left = len(files.all) - 2 * len(found)
     if left:
         notes.append(f"{left} images without a mask, or masks without an image, were skipped")
-    return Raw(parts, classes, "image", notes=notes, task=Segment())
+    return Raw(parts, classes, "image", notes=notes, task=Segment(), labels_from="a mask beside each image")
 
 
 def _common(files: Files, images: list[File]) -> tuple[int, int]:
@@ -136,6 +137,8 @@ def _mask(files: Files, file: File, size: tuple[int, int], like: tuple[int, int]
 
     mask = opened(files, file)
     name = "/".join(file)
+    if mask.format == "JPEG":
+        raise UserError(f"{files.path}: mask {name} is a JPEG, whose values are not exact; save masks as PNG")
     if mask.size != like:
         raise UserError(f"{files.path}: mask {name} is {mask.size[0]} x {mask.size[1]}, its image {like[0]} x {like[1]} pixels")
     if mask.mode in ("RGB", "RGBA", "LA"):
@@ -155,11 +158,13 @@ def _classes(files: Files, marks: list[Tensor], void: int | None) -> tuple[tuple
     """Names of the classes, the number of each value (-100: not counted), and what to say of it."""
     values = sorted(set().union(*(mark.unique().tolist() for mark in marks)))
     counted, notes = [v for v in values if v != void], []
+    names = files.text("classes.txt")
+    listed = names is not None and max((v for v in counted if v != VOID), default=0) < len(names)
     if len(counted) > MANY:
         raise UserError(f"{files.path}: the masks hold {len(counted)} values; expected a class number for each pixel")
-    if VOID in counted and counted not in ([0, VOID], [VOID]) and counted[-2] + 1 < VOID and _dense(counted[:-1]):
+    if VOID in counted and (2 < len(names or ()) <= VOID if listed else _beyond(counted)):
         counted.remove(VOID)
-    dense = _dense(counted)
+    dense = _dense(counted) or (listed and max(counted, default=0) < VOID)
     numbers = {v: v if dense else k for k, v in enumerate(counted)}
     if not dense:
         notes.append("mask values " + ", ".join(map(str, counted[:6])) + f" became classes 0 to {len(counted) - 1}")
@@ -167,11 +172,20 @@ def _classes(files: Files, marks: list[Tensor], void: int | None) -> tuple[tuple
     if ignored:
         notes.append(f"pixels with mask value {' or '.join(map(str, ignored))} are not counted")
     count = 1 + max(numbers.values(), default=0)
-    names = files.text("classes.txt")
-    if names is not None and len(names) >= count:
+    if names is not None and len(names) < count:
+        raise UserError(
+            f"{files.path}: classes.txt names {len(names)} classes, but the masks hold {count} values up to {max(counted)}; "
+            "name all of them, or set data.void to the value that is no class"
+        )
+    if names is not None:
         return tuple(names[:count]) if void == len(names) - 1 else tuple(names), numbers, notes
     plain = ("background", "foreground") if count == 2 else tuple(str(k) for k in range(count))
     return plain, numbers, notes
+
+
+def _beyond(values: list[int]) -> bool:
+    """Whether 255, the last of the values, stands apart from class numbers without a gap."""
+    return values not in ([0, VOID], [VOID]) and values[-2] + 1 < VOID and _dense(values[:-1])
 
 
 def _dense(values: list[int]) -> bool:

@@ -56,7 +56,7 @@ def read(path: Path) -> Raw:
     inputs = {part: tensor(f"{path} {part}", x) for part, (x, _) in found.items()}
     kind = kind_of(*inputs.values())
     parts = {part: (inputs[part], _numbers(path, labels[part], classes) if part in labels else None) for part in found}
-    return Raw(parts, classes, kind)
+    return Raw(parts, classes, kind, labels_from="y, or labels")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
@@ -78,7 +78,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def tensor(who: str, array: np.ndarray) -> Tensor:
-    """Return inputs as uint8 images (n, c, h, w) or as float32 of whatever shape.
+    """Return inputs as uint8 images (n, c, h, w), or of whatever shape as int64 where they are whole numbers, else float32.
 
     Raises:
         UserError: not numbers, or no dimension besides the samples.
@@ -89,6 +89,8 @@ def tensor(who: str, array: np.ndarray) -> Tensor:
         array = array.transpose(0, 3, 1, 2)
     if array.dtype == np.uint8 and array.ndim in (3, 4):
         return torch.from_numpy(array.copy().reshape(len(array), array.shape[1] if array.ndim == 4 else 1, *array.shape[-2:]))
+    if array.dtype.kind in "ui":
+        return torch.from_numpy(array.astype(np.int64))
     with np.errstate(over="ignore"):  # what overflows is refused as not finite, with its place
         floats = array.astype(np.float32)
     grey = array.ndim == 3 and array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1

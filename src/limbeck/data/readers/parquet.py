@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader, part_files
-from limbeck.data.tables import Table, from_table
+from limbeck.data.tables import Table, from_table, label_places
 from limbeck.errors import UserError
 
 
@@ -31,7 +31,8 @@ class Parquet(Reader):
         for part, file in files.items():
             columns = _columns(file)
             names = names or list(columns)
-            own = [name for name in names if name in columns or part != "unlabelled"]
+            labels = [names[k] for k in label_places(path, names, how.columns.label, header=True)]
+            own = [name for name in names if name in columns or part == "train" or name not in labels]
             if set(own) != set(columns):
                 odd = ", ".join(sorted(set(own) ^ set(columns))[:4])
                 raise UserError(f"{file} has other columns than the training part ({odd}); give every part the same")

@@ -22,6 +22,7 @@ BANDS = 40
 WINDOW, HOP = 0.032, 0.016  # seconds that a frame looks at, and from one frame to the next
 LONGEST = 1.0  # seconds; what is longer is cut
 FLOOR = 1e-3  # of a band's energy, for its logarithm: about the noise of an 8-bit telephone line
+FROM = "names of files, up to the first _"
 PACKED = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 _NAMED = re.compile(r"([^_]+)_.+\.wav", re.IGNORECASE)
 _FSDD = re.compile(r"\d_[a-z]+_(\d+)\.wav")
@@ -79,32 +80,37 @@ def read(path: Path) -> Raw:
     notes = [f"recordings of {rate} samples per second as {spectra.shape[1]} log mel bands of {spectra.shape[2]} frames"]
     if cut := sum(len(wave) > length for wave in waves):
         notes.append(f"{cut} recordings longer than {LONGEST:g} s were cut")
-    numbers = [_FSDD.fullmatch(name) for name in names]
+    numbers = [_FSDD.fullmatch(_file(name)) for name in names]
     if not all(numbers):
-        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes)
+        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM)
     test = torch.tensor([int(found[1]) < 5 for found in numbers if found])
     if not test.any() or test.all():
-        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes)
+        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM)
     parts = {"train": (spectra[~test], labels[~test]), "test": (spectra[test], labels[test])}
-    return Raw(parts, classes, "other", notes=[*notes, "test: index 0 to 4 of every speaker and digit; the speakers are known"])
+    notes.append("test: index 0 to 4 of every speaker and digit; the speakers are known")
+    return Raw(parts, classes, "other", notes=notes, labels_from=FROM)
 
 
 def _label(name: str) -> str:
-    found = _NAMED.fullmatch(name)
+    found = _NAMED.fullmatch(_file(name))
     assert found is not None
     return found[1]
 
 
+def _file(place: str) -> str:
+    return place.rpartition("/")[2]
+
+
 def _contents(place: Path) -> dict[str, bytes]:
-    """The bytes of every recording by its name; a .tar is read once, from front to back."""
+    """The bytes of every recording by its path; a .tar is read once, from front to back."""
     try:
         if place.is_dir():
             return {p.name: p.read_bytes() for p in place.iterdir() if _NAMED.fullmatch(p.name)}
         out = {}
         with tarfile.open(place) as tar:
             for member in tar:
-                name = Path(member.name).name
-                if member.isfile() and _NAMED.fullmatch(name) and (opened := tar.extractfile(member)):
+                name = member.name
+                if member.isfile() and _NAMED.fullmatch(_file(name)) and (opened := tar.extractfile(member)):
                     out[name] = opened.read()
         return out
     except (tarfile.TarError, EOFError, OSError) as error:

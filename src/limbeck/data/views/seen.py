@@ -41,6 +41,17 @@ class RoleInputs(nn.Module):
         return (x - self.mean.view(-1, *trailing)) / self.std.view(-1, *trailing)
 
 
+class Whole(nn.Module):
+    """Gives whole numbers as int64, for networks that take them so (an embedding); batches hold them as float32.
+
+    >>> Whole()(torch.tensor([[3.0, 0.0]]))
+    tensor([[3, 0]])
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.long()
+
+
 def ops_of(spelling: str) -> tuple[Op, ...]:
     """The ops of a spelling such as `bands:0:20`; refuses those that are augmentation."""
     ops = parse(spelling).ops
@@ -67,4 +78,4 @@ def seen_in(spelling: str, data: Data) -> RoleInputs:
     return RoleInputs(spelling, *statistics(RoleInputs(spelling)(to_float(inputs)), "other"))
 
 
-__all__ = ["RoleInputs", "ops_of", "seen_in", "shape_seen"]
+__all__ = ["RoleInputs", "Whole", "ops_of", "seen_in", "shape_seen"]

@@ -1,0 +1,187 @@
+"""Tables: the label column that is said, nominal columns by their rule, cells as their writer meant them."""
+
+from zlib import crc32
+
+import pytest
+import torch
+
+from limbeck import data
+from limbeck.data import understood
+from limbeck.errors import UserError
+
+
+def written(path, text, **how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(**how))
+    return str(path)
+
+
+def in_order(found):
+    parts = found.partitions.values()
+    return torch.cat([p.inputs for p in parts])[torch.cat([p.index for p in parts]).argsort()]
+
+
+def rows(*columns, count=20):
+    return "".join(",".join(str(column(k)) for column in columns) + "\n" for k in range(count))
+
+
+def test_the_label_column_is_said_with_its_classes_and_shape(tmp_path):
+    text = "churn,a,b,plan\n" + rows(
+        lambda k: "yn"[k % 2], lambda k: k, lambda k: k * k, lambda k: ["x", "y", "z"][k % 3], count=30
+    )
+    last = understood(data.load(written(tmp_path / "t.csv", text)))
+    assert "labels: column 'plan', the last (set another with data.label)" in last
+    assert "of shape (3,)" in last and "3 classes with their training samples: x (7), y (7), z (8)" in last
+    named = understood(data.load(written(tmp_path / "t.csv", text), label="churn"))
+    assert "labels: column 'churn', as set" in named and "n (11), y (11)" in named and "of shape (5,)" in named
+
+
+def test_usual_names_are_tried_in_their_order_before_the_last(tmp_path):
+    text = "y,class,label,a\n" + rows(lambda k: k, lambda k: k, lambda k: k % 2, lambda k: k)
+    assert "labels: column 'label', by its name" in understood(data.load(written(tmp_path / "t.csv", text)))
+    assert "column '2', the last, without a header" in understood(
+        data.load(written(tmp_path / "u.csv", rows(float, lambda k: k % 2)))
+    )
+
+
+@pytest.mark.parametrize("cell", [lambda k: k + 0.5, lambda k: f"name {k}", lambda k: 600_000_000 + k])
+def test_floats_names_and_ids_are_no_classes(tmp_path, cell):
+    with pytest.raises(UserError, match=r"'plan' has \d+ different (numbers|values)") as caught:
+        data.load(written(tmp_path / "t.csv", "a,plan\n" + rows(lambda k: k, cell, count=120)))
+    assert len(str(caught.value)) <= 300 + len(str(tmp_path))
+
+
+def test_few_values_are_one_hot_and_many_are_hashed(tmp_path):
+    text = "few,two,many,label\n" + rows(
+        lambda k: "abc"[k % 3], lambda k: "mf"[k % 2], lambda k: f"v{k % 40}", lambda k: k % 2, count=80
+    )
+    found = data.load(written(tmp_path / "t.csv", text))
+    one = in_order(found)[7]
+    assert found.shape == (3 + 1 + 32,) and one[:4].tolist() == [0, 1, 0, 0]
+    assert one[4:].nonzero().flatten().tolist() == [crc32(b"v7") % 32]
+    said = understood(found)
+    assert "became features 0/1: 'few' (3), 'two' (2)" in said and "hashed into 32 features 0/1 each: 'many' (40 values)" in said
+
+
+def test_values_that_training_lacks_are_none_of_its_values(tmp_path):
+    written(tmp_path / "train.csv", "few,two,label\n" + rows(lambda k: "abc"[k % 3], lambda k: "mf"[k % 2], lambda k: k % 2))
+    written(tmp_path / "test.csv", "few,two,label\nd,x,0\na,m,1\n")
+    found = data.load(str(tmp_path))
+    assert found.shape == (4,) and found["test"].inputs.tolist() == [[0, 0, 0, 0.5], [1, 0, 0, 1]]
+    assert "values that training lacks, fed as none of its values: 'few' (1), 'two' (1)" in understood(found)
+
+
+def test_a_missing_value_is_a_value_of_a_nominal_column_and_refused_of_numbers(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: ["x", "", "NA", "y"][k % 4], lambda k: k % 2)))
+    assert found.shape == (3,) and in_order(found)[1:3].tolist() == [[1, 0, 0]] * 2
+    assert "missing values, a value of their own: 'c' (10)" in understood(found)
+    with pytest.raises(UserError, match="'c' has 5 missing values, the first in row 3"):
+        data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: "" if k % 4 == 1 else k, lambda k: k % 2)))
+    with pytest.raises(UserError, match="39 different numbers, and 'oops' among them"):
+        data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: "oops" if k == 3 else k, lambda k: k % 2, count=40)))
+
+
+SENTENCES = "review,label\n" + "".join(f"the film number {k} was fine,{k % 2}\n" for k in range(40))
+
+
+def test_sentences_beside_a_label_are_texts_whatever_their_name(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", SENTENCES))
+    assert found.kind == "text" and "labels: column 'label', by its name" in understood(found)
+
+
+PLAIN = "a,b,label\n" + rows(lambda k: k + 0.5, lambda k: 10 * k, lambda k: "yn"[k % 2])
+SAME = {
+    "a mark at its start": PLAIN.encode("utf-8-sig"),
+    "UTF-16": PLAIN.encode("utf-16"),
+    "CRLF": PLAIN.replace("\n", "\r\n").encode(),
+    "CR": PLAIN.replace("\n", "\r").encode(),
+    "semicolons": PLAIN.replace(",", ";").encode(),
+    "decimal commas": PLAIN.replace(",", ";").replace(".", ",").encode(),
+    "tabs and decimal commas": PLAIN.replace(",", "\t").replace(".", ",").encode(),
+    "quotes": "\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line in PLAIN.splitlines()).encode(),
+    "decimal commas in quotes": "".join(
+        ",".join(f'"{cell.replace(".", ",")}"' for cell in line.split(",")) + "\n" for line in PLAIN.splitlines()
+    ).encode(),
+    "empty lines": PLAIN.replace("\n", "\n\n").encode(),
+    "row numbers of pandas": "".join(f"{'' if k == 0 else k - 1},{line}\n" for k, line in enumerate(PLAIN.splitlines())).encode(),
+}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_one_table_in_many_spellings(tmp_path, how):
+    plain, other = (data.load(written(tmp_path / f"{k}.csv", text)) for k, text in enumerate((PLAIN, SAME[how])))
+    assert other.fingerprint == plain.fingerprint and plain.shape == (2,)
+    if "commas" in how:
+        assert "decimal commas became points in 'a'" in understood(other)
+    if "pandas" in how:
+        assert "columns of row numbers were left out: ''" in understood(other)
+
+
+def test_a_decimal_comma_in_rows_without_a_header(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", "".join(f"{k},5;{k},25;{'yn'[k % 2]}\n" for k in range(20))))
+    assert found.shape == (2,) and in_order(found)[3].tolist() == [3.5, 3.25]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("a,b,label\n", "has a single row .a, b, label.; expected a row for each sample"),
+        ("a,a,label\n" + rows(int, int, lambda k: k % 2), "has 2 columns called 'a'"),
+        ("a,label\n1,x\n2,y,3\n", "row 3 has 3 cells where 2"),
+        (
+            "a;label\n" + "".join(f"1,{200 + k};{k % 2}\n" for k in range(20)),
+            "'1,200' in column 'a' may be a decimal comma or a thousand",
+        ),
+        ('a,label\n"1,x\n2,y\n', "correct its quotes"),
+        ("id,2019,2020,kind\n" + rows(int, float, float, lambda k: "yn"[k % 2]), "neither a header nor a sample"),
+        (b"\xff\xfea", "damaged UTF-16|is empty"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(tmp_path, text, words):
+    with pytest.raises(UserError, match=words) as caught:
+        data.load(written(tmp_path / "t.csv", text))
+    assert "\n" not in str(caught.value)
+
+
+def test_text_that_is_no_utf8_is_said(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", "größe,label\n" + rows(int, lambda k: k % 2), encoding="latin-1"))
+    assert "t.csv is not UTF-8 and was read as Latin-1" in understood(found)
+
+
+@pytest.mark.parametrize("test", ["a\n7\n8\n", "a,label\n7,\n8,?\n", "a,label\n7,-1\n8,-1\n"])
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_a_test_part_without_labels_is_left_out_and_dev_tests(tmp_path, test, ending):
+    for part, text in (("train", "a,label\n" + rows(int, lambda k: k % 2)), ("dev", "a,label\n5,1\n6,0\n"), ("test", test)):
+        written(tmp_path / f"{part}.{ending}", text.replace(",", "\t") if ending == "tsv" else text)
+    found = data.load(str(tmp_path))
+    assert found["test"].inputs.flatten().tolist() == [5, 6] and found.classes == ("0", "1")
+    assert "test has no labels and was left out; the validation part is used as the test part" in understood(found)
+
+
+@pytest.mark.parametrize("test", ["index\tsentence\n0\tgood film\n", "sentence\tlabel\ngood film\t-1\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_sentences_of_glue(tmp_path, test, mark):
+    for part in ("train", "dev"):
+        written(
+            tmp_path / f"{part}.tsv", mark + "sentence\tlabel\n" + '"good" film\t1\nbad film\t0\n' * (4 if part == "train" else 1)
+        )
+    written(tmp_path / "test.tsv", mark + test)
+    found = data.load(str(tmp_path))
+    assert len(found["test"]) == 2 and found.classes == ("0", "1")
+    assert "test has no labels and was left out; the dev part is used as the test part" in understood(found)
+    written(tmp_path / "test.tsv", "sentence\tlabel\nfine film\t1\n")
+    found = data.load(str(tmp_path))
+    assert (len(found["validation"]), len(found["test"])) == (2, 1)  # dev beside a labelled test part was ignored
+
+
+def test_labels_of_minus_one_and_one_are_two_classes(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", "a,label\n" + rows(int, lambda k: [-1, 1][k % 2])))
+    assert found.classes == ("-1", "1")
+
+
+def test_classes_that_training_lacks_are_said_first(tmp_path):
+    written(tmp_path / "train.csv", "a,label\n" + rows(int, lambda k: "xy"[k % 2]))
+    written(tmp_path / "test.csv", "a,label\n1,x\n2,z\n3,y\n")
+    assert "no training sample of the class z, which other parts have: no model learns it" in understood(data.load(str(tmp_path)))
