@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from limbeck.__main__ import run
+from limbeck.data import load
 from limbeck.deploy.student import Deployed
 from limbeck.errors import UserError
 from limbeck.plan.taps import Tap
 from limbeck.runs.sources import reopened
 from limbeck.web import build, server
-from limbeck.web.build import RUNTIME, runtime_files
+from limbeck.web.build import RUNTIME, levels, runtime_files
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -189,3 +190,49 @@ def test_an_own_folder_of_the_runtime_is_found(tmp_path):
     for name in RUNTIME:
         (tmp_path / "package" / "dist" / name).write_bytes(b"x")
     assert runtime_files(tmp_path) == tmp_path / "package" / "dist"
+
+
+@pytest.fixture(scope="module")
+def bright_run(tmp_path_factory):
+    """A teacher and a student of the digits in black on white."""
+    folder = tmp_path_factory.mktemp("bright")
+    digits = load("digits")
+    arrays = {}
+    for name in ("train", "validation", "test"):
+        ending = "val" if name == "validation" else name
+        arrays |= {f"x_{ending}": 255 - digits[name].inputs[:, 0].numpy(), f"y_{ending}": digits[name].labels.numpy()}
+    np.savez(folder / "bright.npz", **arrays)
+    os.environ.setdefault("LIMBECK_STORE", str(folder / "store"))
+    words = ["--data", str(folder / "bright.npz"), "--teacher", "resnet8", "--student", "resnet8"]
+    widths = ["--set", "teacher.width=16", "--set", "student.width=8", "--set", "onnx=false"]
+    assert run(["distill", *words, *widths, "--epochs", "6", "--no-baseline", "--quiet", "--out", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_levels_are_measured():
+    digits = load("digits")["train"].inputs[:200] / 255
+    assert levels(digits) == (0.0, 1.0) and levels(1 - digits) == (1.0, 0.0)
+    assert levels(0.2 + 0.5 * digits) == (0.2, 0.7) and levels(torch.full((3, 1, 4, 4), 0.5)) == (0.0, 1.0)
+
+
+def test_data_in_black_on_white_are_drawn_so(browser, bright_run, runtime, tmp_path_factory):
+    """The page drew white on black whatever the data: answers at chance."""
+    serving = server(build(bright_run, tmp_path_factory.mktemp("page"), runtime), 0)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    try:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        browser.get(f"http://127.0.0.1:{serving.server_port}/")
+        WebDriverWait(browser, 60).until(lambda b: b.execute_script("return window.limbeck && window.limbeck.ready"))
+        assert "dark on light as in the data" in browser.find_element("id", "seen-words").text
+        right = 0
+        for digit, lines in STROKES.items():
+            browser.find_element("id", "clear").click()
+            pixels, answers = stroke(browser, lines)
+            assert max(pixels) == 1 and min(pixels) < 0.5 and np.mean(pixels) > 0.5
+            assert np.allclose(answers["student"], python_answers(bright_run, pixels)["student"].numpy(), atol=1e-3)
+            right += int(np.argmax(answers["teacher"])) == int(digit)
+        assert right >= 2
+    finally:
+        serving.shutdown()
+        serving.server_close()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from limbeck.data.core import Data, Partition
-from limbeck.data.readers.images import hwc
+from limbeck.data.readers.images import DEEP, eight_bits, hwc, opaque
 from limbeck.data.views import View, to_float
 from limbeck.data.views.view import probabilities
 from limbeck.errors import UserError
@@ -294,7 +294,8 @@ def as_input(value: Value) -> Value:
     if isinstance(value, Mapping):
         return {str(k): as_input(v) for k, v in value.items()}
     if hasattr(value, "convert") and hasattr(value, "mode"):  # a PIL picture
-        return hwc(np.asarray(value if value.mode in ("L", "RGB") else value.convert("RGB")))
+        plain = eight_bits("a picture of the Dataset", value) if value.mode in DEEP else opaque(value)
+        return hwc(np.asarray(plain if plain.mode in ("L", "RGB") else plain.convert("RGB")))
     if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3):
         channels_first = value.ndim == 3 and value.shape[0] in (1, 3, 4) and value.shape[-1] not in (1, 3, 4)
         return torch.from_numpy(value.copy()) if channels_first else hwc(value)

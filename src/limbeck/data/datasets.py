@@ -86,7 +86,9 @@ def load(
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
         raise UserError(f"data.task and data.label name the label columns of a table, but {name} is not a table; remove them")
-    if test is not None and "test" not in raw.parts:
+    if test is not None and "test" in raw.parts:
+        raw.notes.append("data.test is not used, for the source has a test part")
+    elif test is not None:
         raw.test_share = test
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
     return data if tile is None else masks.tiled(data, tile)
@@ -97,17 +99,17 @@ def _read(
 ) -> tuple[Raw, str]:
     """Return what lies there and the name of the data."""
     if name in published.NAMES:
-        return published.read(name, place, cache, download, on_progress), name
+        return _unused(how, published.read(name, place, cache, download, on_progress)), name
     if name == "fsdd":
-        return _spoken_digits(place or cache / name), name
+        return _unused(how, _spoken_digits(place or cache / name)), name
     if name == "sst2":
-        return _sst2(place or cache / name), name
+        return _unused(how, _sst2(place or cache / name)), name
     reader = named(name, place or Path())
     if reader is not None:
         if place is None or not place.exists():
             where = "no path was given" if place is None else f"{place} does not exist"
             raise UserError(f"data {name!r} needs a path, and {where}; give the path of the file or folder")
-        return reader.read(place, how), place.stem
+        return _unused(how, reader.read(place, how), reader.takes), place.stem
     if place is None and Path(name).expanduser().exists():
         place = Path(name).expanduser()
         return _whatever(place, how), place.resolve().name.partition(".")[0] or place.resolve().name
@@ -122,7 +124,16 @@ def _whatever(path: Path, how: How) -> Raw:
     if reader is None:
         layouts = ", ".join(dict.fromkeys(reader.layout for reader in readers()))
         raise UserError(f"{path} holds no data of a known layout; expected one of: {layouts}")
-    return reader.read(path, how)
+    return _unused(how, reader.read(path, how), reader.takes)
+
+
+def _unused(how: How, raw: Raw, takes: Sequence[str] = ()) -> Raw:
+    """What was read, with a note of each setting that such data does not use."""
+    asked = {"size": how.size, "void": how.void}
+    raw.notes += [
+        f"data.{name} is not used by such data" for name, value in asked.items() if value is not None and name not in takes
+    ]
+    return raw
 
 
 def _listed(names: str | int | Sequence[str | int] | None) -> tuple[str, ...]:

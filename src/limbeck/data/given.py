@@ -49,7 +49,7 @@ def from_datasets(
         classes: their names or number; else `train.classes`, else as many as the labels say.
         task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
             boxes (n, m, 5) as floats, what `limbeck.tasks` has for floats (n,) or (n, k) and for rows of true and false, else
-            `Classify()`.
+            `Classify()`, also where every row (n, k) of numbers has a single 1.
         further: parts of your own by name: samples, or inputs alone (a tensor or an array (n, ...)), which have no labels:
             `further={"unlabelled": x}` for what methods with few labels read.
 
@@ -64,6 +64,9 @@ def from_datasets(
     given: dict[str, Value] = {"train": train, "validation": None if share is not None else validation, "test": test}
     given |= further or {}
     found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
+    notes: list[str] = []
+    if task is None:
+        found, notes = _classes_of_rows(found)
     task = task or _guessed(*found["train"])
     found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}
     names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None], task)
@@ -77,7 +80,17 @@ def from_datasets(
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
     labels = parts["train"].labels
     task = task if labels is None else task.learned(labels)
-    return Data(name, kind, names, shape, (), (), parts, (), split_seed, task, labels_from="as given from Python")
+    return Data(name, kind, names, shape, (), (), parts, tuple(notes), split_seed, task, labels_from="as given from Python")
+
+
+def _classes_of_rows(
+    found: dict[str, tuple[Tensor | Dataset[Value], Tensor | None]],
+) -> tuple[dict[str, tuple[Tensor | Dataset[Value], Tensor | None]], list[str]]:
+    """Labels that are rows of numbers with a single 1, in every part, as classes; rows of true and false are tags."""
+    rows = {part: None if y is None or y.dtype == torch.bool else npz.as_classes(y) for part, (_, y) in found.items()}
+    if not all(rows[part] is not None for part, (_, y) in found.items() if y is not None):
+        return found, []
+    return {part: (x, rows[part]) for part, (x, _) in found.items()}, ["labels are rows with a single 1, and became its place"]
 
 
 def _guessed(inputs: Value, labels: Tensor | None) -> Task:

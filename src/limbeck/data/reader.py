@@ -24,11 +24,13 @@ class Reader(ABC):
 
     name: as data.name spells it beside a path; several readers may share one, and the first that recognises the files reads them.
     layout: in words, for messages. order: who is asked first where a path alone is given; the most specific have the lowest.
+    takes: which of `size` and `void` it uses; others are said to be unused.
     """
 
     name: ClassVar[str]
     layout: ClassVar[str]
     order: ClassVar[int] = 50
+    takes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.cards.schema import ModelEntry, read_card
 from limbeck.data import Data
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 PACKAGE = "onnxruntime-web@1.30.0"
 RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 PAGE = ("index.html", "web.css", "web.js")
-SAMPLES = 12
+SAMPLES, MEASURED = 12, 256  # pictures: to try, and by which the data's background is measured
 
 
 def build(run: Path, out: Path, runtime: Path | None = None, trust: bool = False) -> Path:
@@ -77,16 +77,33 @@ def _facts(data: Data) -> dict[str, object]:
     pixels = (some(part, data, SAMPLES) * 255).round().clamp(0, 255).to(torch.uint8)
     labels = some_labels(part, SAMPLES).tolist()
     height = data.shape[1]
+    paper, ink = levels(some(data["train"], data, MEASURED))
     return {
         "data": data.name,
         "classes": list(data.classes),
         "shape": list(data.shape),
         "margin": round(height / 7) if height >= 20 else 0,  # MNIST's digits fill 20 of 28 pixels, the small ones all of 8
+        "paper": paper,
+        "ink": ink,
         "samples": [
             {"label": data.classes[label], "pixels": base64.b64encode(picture.numpy().tobytes()).decode()}
             for picture, label in zip(pixels, labels, strict=True)
         ],
     }
+
+
+def levels(pictures: Tensor) -> tuple[float, float]:
+    """The brightness of what is drawn on and drawn with, on 0 .. 1: the median of the edges of pictures (n, c, h, w), and
+    of the brightest pixel of each, or the darkest where the edges are bright. Black and white where these are too near.
+
+    >>> levels(torch.ones(4, 1, 8, 8).index_fill(3, torch.tensor([3, 4]), 0.0))
+    (1.0, 0.0)
+    """
+    edges = [pictures[..., 0, :], pictures[..., -1, :], pictures[..., 0], pictures[..., -1]]
+    paper = float(torch.cat([edge.flatten() for edge in edges]).median())
+    flat = pictures.flatten(1)
+    ink = float((flat.amin(1) if paper > 0.5 else flat.amax(1)).median())
+    return (round(paper, 4), round(ink, 4)) if abs(ink - paper) > 0.1 else (0.0, 1.0)
 
 
 def runtime_files(given: Path | None) -> Path:

@@ -61,12 +61,15 @@ function show(view, logits, classes, took) {
   view.time.textContent = words.ms(took);
 }
 
+const grey = (level) => `rgb(${Array(3).fill(Math.round(255 * level)).join(" ")})`;
+
 // The box of the strokes, scaled to fit inside the margin, its centre in the middle; each pixel is the mean of what it covers.
 function fitted() {
   const [, height, width] = state.facts.shape, margin = state.facts.margin;
-  const ink = pen.getImageData(0, 0, draw.width, draw.height).data, size = draw.width;
+  const board = pen.getImageData(0, 0, draw.width, draw.height).data, size = draw.width, { paper, ink } = state.facts;
+  const covered = (x, y) => Math.min(1, Math.max(0, (board[4 * (y * size + x)] / 255 - paper) / (ink - paper)));
   let left = size, right = -1, top = size, bottom = -1;
-  for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) if (ink[4 * (y * size + x)] > 40) {
+  for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) if (covered(x, y) > 0.16) {
     left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y);
   }
   const pixels = new Float32Array(height * width);
@@ -77,9 +80,9 @@ function fitted() {
     let sum = 0;
     for (let i = 0; i < steps; i++) for (let j = 0; j < steps; j++) {
       const x = Math.floor(x0 + scale * (c + (j + 0.5) / steps)), y = Math.floor(y0 + scale * (r + (i + 0.5) / steps));
-      if (x >= 0 && y >= 0 && x < size && y < size) sum += ink[4 * (y * size + x)];
+      if (x >= 0 && y >= 0 && x < size && y < size) sum += covered(x, y);
     }
-    pixels[r * width + c] = sum / (255 * steps * steps);
+    pixels[r * width + c] = paper + (ink - paper) * (sum / (steps * steps));
   }
   return pixels;
 }
@@ -119,7 +122,7 @@ function drawing() {
   let last = null;
   const at = (event) => { const box = draw.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
   const line = (from, to) => {
-    pen.strokeStyle = "#fff"; pen.lineWidth = 24; pen.lineCap = pen.lineJoin = "round";
+    pen.strokeStyle = grey(state.facts.ink); pen.lineWidth = 24; pen.lineCap = pen.lineJoin = "round";
     pen.beginPath(); pen.moveTo(...from); pen.lineTo(...to); pen.stroke();
   };
   draw.addEventListener("pointerdown", (event) => {
@@ -136,7 +139,7 @@ function drawing() {
 }
 
 function clear() {
-  pen.fillStyle = "#000"; pen.fillRect(0, 0, draw.width, draw.height);
+  pen.fillStyle = grey(state.facts.paper); pen.fillRect(0, 0, draw.width, draw.height);
   state.sample = null; state.answers = null; $("hint").hidden = state.facts.shape[0] !== 1;
   for (const button of $("samples").children) button.setAttribute("aria-pressed", "false");
 }
@@ -165,7 +168,8 @@ async function start() {
   const [channels, height, width] = state.facts.shape;
   document.title = `${state.facts.data}: student and teacher`;
   $("title").textContent = channels === 1 ? "Draw, and compare the predictions" : "Choose, and compare the predictions";
-  $("seen-words").textContent = `input: ${width} × ${height} pixels`;
+  const drawn = state.facts.paper > state.facts.ink ? "dark on light" : "light on dark";
+  $("seen-words").textContent = `input: ${width} × ${height} pixels` + (channels === 1 ? `, ${drawn} as in the data` : "");
   for (const model of state.facts.models) {
     const session = await ort.InferenceSession.create(model.file, { executionProviders: ["wasm"] });
     state.sessions.push({ session, model, view: panel(model, state.facts.classes) });

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader
-from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, opened
+from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, on_white, opened
 from limbeck.errors import UserError
 from limbeck.tasks.detect import Detect
 from limbeck.transforms.boxes import DIFFICULT
@@ -31,6 +31,7 @@ class Boxes(Reader):
     name = "folder"
     layout = "images with boxes in .xml files"
     order = 70
+    takes = ("size",)
 
     def recognises(self, path: Path) -> bool:
         images = holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
@@ -105,6 +106,7 @@ def read(files: Files, found: list[tuple[File, File]], size: tuple[int, int] | N
     notes = [] if size is None else [f"pictures and boxes were scaled to {width} x {height} pixels"]
     left = len(files.all) - len(found)
     notes += [f"{left} pictures without an .xml were skipped"] if left else []
+    notes += on_white(files)
     hard = sum(difficult for objects in every for *_, difficult in objects)
     notes += [f"{hard} objects are marked difficult: they are neither learned nor counted"] if hard else []
     return Raw(split, names, "image", notes=notes, task=Detect((height, width)), labels_from="an .xml for each picture")

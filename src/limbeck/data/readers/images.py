@@ -33,6 +33,7 @@ class Images(Reader):
     name = "folder"
     layout = "image folders by class (or their .zip)"
     order = 80
+    takes = ("size",)
 
     def recognises(self, path: Path) -> bool:
         return holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
@@ -58,6 +59,7 @@ class Files:
         self.visible = [f for f in found if not any(n.startswith((".", "__MACOSX")) for n in f)]
         self.all = sorted(f for f in self.visible if f[-1].lower().endswith(ENDINGS))
         self.skipped = len(self.visible) - len(self.all)
+        self.clear: set[tuple[str, ...]] = set()  # images with transparent pixels, as far as they were read
 
     def text(self, name: str) -> list[str] | None:
         """The lines of a text file at the root (or right below it), without empty ones; None where there is none."""
@@ -107,13 +109,25 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
     if files.skipped:
         notes.append(f"{files.skipped} files that are not images were skipped")
+    notes += _without_images(files, [(label, file) for _, label, file in files_by_class if label is not None])
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
     for part in parts:
         members = [(label, file) for p, label, file in files_by_class if p == part]
         pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
         labels = [classes.index(label) for label, _ in members if label is not None]
         out[part] = (pixels, torch.tensor(labels) if labels else None)
+    notes += on_white(files)
     return Raw(out, classes, "image", notes=notes, labels_from="names of folders")
+
+
+def _without_images(files: Files, members: list[tuple[str, tuple[str, ...]]]) -> list[str]:
+    """What to say of folders beside those of classes that hold no image; a .zip need not list its folders."""
+    if files.zip is not None:
+        return []
+    roots = {files.path.joinpath(*file[: file.index(label)]) for label, file in members}
+    found = {d.name for root in roots for d in root.iterdir() if d.is_dir() and not d.name.startswith((".", "__MACOSX"))}
+    empty = sorted(found - {label for label, _ in members} - {name for name in found if name.lower() in (*PARTS, *UNLABELLED)})
+    return [f"folders without images are no classes: {', '.join(empty[:6])}"] if empty else []
 
 
 def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
@@ -166,14 +180,16 @@ def _is_turned(image, content: bytes) -> bool:  # type: ignore[no-untyped-def]
 def _common(
     files: Files, members: list[tuple[str, ...]], wanted: tuple[int, int] | None
 ) -> tuple[tuple[int, int], str, list[str]]:
-    sizes, grey, deep = [], True, 0
+    sizes, grey, deep, moving = [], True, 0, 0
     for file in members:
         image = opened(files, file)
         sizes.append(image.size)
         grey = grey and is_grey(image)
         deep += image.mode in DEEP
+        moving += getattr(image, "is_animated", False)
     mode = "L" if grey else "RGB"
     notes = [f"{deep} images of more than 8 bits became 8 bits"] if deep else []
+    notes += [f"of {moving} images with several frames the first is taken"] if moving else []
     if wanted is not None:
         return (wanted[1], wanted[0]), mode, [*notes, f"images were scaled to {wanted[1]} x {wanted[0]} pixels"]
     if len(set(sizes)) == 1 and max(sizes[0]) <= _LARGEST:
@@ -199,14 +215,36 @@ def converted(files: Files, file: tuple[str, ...], mode: str):  # type: ignore[n
 
     image = opened(files, file)
     try:
-        return (_eight_bits(files, file, image) if image.mode in DEEP else image).convert(mode)
+        if image.mode in DEEP:
+            return eight_bits(f"{files.path}: {'/'.join(file)}", image).convert(mode)
+        plain = opaque(image)
+        if plain is not image:
+            files.clear.add(file)
+        return plain.convert(mode)
     except UserError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
 
 
-def _eight_bits(files: Files, file: tuple[str, ...], image):  # type: ignore[no-untyped-def]
+def on_white(files: Files) -> list[str]:
+    """What to say of images with transparent pixels."""
+    return [f"{len(files.clear)} images with transparent pixels were laid on white"] if files.clear else []
+
+
+def opaque(image):  # type: ignore[no-untyped-def]
+    """An image without transparent pixels: what lies under them is white, not the colour that is hidden there."""
+    from PIL import Image
+
+    if "transparency" not in image.info and image.mode not in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return image
+    layers = image.convert("RGBA")
+    if layers.getchannel("A").getextrema()[0] == 255:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
+
+
+def eight_bits(who: str, image):  # type: ignore[no-untyped-def]
     """A grey image of 16 bits (v >> 8), or of floats on 0 .. 1 (times 255)."""
     from PIL import Image
 
@@ -214,7 +252,7 @@ def _eight_bits(files: Files, file: tuple[str, ...], image):  # type: ignore[no-
     top = 1.0 if image.mode == "F" else 65535
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
         raise UserError(
-            f"{files.path}: {'/'.join(file)} has values {values.min():g} .. {values.max():g}, where 0 .. {top:g} is expected; "
+            f"{who} has values {values.min():g} .. {values.max():g}, where 0 .. {top:g} is expected; "
             "save it on that scale, or with 8 bits"
         )
     whole = (values * 255).round() if image.mode == "F" else values.astype(np.int64) >> 8

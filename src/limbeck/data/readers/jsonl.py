@@ -54,7 +54,7 @@ def _objects(file: Path) -> Iterator[dict[str, str]]:
             continue
         count += 1
         try:
-            found = json.loads(line)
+            found = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
         if not isinstance(found, dict):
@@ -62,6 +62,13 @@ def _objects(file: Path) -> Iterator[dict[str, str]]:
         yield {str(key): _cell(file, number, key, value) for key, value in found.items()}
     if not count:
         raise UserError(f"{file} is empty; expected an object on each line")
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
 
 
 def _cell(file: Path, number: int, key: str, value: object) -> str:

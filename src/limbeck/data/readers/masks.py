@@ -22,7 +22,7 @@ from torch import Tensor
 from limbeck.data.assemble import Raw
 from limbeck.data.core import Data, Partition
 from limbeck.data.reader import How, Reader
-from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, is_grey, opened
+from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, is_grey, on_white, opened
 from limbeck.errors import UserError
 from limbeck.tasks.segment import Segment
 
@@ -51,6 +51,7 @@ class Masks(Reader):
     name = "folder"
     layout = "images with masks beside them"
     order = 71
+    takes = ("size", "void")
 
     def recognises(self, path: Path) -> bool:
         images = holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
@@ -101,6 +102,7 @@ def read(files: Files, found: list[tuple[str, File, File]], layout: How) -> Raw:
     marks = [_mask(files, mask, size, opened(files, image).size) for _, image, mask in found]
     classes, numbers, notes = _classes(files, marks, layout.void)
     labels = [_numbered(mark, numbers) for mark in marks]
+    notes += on_white(files)
     if layout.size is not None:
         notes.append(f"images and masks were scaled to {size[1]} x {size[0]} pixels")
     parts = {}

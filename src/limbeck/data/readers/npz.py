@@ -4,7 +4,7 @@ Keys: `x` and `y`; or `x_train`, `y_train` with `x_test`, `y_test` and `x_val`, 
 (`inputs` and `images` mean x, `labels` means y). Any other ending is a part of your own: `x_clean` with `y_clean`, and
 `x_unlabelled` without labels. `classes`, if there, names the classes.
 x: uint8 images (n, h, w), (n, h, w, c) or (n, c, h, w); float images; a table (n, features); other numbers.
-y: whole numbers from 0, or words.
+y: whole numbers from 0, words, or rows with a single 1.
 """
 
 import zipfile
@@ -97,6 +97,18 @@ def tensor(who: str, array: np.ndarray) -> Tensor:
     return torch.from_numpy(floats[:, None] if grey else floats)
 
 
+def as_classes(labels: Tensor) -> Tensor | None:
+    """The classes (n,) that rows (n, k) with a single 1 among zeros stand for; None where labels are something else.
+
+    >>> as_classes(torch.tensor([[0, 1], [1, 0]]))
+    tensor([1, 0])
+    """
+    if labels.dim() != 2 or labels.shape[1] < 2 or not len(labels):
+        return None
+    single = bool(((labels == 0) | (labels == 1)).all()) and bool((labels.long().sum(1) == 1).all())
+    return labels.long().argmax(1) if single else None
+
+
 def kind_of(*inputs: Tensor) -> str:
     """Return "image" for uint8 (n, c, h, w) or floats on 0 .. 1 of that shape, "table" for (n, d), else "other"."""
     if all(x.dim() == 2 for x in inputs):
@@ -107,7 +119,11 @@ def kind_of(*inputs: Tensor) -> str:
 
 def _labels(path: Path, part: str, labels: np.ndarray) -> np.ndarray:
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    whole = labels.dtype.kind in "uib" or (labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()))
+    hot = as_classes(torch.from_numpy(labels)) if labels.dtype.kind in "uifb" and labels.ndim == 2 else None
+    if hot is not None:
+        return hot.numpy()
+    finite = labels.dtype.kind != "f" or bool(np.isfinite(labels).all())
+    whole = labels.dtype.kind in "uib" or (labels.dtype.kind == "f" and finite and bool((labels == np.floor(labels)).all()))
     if labels.ndim != 1 or not (whole or labels.dtype.kind in "US"):
         raise UserError(
             f"{path} {part}: labels must be whole numbers or words of shape (n,), got {labels.dtype} {labels.shape}"

@@ -49,6 +49,10 @@ def _columns(file: Path) -> dict[str, list[str]]:
     except ImportError:
         raise UserError('Parquet tables need pyarrow; run: pip install "limbeck[parquet]"') from None
     try:
+        names = pyarrow.parquet.read_schema(file).names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"{file} has several columns called {twice!r}; give every column a name of its own")
         table = pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         first = str(error).strip().splitlines()[0][:160]

@@ -24,7 +24,7 @@ LONGEST = 1.0  # seconds; what is longer is cut
 FLOOR = 1e-3  # of a band's energy, for its logarithm: about the noise of an 8-bit telephone line
 FROM = "names of files, up to the first _"
 PACKED = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
-_NAMED = re.compile(r"([^_]+)_.+\.wav", re.IGNORECASE)
+_NAMED = re.compile(r"(?!\.)([^_]+)_.+\.wav", re.IGNORECASE)
 _FSDD = re.compile(r"\d_[a-z]+_(\d+)\.wav")
 
 

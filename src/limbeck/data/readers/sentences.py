@@ -59,7 +59,7 @@ def _columns(file: Path) -> list[str]:
 
 
 def _file(folder: Path, stems: tuple[str, ...]) -> Path | None:
-    files = sorted(folder.glob("*.tsv"))
+    files = sorted(file for file in folder.glob("*.tsv") if not file.name.startswith("."))
     return next((f for stem in stems for f in files if f.stem == stem or f.stem.endswith(f"_{stem}")), None)
 
 

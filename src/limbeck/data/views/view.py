@@ -79,6 +79,9 @@ class View:
                 )
             if op.needs == "image" and len(shape) != 3:
                 raise UserError(f"view {self}: {spelt} needs images (channels, height, width), the inputs are {shape}")
+            if isinstance(op, Crop) and op.padding >= min(shape[1:]):
+                size = f"{shape[2]} x {shape[1]}"
+                raise UserError(f"view {self}: {op} would shift images of {size} pixels out of sight; take a smaller padding")
             if op.needs == "table" and len(shape) != 1:
                 raise UserError(f"view {self}: {spelt} needs tables (features,), the inputs are {shape}; remove it")
             if isinstance(op, RandAugment) and kind != "image":
