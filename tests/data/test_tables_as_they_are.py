@@ -4,9 +4,14 @@ from zlib import crc32
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+import limbeck
 from limbeck import data
-from limbeck.data import understood
+from limbeck.cli.app import app
+from limbeck.data import from_datasets, understood
+from limbeck.data.columns import encoded
+from limbeck.deploy.student_file import need_same_data
 from limbeck.errors import UserError
 
 
@@ -176,6 +181,17 @@ def test_sentences_of_glue(tmp_path, test, mark):
     assert (len(found["validation"]), len(found["test"])) == (2, 1)  # dev beside a labelled test part was ignored
 
 
+def test_sentences_with_other_columns_and_with_numbers_to_predict(tmp_path):
+    path = written(tmp_path / "t.tsv", "idx\tsentence\tlabel\n" + "".join(f"{k}\tfilm {k}\t{k % 2}.0\n" for k in range(20)))
+    found = data.load(path)
+    assert found.classes == ("0", "1") and "no sentence or label were left out: 'idx'" in understood(found)
+    with pytest.raises(UserError, match="whose classes are in the column label"):
+        data.load(path, label="idx")
+    path = written(tmp_path / "u.tsv", "sentence\tlabel\n" + "".join(f"film {k}\t{k / 7:.2f}\n" for k in range(20)))
+    with pytest.raises(UserError, match="20 different numbers in 20 rows, where classes are expected"):
+        data.load(path)
+
+
 def test_labels_of_minus_one_and_one_are_two_classes(tmp_path):
     found = data.load(written(tmp_path / "t.csv", "a,label\n" + rows(int, lambda k: [-1, 1][k % 2])))
     assert found.classes == ("-1", "1")
@@ -185,3 +201,38 @@ def test_classes_that_training_lacks_are_said_first(tmp_path):
     written(tmp_path / "train.csv", "a,label\n" + rows(int, lambda k: "xy"[k % 2]))
     written(tmp_path / "test.csv", "a,label\n1,x\n2,z\n3,y\n")
     assert "no training sample of the class z, which other parts have: no model learns it" in understood(data.load(str(tmp_path)))
+
+
+def colours(path, last):
+    shades = ["red", "green", last]
+    return written(
+        path, "n,c,many,label\n" + rows(lambda k: k, lambda k: shades[k % 3], lambda k: f"v{k % 40}", lambda k: k % 2, count=80)
+    )
+
+
+def test_a_student_is_fed_rows_as_the_data_gave_them_and_other_values_are_refused(tmp_path, monkeypatch):
+    """Data whose third colour is another had the same shape, and were answered."""
+    monkeypatch.setenv("LIMBECK_STORE", str(tmp_path / "store"))
+    path, run = colours(tmp_path / "t.csv", "blue"), str(tmp_path / "r")
+    small = ["--teacher", "mlp", "--student", "mlp", "--epochs", "0.2", "--no-baseline", "--set", "onnx=false", "--quiet"]
+    assert CliRunner().invoke(app, ["distill", "--data", path, *small, "--out", run]).exit_code == 0
+    student = limbeck.load(run)
+    found = encoded([{"n": 5, "c": "blue", "many": "v5"}, {"n": "6", "c": "pink", "many": "new"}], student.columns)
+    assert torch.equal(found[0], in_order(data.load(path))[5]) and found[1, :4].tolist() == [6, 0, 0, 0]
+    assert student(found).shape == (2, 2)
+    with pytest.raises(UserError, match="a row has no cell for the column 'c'"):
+        encoded([{"n": 5}], student.columns)
+    assert CliRunner().invoke(app, ["evaluate", run, "--data", path]).exit_code == 0
+    other = CliRunner().invoke(app, ["evaluate", run, "--data", colours(tmp_path / "u.csv", "pink")])
+    assert isinstance(other.exception, UserError) and "column 'c' is another, or has other values" in str(other.exception)
+
+
+def test_students_are_not_asked_about_other_classes_or_words(tmp_path):
+    info = {"data": "d", "kind": "table", "classes": ["cat", "dog"], "words": ["a", "b"]}
+    need_same_data(info, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2, classes=["cat", "dog"]))
+    need_same_data(info, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2))  # their numbers
+    with pytest.raises(UserError, match="its classes are others .'dog' where it has 'cat'."):
+        need_same_data(info, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2, classes=["dog", "cat"]))
+    text = data.load(written(tmp_path / "t.csv", SENTENCES))
+    with pytest.raises(UserError, match="its words are numbered otherwise"):
+        need_same_data(info | {"kind": "text", "classes": list(text.classes)}, text)

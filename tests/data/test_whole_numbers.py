@@ -7,9 +7,10 @@ from torch import nn
 
 import limbeck
 from limbeck import data
-from limbeck.data import from_datasets
+from limbeck.data import from_datasets, understood
 from limbeck.deploy.student import load_student
 from limbeck.engine.turns import last
+from limbeck.errors import UserError
 from limbeck.face.run import conclude
 from limbeck.runs.session import Session
 from limbeck.runs.settings import make
@@ -79,6 +80,15 @@ def test_networks_of_floats_get_floats():
     roles = {"teacher": Bag(), "student": nn.Sequential(nn.Linear(6, 2))}
     sources = open_sources(make({"teacher": OWN, "student": OWN}), data=found, given=Given(roles))
     assert sources.whole == {"teacher"} and sources.cast.adapter_of("student").prepare is None
+
+
+def test_whole_numbers_are_not_augmented_nor_rounded_without_a_word():
+    found = from_datasets((X, Y), validation=20)
+    recipe = make({"teacher": OWN, "student": OWN, "data": {"augment": "noise:0.1"}})
+    with pytest.raises(UserError, match="takes whole numbers only, which noise in data.augment would change"):
+        open_sources(recipe, data=found, given=Given({"teacher": Bag(), "student": Bag()}))
+    large = from_datasets((torch.tensor([[2**24 + 1], [0]] * 10), torch.arange(20) % 2), validation=4)
+    assert "whole numbers beyond 16,777,216 are rounded to float32" in understood(large)
 
 
 OWN = {"model": "python object Bag"}

@@ -228,6 +228,8 @@ def student_file(sources: Sources) -> StudentFile:
     }
     if data.words:
         info["words"] = list(data.words)
+    if data.columns:
+        info["columns"] = [column.facts() for column in data.columns]
     return info
 
 

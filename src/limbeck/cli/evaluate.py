@@ -10,6 +10,7 @@ from limbeck.cli.command import Trust, command_of
 from limbeck.cli.console import Plain
 from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
+from limbeck.deploy.student_file import need_same_data
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
 from limbeck.face.run import glanced
@@ -40,7 +41,11 @@ def evaluate(
     chosen = data_of(run, data, data_path)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
-    entry = load_student(run, trust)[0] if run is not None else _bare(str(model), weights, chosen, mean, std)
+    if run is not None:
+        entry, info = load_student(run, trust)
+        need_same_data(info, chosen)
+    else:
+        entry = _bare(str(model), weights, chosen, mean, std)
     size = min(250, chosen.task.at_once(chosen.shape))
     seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]

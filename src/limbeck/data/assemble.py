@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from limbeck.data.columns import Column
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
@@ -30,7 +31,7 @@ class Raw:
         test_seed: seed of that split where it shall not follow the user's.
         notes: sentences.
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
-        labels_from: where the labels were found, in words.
+        labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -44,6 +45,7 @@ class Raw:
     task: Task = CLASSIFY
     words: tuple[str, ...] = ()
     labels_from: str = ""
+    columns: tuple[Column, ...] = ()
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -75,7 +77,19 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
     known = parts["train"].labels
     task = raw.task if known is None else raw.task.learned(known)
     return Data(
-        name, raw.kind, raw.classes, shape, mean, std, ordered, tuple(notes), split_seed, task, raw.words, raw.labels_from
+        name,
+        raw.kind,
+        raw.classes,
+        shape,
+        mean,
+        std,
+        ordered,
+        tuple(notes),
+        split_seed,
+        task,
+        raw.words,
+        raw.labels_from,
+        raw.columns,
     )
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import TypedDict
 
 from limbeck.errors import UserError
 
@@ -52,12 +55,69 @@ def with_points(path: Path, name: str, cells: Sequence[str]) -> list[str] | None
     return [cell.replace(",", ".") for cell in cells]
 
 
+class ColumnFacts(TypedDict):
+    """A column in student.json: a number, one of `values`, or hashed."""
+
+    name: str
+    values: list[str]
+    hashed: bool
+
+
+@dataclass(frozen=True)
+class Column:
+    """How the cells of a column are features. values: of a nominal one; () for numbers, and where values are hashed."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    hashed: bool = False
+
+    def features(self, cells: Sequence[str]) -> np.ndarray:
+        """Return (n, k) float32 of n cells; numbers must not be missing."""
+        if not self.hashed and not self.values:
+            with np.errstate(over="ignore"):
+                return np.array([float(c) for c in cells]).astype(np.float32)[:, None]
+        plain = ["" if missing(cell) else cell for cell in cells]
+        if self.hashed:
+            return np.eye(ONE_HOT, dtype=np.float32)[[crc32(cell.encode("utf-8", "surrogatepass")) % ONE_HOT for cell in plain]]
+        places = {value: k for k, value in enumerate(self.values)}
+        if len(places) <= 2:
+            return np.array([places.get(cell, 0.5) for cell in plain], np.float32)[:, None]
+        rows = np.append(np.eye(len(places), dtype=np.float32), np.zeros((1, len(places)), np.float32), 0)
+        return np.asarray(rows[[places.get(cell, len(places)) for cell in plain]])
+
+    def facts(self) -> ColumnFacts:
+        return {"name": self.name, "values": list(self.values), "hashed": self.hashed}
+
+
+def encoded(rows: Sequence[Mapping[str, str | float]], columns: Sequence[ColumnFacts]) -> Tensor:
+    """Rows of a table (n mappings from column to cell) as a student takes them, (n, features) float32; `columns` is the list of
+    that name in its student.json.
+
+    Raises `UserError` for a column that a row lacks, or a cell that is no number where one is expected.
+
+    >>> encoded([{"size": 2, "sex": "m"}], [Column("size").facts(), Column("sex", ("f", "m")).facts()])
+    tensor([[2., 1.]])
+    """
+    blocks = []
+    for facts in columns:
+        column = Column(facts["name"], tuple(facts["values"]), facts["hashed"])
+        if any(column.name not in row for row in rows):
+            raise UserError(f"a row has no cell for the column {column.name!r}; give every row the columns of the training data")
+        cells = [str(row[column.name]) for row in rows]
+        odd = next((cell for cell in cells if not number(cell) and not column.values and not column.hashed), None)
+        if odd is not None:
+            raise UserError(f"column {column.name!r} holds numbers, got {odd[:40]!r}; correct that row")
+        blocks.append(column.features(cells))
+    return torch.from_numpy(np.concatenate(blocks, axis=1))
+
+
 @dataclass
 class Features:
-    """Columns as features; `notes` says afterwards what they became."""
+    """Columns as features; `notes` says afterwards what they became, `columns` how."""
 
     path: Path
     first: int
+    columns: list[Column] = field(default_factory=list)
     one_hot: list[str] = field(default_factory=list)
     hashed: list[str] = field(default_factory=list)
     unique: list[str] = field(default_factory=list)
@@ -69,37 +129,42 @@ class Features:
         known = {cell for part in cells.values() for cell in part if not missing(cell)}
         numbers = sum(map(number, known))
         if numbers == len(known):
-            return {part: self._numbers(name, part, column) for part, column in cells.items()}
+            return self._made(self._numbers(name, cells), cells)
         if len(known) > ONE_HOT and numbers > 0.9 * len(known):
             word = min(cell for cell in known if not number(cell))
             raise UserError(
                 f"{self.path}: column {name!r} has {numbers} different numbers, and {word[:30]!r} among them; correct that"
             )
-        return self._nominal(name, {part: ["" if missing(c) else c for c in column] for part, column in cells.items()})
+        plain = {part: ["" if missing(c) else c for c in column] for part, column in cells.items()}
+        return self._made(self._nominal(name, plain), plain)
 
-    def _numbers(self, name: str, part: str, cells: Sequence[str]) -> np.ndarray:
-        gone = [k for k, cell in enumerate(cells) if missing(cell)]
-        if gone:
-            raise UserError(
-                f"{self.path} ({part}): column {name!r} has {len(gone)} missing values, the first in row {gone[0] + self.first}; "
-                "fill or remove those rows"
-            )
-        with np.errstate(over="ignore"):
-            return np.array([float(c) for c in cells]).astype(np.float32)[:, None]
+    def _made(self, column: Column, cells: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+        self.columns.append(column)
+        return {part: column.features(own) for part, own in cells.items()}
 
-    def _nominal(self, name: str, cells: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+    def _numbers(self, name: str, cells: Mapping[str, Sequence[str]]) -> Column:
+        for part, column in cells.items():
+            gone = [k for k, cell in enumerate(column) if missing(cell)]
+            if gone:
+                raise UserError(
+                    f"{self.path} ({part}): column {name!r} has {len(gone)} missing values, the first in row "
+                    f"{gone[0] + self.first}; fill or remove those rows"
+                )
+        return Column(name)
+
+    def _nominal(self, name: str, cells: Mapping[str, Sequence[str]]) -> Column:
         values = sorted(set(cells["train"]))
         if any("" in column for column in cells.values()):
             self.absent.append(f"{name!r} ({sum(list(column).count('') for column in cells.values())})")
         if len(values) > ONE_HOT:
             self.hashed.append(f"{name!r} ({len(values)} values)")
             self.unique += [f"{name!r}"] if len(values) > len(cells["train"]) / 2 else []
-            return {part: np.eye(ONE_HOT, dtype=np.float32)[_buckets(column)] for part, column in cells.items()}
+            return Column(name, hashed=True)
         strange = sum(cell not in values for column in cells.values() for cell in column)
         if strange:
             self.unknown.append(f"{name!r} ({strange})")
         self.one_hot.append(f"{name!r} ({len(values)})")
-        return {part: _chosen(values, column) for part, column in cells.items()}
+        return Column(name, tuple(values))
 
     def notes(self) -> list[str]:
         """What columns became, a sentence for each kind."""
@@ -118,15 +183,3 @@ class Features:
 
 def listed(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _buckets(cells: Sequence[str]) -> list[int]:
-    return [crc32(cell.encode("utf-8", "surrogatepass")) % ONE_HOT for cell in cells]
-
-
-def _chosen(values: Sequence[str], cells: Sequence[str]) -> np.ndarray:
-    places = {value: k for k, value in enumerate(values)}
-    if len(values) <= 2:
-        return np.array([places.get(cell, 0.5) for cell in cells], np.float32)[:, None]
-    rows = np.append(np.eye(len(values), dtype=np.float32), np.zeros((1, len(values)), np.float32), 0)
-    return np.asarray(rows[[places.get(cell, len(values)) for cell in cells]])

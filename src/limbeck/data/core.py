@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from typing_extensions import TypedDict
 
+from limbeck.data.columns import Column
 from limbeck.data.parts import part_of
 from limbeck.errors import UserError, unknown
 from limbeck.plan.kinds import Value
@@ -89,7 +90,7 @@ class Data:
         split_seed: what the random part of the splits was made from.
         task: what is to be answered about a sample, and how answers are scored.
         words: what the numbers in a text's inputs mean, from 0; a student's file keeps them. Empty where inputs are no text.
-        labels_from: where the labels were found, in words.
+        labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Data:
     task: Task = CLASSIFY
     words: tuple[str, ...] = ()
     labels_from: str = ""
+    columns: tuple[Column, ...] = ()
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str) -> Partition:

@@ -75,7 +75,7 @@ def from_table(table: Table, columns: LabelColumns) -> Raw:
         *([f"columns of row numbers were left out: {listed([repr(names[k]) for k in counting])}"] if counting else []),
     ]
     parts = {part: (x, told.get(part)) for part, x in inputs.items()}
-    return Raw(parts, classes, "table", notes=[*notes, *made.notes()], task=task, labels_from=origin)
+    return Raw(parts, classes, "table", notes=[*notes, *made.notes()], task=task, labels_from=origin, columns=tuple(made.columns))
 
 
 def label_places(path: Path, names: list[str], wanted: tuple[str, ...], header: bool) -> list[int]:

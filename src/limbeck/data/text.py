@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from limbeck.data.assemble import Raw, in_order
+from limbeck.data.assemble import Raw
 from limbeck.data.words import words
 from limbeck.errors import UserError
+from limbeck.tasks.classify import CLASSIFY
 
 SPECIAL = ("<pad>", "<unk>", "<cls>", "<sep>")
 """What the class numbers 0 to 3 mean; words follow, the most frequent of the training file first."""
@@ -36,11 +37,9 @@ def texts(source: str, parts: Mapping[str, Sequence[tuple[str, str]]], classes: 
         if wrong is not None:
             raise UserError(f"{source}: sample {wrong} of {part} lacks a text or a label; complete or remove it")
     known = _vocabulary([text for text, _ in found["train"]])
-    labels = in_order(label for rows in found.values() for _, label in rows)
-    made = {}
-    for part, rows in found.items():
-        inputs = torch.stack([_numbers(text, known) for text, _ in rows])
-        made[part] = (inputs, torch.tensor([labels.index(label) for _, label in rows]))
+    every, labels = CLASSIFY.read(source, {"label": [label for rows in found.values() for _, label in rows]})
+    told = dict(zip(found, every.split([len(rows) for rows in found.values()]), strict=True))
+    made = {part: (torch.stack([_numbers(text, known) for text, _ in rows]), told[part]) for part, rows in found.items()}
     cut = sum(len(text) > LONGEST - 2 for rows in found.values() for text, _ in rows)
     notes = [f"sentences as at most {LONGEST} of {len(known)} words, the most frequent of the training file; {cut} were cut"]
     named = classes if len(classes) == len(labels) else tuple(labels)

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
 from limbeck.data.core import Data
 
 NAMED = 12  # classes that are listed one by one
 LONG = 40  # characters of a name
+EXACT = 2**24  # up to which float32 holds every whole number
 
 
 def understood(data: Data) -> str:
@@ -20,7 +24,7 @@ def understood(data: Data) -> str:
     parts = ", ".join(f"{len(part):,} {name}" for name, part in data.partitions.items())
     said = [f"{kind} {shape}", f"{parts} samples", _classes(data)]
     said += [f"labels: {data.labels_from}"] if data.labels_from else []
-    return f"{data.name}: " + "; ".join([*said, *_absent(data), *data.notes])
+    return f"{data.name}: " + "; ".join([*said, *_absent(data), *_rounded(data), *data.notes])
 
 
 def _classes(data: Data) -> str:
@@ -53,6 +57,12 @@ def _absent(data: Data) -> list[str]:
         gap = ": labels are counted from 0" if nowhere[0] == "0" else ""
         said.append(f"no sample at all of the {one if len(nowhere) == 1 else several} {_listed(nowhere)}{gap}")
     return said
+
+
+def _rounded(data: Data) -> list[str]:
+    inputs = data["train"].inputs
+    whole = isinstance(inputs, Tensor) and inputs.dtype == torch.int64 and bool((inputs.abs() > EXACT).any())
+    return [f"whole numbers beyond {EXACT:,} are rounded to float32"] if whole else []
 
 
 def _counts(data: Data, part: str) -> list[int]:

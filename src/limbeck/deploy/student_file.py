@@ -5,6 +5,8 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from limbeck.data import Data
+from limbeck.data.columns import ColumnFacts
 from limbeck.errors import UserError
 from limbeck.files import read_json, write_json
 
@@ -61,6 +63,7 @@ class StudentFile(TypedDict):
     outputs: str
     data: str
     words: NotRequired[list[str]]
+    columns: NotRequired[list[ColumnFacts]]
     packed: NotRequired[PackedFile]
     repaired: NotRequired[dict[str, object]]
 
@@ -70,6 +73,31 @@ def read_student_file(folder: Path) -> StudentFile:
     if not (folder / FILE).is_file():
         raise UserError(f"{folder} holds no {FILE}; give the folder of a finished run")
     return read_json(folder / FILE, StudentFile, VERSION)
+
+
+def need_same_data(info: StudentFile, data: Data) -> None:
+    """Refuse data whose inputs or classes mean something else to a student than those that it was trained on.
+
+    Raises `UserError` saying what differs.
+    """
+    who = f"{data.name} cannot be answered by a student of {info['data']}"
+    if data.kind == info["kind"] == "text" and list(data.words) != info.get("words", list(data.words)):
+        raise UserError(f"{who}: its words are numbered otherwise; number sentences by the words of student.json")
+    columns = [column.facts() for column in data.columns]
+    known = info.get("columns", columns) if columns else []
+    odd = next((own["name"] for own, its in zip(columns, known, strict=False) if own != its), "")
+    if columns and (odd or len(columns) != len(known)):
+        where = f"column {odd!r} is another, or has other values" if odd else "it has other columns"
+        raise UserError(f"{who}: {where}; encode its rows by the columns of student.json")
+    ours, theirs = list(data.classes), info["classes"]
+    if (
+        ours != theirs
+        and len(ours) == len(theirs)
+        and not all(name.isdigit() for name in ours)
+        and not all(map(str.isdigit, theirs))
+    ):
+        odd = next(f"{a[:30]!r} where it has {b[:30]!r}" for a, b in zip(ours, theirs, strict=True) if a != b)
+        raise UserError(f"{who}: its classes are others ({odd}); give it the same classes")
 
 
 def write_student_file(folder: Path, info: StudentFile) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data import to_float
+from limbeck.data.columns import ColumnFacts
 from limbeck.deploy.student import load_student
 from limbeck.tasks import Task, task_of
 
@@ -15,7 +16,8 @@ class Student(nn.Module):
 
     Attributes:
         task: what it answers. classes: their names, in the order of the logits. shape: of one input. kind: "image", "table", ...
-        words: what the numbers in a text's inputs mean; () where inputs are no text.
+        words: what the numbers in a text's inputs mean; () where inputs are no text. columns: how a table's cells are inputs, for
+            `limbeck.data.columns.encoded`; () where there is no table.
     """
 
     def __init__(self, folder: Path, trust: bool = False):
@@ -26,6 +28,7 @@ class Student(nn.Module):
         self.shape: tuple[int, ...] = tuple(facts["shape"])
         self.kind: str = facts["kind"]
         self.words: tuple[str, ...] = tuple(facts.get("words", ()))
+        self.columns: tuple[ColumnFacts, ...] = tuple(facts.get("columns", ()))
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:

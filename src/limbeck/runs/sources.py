@@ -10,6 +10,7 @@ from torch import nn
 
 from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
+from limbeck.data.views import parse
 from limbeck.data.views.seen import Whole
 from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
@@ -240,8 +241,15 @@ def _find_whole(sources: Sources, inputs: Value) -> None:
             cast.adapters[role] = replace(own, prepare=Whole())
             if answers(cast, role, inputs):
                 sources.whole.add(role)
+                _need_whole(role, sources.recipe.data.augment)
             else:
                 cast.adapters[role] = own
+
+
+def _need_whole(role: str, augment: str) -> None:
+    changing_it = next((op for op in parse(augment).ops if not op.raw), None)
+    if changing_it is not None:
+        raise UserError(f"role {role!r} takes whole numbers only, which {changing_it} in data.augment would change; leave it out")
 
 
 def reopened(folder: Path, trust: bool = False) -> Sources:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
+from limbeck.data.columns import listed
 from limbeck.data.reader import How, Reader
 from limbeck.data.tables import without_labels
 from limbeck.data.text import texts
 from limbeck.errors import UserError
+from limbeck.tasks.classify import CLASSIFY
 
 NAMES = {"sst2": ("negative", "positive")}
 PARTS = {"train": ("train",), "validation": ("dev", "val", "validation"), "test": ("test",)}
@@ -31,6 +33,11 @@ class Sentences(Reader):
         return file is not None and file.suffix.lower() == ".tsv" and {"sentence", "label"} <= set(_columns(file))
 
     def read(self, path: Path, how: How) -> Raw:
+        asked = how.columns
+        if asked.label not in ((), ("label",)) or asked.task != CLASSIFY.name:
+            raise UserError(
+                f"{path} holds sentences, whose classes are in the column label; give other labels as a .csv or .jsonl"
+            )
         return read(path)
 
 
@@ -41,7 +48,9 @@ def read(path: Path, name: str = "") -> Raw:
         raise UserError(f"{path} has no train.tsv (or ..._train.tsv); give the file or folder that holds the sentences")
     train = _rows(files["train"])
     found = {"train": train} | {part: _rows(file, train) for part, file in files.items() if file is not None and part != "train"}
-    notes = [f"{part} has no labels and was left out" for part, rows in found.items() if not rows]
+    more = [repr(name) for name in _columns(files["train"]) if name not in ("sentence", "label")]
+    notes = [f"columns that are no sentence or label were left out: {listed(more)}"] if more else []
+    notes += [f"{part} has no labels and was left out" for part, rows in found.items() if not rows]
     found = {part: rows for part, rows in found.items() if rows}
     if "test" not in found and "validation" in found:
         found["test"] = found.pop("validation")
