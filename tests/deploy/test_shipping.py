@@ -63,18 +63,20 @@ def test_executorch_in_float_and_int8_and_measured(student_folder, tmp_path, cap
     rows = rows_of(capsys)
     assert rows["student.pte"]["largest_difference"] < 1e-4 and rows["student.pte"]["largest_batch"] == 32
     assert rows["student.int8.pte"]["largest_difference"] > 1e-3 and rows["student.int8.pte"]["same_predictions"] > 0.95
-    assert run(["measure", str(folder / "student.pte"), "--batch", "1,64", "--repeats", "5", "--json"]) == 0
+    assert run(["measure", str(folder / "student.pte"), "--batch", "1,64", "--repeats", "5", "--trust", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["measured"]
     assert set(row["latency_ms"]) == {"1"}, "a batch of 64 is more than its memory was planned for"
     damaged = bytearray((folder / "student.pte").read_bytes())
     damaged[64:4000] = bytes(3936)
     (folder / "student.pte").write_bytes(damaged)
-    assert run(["measure", str(folder / "student.pte"), "--json"]) == 2
+    assert run(["measure", str(folder / "student.pte"), "--trust", "--json"]) == 2
     assert "checksum differs" in capsys.readouterr().err
     manifest = json.loads((folder / "exports.json").read_text())
     manifest["rows"][0]["sha256"]["student.pte"] = formats.sha256(folder / "student.pte")
     (folder / "exports.json").write_text(json.dumps(manifest))
-    assert run(["measure", str(folder / "student.pte"), "--json"]) == 0  # the process that opens it may die, not this one
+    assert (
+        run(["measure", str(folder / "student.pte"), "--trust", "--json"]) == 0
+    )  # the process that opens it may die, not this one
     assert json.loads(capsys.readouterr().out)["measured"][0]["error"]
 
 

@@ -26,6 +26,7 @@ from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
 from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
+from limbeck.models.black_box import BlackBox
 from limbeck.plan.kinds import Value
 from limbeck.runs.casting import role_files
 from limbeck.runs.events import Listener, Message, silent
@@ -157,6 +158,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
     recipe = finished.sources.recipe
     alone = f"the latency of the {who} cannot be measured: one sample alone fails"
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
+    outside = [part for part in entry.modules() if isinstance(part, BlackBox)]
     measured = data.task.measure(seen[who], data.classes, seen.get("teacher"))
     return {
         "model": (recipe.teacher if who == "teacher" else recipe.student).model,
@@ -167,8 +169,9 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         "worst": None if measured.worst is None else {"name": measured.worst.name, "value": measured.worst.value},
         "per_class": measured.per_class,
         "intervals": {key: list(bounds) for key, bounds in measured.intervals.items()},
-        "parameters": entry.parameter_count(example) or sum(t.numel() for t in tensors),
-        "bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "parameters": (entry.parameter_count(example) or sum(t.numel() for t in tensors))
+        + sum(part.parameters_outside for part in outside),
+        "bytes": sum(t.numel() * t.element_size() for t in tensors) + sum(part.bytes_outside for part in outside),
         "latency_ms": _or_note(note, alone, lambda: module_latency(entry, first_of(example), threads=1)),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,

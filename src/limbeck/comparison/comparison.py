@@ -155,7 +155,7 @@ class Comparison:
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""
         needs = any("teacher" in methods.make(e.method, e.arguments).roles() for e in self.entries)
-        if self.recipe.teacher.weights is not None or not needs:
+        if not needs or self.recipe.teacher.comes_trained(self.recipe.data.load()):
             return self.recipe.teacher.weights
         folder = (self.folder / "teacher").resolve()
         if not (folder / "teacher.safetensors").exists():

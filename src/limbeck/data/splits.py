@@ -43,7 +43,7 @@ def stratified(labels: Tensor, count: int, seed: int, use: str) -> tuple[Tensor,
 def size_of(share: float, total: int, what: str) -> int:
     """Return how many of `total` samples a share below 1, or a count, means; at least 1 unless it is 0."""
     number = isinstance(share, (int, float)) and not isinstance(share, bool)
-    if not number or not share >= 0 or (share >= 1 and share != int(share)):
+    if not number or not 0 <= share < float("inf") or (share >= 1 and share != int(share)):
         raise UserError(f"{what} must be a share of 0 to below 1 or a whole number of samples, got {share!r}")
     count = int(share) if share >= 1 else max(1, round(share * total)) if share else 0
     if count >= total:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing_extensions import TypedDict
 
 from limbeck.deploy.device import Costs
+from limbeck.errors import UserError
 from limbeck.files import read_json, write_json
 
 FILE, VERSION = "measured.json", 1
+NEEDED = ("runtime", "machine", "latency_ms", "peak_bytes", "threads", "on", "bytes")  # of a row that was measured
 
 
 class Measurement(Costs, total=False):
@@ -32,7 +34,12 @@ class MeasuredFile(TypedDict):
 def read_measured(folder: Path) -> list[Measurement]:
     """The rows of a folder's measured.json; none where there is no such file. Raises `UserError` if it cannot be used."""
     path = folder / FILE
-    return read_json(path, MeasuredFile, VERSION)["rows"] if path.exists() else []
+    rows = read_json(path, MeasuredFile, VERSION)["rows"] if path.exists() else []
+    for row in rows:
+        lacks = {"file", "format", *(() if "error" in row else NEEDED)} - set(row)
+        if lacks:
+            raise UserError(f"{path} is damaged: a row lacks {', '.join(sorted(lacks))}; measure the folder again")
+    return rows
 
 
 def write_measured(folder: Path, rows: Sequence[Measurement]) -> None:

@@ -12,6 +12,7 @@ from limbeck.data import Batches, Data
 from limbeck.deploy.student import Deployed, load_student
 from limbeck.errors import UserError
 from limbeck.models import load_weights
+from limbeck.models.outside import came_trained
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
@@ -104,7 +105,8 @@ def _rebuilt(role: str, recipe: Recipe, file: Path, data: Data) -> Deployed:
         hint = f"limbeck.explanation.explain(folder, data=..., given={{{role!r}: module, ...}})"
         raise UserError(f"the {role} was given as a {settings.model}, which cannot be rebuilt by name; from Python, call {hint}")
     module, adapter = settings.model_copy(update={"weights": None}).build(role, data, recipe.seed)
-    load_weights(module, file, who=role)
+    if role != "teacher" or settings.weights is not None or not came_trained(module):
+        load_weights(module, file, who=role)
     return Deployed(Cast({role: module}, {role: adapter}), Tap(role))
 
 

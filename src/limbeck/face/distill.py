@@ -14,6 +14,7 @@ from limbeck.data.given import Samples as Arrays
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
+from limbeck.models.black_box import asked
 from limbeck.plan import Method
 from limbeck.plan.copies import flags_kept
 from limbeck.plan.roles import Adapter
@@ -61,7 +62,7 @@ class Result:
 
 
 def distill(
-    teacher: nn.Module | None,
+    teacher: object,
     student: nn.Module,
     data: Samples,
     *,
@@ -95,7 +96,9 @@ def distill(
     is in training mode stay in it. All modules are given back with the flags that they came with, however the call ends.
 
     Args:
-        teacher: a trained module, or None for methods without one. It is frozen, never changed.
+        teacher: a trained module, or None for methods without one. It is frozen, never changed. Also an estimator with
+            `predict_proba` or `predict` (scikit-learn's and others'), or a function from arrays (n, ...) to probabilities or
+            logits (n, C): inputs are those of `data`, pictures on the scale 0 .. 1; layers of it cannot be read.
         student: any module from inputs to logits (n, C), or (n, C, h, w) where the data has masks.
         data: the training samples: `limbeck.data.Data` (then with its own validation and test parts), a Dataset of
             (input, label), or a pair of arrays (inputs, labels).
@@ -119,8 +122,10 @@ def distill(
     """
     _need_known("distill", unknown)
     chosen = method or methods.kd()
-    given = {"student": student, **({"teacher": teacher} if teacher is not None else {}), **(roles or {})}
     samples = _data_of(data, validation, test)
+    if teacher is not None and not isinstance(teacher, nn.Module):
+        teacher = asked(teacher, samples.classes, samples.task.name)
+    given = {"student": student, **({"teacher": teacher} if teacher is not None else {}), **(roles or {})}
     fit = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
     teachers = {"teacher": {"model": _python(teacher)}} if teacher is not None else {}
     settings: dict[str, object] = {

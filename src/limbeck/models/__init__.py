@@ -40,7 +40,8 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
     Weights are drawn from torch's global generator, so seed it before for a repeatable network.
 
     Args:
-        name: a name of `names()`; `package.module:factory` (a function, a class or a module instance, which is
+        name: a name of `names()`; a path that ends in `.onnx` (a frozen role, see `black_box`);
+            `package.module:factory` (a function, a class or a module instance, which is
             copied); `transformers:NAME` (a model type such as `vit`, a configuration class, a folder or a model
             name); `timm:NAME`.
         classes: number of classes, at least 2.
@@ -66,6 +67,12 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
     factory = zoo.factory(name)
     if factory is not None:
         return zoo.make(name, factory, classes, shape, arguments)
+    if name.endswith(".onnx"):
+        from limbeck.models import black_box
+
+        if set(arguments) - {"outputs"}:
+            raise unknown(f"argument of {name}", min(set(arguments) - {"outputs"}), ["outputs"])
+        return black_box.onnx_file(name, classes, shape, arguments.get("outputs", "auto"))  # type: ignore[arg-type]
     if ":" not in name:
         hint = "a model of your own is named package.module:factory"
         raise unknown("model", name, names(), hint)

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.models.black_box import BlackBox
 from limbeck.plan.copies import copied
 
 LOADED = {"ignore_mismatched_sizes": True, "weights_only": True}  # files with pickled weights: tensors, never objects
@@ -34,7 +35,7 @@ def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
 
 def came_trained(module: nn.Module) -> bool:
     """Whether a network that was built here came with weights for all of its layers, as a fine-tuned folder does."""
-    return module in _TRAINED
+    return module in _TRAINED or isinstance(module, BlackBox)
 
 
 def need_same_words(name: str, words: Sequence[str], who: str) -> None:

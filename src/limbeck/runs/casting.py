@@ -1,12 +1,14 @@
 """Which model plays which role of a method, and whether it can: settings by role, the shape of its answers."""
 
 import torch
+from torch import nn
 
 from limbeck.data import Data
 from limbeck.data.text import Words
 from limbeck.data.views.seen import RoleInputs, Whole
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError, reason
+from limbeck.models.black_box import BlackBox
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
 from limbeck.plan.kinds import Batch
@@ -82,6 +84,18 @@ def has_other_classes(role: str, settings: ModelSettings, method: Method, data: 
     if answers_read(role, method):
         raise UserError(f"{who}, and method {method.name!r} reads its logits; use one that reads only layers, such as cross_task")
     return True
+
+
+def need_answers_only(role: str, module: nn.Module, method: Method) -> None:
+    """Refuse a method that reads layers of a black box, or trains it."""
+    if isinstance(module, BlackBox):
+        if role in learners(method):
+            raise UserError(f"{role} is {module.name}, a black box, which cannot be trained; give a network for it")
+        if any(tap.role == role and tap.path for tap in method.taps()):
+            raise UserError(
+                f"method {method.name!r} reads layers of the {role}, which is {module.name}, a black box; use a method that "
+                "reads answers only, such as kd"
+            )
 
 
 FEW = 5  # samples of a class, below which a figure within it tells nothing

@@ -42,7 +42,7 @@ def _open_folder(kept: contextlib.ExitStack, path: Path | None, recipe: Recipe, 
         raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
     if not mine.exists() and {one.name for one in contents(path)} - BEGUN:
         raise UserError(f"folder {path} exists and is not a run; give another folder with --out")
-    if mine.exists() and mine.read_text(encoding="utf-8") != dump(recipe):
+    if mine.exists() and mine.read_bytes() != dump(recipe).encode():
         raise UserError(
             f"run folder {path} has other settings (see its recipe.toml); resume with those, or give another folder with --out"
         )

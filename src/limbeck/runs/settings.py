@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they ma
     from limbeck.plan import Adapter, Method
     from limbeck.store.shelves import Store
 
+MOST_STEPS = 10**10  # of a training: a year of steps of 3 ms
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=True)
@@ -73,7 +75,7 @@ class DataSettings(_Settings):
 class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
 
-    model: str = Field(description="built-in name, package.module:factory, transformers:NAME or timm:NAME")
+    model: str = Field(description="built-in name, file.onnx, package.module:factory, transformers:NAME or timm:NAME")
     arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
@@ -92,6 +94,7 @@ class ModelSettings(_Settings):
         from limbeck import models
         from limbeck.data.views.seen import shape_seen
         from limbeck.models import outside
+        from limbeck.models.black_box import BlackBox
         from limbeck.plan import Adapter
 
         classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
@@ -103,8 +106,18 @@ class ModelSettings(_Settings):
             outside.need_same_words(self.model, data.words, role)
         if self.weights is not None:
             models.load_weights(module, Path(self.weights), who=role)
-        logits = data.task.finder(classes, tuple(data.shape))
+        asked = isinstance(module, BlackBox)  # it answers in the labels' own units
+        logits = None if asked else data.task.finder(classes, tuple(data.shape))
         return module, Adapter(prepare=self.preparation(data), logits=logits, factory=make)
+
+    def comes_trained(self, data: "Data") -> bool:
+        """Whether the role need not be trained first: it has a file of weights, or is one of a trained network, unless its epochs
+        or learning rate say that it is to be trained all the same."""
+        from limbeck.models import outside, zoo
+
+        if self.weights is not None or self.epochs is not None or self.lr is not None or zoo.factory(self.model) is not None:
+            return self.weights is not None
+        return outside.came_trained(self.build("teacher", data, 0)[0])
 
     def preparation(self, data: "Data") -> "nn.Module | None":
         """The preprocessing of the role's inputs: its own normalisation, or the data's."""
@@ -117,8 +130,9 @@ class ModelSettings(_Settings):
         if self.sees:
             scaled = self.mean is not None and self.std is not None
             return RoleInputs(self.sees, self.mean or (), self.std or ()) if scaled else seen_in(self.sees, data)
-        mean = data.mean if self.mean is None else self.mean
-        std = data.std if self.std is None else self.std
+        scaled_inside = self.model.endswith(".onnx")  # as exported students are; others are given mean and std
+        mean = (() if scaled_inside else data.mean) if self.mean is None else self.mean
+        std = (() if scaled_inside else data.std) if self.std is None else self.std
         return Normalise(tuple(mean), tuple(std)) if mean or std else None
 
 
@@ -166,8 +180,13 @@ class TrainSettings(_Settings):
         from limbeck.engine import Fit
 
         kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout"})
+        epochs = (own.epochs if own else None) or self.epochs
+        if epochs * steps_per_epoch > MOST_STEPS:
+            raise UserError(
+                f"{epochs:.3g} epochs are {epochs * steps_per_epoch:.3g} steps, more than can ever be taken; give fewer"
+            )
         return Fit(
-            steps=max(1, round(((own.epochs if own else None) or self.epochs) * steps_per_epoch)),
+            steps=max(1, round(epochs * steps_per_epoch)),
             steps_per_epoch=steps_per_epoch,
             lr=(own.lr if own else None) or self.lr,
             checkpoint_seconds=checkpoint_seconds,

@@ -16,11 +16,21 @@ from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
 from limbeck.models import load_weights, outside, zoo
+from limbeck.models.black_box import BlackBox, told
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Adapter, Cast, Normalise
-from limbeck.runs.casting import answers_read, check_output, check_places, few_in_parts, has_other_classes, learners, settings_for
+from limbeck.runs.casting import (
+    answers_read,
+    check_output,
+    check_places,
+    few_in_parts,
+    has_other_classes,
+    learners,
+    need_answers_only,
+    settings_for,
+)
 from limbeck.runs.events import Download, Listener, Message, silent
 from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
 from limbeck.runs.settings import ModelSettings, Recipe, read
@@ -39,7 +49,7 @@ class Given:
 
     def role(self, role: str, data: Data) -> tuple[nn.Module, Adapter]:
         found = self.adapters.get(role, Adapter())
-        if found.logits is None:
+        if found.logits is None and not isinstance(self.modules[role], BlackBox):
             found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
         return self.modules[role], found
 
@@ -102,7 +112,8 @@ class Sources:
             return self.given.role(role, self.data)
         settings = self.settings_for(role)
         build = partial(settings.build, role, self.data, self.recipe.seed)
-        if settings.weights is not None and role in frozen_roles(self.method):
+        alike = settings.weights is not None or settings.model.endswith(".onnx")  # whatever the run's seed
+        if alike and role in frozen_roles(self.method):
             return self.shared.role(role, settings, build)
         return build()
 
@@ -225,6 +236,8 @@ def _cast(sources: Sources) -> None:
             if role not in sources.given.modules or role in learners(method) or answers_read(role, method):
                 raise
             sources.foreign.add(role)  # made for another task: only its layers count
+        sources.notes += told(role, cast[role])
+        need_answers_only(role, cast[role], method)
     for role in cast if sources.channels_last else ():
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):
             sources.contiguous.add(role)

@@ -141,7 +141,7 @@ class Search:
     def _teacher(self) -> ModelSettings:
         """The teacher with weights; one without is trained first, in a run of its own."""
         settings = self.recipe.teacher
-        if settings.weights is not None:
+        if settings.comes_trained(self.data):
             return settings
         weights = self.folder / "teacher" / "weights" / "student.safetensors"
         if not weights.with_suffix(".json").exists():  # written last
