@@ -129,12 +129,24 @@ def test_true_and_false():
     ("labels", "words"),
     [
         (torch.full((20,), torch.nan), "labels that are not finite, the first in sample 0"),
+        (torch.arange(20) * 600_000_000, "reach 11,400,000,000 in 20 samples, as ids do"),
+        (np.array(["a", "b"] * 10), "labels must be numbers, got <U1; number the classes from 0"),
+        (np.array([{}] * 20), "labels must be numbers, got object"),
+        (torch.rand(20) + 1j, "labels must be numbers, got torch.complex64"),
         (torch.arange(20) - 1, "expected 0 to 18 for 19 classes, got -1"),
     ],
 )
 def test_labels_that_are_none(labels, words):
     with pytest.raises(UserError, match=words):
         from_datasets((torch.rand(20, 4), labels), validation=4)
+
+
+def test_inputs_that_are_no_numbers_and_ids_of_npz(tmp_path):
+    with pytest.raises(UserError, match="inputs must be numbers, got torch.complex64; convert them first"):
+        from_datasets((torch.rand(20, 4) + 1j, torch.arange(20) % 2), validation=4)
+    np.savez(tmp_path / "a.npz", x=np.zeros((4, 2)), y=np.arange(4) * 10**8)
+    with pytest.raises(UserError, match="reach 300,000,000 in 4 samples, as ids do"):
+        data.load(str(tmp_path / "a.npz"))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -112,7 +112,7 @@ def _samples(
         inputs, _ = _samples(who, (given, np.zeros(len(given), np.int64)), None)
         return inputs, None
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
-        inputs, labels = (torch.as_tensor(np.asarray(g) if not isinstance(g, Tensor) else g) for g in given)
+        inputs, labels = (_numbers(who, what, g) for what, g in zip(("inputs", "labels"), given, strict=True))
         if inputs.dim() < 2 or not labels.dim():
             raise UserError(
                 f"{who}: expected inputs (n, ...) and labels (n, ...), got {tuple(inputs.shape)} and {tuple(labels.shape)}; "
@@ -132,6 +132,15 @@ def _samples(
         rows = torch.as_tensor(list(given.indices))
         return _samples(who, tuple(t[rows] for t in given.dataset.tensors), task, labelled=labelled)
     return given, _labels(who, given, task)
+
+
+def _numbers(who: str, what: str, given: Value) -> Tensor:
+    """An array of numbers as a tensor. Raises `UserError` for words, objects and complex numbers."""
+    array = given if isinstance(given, Tensor) else np.asarray(given)
+    if not isinstance(array, Tensor) and array.dtype.kind not in "uifb" or isinstance(array, Tensor) and array.is_complex():
+        advice = "number the classes from 0 and name them with classes=" if what == "labels" else "convert them first"
+        raise UserError(f"{who}: {what} must be numbers, got {array.dtype}; {advice}")
+    return torch.as_tensor(array)
 
 
 def _labels(who: str, dataset: Value, task: Task | None) -> Tensor:
@@ -175,6 +184,7 @@ def _class_names(classes: Sequence[str] | int | None, train: Value, labels: list
         classes = getattr(train, "classes", None)
     if classes is None:
         classes = max((task.width(y) for y in labels if len(y)), default=0)
+        npz.need_classes("the labels", classes, sum(y.numel() for y in labels))
     names = tuple(str(k) for k in range(classes)) if isinstance(classes, int) else tuple(map(str, classes))
     if len(names) < task.fewest:
         need = f"a task of {task.name} needs at least {task.fewest} {task.item}es"

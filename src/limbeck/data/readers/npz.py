@@ -18,6 +18,7 @@ from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader
 from limbeck.errors import UserError
 
+MANY = 1000  # classes, beyond which there must be a sample for each
 _INPUTS, _LABELS = ("x", "inputs", "images"), ("y", "labels")
 _PARTS = {"": "train", "_train": "train", "_val": "validation", "_validation": "validation", "_test": "test"}
 _PARTS |= dict.fromkeys(("_unlabelled", "_unlabeled"), "unlabelled")
@@ -52,7 +53,7 @@ def read(path: Path) -> Raw:
         raise UserError(f"{path} holds {keys}; expected the keys x and y, or x_train and y_train (x_test, y_test)")
     classes = tuple(str(c) for c in arrays["classes"].tolist()) if "classes" in arrays else ()
     labels = {part: _labels(path, part, y) for part, (_, y) in found.items() if y is not None}
-    classes = classes or _classes(labels)
+    classes = classes or _classes(path, labels)
     inputs = {part: tensor(f"{path} {part}", x) for part, (x, _) in found.items()}
     kind = kind_of(*inputs.values())
     parts = {part: (inputs[part], _numbers(path, labels[part], classes) if part in labels else None) for part in found}
@@ -132,11 +133,21 @@ def _labels(path: Path, part: str, labels: np.ndarray) -> np.ndarray:
     return labels if labels.dtype.kind in "US" else labels.astype(np.int64)
 
 
-def _classes(labels: dict[str, np.ndarray]) -> tuple[str, ...]:
+def _classes(path: Path, labels: dict[str, np.ndarray]) -> tuple[str, ...]:
     together = np.concatenate(list(labels.values()))
     if together.dtype.kind in "US":
         return tuple(sorted({str(v) for v in together.tolist()}))
-    return tuple(str(k) for k in range(max(0, int(together.max(initial=-1)) + 1)))
+    count = max(0, int(together.max(initial=-1)) + 1)
+    need_classes(f"{path}: the labels", count, len(together))
+    return tuple(str(k) for k in range(count))
+
+
+def need_classes(who: str, classes: int, labels: int) -> None:
+    """Refuse numbers that are no classes but ids: more than a thousand, and more than there are labels."""
+    if classes > max(MANY, labels):
+        raise UserError(
+            f"{who} reach {classes - 1:,} in {labels:,} samples, as ids do; number the classes from 0, or name them all"
+        )
 
 
 def _numbers(path: Path, labels: np.ndarray, classes: tuple[str, ...]) -> Tensor:
