@@ -52,6 +52,8 @@ class Outcome:
             lines = [line for line in self.complaint.splitlines() if line.strip()]
             return f"traceback: {lines[-1][:160] if lines else self.code}"
         said = [line for line in self.complaint.splitlines() if line.startswith("limbeck: ")]
+        if self.code == 2 and "Usage: " in self.complaint:  # no command was given: the list of commands
+            return ""
         if self.code == 2 and (len(said) != 1 or not self.complaint.rstrip().endswith(said[-1])):
             return "not one line"
         if self.code == 2 and len(said[0]) > LONGEST + len("limbeck: "):
