@@ -36,7 +36,7 @@ def read_measured(folder: Path) -> list[Measurement]:
     path = folder / FILE
     rows = read_json(path, MeasuredFile, VERSION)["rows"] if path.exists() else []
     for row in rows:
-        lacks = {"file", "format", *(() if "error" in row else NEEDED)} - set(row)
+        lacks = {"file", *(() if "error" in row else NEEDED)} - set(row)
         if lacks:
             raise UserError(f"{path} is damaged: a row lacks {', '.join(sorted(lacks))}; measure the folder again")
     return rows

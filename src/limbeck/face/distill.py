@@ -1,10 +1,11 @@
 """Distillation and training from Python in one call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Never
 
+import numpy as np
 from torch import nn
 
 from limbeck import methods
@@ -14,7 +15,7 @@ from limbeck.data.given import Samples as Arrays
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
-from limbeck.models.black_box import asked
+from limbeck.models.black_box import Predicts, asked
 from limbeck.plan import Method
 from limbeck.plan.copies import flags_kept
 from limbeck.plan.roles import Adapter
@@ -62,7 +63,7 @@ class Result:
 
 
 def distill(
-    teacher: object,
+    teacher: nn.Module | Predicts | Callable[[np.ndarray], object] | None,
     student: nn.Module,
     data: Samples,
     *,

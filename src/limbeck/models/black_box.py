@@ -7,7 +7,7 @@ import hashlib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,14 @@ from limbeck.errors import UserError, reason
 
 Ask = Callable[[np.ndarray], object]
 Kind = Literal["auto", "logits", "probabilities"]
+
+
+class Predicts(Protocol):
+    """An estimator as scikit-learn has them; `predict_proba` is asked instead where there is one."""
+
+    def predict(self, rows: np.ndarray, /) -> object: ...
+
+
 SMALLEST = 1e-7  # a probability below counts as this: its logarithm is finite
 SURE = 0.999  # of an answer that names a class alone
 
