@@ -241,3 +241,13 @@ def test_a_fault_of_our_own_is_one_sentence_that_names_the_traceback(limbeck, mo
     path = Path(err.split("traceback in ")[1].strip())
     assert code == 2 and "unexpected error (division by zero)" in err and "ZeroDivisionError" in path.read_text()
     path.unlink()
+
+
+def test_budgets_and_sizes_beyond_any_machine_are_refused_at_once(refused):
+    assert "more than can ever be taken; give fewer" in refused("--set", "teacher.epochs=99999999999999999999")
+    assert "student.classes" in refused("--set", "student.classes=1e9")
+    from limbeck.data.splits import size_of
+    from limbeck.errors import UserError
+
+    with pytest.raises(UserError, match="must be a share of 0 to below 1"):
+        size_of(float("inf"), 10, "test")

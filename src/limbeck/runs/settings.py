@@ -82,7 +82,10 @@ class ModelSettings(_Settings):
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     sees: str = Field(default="", description="part of each sample that this role gets: bands:0:20, ...; default: all")
     classes: int | None = Field(
-        default=None, ge=1, description="number of classes of a teacher that was trained on others; only its layers are used"
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="number of classes of a teacher that was trained on others; only its layers are used",
     )
     epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
     lr: float | None = Field(default=None, gt=0, description="learning rate if it is trained first; default: the run's")
