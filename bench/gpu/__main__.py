@@ -5,7 +5,7 @@
 correct: every method of the catalogue, three steps on the device in float32 and in bf16, beside the CPU's losses; a resumed run
     to the same bits. whole: a run from the command line on the device, with export and resume, and `plan`'s memory beside the
     device's own. speed: KD of ResNet-56 beside loops by hand. words: divergences at the size of a language model. board: eight
-    methods and the baseline with five seeds, in one pass.
+    methods and the baseline, a process for each seed.
 FOLDER holds CIFAR-10's binary batches; the weights are the published ResNet-56. Without a GPU the same steps run in small on the
 CPU (`--small`), as a check of the script. Everything found is written to bench/results/gpu.json, a step at a time, with the
 device's name; what was not run stays out of it.
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--epochs", type=float, default=30)
     parser.add_argument("--student", default="resnet8")
+    parser.add_argument("--seeds", type=int, default=5, help="of the board")
     parser.add_argument("--limit", type=float, default=300, help="seconds for the board; what has ended by then is told")
     parser.add_argument("--write", action="store_true", help="only write docs/gpu.md from what is measured")
     parser.add_argument("--out", type=Path, default=RESULTS)

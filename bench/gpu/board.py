@@ -1,4 +1,4 @@
-"""Eight methods and the baseline, five seeds together in one pass: what they give where there is time to train."""
+"""Eight methods and the baseline, five seeds at once: what they give where there is time to train."""
 
 import argparse
 import json
@@ -15,25 +15,43 @@ METHODS = "kd,kd_standardised,dkd,dist,attention,rkd,similarity,pkt"
 
 
 def go(chosen: argparse.Namespace) -> dict[str, Any]:
+    """A process for each seed, all at once; a seed's methods share batches and the teacher's answers."""
     folder = chosen.out.parent / f"gpu_board_{chosen.student}"
-    few = ["--set", "data.limit=256", "--seeds", "2", "--batch", "32"] if chosen.small else ["--seeds", "5", "--batch", "512"]
+    seeds = range(2 if chosen.small else chosen.seeds)
+    words = {seed: command(chosen, seed, folder / f"seed{seed}") for seed in seeds}
+    start = time.monotonic()
+    running = {
+        seed: subprocess.Popen(words[seed], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for seed in seeds
+    }
+    late = []
+    for seed, process in running.items():
+        try:
+            said = process.communicate(timeout=max(1.0, chosen.limit - (time.monotonic() - start)))[1]
+            print(f"seed {seed}: exit {process.returncode} after {time.monotonic() - start:.0f} s", flush=True)
+            print(said[-2000:] if process.returncode else "", end="", flush=True)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            late.append(seed)
+    for failed in sorted(folder.glob("seed*/runs/*/failed.json"))[:9]:
+        print(failed.read_text()[-600:], flush=True)
+    facts = {"epochs": chosen.epochs, "batch": 32 if chosen.small else 512, "lr": 0.4, "seeds": len(seeds)}
+    return {
+        "wall_seconds": round(time.monotonic() - start),
+        "words": clean(words[0]),
+        **facts,
+        "rows": rows_of(folder),
+        "cut_off": late,
+    }
+
+
+def command(chosen: argparse.Namespace, seed: int, folder: Path) -> list[str]:
+    few = ["--set", "data.limit=256", "--batch", "32"] if chosen.small else ["--batch", "512"]
     words = ["compare", "--methods", METHODS if not chosen.small else "kd,attention", "--data", "cifar10", "--data-path"]
     words += [str(chosen.data), "--augment", "crop,flip", "--teacher", "resnet56", "--teacher-weights", str(chosen.weights)]
     words += ["--set", "teacher.mean=[0.485,0.456,0.406]", "--set", "teacher.std=[0.229,0.224,0.225]"]
     words += ["--student", chosen.student, "--epochs", str(chosen.epochs), "--lr", "0.4", "--set", "data.validation=0.02"]
-    words += ["--set", "train.precision=bf16", "--set", "onnx=false", "--on", "together", "--quiet", "--out", str(folder), *few]
-    start = time.monotonic()
-    try:
-        made = subprocess.run(
-            [sys.executable, "-m", "limbeck", *words], capture_output=True, text=True, check=False, timeout=chosen.limit
-        )
-    except subprocess.TimeoutExpired:
-        return {"wall_seconds": chosen.limit, "words": clean(words), "rows": rows_of(folder), "cut_off": True}
-    seconds = time.monotonic() - start
-    print(f"exit {made.returncode} in {seconds:.0f} s", made.stderr[-2000:] if made.returncode else "", flush=True)
-    for failed in sorted(folder.glob("runs/*/failed.json"))[:9]:
-        print(failed.read_text()[-600:], flush=True)
-    return {"wall_seconds": round(seconds), "words": clean(words), "rows": rows_of(folder), "cut_off": False}
+    words += ["--set", "train.precision=bf16", "--set", "onnx=false", "--on", "together", "--quiet", "--out", str(folder)]
+    return [sys.executable, "-m", "limbeck", *words, "--seed", str(seed), "--seeds", "1", *few]
 
 
 def clean(words: list[str]) -> list[str]:
@@ -44,7 +62,7 @@ def clean(words: list[str]) -> list[str]:
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     """Each method's scores by seed, of the runs that ended, and the paired difference to the baseline over common seeds."""
     scores: dict[str, dict[int, float]] = {}
-    for card in sorted(folder.glob("runs/*/card.json")):
+    for card in sorted(folder.glob("seed*/runs/*/card.json")):
         name, _, seed = card.parent.name.rpartition("-seed")
         scores.setdefault(name, {})[int(seed)] = 100 * json.loads(card.read_text())["models"]["student"]["score"]
     rows = []

@@ -100,11 +100,9 @@ def board(found: dict[str, Any]) -> str:
     for key, made in found.items():
         if not key.startswith("board"):
             continue
-        words = made["words"]
-        epochs = words[words.index("--epochs") + 1]
         seeds = len(made["rows"][0]["scores"])
         out.append(
-            f"ResNet-56 to {key.split()[1]}, {float(epochs):g} epochs, batch 512, lr 0.4, {seeds} seeds; mean test accuracy with 95 % "
+            f"ResNet-56 to {key.split()[1]}, {made['epochs']:g} epochs, batch 512, lr 0.4, {seeds} seeds; mean test accuracy with 95 % "
             "intervals, and the paired difference to the baseline.\n\n| method | accuracy % | to baseline |\n| --- | --- | --- |"
         )
         base = next(row["scores"] for row in made["rows"] if row["name"] == "baseline")

@@ -52,6 +52,7 @@ def memory(chosen: argparse.Namespace) -> dict[str, float]:
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     cast.stand_ins = dict(planned.stand_ins)
-    engine.train(planned.method, cast, streams, fit_of(streams, 1, chosen, graphs=False, steps=3))
-    peak = torch.cuda.max_memory_allocated() - before
+    engine.train(planned.method, cast, streams, fit_of(streams, 1, chosen, steps=20))
+    own = sum(p.numel() * p.element_size() for p in cast.parameters())
+    peak = torch.cuda.max_memory_allocated() - before + own
     return {"foretold_mib": told / 2**20, "peak_mib": peak / 2**20}

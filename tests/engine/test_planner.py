@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from limbeck import data, engine, losses, methods, models
 from limbeck.data.streams import Streams
@@ -336,6 +337,19 @@ def test_the_estimate_measures_without_a_trace(digits, tmp_path):
     assert all(torch.equal(v, before[k]) for k, v in cast.state_dict().items())
     assert planned.stored[0].shelf.filled() == {} and "100 steps" in str(found)
     assert CHUNK > 0
+
+
+@pytest.mark.parametrize(("optimizer", "states"), [("sgd", 2), ("adam", 3)])
+def test_the_memory_of_a_step_is_what_can_be_counted_by_hand(digits, optimizer, states):
+    """A hidden layer that dwarfs the rest: of it are kept the output of ReLU, and weight, gradient and moments."""
+    wide = nn.Sequential(nn.Flatten(), nn.Linear(64, 5000), nn.ReLU(), nn.Linear(5000, 10))
+    cast, streams = Cast({"student": wide}), Streams(digits, size=64, seed=0)
+    plain = methods.alone(role="student")
+    planned = plan(plain, cast, streams, None)
+    fit = engine.Fit(steps=100, steps_per_epoch=10, optimizer=optimizer)
+    (found,) = estimate(plain, cast, streams, planned, fit)
+    weights, kept = 4 * sum(p.numel() for p in wide.parameters()), 4 * 64 * 5000
+    assert found.memory == pytest.approx((1 + states) * weights + kept, rel=0.1)
 
 
 @pytest.mark.parametrize("form", ["float32", "float16"])

@@ -17,7 +17,7 @@ from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
 from limbeck.deploy.exits import measure_exits
-from limbeck.deploy.measure import module_latency, onnx_latency
+from limbeck.deploy.measure import Latency, module_latency, onnx_latency
 from limbeck.deploy.onnx_file import compare_onnx, export_onnx
 from limbeck.deploy.packed import same_predictions, save_packed
 from limbeck.deploy.shipment import input_words
@@ -137,10 +137,7 @@ def _test(
     A teacher or baseline that fails there is left out, and said; without the student there is no card.
     """
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
-    key: tuple[object, ...] = ()
-    if "teacher" in entries:
-        cast = entries["teacher"].cast
-        key = identity(cast, "teacher"), cast.adapter_of("teacher").channels_last, data.fingerprint
+    key = _same_teacher(entries["teacher"], data) if "teacher" in entries else ()
     seen: dict[str, Predictions] = {}
     for who, entry in entries.items():
         ask = partial(predict, entry, batches.ordered(), data.task)
@@ -151,6 +148,22 @@ def _test(
             seen[who] = found
             said |= {key: found} if who == "teacher" else {}
     return seen
+
+
+def _same_teacher(teacher: Deployed, data: Data) -> tuple[object, ...]:
+    """What decides a teacher's answers to the judged part, and how long they take."""
+    return identity(teacher.cast, "teacher"), teacher.cast.adapter_of("teacher").channels_last, data.fingerprint
+
+
+def _latency(who: str, finished: Finished, example: Value) -> Latency:
+    """The time of one answer; of a teacher that an earlier run has measured, that run's."""
+    entry, known = finished.entries[who], finished.sources.shared.latencies
+    key = _same_teacher(entry, finished.sources.data) if who == "teacher" else ()
+    if not key:
+        return module_latency(entry, first_of(example), threads=1)
+    if key not in known:
+        known[key] = module_latency(entry, first_of(example), threads=1)
+    return known[key]
 
 
 def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value, note: Note) -> ModelEntry:
@@ -172,7 +185,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         "parameters": (entry.parameter_count(example) or sum(t.numel() for t in tensors))
         + sum(part.parameters_outside for part in outside),
         "bytes": sum(t.numel() * t.element_size() for t in tensors) + sum(part.bytes_outside for part in outside),
-        "latency_ms": _or_note(note, alone, lambda: module_latency(entry, first_of(example), threads=1)),
+        "latency_ms": _or_note(note, alone, lambda: _latency(who, finished, example)),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,
         "teacher_samples": trained.answered if trained else None,

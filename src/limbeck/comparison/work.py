@@ -119,10 +119,10 @@ def here(jobs: Sequence[Job], started: Started, listen: Listener) -> Iterator[Jo
 
 def together(jobs: Sequence[Job], started: Started, listen: Listener) -> Iterator[Job]:
     """The runs of one seed at once in this process, step by step in turn: batches and teacher are shared."""
-    predictions = Apart().predictions
+    first = Apart()
     for seed in dict.fromkeys(job.seed for job in jobs):
         group, shared = [job for job in jobs if job.seed == seed], Together()
-        shared.predictions = predictions  # the teacher is the same for all seeds
+        shared.predictions, shared.latencies = first.predictions, first.latencies  # the teacher is the same for all seeds
         for job in group:
             started(job)
         for number, _ in take_turns([doing(job, listen, shared) for job in group]):

@@ -9,6 +9,7 @@ from torch import nn
 from limbeck.data import Data
 from limbeck.data.batches import Batch
 from limbeck.data.streams import Streams
+from limbeck.deploy.measure import Latency
 from limbeck.plan.roles import Adapter
 from limbeck.plan.shared import SharedAnswers
 from limbeck.runs.settings import DataSettings, ModelSettings
@@ -22,12 +23,14 @@ class Apart:
     """For runs that follow one another: each loads and builds its own.
 
     predictions: of teachers on the judged part, by what they depend on, so that a later run need not ask again.
+    latencies: of teachers on this machine, likewise.
     proved: what networks were found to lack on one batch, by their settings.
     answers, fillings: what runs that take turns share of their frozen roles, None here.
     """
 
     def __init__(self) -> None:
         self.predictions: dict[tuple[object, ...], Predictions] = {}
+        self.latencies: dict[tuple[object, ...], Latency] = {}
         self.proved: dict[str, list[str]] = {}
         self.answers: SharedAnswers | None = None
         self.fillings: list[Filling] | None = None

@@ -1,6 +1,7 @@
 """What a plan will cost, from a few measured steps on a copy: time live and from stored answers, and memory."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,7 +26,8 @@ STEPS = 4  # per measurement; the first ones are warm-up
 @dataclass(frozen=True)
 class Estimate:
     """Of one stage: steps, seconds per step with every role live and as planned, seconds to fill the store,
-    and bytes held at the peak (weights, gradients, optimiser state, activations kept for backward)."""
+    and bytes held at the peak (weights, gradients, optimiser state, activations kept for backward; on a GPU what the device
+    reports, batches and workspace too)."""
 
     stage: str
     steps: int
@@ -69,23 +71,42 @@ def estimate(method: Method, cast: Cast, streams: Streams, planned: Plan, fit: F
 
 def _stage_seconds(method: Method, stage: Stage, cast: Cast, draw: BatchSource, fit: Fit) -> tuple[float, int]:
     alone = method.but(stages=(replace(stage, before=(), steps=STEPS),), deploys=role_of(stage.trains[0]))
+    twin, few = twin_for(method, cast), replace(fit, steps=STEPS, schedule="constant")
+    weights = {p.untyped_storage().data_ptr() for p in twin.parameters()}
     ticks: list[float] = []
-    kept: dict[int, int] = {}
+    kept: dict[int, int] = {}  # bytes by storage of what the backward of this step needs
+    peaks: list[int] = []
 
     def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        if tensor.untyped_storage().data_ptr() not in weights:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     def tick(kind: str, facts: EventFacts) -> None:
         if kind == "step":
             ticks.append(time.perf_counter())
+            peaks.append(sum(kept.values()))
+            kept.clear()  # what one step keeps is gone in the next
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        train(alone, twin_for(method, cast), draw, replace(fit, steps=STEPS, schedule="constant"), seed=0, listen=tick)
+    if twin.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        train(alone, twin, draw, few, seed=0, listen=tick)
+        memory = torch.cuda.max_memory_allocated() - before + _bytes(twin.parameters())
+    else:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            train(alone, twin, draw, few, seed=0, listen=tick)
+        learns = [p for update in stage.updates for p in twin.trainable(update.trains)]
+        states = 1 + (2 if fit.optimizer.startswith("adam") else bool(fit.momentum))
+        held = max(peaks[1:])  # the first holds what the checks before it kept
+        memory = held + _bytes(twin.parameters()) + states * _bytes({id(p): p for p in learns}.values())
     turns = len(ticks) / STEPS
     gaps = sorted(b - a for a, b in zip(ticks, ticks[1:], strict=False))[: max(1, len(ticks) // 2)]
-    own = sum(p.numel() * p.element_size() for p in cast.parameters())
-    return gaps[len(gaps) // 2] * turns, 3 * own + sum(kept.values())
+    return gaps[len(gaps) // 2] * turns, memory
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _fill_seconds(cast: Cast, streams: Streams, planned: Plan) -> dict[str, float]:
