@@ -43,6 +43,8 @@ def correct(found: dict[str, Any]) -> str:
             f"term in three steps (the furthest of them {100 * near:.2g} %)" + (f"; further: {shown}." if far else ".")
         )
     lines.append(f"- {len(DRAWS)} more draw random numbers on the device and cannot be compared: {', '.join(sorted(DRAWS))}.")
+    broken = {name: methods[name]["float32"] for name in sorted(DRAWS) if isinstance(methods[name]["float32"], str)}
+    lines += [f"- Failed: {name} ({why})." for name, why in broken.items()]
     lines.append(f"- With deterministic algorithms, tensors that differ: {'; '.join(sorted(set(found['resumed'].values())))}.\n")
     return "\n".join(lines)
 
@@ -111,8 +113,7 @@ def board(found: dict[str, Any]) -> str:
             shown = "" if row["name"] == "baseline" else f"{gap['mean']:+.2f} +- {gap['half']:.2f}"
             out.append(f"| {row['name']} | {own['mean']:.2f} +- {own['half']:.2f} | {shown} |")
         missing = [m for m in METHODS.split(",") if m not in {row["name"] for row in made["rows"]}]
-        if missing:
-            out.append(f"\nNot measured: {', '.join(missing)}.")
+        out.append(f"\nNot measured: {', '.join(missing)}.\n" if missing else "")
     return "\n".join(out) + "\n"
 
 

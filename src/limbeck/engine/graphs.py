@@ -3,7 +3,9 @@
 Only what is known to do the same in every step is recorded; everything else runs as it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -92,6 +94,7 @@ class Graphs:
                 self.off = True
                 self.say(f"steps run one operation at a time: they cannot be recorded as a CUDA graph ({str(error)[:100]})")
                 torch.cuda.synchronize()
+                _end_recording(self.parameters[0].device)
                 return None
         return self._replay(self.recorded[kind], used, terms, known)
 
@@ -108,7 +111,7 @@ class Graphs:
         weighted: list[tuple[Term, float | Tensor]] = [(term, weights[i]) for i, (term, _) in enumerate(terms)]
         torch.cuda.synchronize()
         graph, before = torch.cuda.CUDAGraph(), dict(self.cast.answered)
-        with torch.cuda.graph(graph):
+        with _no_collection(), torch.cuda.graph(graph):
             total, values = self.compute(batch, weighted, given)
             grads = list(torch.autograd.grad(total, self.parameters, allow_unused=True))
         asked = {role: count - before.get(role, 0) for role, count in self.cast.answered.items()}
@@ -129,6 +132,25 @@ class Graphs:
         for parameter, grad in zip(self.parameters, made.grads, strict=True):
             parameter.grad = grad
         return made.values
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Nothing is collected inside: a graph of an earlier run that is destroyed while another is recorded spoils it."""
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _end_recording(device: torch.device) -> None:
+    """After a recording that failed, random numbers still count as recorded; an empty recording that succeeds ends that."""
+    with contextlib.suppress(RuntimeError), _no_collection(), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        torch.zeros(1, device=device)
 
 
 def _shape(value: Value) -> object:
