@@ -150,6 +150,25 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["a|b|label\n1,5|x|0\n2,5|y|1\n", "a;b;label\n1,5;x;0\n2,5;y;1\n", "1,5|x|0\n2,5|y|1\n"])
+def test_bars_and_semicolons_split_and_are_said(tmp_path, text):
+    found = data.load(written(tmp_path / "t.csv", text), test=0, validation=0)
+    assert in_order(found).tolist() == [[1.5, 0], [2.5, 1]] and found.classes == ("0", "1")
+    assert f"cells are split at '{text[3] if text[0] == '1' else text[1]}'" in understood(found)
+
+
+def test_bars_within_cells_are_not_separators(tmp_path):
+    found = data.load(written(tmp_path / "t.csv", "1,a|b,0\n2,c|d,1\n3,a|b,0\n"), test=0, validation=0)
+    assert in_order(found).tolist() == [[1, 0], [2, 1], [3, 0]] and "split at" not in understood(found)
+
+
+@pytest.mark.parametrize(("by", "words"), [(" ", "split by spaces"), (":", "split by ':'"), ("^", "split by '^'")])
+def test_another_separator_is_named(tmp_path, by, words):
+    with pytest.raises(UserError, match="has one column, .*expected columns split by tabs, semicolons, bars") as caught:
+        data.load(written(tmp_path / "t.csv", "a,b,label\n1,2,0\n3,4,1\n".replace(",", by)))
+    assert words in str(caught.value)
+
+
 def test_text_that_is_no_utf8_is_said(tmp_path):
     found = data.load(written(tmp_path / "t.csv", "größe,label\n" + rows(int, lambda k: k % 2), encoding="latin-1"))
     assert "t.csv is not UTF-8 and was read as Latin-1" in understood(found)

@@ -142,6 +142,34 @@ def test_python_data_and_numbers():
     assert "1 target: 0; labels" in understood(from_datasets((torch.rand(10, 4), torch.rand(10)), validation=2))
 
 
+def test_classes_that_differ_in_case_or_spaces_alone_are_said(tmp_path):
+    kept = "classes that differ in case or spaces alone were kept apart: "
+    rows = "".join(f"{k},{['yes', 'no', 'YES', 'NO'][k % 4]}\n" for k in range(24))
+    (tmp_path / "t.csv").write_text("a,label\n" + rows)
+    assert kept + "'NO' and 'no', 'YES' and 'yes'" in understood(data.load(str(tmp_path / "t.csv")))
+    (tmp_path / "t.jsonl").write_text("".join(f'{{"a": {k}, "label": "{"x" if k % 2 else "x "}"}}\n' for k in range(24)))
+    assert kept + "'x' and 'x '" in understood(data.load(str(tmp_path / "t.jsonl")))
+    assert kept + "'Cat' and 'cat'" in understood(data.load(pictures(tmp_path / "d", ["Cat", "cat", "dog"]), validation=2))
+    (tmp_path / "n.csv").write_text("a,sex,label\n" + "".join(f"{k},{'mMf'[k % 3]},{k % 2}\n" for k in range(24)))
+    said = understood(data.load(str(tmp_path / "n.csv")))
+    assert kept not in said and "values that differ in case or spaces alone were kept apart: 'sex' ('M', 'm')" in said
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (torch.arange(12) % 2 * 1.0, "labels are floats (0.0, 1.0), taken as numbers to predict; for classes, give whole numbers"),
+        ((np.arange(12) % 6 * 1.0)[:, None], "labels are floats (0.0, 1.0, 2.0, 3.0, ...), taken as numbers"),
+        ((torch.arange(36) % 5 < 3).reshape(12, 3) * 1.0, "for tags, give labels.bool()"),
+        (torch.arange(12) / 2, ""),
+    ],
+)
+def test_floats_that_may_be_classes_are_said(labels, said):
+    found = understood(from_datasets((torch.rand(12, 4), labels)))
+    assert (said in found and "target" in found) if said else "labels are floats" not in found
+    assert "labels are floats" not in understood(from_datasets((torch.rand(12, 4), labels), task=limbeck.tasks.Numbers()))
+
+
 SMALL = ["--set", "teacher.model=mlp", "--set", "train.epochs=0.1", "--set", "data.limit=60", "--set", "teacher.epochs=0.1"]
 MORE = {
     "distill": ["--set", "student.model=mlp"],

@@ -123,6 +123,7 @@ class Features:
     unique: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    alike: list[str] = field(default_factory=list)
 
     def of(self, name: str, cells: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
         """Return (n, k) float32 for each part, from its cells of a column."""
@@ -156,6 +157,7 @@ class Features:
         values = sorted(set(cells["train"]))
         if any("" in column for column in cells.values()):
             self.absent.append(f"{name!r} ({sum(list(column).count('') for column in cells.values())})")
+        self.alike += [f"{name!r} ({', '.join(map(repr, group[:3]))})" for group in alike(values)[:1]]
         if len(values) > ONE_HOT:
             self.hashed.append(f"{name!r} ({len(values)} values)")
             self.unique += [f"{name!r}"] if len(values) > len(cells["train"]) / 2 else []
@@ -176,9 +178,22 @@ class Features:
                 "more than half of the rows have a value of their own, of which nothing is learnt; remove such columns",
             ),
             (self.absent, "missing values, a value of their own"),
+            (self.alike, "values that differ in case or spaces alone were kept apart"),
             (self.unknown, "values that training lacks, fed as none of its values"),
         )
         return [f"{words}: {listed(names)}" for names, words in kinds if names]
+
+
+def alike(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Names that differ in the case of letters and in spaces alone, as groups in the order of their first.
+
+    >>> alike(["yes", "no", "YES", "no "])
+    [('yes', 'YES'), ('no', 'no ')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

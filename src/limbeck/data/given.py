@@ -19,6 +19,7 @@ from limbeck.tasks.registry import known
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.task import Task
 
+FEW = 50  # different whole floats as labels, up to which classes may have been meant
 READ_ALL, COMPARED = 20_000, 500  # items whose labels are all read; items that are compared with `.targets` of more
 
 Samples = Dataset[Value] | tuple[Tensor | np.ndarray, Tensor | np.ndarray]
@@ -67,6 +68,7 @@ def from_datasets(
     notes: list[str] = []
     if task is None:
         found, notes = _classes_of_rows(found)
+        notes += _as_numbers(found["train"][1])
     task = task or _guessed(*found["train"])
     found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}
     names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None], task)
@@ -91,6 +93,19 @@ def _classes_of_rows(
     if not all(rows[part] is not None for part, (_, y) in found.items() if y is not None):
         return found, []
     return {part: (x, rows[part]) for part, (x, _) in found.items()}, ["labels are rows with a single 1, and became its place"]
+
+
+def _as_numbers(labels: Tensor | None) -> list[str]:
+    """What is said of floats that may have been meant as classes, or as tags."""
+    if labels is None or not labels.is_floating_point() or labels.dim() > 2 or not bool((labels == labels.round()).all()):
+        return []
+    values = labels.unique().tolist()
+    several = labels.dim() == 2 and labels.shape[1] > 1
+    if len(values) > FEW or several and len(values) > 2:
+        return []
+    meant = "tags, give labels.bool()" if several else "classes, give whole numbers (labels.long())"
+    which = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
+    return [f"labels are floats ({which}), taken as numbers to predict; for {meant}"]
 
 
 def _guessed(inputs: Value, labels: Tensor | None) -> Task:

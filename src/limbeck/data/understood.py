@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from limbeck.data.columns import alike, listed
 from limbeck.data.core import Data
 
 NAMED = 12  # classes that are listed one by one
@@ -24,7 +25,7 @@ def understood(data: Data) -> str:
     parts = ", ".join(f"{len(part):,} {name}" for name, part in data.partitions.items())
     said = [f"{kind} {shape}", f"{parts} samples", _classes(data)]
     said += [f"labels: {data.labels_from}"] if data.labels_from else []
-    return f"{data.name}: " + "; ".join([*said, *_absent(data), *_rounded(data), *data.notes])
+    return f"{data.name}: " + "; ".join([*said, *_alike(data), *_absent(data), *_rounded(data), *data.notes])
 
 
 def _classes(data: Data) -> str:
@@ -37,6 +38,14 @@ def _classes(data: Data) -> str:
         return f"{what}: {_listed(names)}"
     each = ", ".join(f"{_short(name)} ({count:,})" for name, count in zip(names, counts, strict=True))
     return f"{what} with their training {data.task.counted}: {each}"
+
+
+def _alike(data: Data) -> list[str]:
+    """Classes whose names are so near that one may be a slip of the other."""
+    groups = [" and ".join(repr(name[:LONG]) for name in group[:3]) for group in alike(data.classes)]
+    if not groups:
+        return []
+    return [f"{_several(data, 2)} that differ in case or spaces alone were kept apart: {listed(groups, 3)}"]
 
 
 def _absent(data: Data) -> list[str]:

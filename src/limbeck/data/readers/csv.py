@@ -1,14 +1,15 @@
 """CSV tables: a row for each sample, one column the label, or several.
 
 A file, or a folder with train.csv and test.csv (and validation.csv, val.csv or dev.csv, and unlabelled.csv, whose columns of
-labels are not read and may be missing); .tsv as well. The separator is the tab, semicolon or comma that splits the first rows
-into equally many cells; text is UTF-8 or UTF-16 with its mark, else Latin-1, which is said. What columns become is said in
+labels are not read and may be missing); .tsv as well. The separator is the tab, semicolon, bar (|) or comma that splits the
+first rows into equally many cells; a bar or semicolon is said; text is UTF-8 or UTF-16 with its mark, else Latin-1, which is said. What columns become is said in
 `limbeck.data.columns`. Features stay as they are; `Data.mean` and `Data.std` hold the train statistics to standardise with.
 """
 
 import codecs
 import csv
 import io
+import re
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
@@ -18,6 +19,7 @@ from limbeck.data.tables import LABEL, Rows, Table, from_table, label_places
 from limbeck.errors import UserError
 
 ENDINGS = (".csv", ".tsv")
+SEPARATORS = "\t;|,"
 _PEEK = 20  # rows by which the separator is chosen
 
 
@@ -37,6 +39,8 @@ class Csv(Reader):
             raise UserError(f"{path} has no train.csv; give a folder with one, or the path of a table")
         notes: list[str] = []
         tables = {part: _rows(file, notes) for part, file in files.items()}
+        if all(len(row) < 2 for row in tables["train"]):
+            raise _unsplit(files["train"])
         header = _header(files["train"], tables["train"])
         names = tables["train"][0] if header else [str(k + 1) for k in range(len(tables["train"][0]))]
         places = label_places(path, names, how.columns.label, header)
@@ -58,6 +62,9 @@ def _rows(file: Path, notes: list[str]) -> Rows:
     rows = [[_bare(cell.strip()) for cell in row] for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise UserError(f"{file} is empty; expected a row for each sample with its label in the last column")
+    told = f"cells are split at {separator!r}"
+    if separator in ";|" and told not in notes:
+        notes.append(told)
     return rows
 
 
@@ -85,16 +92,30 @@ def _text(file: Path, notes: list[str]) -> str:
 
 def _separator(text: str) -> str:
     """The one that splits the first rows into equally many cells, at least two; else the most frequent of the first row."""
+    fitting = [separator for separator in SEPARATORS if _splits(text, separator)]
+    if fitting[:2] == ["|", ","] and re.search(r"\D,|,\D", text):  # commas are no decimal ones, so bars belong to the cells
+        return ","
     first = io.StringIO(text, newline="").readline()
-    for separator in "\t;,":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-        try:
-            widths = {len(row) for row, _ in zip(reader, range(_PEEK), strict=False) if row}
-        except csv.Error:
-            continue
-        if len(widths) == 1 and widths.pop() > 1:
-            return separator
-    return max(",;\t", key=first.count)
+    return fitting[0] if fitting else max(reversed(SEPARATORS), key=first.count)
+
+
+def _splits(text: str, separator: str) -> bool:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    try:
+        widths = {len(row) for row, _ in zip(reader, range(_PEEK), strict=False) if row}
+    except csv.Error:
+        return False
+    return len(widths) == 1 and widths.pop() > 1
+
+
+def _unsplit(file: Path) -> UserError:
+    """What is said of a table of one column."""
+    text = _text(file, [])
+    first = io.StringIO(text, newline="").readline().strip()[:40]
+    odd = next((separator for separator in " :^~/&!\x01\x1f" if _splits(text, separator)), None)
+    seen = "" if odd is None else f" (its rows seem to be split by {'spaces' if odd == ' ' else repr(odd)})"
+    expected = "expected columns split by tabs, semicolons, bars (|) or commas, with at least a feature and a label"
+    return UserError(f"{file} has one column, {first!r}{seen}; {expected}")
 
 
 def _by_name(file: Path, part: str, rows: Rows, names: list[str], train: Rows, places: list[int]) -> Rows:
