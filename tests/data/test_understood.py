@@ -158,7 +158,10 @@ def test_classes_that_differ_in_case_or_spaces_alone_are_said(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (torch.arange(12) % 2 * 1.0, "labels are floats (0.0, 1.0), taken as numbers to predict; for classes, give whole numbers"),
+        (
+            torch.arange(12) % 2 * 1.0,
+            "labels are floats (0.0, 1.0), taken as numbers to predict; for classes, give whole numbers",
+        ),
         ((np.arange(12) % 6 * 1.0)[:, None], "labels are floats (0.0, 1.0, 2.0, 3.0, ...), taken as numbers"),
         ((torch.arange(36) % 5 < 3).reshape(12, 3) * 1.0, "for tags, give labels.bool()"),
         (torch.arange(12) / 2, ""),

@@ -9,6 +9,9 @@ from PIL import Image
 
 import limbeck
 from limbeck import data
+from limbeck.cards.model_card import write_model_card
+from limbeck.cards.schema import marked_classes, read_card, write_card
+from limbeck.cards.table import columns
 from limbeck.errors import UserError
 from limbeck.files import json_text, write_json
 from limbeck.metrics import precision
@@ -137,3 +140,54 @@ def test_intervals_lie_within_what_there_can_be():
     low, high = FigureInfo().inside(math.nan, math.nan)
     assert math.isnan(low) and math.isnan(high)
     assert CLASSIFY.figures[0].facts().inside(-1, 2) == (0, 1)
+
+
+class Fails(torch.nn.Module):
+    """Answers NaN to inputs beyond 2, which training does not have."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        found = self.inner(x)
+        return torch.where(x.amax(1, keepdim=True) > 2, torch.full_like(found, math.nan), found)
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """A run whose student fails on validation and test, where two classes of three have few samples."""
+    x, y = torch.rand(60, 4, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    held, labels = x[:14].clone(), torch.tensor([0] * 9 + [1] * 4 + [2])
+    held[5] += 5
+    samples = data.from_datasets((x, y), validation=(held, labels), test=(held, labels))
+    return limbeck.distill(
+        torch.nn.Linear(4, 3), Fails(), samples, out=tmp_path_factory.mktemp("f") / "run", epochs=1, baseline=False
+    )
+
+
+def test_a_student_that_answers_nan_gets_a_card_with_a_note(failing):
+    entry, notes = failing.card["models"]["student"], failing.card["notes"]
+    assert (entry["samples"], entry["score"], entry["per_class"], entry["figures"]) == (14, None, None, {})
+    assert entry["parameters"] == 15 and failing.card["models"]["teacher"]["score"] is not None
+    why = "a model's outputs are not finite (first in row 5 of a batch of 14); check its weights and its inputs"
+    assert f"the student is not measured: {why}" in notes and f"no score of the student on validation: {why}" in notes
+    assert "student.onnx was written, but the student's outputs or its own are not finite: they cannot be compared" in notes
+    names = {path.name for path in failing.folder.iterdir()}
+    assert {"card.json", "report.html", "MODEL_CARD.md", "student.json", "student.onnx"} <= names
+    assert read_card(failing.folder) == failing.card and "predictions.safetensors" not in names
+
+
+def test_few_samples_of_a_class_are_marked_wherever_its_figures_stand(failing):
+    """A class of one sample was the worst at 0 %, a class of four at 100 % the best."""
+    page, card = (failing.folder / "report.html").read_text(), failing.card
+    table = page[page.index('id="classes"') :]
+    assert "1, too few to tell" in table and "2, too few to tell" in table and "0, too few" not in table
+    assert marked_classes(card) == ["0", "1, too few to tell", "2, too few to tell"]
+    teacher = card["models"]["teacher"] | {"worst": {"name": "2", "value": 0.0}}
+    column = next(column for column in columns(card) if column.key == "worst")
+    assert column.cell(teacher) == ("0.0 % (2, too few to tell)", 0.0)
+    measured = {who: teacher | {"per_class": [1.0, 0.5, 0.0]} for who in ("teacher", "student")}
+    write_card(failing.folder, card | {"models": measured})
+    assert "| 2, too few to tell | 0.0 % |" in write_model_card(failing.folder).read_text()
+    write_card(failing.folder, card)

@@ -35,7 +35,7 @@ from limbeck.runs.proving import first_of
 from limbeck.runs.session import Finished
 from limbeck.runs.sources import Sources
 from limbeck.store.identity import identity
-from limbeck.tasks.figure import known
+from limbeck.tasks.figure import Measured, known
 from limbeck.tasks.keeping import write_predictions
 from limbeck.tasks.predictions import Predictions, predict
 
@@ -53,7 +53,7 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
-    models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen}
+    models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen or who == "student"}
     card = _facts(sources, models)
     _warn_chance(note, seen, data)
     packed = save_packed(finished.folder, entries["student"])
@@ -69,7 +69,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     exported = _or_note(note, "", lambda: _export(finished, example)) if recipe.onnx else None
     card["export"] = {} if exported is None else {"onnx": exported}
     card["notes"], card["command"] = finished.notes, command(finished)
-    write_predictions(finished.folder, data.task, seen, _pictures(data))
+    if "student" in seen:
+        write_predictions(finished.folder, data.task, seen, _pictures(data))
     if recipe.tensorboard:
         _or_note(note, "TensorBoard", lambda: write_tensorboard(finished.folder))
     write_card(finished.folder, card)  # last: a run with a card is done but for its pages
@@ -134,7 +135,7 @@ def _test(
 ) -> dict[str, Predictions]:
     """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`.
 
-    A teacher or baseline that fails there is left out, and said; without the student there is no card.
+    Whoever fails there is left out, and said.
     """
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
     key = _same_teacher(entries["teacher"], data) if "teacher" in entries else ()
@@ -143,7 +144,7 @@ def _test(
         ask = partial(predict, entry, batches.ordered(), data.task)
         found = said.get(key) if who == "teacher" else None
         if found is None:
-            found = ask() if who == "student" else _or_note(note, f"the {who} is not measured", ask)
+            found = _or_note(note, f"the {who} is not measured", ask)
         if found is not None:
             seen[who] = found
             said |= {key: found} if who == "teacher" else {}
@@ -172,7 +173,8 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
     alone = f"the latency of the {who} cannot be measured: one sample alone fails"
     tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
     outside = [part for part in entry.modules() if isinstance(part, BlackBox)]
-    measured = data.task.measure(seen[who], data.classes, seen.get("teacher"))
+    lacking = Measured(len(data.judged), None, None, {}, None, None)
+    measured = data.task.measure(seen[who], data.classes, seen.get("teacher")) if who in seen else lacking
     return {
         "model": (recipe.teacher if who == "teacher" else recipe.student).model,
         "samples": measured.samples,
@@ -264,6 +266,8 @@ def _export(finished: Finished, example: Value) -> ExportFacts:
     size = data.task.at_once(data.shape)
     few = next(Batches(data.judged, data, size=2 * size, seed=0).ordered())
     compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)
+    if not known(compared["largest_difference"]):
+        raise UserError(f"{path.name} was written, but the student's outputs or its own are not finite: they cannot be compared")
     return {**compared, "latency_ms": onnx_latency(path, example[:1], threads=1)}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from limbeck.cards.schema import FILE as CARD
-from limbeck.cards.schema import Card, MethodFacts, read_card
+from limbeck.cards.schema import Card, MethodFacts, marked_classes, read_card
 from limbeck.cards.table import columns
 from limbeck.cards.words import bytes_words, item_of, number, percent
 from limbeck.data.core import DataFacts
@@ -133,7 +133,9 @@ def _classes(card: Card, info: StudentFile) -> str:
     student, teacher = (models[who].get("per_class") if who in models else None for who in ("student", "teacher"))
     if not student or not teacher or len(student) != len(names) or len(teacher) != len(names):
         return ""
-    rows = [(n, t, s, t - s) for n, t, s in zip(names, teacher, student, strict=True) if t is not None and s is not None]
+    marked = marked_classes(card)
+    named = marked if len(marked) == len(names) else names
+    rows = [(n, t, s, t - s) for n, t, s in zip(named, teacher, student, strict=True) if t is not None and s is not None]
     rows.sort(key=lambda row: -row[3])
     score, item = score_in(card), plain(item_of(card))
     lost = lambda value: f"{100 * value:+.1f}" if score.share else f"{value:+.3g}"  # noqa: E731

@@ -8,6 +8,7 @@ from limbeck.data.core import DataFacts
 from limbeck.deploy.exits import Exits
 from limbeck.deploy.measure import Latency
 from limbeck.files import read_json, write_json
+from limbeck.tasks.figure import marked
 from limbeck.tasks.task import TaskFacts
 
 FILE, VERSION = "card.json", 1
@@ -111,6 +112,16 @@ def read_card(folder: Path) -> Card:
 def onnx_of(card: Card) -> ExportFacts:
     """What the card says of the ONNX file; nothing where there is none."""
     return card.get("export", {}).get("onnx", ExportFacts())
+
+
+def marked_classes(card: Card) -> list[str]:
+    """The names of the classes, marked where the part that models were measured on has too few samples of one."""
+    if "data" not in card:
+        return []
+    names, parts = card["data"]["classes"], card["data"]["partitions"]
+    part = parts.get("test", parts.get("validation"))
+    counts = part["per_class"] if part else None
+    return [marked(*each) for each in zip(names, counts, strict=True)] if counts and len(counts) == len(names) else names
 
 
 def latency_of(entry: ModelEntry | ExportFacts) -> Latency | None:

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
-from limbeck.cards.schema import Card, MethodFacts, ModelEntry, latency_of, median_of, onnx_of
+from limbeck.cards.schema import Card, MethodFacts, ModelEntry, latency_of, marked_classes, median_of, onnx_of
 from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
 from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
@@ -33,7 +33,7 @@ def columns(card: Card) -> list[Column]:
     score, *others = figures_in(card)
     return [
         Column(score.key, f"test {score.title} [95\u00a0%]", partial(_score, score)),
-        *([Column("worst", f"worst {item_of(card)}", partial(_worst, score))] if _has_worst(card) else []),
+        *([Column("worst", f"worst {item_of(card)}", partial(_worst, score, _marked(card)))] if _has_worst(card) else []),
         *(Column(figure.key, figure.title, partial(_figure, figure)) for figure in others),
         Column("parameters", "parameters", partial(_plain, count, "parameters")),
         Column("bytes", "size", partial(_plain, bytes_words, "bytes")),
@@ -51,9 +51,16 @@ def _score(score: FigureInfo, model: ModelEntry) -> Cell:
     return score.text(model.get("score")) + score.bounds(model.get("interval")), model.get("score")
 
 
-def _worst(score: FigureInfo, model: ModelEntry) -> Cell:
+def _marked(card: Card) -> dict[str, str]:
+    """How classes are written, by their names."""
+    return dict(zip(card["data"]["classes"], marked_classes(card), strict=True)) if "data" in card else {}
+
+
+def _worst(score: FigureInfo, names: Mapping[str, str], model: ModelEntry) -> Cell:
     worst = model.get("worst")
-    return (f"{score.text(worst['value'])} ({worst['name']})", worst["value"]) if worst else ("–", None)
+    if not worst:
+        return "–", None
+    return f"{score.text(worst['value'])} ({names.get(worst['name'], worst['name'])})", worst["value"]
 
 
 def _figure(figure: FigureInfo, model: ModelEntry) -> Cell:

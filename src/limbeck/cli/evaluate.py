@@ -18,6 +18,7 @@ from limbeck.files import json_text
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.settings import ModelSettings
+from limbeck.tasks.figure import FEW
 from limbeck.tasks.predictions import predict
 
 
@@ -55,9 +56,19 @@ def evaluate(
         "parameters": entry.parameter_count(example),
         **chosen.task.measure(seen, chosen.classes).entry(),
     }
+    few = _few(chosen, part)
+    if few:
+        facts["too few to tell"] = few
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = f"at chance level: usually {chosen.task.amiss}; --mean and --std set the first"
     _print(facts, json_)
+
+
+def _few(data: Data, part: str) -> list[str]:
+    """Classes of which the part has so few samples that a figure within one tells nothing, with their number."""
+    labels = data[part].labels
+    counts = None if labels is None else data.task.occurrences(labels, len(data.classes))
+    return [f"{name} ({count})" for name, count in zip(data.classes, counts or (), strict=False) if 0 < count < FEW]
 
 
 def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:

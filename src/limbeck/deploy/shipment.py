@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,11 @@ class Shipment:
                 why = said if isinstance(said, str) else f"answers {said.shape} where PyTorch answers {ours.shape}"
                 row["error"] = f"{file.path.name} was written, but {why}"
                 continue
-            row["largest_difference"] = asking.largest_difference(ours, said)
+            largest = asking.largest_difference(ours, said)
+            if not isfinite(largest):
+                row["error"] = f"{file.path.name} was written, but its answers or PyTorch's are not finite"
+                continue
+            row["largest_difference"] = largest
             at = 0
             for part in parts:
                 cut = slice(at, at := at + len(samples[part]))

@@ -10,7 +10,7 @@ from limbeck.explanation.schema import Agreement, Arm, Corrupted, Explanation, T
 from limbeck.files import atomic_write
 from limbeck.report.charts import DASH
 from limbeck.report.frame import Cell, ChartFigure, PageSection, PageTable, figure, fill
-from limbeck.tasks.figure import known
+from limbeck.tasks.figure import known, marked
 
 MOST_CLASSES = 30
 ARM_WORDS = {
@@ -98,11 +98,12 @@ def _difference(gain: TakenApart, name: str) -> tuple[str, float | None]:
 def class_section(agreement: Agreement) -> PageSection:
     """Agreement and accuracy by class; the groups in which the student is right least often."""
     rows = agreement["per_class"]
+    name = {r["class"]: marked(r["class"], r["samples"]) for r in rows}
     shown = sorted(rows, key=lambda r: r["agreement"]["student"])[:MOST_CLASSES] if len(rows) > MOST_CLASSES else rows
     learners, models = list(rows[0]["agreement"]), list(rows[0]["accuracy"])
     figures = [
         _dots(
-            rows_chart([(r["class"], r["agreement"]) for r in shown], "same prediction as the teacher"),
+            rows_chart([(name[r["class"]], r["agreement"]) for r in shown], "same prediction as the teacher"),
             "Agreement by class",
             learners,
         ),
@@ -115,7 +116,7 @@ def class_section(agreement: Agreement) -> PageSection:
         "head": ["class", "samples", *(f"{w} right" for w in models), *(f"{w} agrees" for w in learners)],
         "rows": [
             [
-                r["class"],
+                name[r["class"]],
                 (str(r["samples"]), r["samples"]),
                 *(_share(r["accuracy"][w]) for w in models),
                 *(_share(r["agreement"][w]) for w in learners),

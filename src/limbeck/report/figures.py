@@ -86,7 +86,7 @@ def class_bars(view: RunView) -> tuple[str, int]:
     """Bars of the score per class and model, and how many classes are shown: the student's lowest ones if not all."""
     models = {who: values for who, m in view.models.items() if (values := m.get("per_class"))}
     score, item = score_in(view.card), item_of(view.card)
-    names = view.class_names()
+    names = view.marked_names()
     sizes = {len(values) for values in models.values()}
     if not models or sizes != {len(names)}:
         return "", 0

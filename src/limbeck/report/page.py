@@ -139,7 +139,7 @@ def _many(item: str) -> str:
 
 def _class_values(view: RunView) -> PageTable:
     """The score of every class as a table, which a screen reader or a printer can use."""
-    names, score = view.class_names(), score_in(view.card)
+    names, score = view.marked_names(), score_in(view.card)
     found = {who: model.get("per_class") or [] for who, model in view.models.items()}
     models = {who: each for who, each in found.items() if len(each) == len(names)}
     rows: list[list[Cell]] = [

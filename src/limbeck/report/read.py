@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from limbeck.cards.schema import Card, ModelEntry, read_card
+from limbeck.cards.schema import Card, ModelEntry, marked_classes, read_card
 from limbeck.errors import UserError
 from limbeck.report.drawing import drawing
 from limbeck.runs.folder import ENVIRONMENT, Environment, read_environment
@@ -57,6 +57,11 @@ class RunView:
         named = self.card["data"]["classes"] if "data" in self.card else []
         counted = self.kept.width if self.kept is not None else 0
         return [str(c) for c in named] if named and len(named) >= counted else [str(i) for i in range(counted)]
+
+    def marked_names(self) -> list[str]:
+        """The same, marked where too few samples were judged to tell."""
+        names, marked = self.class_names(), marked_classes(self.card)
+        return marked if len(marked) == len(names) else names
 
 
 def read_run(folder: Path, *, predictions: bool = True) -> RunView:

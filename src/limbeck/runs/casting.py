@@ -15,6 +15,7 @@ from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast, Normalise, in_evaluation, role_of
 from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.settings import ModelSettings, Recipe
+from limbeck.tasks.figure import FEW
 
 
 def settings_for(role: str, method: Method, recipe: Recipe) -> ModelSettings:
@@ -96,9 +97,6 @@ def need_answers_only(role: str, module: nn.Module, method: Method) -> None:
                 f"method {method.name!r} reads layers of the {role}, which is {module.name}, a black box; use a method that "
                 "reads answers only, such as kd"
             )
-
-
-FEW = 5  # samples of a class, below which a figure within it tells nothing
 
 
 def few_in_parts(data: Data) -> list[str]:

@@ -29,7 +29,7 @@ from limbeck.store.estimate import estimate
 from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
 from limbeck.tasks.figure import finite
-from limbeck.tasks.predictions import predict
+from limbeck.tasks.predictions import NotFinite, predict
 
 Validate = Callable[[Cast], Mapping[str, float]]
 
@@ -92,10 +92,11 @@ class Session:
         return (yield from self._phase("student", self.sources.method, self.sources.cast))
 
     def note(self, notes: Iterable[str]) -> None:
-        """Sentences that are said now and stay with the results."""
+        """Sentences that are said now and stay with the results, each once."""
         for note in notes:
-            self.notes.append(note)
-            self.say(note)
+            if note not in self.notes:
+                self.notes.append(note)
+                self.say(note)
 
     def say(self, text: object) -> None:
         self.listen(Message(str(text)))
@@ -187,7 +188,7 @@ class Session:
             seed=sources.recipe.seed,
             folder=self.folder / "checkpoints" / who,
             listen=lambda kind, facts: self._hear(who, kind, facts),
-            validate=validator(method, sources.data),
+            validate=validator(method, sources.data, who, self.note),
             device=sources.recipe.on,
             answers=sources.shared.answers,
         )
@@ -263,8 +264,8 @@ def validation_score(trained: Trained, data: Data) -> float:
     return score
 
 
-def validator(method: Method, data: Data) -> Validate | None:
-    """What measures the deployed answer on validation; None where the data has no such part."""
+def validator(method: Method, data: Data, who: str, note: Callable[[list[str]], None]) -> Validate | None:
+    """What measures the deployed answer on validation, and notes where there is no score; None without such a part."""
     if "validation" not in data.partitions:
         return None
     batches = list(Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0).ordered())
@@ -272,7 +273,11 @@ def validator(method: Method, data: Data) -> Validate | None:
     def validate(cast: Cast) -> Mapping[str, float]:
         if not all(name in cast for name in used(method.deployed)):
             return {}
-        seen = predict(Deployed(cast, method.deployed).to(cast.device).eval(), batches, data.task)
+        try:
+            seen = predict(Deployed(cast, method.deployed).to(cast.device).eval(), batches, data.task)
+        except NotFinite as error:
+            note([f"no score of the {who} on validation: {error}"])
+            return {}
         score = finite(data.task.score(seen))
         return {} if score is None else {"score": score}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from limbeck.tasks.task import Task
 
 Better = Literal["higher", "lower"]
+FEW = 5  # samples of a class, below which a figure within it tells nothing
 
 
 class FigureFacts(TypedDict, total=False):
@@ -208,6 +209,15 @@ class Measured:
     def entry(self) -> dict[str, object]:
         """The same as a card holds it."""
         return asdict(self)
+
+
+def marked(name: str, samples: int) -> str:
+    """A class's name, with a mark where figures within it tell nothing.
+
+    >>> marked("cat", 4), marked("dog", 5), marked("owl", 0)
+    ('cat, too few to tell', 'dog', 'owl')
+    """
+    return f"{name}, too few to tell" if 0 < samples < FEW else name
 
 
 def known(value: object) -> TypeGuard[float]:

@@ -38,6 +38,10 @@ class Predictions:
         return self.answers
 
 
+class NotFinite(UserError):
+    """A model's outputs are NaN or infinite."""
+
+
 class Keeps(Protocol):
     """What `predict` needs of a task."""
 
@@ -81,7 +85,7 @@ def _finite(outputs: Tensor, count: int) -> Tensor:
     outputs = outputs.float().cpu()
     if not torch.isfinite(outputs).all():
         row = int((~torch.isfinite(outputs.reshape(count, -1))).any(1).nonzero()[0])
-        raise UserError(
+        raise NotFinite(
             f"a model's outputs are not finite (first in row {row} of a batch of {count}); check its weights and its inputs"
         )
     return outputs

@@ -16,7 +16,7 @@ from limbeck.losses.tags import binary_cross_entropy, binary_kl, binary_soft_tar
 from limbeck.metrics import tags as metrics
 from limbeck.plan import Field, Labels, Soft, Tap, Term
 from limbeck.tasks.differing import differing, recall_all, record_all
-from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
+from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass, marked
 from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import SamplePrediction, Section, Values
@@ -224,7 +224,7 @@ def _by_label(kept: Kept, names: Sequence[str]) -> list[Section]:
     rows = []
     for name, r, f, m in zip(names, right, many, missed, strict=True):
         recall, precision = (r / n if n else None for n in (r + m, r + f))
-        rows.append((name, (str(r + m), float(r + m)), (percent(recall), recall), (percent(precision), precision)))
+        rows.append((marked(name, r + m), (str(r + m), float(r + m)), (percent(recall), recall), (percent(precision), precision)))
     table = Values(("label", "samples with it", "found (recall)", "right (precision)"), tuple(rows))
     return [Section("labels", "What the student finds", (table,))]
 

@@ -2,8 +2,9 @@
 
 A file, or a folder with train.csv and test.csv (and validation.csv, val.csv or dev.csv, and unlabelled.csv, whose columns of
 labels are not read and may be missing); .tsv as well. The separator is the tab, semicolon, bar (|) or comma that splits the
-first rows into equally many cells; a bar or semicolon is said; text is UTF-8 or UTF-16 with its mark, else Latin-1, which is said. What columns become is said in
-`limbeck.data.columns`. Features stay as they are; `Data.mean` and `Data.std` hold the train statistics to standardise with.
+first rows into equally many cells; a bar or semicolon is said. Text is UTF-8 or UTF-16 with its mark, else Latin-1, which is
+said. What columns become is said in `limbeck.data.columns`. Features stay as they are; `Data.mean` and `Data.std` hold the train
+statistics to standardise with.
 """
 
 import codecs
