@@ -227,6 +227,11 @@ def test_a_refusal_is_one_line_of_at_most_300_characters(refuse, tmp_path):
     assert "holds no data of a known layout" in said and len(said) <= len("limbeck: ") + 300 + 1
 
 
+def test_plan_refuses_what_distill_refuses(refuse):
+    said = [refuse(*words, *TINY, "--method", "attention") for words in (["plan"], ["distill", "--quiet"])]
+    assert said[0] == said[1] and "term 'attention layer1': its inputs do not fit together" in said[0]
+
+
 def test_a_recipe_may_begin_with_a_byte_order_mark(refused, tmp_path):
     (tmp_path / "r.toml").write_bytes(b"\xef\xbb\xbf[trian]\nepochs = 1\n")
     assert "did you mean 'train'" in refused("--recipe", tmp_path / "r.toml")
@@ -246,6 +251,8 @@ def test_a_fault_of_our_own_is_one_sentence_that_names_the_traceback(limbeck, mo
 def test_budgets_and_sizes_beyond_any_machine_are_refused_at_once(refused):
     assert "more than can ever be taken; give fewer" in refused("--set", "teacher.epochs=99999999999999999999")
     assert "student.classes" in refused("--set", "student.classes=1e9")
+    for key in ("train.weight_decay", "train.lr", "train.clip", "teacher.lr"):
+        assert f"{key} = 1e+308" in refused("--set", f"{key}=1e308")
     from limbeck.data.splits import size_of
     from limbeck.errors import UserError
 

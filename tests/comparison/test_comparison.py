@@ -558,3 +558,49 @@ def test_compare_from_a_recipe_file_then_report_again(tmp_path, limbeck):
 def test_mistakes_on_the_command_line_are_one_sentence(limbeck, words, said):
     code, _, err = limbeck(*words)
     assert code == 2 and err.startswith("limbeck: ") and said in err and err.count("\n") == 1, err
+
+
+# ----------------------------------------------------------------------------------- inputs that change between runs
+
+
+def table(path, shift):
+    rows = [f"{k % 7},{k % 5},{(k + shift) % 2}" for k in range(60)]
+    path.write_text("\n".join(["a,b,label", *rows]) + "\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("on", ["here", "together", "processes"])
+def test_data_that_changes_between_runs_ends_the_comparison(tmp_path, on):
+    """Of nine runs those begun after the change were trained on other labels, and only the table at the end was refused."""
+    path, folder = tmp_path / "t.csv", tmp_path / "c"
+    settings = TINY | {"data": {"name": table(path, 0)}, "train": {"epochs": 1, "batch": 32}}
+    comparison(folder, seeds=[0], settings=settings).go()
+    table(path, 1)
+    with pytest.raises(UserError, match=f"the data has changed since the first runs of {folder}; put that back"):
+        comparison(folder, seeds=[0, 1, 2], settings=settings, on=on).go()
+    assert sorted(path.parent.name for path in folder.glob("runs/*/card.json")) == ["baseline-seed0", "kd-seed0"]
+    table(path, 0)
+    board = comparison(folder, seeds=[0, 1], settings=settings).go()
+    assert [len(row["scores"]) for row in board["rows"]] == [2, 2]
+
+
+def test_a_teacher_that_changes_between_runs_ends_the_comparison(tmp_path):
+    folder, weights = tmp_path / "c", tmp_path / "t.safetensors"
+
+    def teach():
+        models.save_weights(models.build("mlp", classes=10, shape=(1, 8, 8)), weights)
+
+    teach()
+    settings = TINY | {"teacher": {"model": "mlp", "weights": str(weights)}, "train": {"epochs": 1, "batch": 32}}
+    begun = []
+
+    def heard(event):
+        if isinstance(event, RunBegins):
+            begun.append((event.entry, event.seed))
+            if event.entry == "kd" and event.seed == 1:
+                teach()
+
+    with pytest.raises(UserError, match=f"the weights of the teacher have changed since the first runs of {folder}"):
+        comparison(folder, settings=settings, seeds=[0, 1, 2], listen=heard).go()
+    assert begun == [("baseline", 0), ("kd", 0), ("baseline", 1), ("kd", 1)]
+    assert not (folder / "runs" / "kd-seed1" / "card.json").exists()

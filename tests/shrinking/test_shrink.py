@@ -14,10 +14,11 @@ from limbeck import data
 from limbeck.__main__ import run
 from limbeck.data import load
 from limbeck.errors import UserError
-from limbeck.models import build
+from limbeck.models import build, save_weights
 from limbeck.runs.settings import ModelSettings
 from limbeck.shrinking.candidates import parse_candidates, pieces, take_from, usual
 from limbeck.shrinking.limits import Limits, parse_seconds, parse_share, parse_size
+from limbeck.shrinking.search import Search
 from limbeck.shrinking.verdict import Guess, choose, front, nothing
 
 pytest.importorskip("optuna", reason='Optuna is not installed; pip install "limbeck[search]"')
@@ -267,3 +268,21 @@ def test_nobody_waits_for_a_dead_process():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert not alive(process.pid)
+
+
+def test_a_teacher_that_changes_between_trainings_ends_the_search(tmp_path, monkeypatch, capsys):
+    """Students of two teachers were compared with each other."""
+    begun, go, file = [], Search._trial, tmp_path / "t.safetensors"
+
+    def trial(self, *more):
+        begun.append(1)
+        if len(begun) == 2:
+            save_weights(build("mlp", classes=10, shape=(1, 8, 8)), file)
+        return go(self, *more)
+
+    save_weights(build("mlp", classes=10, shape=(1, 8, 8)), file)
+    monkeypatch.setattr(Search, "_trial", trial)
+    words = ["--teacher", "mlp", "--teacher-weights", str(file), "--candidates", "mlp:width=2|4", "--max-size", "40kB"]
+    assert run(["shrink", *SMALL, *words, "--epochs", "0.5", "--set", "data.limit=100", "--out", "s"]) == 2
+    assert "the weights of the teacher have changed since the first runs of s; put that back" in capsys.readouterr().err
+    assert [t["state"] for t in state_of(tmp_path / "s")["trials"]] == ["complete", "running"]

@@ -14,6 +14,7 @@ from limbeck.runs.sources import Sources, open_sources
 def plan(recipe: Recipe) -> None:
     """Estimate time, memory and stored teacher answers of a run, without training."""
     from limbeck.engine.balance import balance
+    from limbeck.runs.session import Session
     from limbeck.store import planner
     from limbeck.store.estimate import estimate
 
@@ -21,6 +22,7 @@ def plan(recipe: Recipe) -> None:
         sources = open_sources(recipe, listen=_said)
         method, cast, streams = sources.method, sources.cast, sources.streams()
         fit = sources.fit(streams, "student")
+        Session(sources, Path(scratch), _said).rehearse("student", method)  # what cannot be trained needs no plan
         planned = planner.plan(
             method, cast, streams, recipe.store.open(Path(scratch) / "store"), form=recipe.store.form, top_k=recipe.store.top_k
         )

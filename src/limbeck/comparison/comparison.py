@@ -32,7 +32,7 @@ from limbeck.files import atomic_write
 from limbeck.files.locks import alone_in, contents
 from limbeck.models import save_weights
 from limbeck.runs.events import Listener, Message, RunBegins, silent
-from limbeck.runs.inputs import data_of_runs
+from limbeck.runs.inputs import OtherInputs, data_of_runs
 from limbeck.runs.session import Session
 from limbeck.runs.settings import MethodSettings, Recipe, dump
 from limbeck.runs.sources import open_sources
@@ -94,8 +94,10 @@ class Comparison:
         def started(job: Job) -> None:
             self.listen(RunBegins(job.entry, job.seed, next(numbers), len(every)))
 
-        for _ in self._work(todo, started):
-            pass
+        for job in self._work(todo, started):
+            failed = failure_in(Path(job.folder))
+            if failed is not None and failed.ends:
+                raise UserError(failed.error)
         results = [result for job in every if (result := job.result) is not None]
         if len(data_of_runs(Path(job.folder) for job in every)) > 1:
             raise UserError(f"the data has changed since the first runs of {self.folder}; put it back, or give another folder")
@@ -133,7 +135,7 @@ class Comparison:
             try:
                 found[entry.name] = tuning.tuned(settings, entry.name, self.search, place, self._say)[0]
             except UserError as error:
-                if isinstance(error.__cause__, OSError):
+                if isinstance(error.__cause__, OSError) or isinstance(error, OtherInputs):
                     raise
                 self._say(str(error))  # its runs fail too, and are rows that say so
         return found
@@ -165,7 +167,7 @@ class Comparison:
             train = self.recipe.train.model_copy(update=budget)
             settings = settings.model_copy(update={"onnx": False, "student": own, "train": train})
             folder.mkdir(parents=True, exist_ok=True)
-            own_run = Session(open_sources(settings, listen=self.listen), folder, self.listen)
+            own_run = Session(open_sources(settings, listen=self.listen), folder, self.listen, self.folder)
             left = last(own_run.steps())
             assert left is not None
             conclude(left, self.listen)

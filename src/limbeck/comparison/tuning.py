@@ -18,6 +18,7 @@ from limbeck import methods
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.files import read_json, write_json
+from limbeck.runs.inputs import OtherInputs
 from limbeck.runs.session import Session, validation_score
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import open_sources
@@ -107,7 +108,9 @@ def _try(recipe: Recipe, place: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     try:
         sources = open_sources(recipe)
-        facts["score"] = validation_score(last(Session(sources, place).learning()), sources.data)
+        facts["score"] = validation_score(last(Session(sources, place, among=place.parents[2]).learning()), sources.data)
+    except OtherInputs:
+        raise
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise

@@ -29,6 +29,7 @@ from limbeck.files import write_json
 from limbeck.files.locks import alone_in
 from limbeck.processes import keep_freed
 from limbeck.runs.events import Listener, silent
+from limbeck.runs.inputs import OtherInputs
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sharing import Apart, Together
 
@@ -41,17 +42,18 @@ TRIES = 3  # of a run whose process was killed
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run failed; again: the comparison tries once more when it is continued."""
+    """Why a run failed; again: the comparison tries once more when it is continued; ends: the others would fail as well."""
 
     error: str
     again: bool
+    ends: bool = False
 
 
 def failure_in(folder: Path) -> Failure | None:
     """Why the run of a folder failed; None where it did not. A file that cannot be read is a failure that says so."""
     try:
         found = json.loads((folder / FAILED).read_text(encoding="utf-8"))
-        return Failure(str(found["error"]), bool(found.get("again")))
+        return Failure(str(found["error"]), bool(found.get("again")), bool(found.get("ends")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -76,9 +78,10 @@ class Job:
         failed = failure_in(folder)
         return None if failed is None else Failed(entry=self.entry, seed=self.seed, error=failed.error)
 
-    def fail(self, why: str, *, again: bool) -> None:
-        """Keep the reason of a failure; again: the comparison tries once more when it is continued."""
-        write_json(Path(self.folder) / FAILED, {"entry": self.entry, "seed": self.seed, "error": why, "again": again})
+    def fail(self, why: str, *, again: bool, ends: bool = False) -> None:
+        """Keep the reason of a failure; see `Failure`."""
+        facts = {"entry": self.entry, "seed": self.seed, "error": why, "again": again, "ends": ends}
+        write_json(Path(self.folder) / FAILED, facts)
 
 
 Started = Callable[[Job], None]  # called when a run begins
@@ -96,7 +99,9 @@ def doing(job: Job, listen: Listener, shared: Apart) -> Generator[None, None, No
         return
     try:
         with alone_in(Path(job.folder), wait=10):  # a killed comparison's worker takes a moment to end
-            yield from running(job.settings, Path(job.folder), listen, shared)
+            yield from running(job.settings, Path(job.folder), listen, shared, among=Path(job.folder).parents[1])
+    except OtherInputs as error:
+        job.fail(str(error), again=True, ends=True)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise

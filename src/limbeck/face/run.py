@@ -37,13 +37,18 @@ def conclude(left: Finished, listen: Listener = silent) -> Card:
 
 
 def running(
-    recipe: Recipe, folder: Path, listen: Listener = silent, shared: Apart | None = None, data: Data | None = None
+    recipe: Recipe,
+    folder: Path,
+    listen: Listener = silent,
+    shared: Apart | None = None,
+    data: Data | None = None,
+    among: Path | None = None,
 ) -> Generator[None, None, Card]:
     """A whole run by its recipe, or what is left of it, stopping after every training step so that several can take turns.
 
-    Returns the card; {} in a process that only helps to train.
+    among: the folder of the comparison that it belongs to. Returns the card; {} in a process that only helps to train.
     """
-    left = yield from Session(open_sources(recipe, data=data, shared=shared, listen=listen), folder, listen).steps()
+    left = yield from Session(open_sources(recipe, data=data, shared=shared, listen=listen), folder, listen, among).steps()
     return {} if left is None else conclude(left, listen)
 
 

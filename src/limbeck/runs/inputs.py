@@ -22,6 +22,10 @@ from limbeck.store.identity import code_of, identity, state_of, written
 VERSION = 1
 
 
+class OtherInputs(UserError):
+    """What a run, or runs that are compared, were begun with is not there any more."""
+
+
 class RoleInputs(TypedDict):
     """A role at the start: hashes of its weights ("" where the run makes or trains them) and of everything else it is."""
 
@@ -41,6 +45,15 @@ class InputsFile(TypedDict):
     roles: dict[str, RoleInputs]
 
 
+class SharedInputs(TypedDict):
+    """What the runs of a comparison or search have in common: fingerprint of the data, hash of the teacher's weights, "" where it
+    is not known yet."""
+
+    version: int
+    data: str
+    teacher: str
+
+
 def inputs_of(sources: Sources) -> InputsFile:
     """The same for sources that were just opened."""
     roles = {role: _role(sources, role) for role in sources.cast if role not in sources.method.parts}
@@ -55,18 +68,35 @@ def inputs_of(sources: Sources) -> InputsFile:
     }
 
 
-def keep_inputs(folder: Path, sources: Sources) -> None:
+def keep_inputs(folder: Path, sources: Sources, among: Path | None = None) -> None:
     """Write them where nothing is kept yet; else refuse to go on with others.
 
-    Raises `UserError` saying what differs.
+    among: the folder of a comparison or search, whose runs have data and teacher in common.
+
+    Raises `OtherInputs` saying what differs.
     """
     found = inputs_of(sources)
+    if among is not None:
+        _keep_shared(among, found)
     if not (folder / FILE).exists():
         write_json(folder / FILE, found)
         return
     why = next(_differences(read_json(folder / FILE, InputsFile, VERSION), found), "")
     if why:
-        raise UserError(f"run folder {folder} was begun with other inputs: {why} changed; put that back, or begin a new folder")
+        raise OtherInputs(f"run folder {folder} was begun with other inputs: {why} changed; put that back, or begin a new folder")
+
+
+def _keep_shared(among: Path, found: InputsFile) -> None:
+    given = found["roles"]["teacher"]["weights"] if "teacher" in found["roles"] else ""
+    now = SharedInputs(version=VERSION, data=found["data"], teacher=given)
+    kept = read_json(among / FILE, SharedInputs, VERSION) if (among / FILE).exists() else now
+    changed = "the data has" if kept["data"] != now["data"] else ""
+    if kept["teacher"] and given and kept["teacher"] != given:
+        changed = changed or "the weights of the teacher have"
+    if changed:
+        raise OtherInputs(f"{changed} changed since the first runs of {among}; put that back, or give another folder")
+    if not (among / FILE).exists() or given and not kept["teacher"]:
+        write_json(among / FILE, kept | {"teacher": given or kept["teacher"]})
 
 
 def data_of_runs(folders: Iterable[Path]) -> set[str]:

@@ -65,6 +65,7 @@ class Session:
     sources: Sources
     folder: Path
     listen: Listener = silent
+    among: Path | None = None  # the folder of the comparison or search that the run belongs to
     notes: list[str] = field(default_factory=list)
     phases: dict[str, Trained] = field(default_factory=dict)
 
@@ -108,14 +109,14 @@ class Session:
         sources = self.sources
         self.note(proved(sources))
         for role in sources.untrained():
-            self._rehearse(role, supervised(sources.data.task, sources.cast, role))
+            self.rehearse(role, supervised(sources.data.task, sources.cast, role))
         if sources.recipe.baseline:
-            self._rehearse("student", supervised(sources.data.task, sources.cast))
-        self._rehearse("student", sources.method)
-        processes.agreed(lambda: keep_inputs(self.folder, sources), cpu=sources.recipe.on == "cpu")
+            self.rehearse("student", supervised(sources.data.task, sources.cast))
+        self.rehearse("student", sources.method)
+        processes.agreed(lambda: keep_inputs(self.folder, sources, self.among), cpu=sources.recipe.on == "cpu")
         write_settings(self.folder, sources.recipe, sources.method)
 
-    def _rehearse(self, who: str, method: Method) -> None:
+    def rehearse(self, who: str, method: Method) -> None:
         """Every check of a training; where images in channels-last memory are to blame, none has them."""
         sources, streams = self.sources, self.sources.streams(method)
         check = partial(engine.rehearse, method, sources.cast, streams, sources.fit(streams, who), device=sources.recipe.on)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they ma
     from limbeck.plan import Adapter, Method
     from limbeck.store.shelves import Store
 
+LARGEST = 1e30  # a number that training computes with, well inside float32
 MOST_STEPS = 10**10  # of a training: a year of steps of 3 ms
 
 
@@ -88,7 +89,9 @@ class ModelSettings(_Settings):
         description="number of classes of a teacher that was trained on others; only its layers are used",
     )
     epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
-    lr: float | None = Field(default=None, gt=0, description="learning rate if it is trained first; default: the run's")
+    lr: float | None = Field(
+        default=None, gt=0, le=LARGEST, description="learning rate if it is trained first; default: the run's"
+    )
 
     def build(self, role: str, data: "Data", seed: int) -> "tuple[nn.Module, Adapter]":
         """The role's module, initialised from the seed or from its weights file, and its adapter."""
@@ -158,13 +161,13 @@ class TrainSettings(_Settings):
     epochs: float = Field(default=30, gt=0, description="passes over the training samples")
     batch: int = Field(default=64, ge=1, description="samples per step")
     optimizer: Literal["sgd", "adam", "adamw"] = Field(default="sgd", description="optimizer")
-    lr: float = Field(default=0.05, gt=0, description="largest learning rate")
+    lr: float = Field(default=0.05, gt=0, le=LARGEST, description="largest learning rate")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float = Field(default=5e-4, ge=0, description="weight decay of all weights")
+    weight_decay: float = Field(default=5e-4, ge=0, le=LARGEST, description="weight decay of all weights")
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = Field(
         default="one_cycle", description="learning-rate schedule of each stage"
     )
-    clip: float | None = Field(default=None, gt=0, description="gradient norm to clip to; default: no clipping")
+    clip: float | None = Field(default=None, gt=0, le=LARGEST, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
         default="float32", description="precision of training; bf16 and fp16 are mixed precision"

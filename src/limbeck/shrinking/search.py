@@ -17,6 +17,7 @@ from limbeck.errors import UserError
 from limbeck.face.run import run
 from limbeck.files.locks import alone_in
 from limbeck.runs.events import Epoch, Event, Listener, Message, silent
+from limbeck.runs.inputs import OtherInputs
 from limbeck.runs.session import Session, validation_score
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe, read
 from limbeck.runs.sources import open_sources
@@ -187,7 +188,7 @@ class Search:
             except TrialPruned:
                 study.tell(trial, state=TrialState.PRUNED)
             except UserError as error:
-                if isinstance(error.__cause__, OSError):
+                if isinstance(error.__cause__, OSError) or isinstance(error, OtherInputs):
                     raise
                 trial.set_user_attr("error", str(error))
                 study.tell(trial, state=TrialState.FAIL)
@@ -225,7 +226,7 @@ class Search:
                 if trial.should_prune():
                     raise TrialPruned
 
-        return validation_score(self._drive(Session(sources, self.folder / folder, on_event).learning()), self.data)
+        return validation_score(self._drive(Session(sources, self.folder / folder, on_event, self.folder).learning()), self.data)
 
     def _reseed(self, trial: "Trial", setting: str) -> None:
         """A draw depends on the trial and the setting, not on what this process drew before: a killed search draws the same."""
