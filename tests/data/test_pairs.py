@@ -34,6 +34,18 @@ def test_sentences_become_numbers_by_hand(tmp_path, packed):
     Translate().check_labels("it", train.labels, train.inputs, len(data.classes))
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0b", "\x1c"])
+def test_lines_end_at_newlines_only(tmp_path, odd):
+    """Four pairs became five, and every one behind the first was shifted."""
+    write(tmp_path)
+    for language, lines in (("de", GERMAN), ("en", ENGLISH)):
+        text = "\n".join([lines[0].replace(" ", odd), *lines[1:]]) + "\n"
+        (tmp_path / f"train.{language}").write_text(text if language == "de" else "\n".join(lines) + "\n", encoding="utf-8")
+    data = translation(tmp_path, "de", "en", longest=4)
+    assert data["train"].labels.tolist() == [[4, 5, 6, 2, -100], [4, 5, 7, 6, 2], [4, 5, 2, -100, -100]]
+    assert data["train"].inputs.tolist() == [[4, 5, 6, 0], [4, 5, 7, 6], [4, 5, 0, 0]]
+
+
 def test_a_small_vocabulary_keeps_the_frequent_words_and_a_limit_draws(tmp_path):
     data = translation(write(tmp_path), "de", "en", longest=4, vocabulary=6)
     assert data.classes == (*SPECIAL, "a", "dog") and int(data["train"].labels.max()) == 5

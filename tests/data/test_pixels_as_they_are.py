@@ -47,6 +47,34 @@ def test_pictures_are_turned_before_their_size_is_taken(tmp_path):
     assert pixels[:6].mean() > 240 and pixels[12:].mean() < 10
 
 
+@pytest.mark.parametrize("beside", ["masks", "boxes"])
+def test_pictures_are_turned_beside_masks_and_boxes(tmp_path, beside):
+    """The left edge of what is stored is bright and on top when looked at; under the mask, or in the box, it was dark."""
+    stored = np.zeros((24, 48, 3), np.uint8)
+    stored[:, :8] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    note = "<object><name>sky</name><bndbox><xmin>0</xmin><ymin>0</ymin><xmax>24</xmax><ymax>8</ymax></bndbox></object>"
+    for k in range(6):
+        for name in ("images", "masks") if beside == "masks" else ("",):
+            (tmp_path / "d" / "train" / name).mkdir(parents=True, exist_ok=True)
+        picture = tmp_path / "d" / "train" / ("images" if beside == "masks" else "") / f"{k}.jpg"
+        Image.fromarray(stored).save(picture, exif=exif, quality=95)
+        if beside == "masks":
+            top = np.zeros((48, 24), np.uint8)
+            top[:8] = 1
+            Image.fromarray(top).save(tmp_path / "d" / "train" / "masks" / f"{k}.png")
+        else:
+            picture.with_suffix(".xml").write_text(f"<annotation>{note}</annotation>")
+    train = data.load(str(tmp_path / "d"), test=1, validation=1)["train"]
+    assert train.inputs.shape[1:] == (3, 48, 24)
+    bright = train.inputs[0].float().mean(0)
+    if beside == "masks":
+        assert bright[train.labels[0] == 1].mean() > 240 and bright[train.labels[0] == 0].mean() < 20
+    else:
+        assert train.labels[0].tolist() == [[0, 0, 0, 24, 8]] and bright[:8].mean() > 240 and bright[10:].mean() < 10
+
+
 def test_a_png_that_is_turned_is_turned_and_one_that_is_not_is_not_decoded_for_its_size(tmp_path, monkeypatch):
     stored = np.zeros((24, 48, 3), np.uint8)
     stored[:, :8] = 250

@@ -108,6 +108,13 @@ class Data:
     columns: tuple[Column, ...] = ()
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        """Names of files can be no text; what is written of them would fail at the end of a run."""
+        for what, names in (("data", [self.name]), (self.task.item, self.classes), ("part", self.partitions)):
+            odd = next((name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
+            if odd is not None:
+                raise UserError(f"the {what} {ascii(odd[:40])} has a name that is not UTF-8; rename it")
+
     def __getitem__(self, name: str) -> Partition:
         """Return a partition by name, or a part of one (`train[1/5]`, see `parts`), or say which there are."""
         if name not in self.partitions:

@@ -29,7 +29,8 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
 
     Args:
         path: where the file shall be.
-        text: True for a text file (UTF-8, newlines as given), False for bytes.
+        text: True for a text file (UTF-8, newlines as given; what is no text, as names of files can be, as its codes), False for
+            bytes.
 
     Raises:
         CannotWrite: the folder cannot be written to, or the disk is full (a `UserError`).
@@ -45,7 +46,7 @@ def atomic_write(path: str | os.PathLike[str], *, text: bool = False) -> Iterato
     hidden = aside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        file = hidden.open("x", encoding="utf-8", newline="") if text else hidden.open("xb")
+        file = hidden.open("x", encoding="utf-8", errors="backslashreplace", newline="") if text else hidden.open("xb")
     except OSError as error:
         raise cannot_write(target, error) from error
     try:

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from torch import nn
@@ -79,6 +80,6 @@ def make(name: str, make_it: Factory, classes: int, shape: tuple[int, ...], argu
             raise unknown(f"argument of model {name}", key, allowed)
         kind = type(allowed[key].default)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or (kind is int and given != int(given)):
+        if not number or not isfinite(given) or (kind is int and given != int(given)):
             raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
     return make_it(classes, shape, **arguments)

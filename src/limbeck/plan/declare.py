@@ -2,11 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isfinite
 from typing import ParamSpec, Protocol, TypeGuard, cast
 
-from limbeck.errors import unknown
+from limbeck.errors import UserError, unknown
 from limbeck.plan.method import Method
 from limbeck.plan.needs import Need, Stated
 from limbeck.transforms.facts import one_of
@@ -52,6 +53,7 @@ def method(
                     raise
                 raise unknown(f"setting of method {fn.__name__}", wrong, signature.parameters) from None
             bound.apply_defaults()
+            _need_numbers(fn.__name__, bound.arguments)
             made, arguments = fn(*bound.args, **bound.kwargs), dict(bound.arguments)
             named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
             return replace(named, serves=serves, stated=taxonomy or Stated())
@@ -60,6 +62,16 @@ def method(
         return cast("Declared[P]", declared)
 
     return decorate
+
+
+def _need_numbers(name: str, arguments: Mapping[str, object]) -> None:
+    """Refuse numbers that no method can compute with: infinite ones, and temperatures, which divide, that are not above 0."""
+    for key, value in arguments.items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not isfinite(number):
+                raise UserError(f"method {name}: {key} must be a finite number, got {number}")
+            if "temperature" in key and isinstance(number, int | float) and not number > 0:
+                raise UserError(f"method {name}: {key} must be above 0, got {number}")
 
 
 def is_declared(fn: object) -> TypeGuard[Declared[...]]:

@@ -24,7 +24,7 @@ MOST_STEPS = 10**10  # of a training: a year of steps of 3 ms
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class DataSettings(_Settings):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from limbeck.data.core import Data, Partition
-from limbeck.data.words import words
+from limbeck.data.words import lines, words
 from limbeck.errors import UserError
 from limbeck.tasks.translate import Translate
 from limbeck.transforms.draws import order
@@ -88,7 +88,7 @@ def _pairs(place: Path, part: str, source: str, target: str) -> list[tuple[list[
 def _lines(file: Path) -> list[str]:
     try:
         content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        return content.decode("utf-8").splitlines()
+        return lines(content.decode("utf-8-sig"))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read: {error}; replace it") from error
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader
 from limbeck.data.readers.images import PARTS, Files, converted, holds_images, hwc, on_white, opened
+from limbeck.data.words import lines
 from limbeck.errors import UserError
 from limbeck.tasks.detect import Detect
 from limbeck.transforms.boxes import DIFFICULT
@@ -135,7 +136,7 @@ def _parts(files: Files, found: list[tuple[File, File]]) -> list[str]:
     for file in files.visible:
         part = PARTS.get(PurePath(file[-1]).stem.lower())
         if part and len(file) > 2 and file[-3:-1] == ("ImageSets", "Main") and file[-1].endswith(".txt"):
-            said |= {line.split()[0]: part for line in files.read(file).decode("utf-8", "replace").splitlines() if line.strip()}
+            said |= {line.split()[0]: part for line in lines(files.read(file).decode("utf-8-sig", "replace")) if line.strip()}
     if said:
         return [said.get(PurePath(picture[-1]).stem, "train") for picture, _ in found]
     return [next((PARTS[name.lower()] for name in picture[:-1] if name.lower() in PARTS), "train") for picture, _ in found]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limbeck.data.assemble import Raw, in_order
 from limbeck.data.reader import How, Reader
+from limbeck.data.words import lines
 from limbeck.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -64,7 +65,7 @@ class Files:
     def text(self, name: str) -> list[str] | None:
         """The lines of a text file at the root (or right below it), without empty ones; None where there is none."""
         for place in sorted((f for f in self.visible if f[-1].lower() == name and len(f) <= 2), key=len):
-            return [line.strip() for line in self.read(place).decode("utf-8", "replace").splitlines() if line.strip()]
+            return [line.strip() for line in lines(self.read(place).decode("utf-8-sig", "replace")) if line.strip()]
         return None
 
     def read(self, file: tuple[str, ...]) -> bytes:
