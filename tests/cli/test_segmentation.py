@@ -77,6 +77,8 @@ def test_the_page_speaks_of_mean_iou_and_shows_masks(run):
     assert "test mean IoU" in page and "Mean IoU on validation" in page and "test accuracy" not in page
     assert page.count('alt="Prediction for sample') == 5 * 4  # 5 test images; label, teacher, baseline, student
     assert "Confusion matrix" in page and "pixels on the diagonal" in page
+    card = (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| mean IoU " in card and "| accuracy " not in card and "test mean IoU" not in card.split("## Files")[0]
 
 
 def test_pixels_that_are_not_counted_teach_nothing():

@@ -584,6 +584,16 @@ def test_data_that_changes_between_runs_ends_the_comparison(tmp_path, on):
     assert [len(row["scores"]) for row in board["rows"]] == [2, 2]
 
 
+def test_a_page_that_a_kill_left_out_is_written_when_the_comparison_goes_on(tmp_path):
+    settings = TINY | {"data": {"name": table(tmp_path / "t.csv", 0)}, "train": {"epochs": 1, "batch": 32}}
+    comparison(tmp_path / "c", seeds=[0], settings=settings).go()
+    gone = [tmp_path / "c" / name for name in ("report.html", "runs/kd-seed0/report.html", "runs/kd-seed0/method.svg")]
+    for path in gone:
+        path.unlink()
+    comparison(tmp_path / "c", seeds=[0], settings=settings).go()
+    assert all(path.stat().st_size > 100 for path in gone)
+
+
 def test_a_teacher_that_changes_between_runs_ends_the_comparison(tmp_path):
     folder, weights = tmp_path / "c", tmp_path / "t.safetensors"
 
