@@ -162,6 +162,23 @@ def test_a_fine_tuned_folder_is_not_trained_again_unless_asked(recipe, texts, tm
     assert open_sources(text_recipe(recipe, texts, other)).untrained() == ["teacher"]
 
 
+GPT = {"n_embd": 8, "n_layer": 1, "n_head": 2, "vocab_size": 40}
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "why"),
+    [
+        ("transformers:bert", BERT | {"vocab_size": 5}, "index out of range"),
+        ("transformers:gpt2", GPT, "no padding token is defined"),
+    ],
+)
+def test_a_text_model_that_cannot_be_fed_is_refused_before_training(recipe, texts, tmp_path, model, arguments, why):
+    pytest.importorskip("transformers")
+    with pytest.raises(UserError, match=f"role 'student' cannot take inputs of shape .32,. from text: .*{why}"):
+        run(recipe(**texts, student={"model": model, "arguments": arguments}), tmp_path / "run", lambda event: None)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("shift", [0, 1])
 def test_a_folder_with_another_tokenizer_is_refused(recipe, texts, tmp_path, shift):
     folder = saved_bert(tmp_path / "bert", 2, 40)
