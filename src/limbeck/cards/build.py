@@ -171,12 +171,12 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
     alone = f"the latency of the {who} cannot be measured: one sample alone fails"
-    tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
-    outside = [part for part in entry.modules() if isinstance(part, BlackBox)]
+    looked_up = entry.fed != "inputs"  # in a file: it takes no time
+    parameters, size = _sizes(entry, example)
     lacking = Measured(len(data.judged), None, None, {}, None, None)
     measured = data.task.measure(seen[who], data.classes, seen.get("teacher")) if who in seen else lacking
     return {
-        "model": (recipe.teacher if who == "teacher" else recipe.student).model,
+        "model": (recipe.teacher if who == "teacher" else recipe.student).called,
         "samples": measured.samples,
         "score": measured.score,
         "interval": None if measured.interval is None else list(measured.interval),
@@ -184,14 +184,24 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         "worst": None if measured.worst is None else {"name": measured.worst.name, "value": measured.worst.value},
         "per_class": measured.per_class,
         "intervals": {key: list(bounds) for key, bounds in measured.intervals.items()},
-        "parameters": (entry.parameter_count(example) or sum(t.numel() for t in tensors))
-        + sum(part.parameters_outside for part in outside),
-        "bytes": sum(t.numel() * t.element_size() for t in tensors) + sum(part.bytes_outside for part in outside),
-        "latency_ms": _or_note(note, alone, lambda: _latency(who, finished, example)),
+        "parameters": parameters,
+        "bytes": size,
+        "latency_ms": None if looked_up else _or_note(note, alone, lambda: _latency(who, finished, example)),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,
         "teacher_samples": trained.answered if trained else None,
     }
+
+
+def _sizes(entry: Deployed, example: Value) -> tuple[int | None, int | None]:
+    """Parameters and bytes of what answers; None where it is a black box that nobody has measured."""
+    outside = [part for part in entry.modules() if isinstance(part, BlackBox)]
+    if any(not part.bytes_outside for part in outside):
+        return None, None
+    tensors = [*entry.parameters(), *(b for b in entry.buffers() if b.numel() > 1)]
+    own = entry.parameter_count(example) or sum(t.numel() for t in tensors)
+    size = sum(t.numel() * t.element_size() for t in tensors)
+    return own + sum(p.parameters_outside for p in outside), size + sum(p.bytes_outside for p in outside)
 
 
 class _Relations(TypedDict):
@@ -208,11 +218,12 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     found = _Relations(drop_percent=None, gain_percent=None, size_cut_percent=None, distillation_score=None)
     if "teacher" in models:
         own, whole = (models[who]["parameters"] for who in ("student", "teacher"))
-        sized = whole > 0  # a teacher outside of PyTorch has no size to compare with
-        found["size_cut_percent"] = size_cut(own, whole) if sized else None
+        found["size_cut_percent"] = size_cut(own, whole) if own is not None and whole else None
         if known(student) and known(teacher) and student >= 0 and teacher > 0:
             found["drop_percent"] = relative_drop(student, teacher)
-            found["distillation_score"] = distillation_score(own, whole, student, teacher, alpha) if sized else None
+            found["distillation_score"] = (
+                distillation_score(own, whole, student, teacher, alpha) if own is not None and whole else None
+            )
     if known(student) and known(baseline) and student >= 0 and baseline > 0:
         found["gain_percent"] = relative_gain(student, baseline)
     return found

@@ -56,8 +56,8 @@ class ModelEntry(TypedDict, total=False):
     worst: WorstFacts | None
     per_class: list[float | None] | None
     intervals: dict[str, list[float]]
-    parameters: int
-    bytes: int
+    parameters: int | None
+    bytes: int | None
     latency_ms: Latency | None
     train_seconds: float | None
     steps: int | None

@@ -26,6 +26,7 @@ OPTIONS = {  # settings that have an option of their own; --set reaches all othe
     "data.views": "views",
     "teacher.model": "teacher",
     "teacher.weights": "teacher-weights",
+    "teacher.answers": "teacher-answers",
     "student.model": "student",
     "student.weights": "student-weights",
     "method.name": "method",

@@ -1,6 +1,6 @@
 """From what a reader found to partitions: numbered, limited, split, checked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,6 +32,7 @@ class Raw:
         notes: sentences.
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
+        ids: names of the samples of each part, {} where the source has none.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -46,12 +47,15 @@ class Raw:
     words: tuple[str, ...] = ()
     labels_from: str = ""
     columns: tuple[Column, ...] = ()
+    ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
     """Make `Data` of what a reader found; the arguments are those of `limbeck.data.load`."""
     notes = list(raw.notes)
     parts = _numbered(name, raw)
+    counts = {part: len(each) for part, each in parts.items()}
+    ids = tuple(one for part in counts for one in raw.ids.get(part, ()))
     if "test" not in parts and raw.test_share:
         seed = split_seed if raw.test_seed is None else raw.test_seed
         count = size_of(raw.test_share, len(parts["train"]), "test")
@@ -90,6 +94,8 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         raw.words,
         raw.labels_from,
         raw.columns,
+        counts,
+        ids,
     )
 
 

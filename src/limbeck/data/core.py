@@ -91,6 +91,8 @@ class Data:
         task: what is to be answered about a sample, and how answers are scored.
         words: what the numbers in a text's inputs mean, from 0; a student's file keeps them. Empty where inputs are no text.
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
+        counts: samples of each part at the source, in the order in which they are numbered, before any were held out or left out.
+        ids: names of all samples at the source, by sample number; () where it has none.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Data:
     words: tuple[str, ...] = ()
     labels_from: str = ""
     columns: tuple[Column, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ def load(
     void: int | None = None,
     task: str | None = None,
     label: str | int | Sequence[str | int] | None = None,
+    id: str | None = None,
     download: bool = True,
     arguments: Mapping[str, object] | None = None,
     on_progress: find.OnProgress | None = None,
@@ -59,6 +60,7 @@ def load(
         void: mask value to ignore, besides 255.
         task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
         label: the column of a table that is to be predicted, or several; None for the usual one (see `limbeck.data.tables`).
+        id: the column of a table that names its samples; it is no feature, and answers of a teacher are matched by it.
         download: False forbids the network.
         arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
             `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
@@ -81,11 +83,13 @@ def load(
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
-    columns = None if task is None and label is None else LabelColumns(task or CLASSIFY.name, _listed(label))
+    columns = (
+        None if task is None and label is None and id is None else LabelColumns(task or CLASSIFY.name, _listed(label), id or "")
+    )
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
-        raise UserError(f"data.task and data.label name the label columns of a table, but {name} is not a table; remove them")
+        raise UserError(f"data.task, data.label and data.id name columns of a table, but {name} is not a table; remove them")
     if test is not None and "test" in raw.parts:
         raw.notes.append("data.test is not used, for the source has a test part")
     elif test is not None:

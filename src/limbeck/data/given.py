@@ -73,6 +73,7 @@ def from_datasets(
     found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}
     names = _class_names(classes, train, [labels for _, labels in found.values() if labels is not None], task)
     parts = numbered(name, found, len(names), task)
+    counts = {part: len(each) for part, each in parts.items()}
     if share:
         count = size_of(share, len(parts["train"]), "validation")
         assert parts["train"].labels is not None
@@ -82,7 +83,8 @@ def from_datasets(
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
     labels = parts["train"].labels
     task = task if labels is None else task.learned(labels)
-    return Data(name, kind, names, shape, (), (), parts, tuple(notes), split_seed, task, labels_from="as given from Python")
+    source = "as given from Python"
+    return Data(name, kind, names, shape, (), (), parts, tuple(notes), split_seed, task, labels_from=source, counts=counts)
 
 
 def _classes_of_rows(

@@ -28,10 +28,12 @@ Rows = list[list[str]]
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Which columns are labels, and of which task. task: by name. label: one column or several; () for the usual one."""
+    """Which columns are labels, and of which task. task: by name. label: one column or several; () for the usual one. id: the
+    column that names the samples, which is no feature."""
 
     task: str = CLASSIFY.name
     label: tuple[str, ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,40 @@ class Table:
 
 def from_table(table: Table, columns: LabelColumns) -> Raw:
     """Samples out of a table; see the module for what is understood."""
-    task = task_of(columns.task)
     places = label_places(table.path, table.names, columns.label, table.named)
     for part, rows in table.parts.items():
         _whole(table.path, part, rows, len(table.names), table.first)
     origin = _origin(table, places, columns)
-    table = _with_points(_labelled(table, places))
+    table = _labelled(table, places)
+    if columns.id:
+        table, places, ids = _named(table, places, columns.id)
+        return replace(_samples(table, places, columns, origin), ids=ids)
+    return _samples(table, places, columns, origin)
+
+
+def _named(table: Table, places: list[int], column: str) -> tuple[Table, list[int], dict[str, list[str]]]:
+    """The table without its column of ids, where its labels then are, and the ids of each part."""
+    if column not in table.names:
+        raise unknown(f"column of {table.path}", column, table.names)
+    k = table.names.index(column)
+    if k in places:
+        raise UserError(f"{table.path}: the column {column!r} cannot be both label and id; set data.label to the labels' column")
+    ids = {part: [row[k] for row in rows] for part, rows in table.parts.items()}
+    every = [one for rows in ids.values() for one in rows]
+    if len(set(every)) != len(every) or not all(every):
+        twice = next((one for one in every if every.count(one) > 1), "")
+        raise UserError(
+            f"{table.path}: the column {column!r} names no sample alone ({twice[:40]!r} twice, or empty cells); give another"
+        )
+    parts = {part: [[*row[:k], *row[k + 1 :]] for row in rows] for part, rows in table.parts.items()}
+    notes = (*table.notes, f"column {column!r} names the samples")
+    names = [*table.names[:k], *table.names[k + 1 :]]
+    return replace(table, names=names, parts=parts, notes=notes), [p - (p > k) for p in places], ids
+
+
+def _samples(table: Table, places: list[int], columns: LabelColumns, origin: str) -> Raw:
+    """Samples out of cells whose labels are found."""
+    task, table = task_of(columns.task), _with_points(table)
     path, names, tables = table.path, table.names, table.parts
     if _is_text(table, places, columns):
         place = next(k for k in range(len(names)) if k not in places)

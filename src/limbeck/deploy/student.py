@@ -1,6 +1,7 @@
 """What a method deploys, as one ordinary module, and its two files: weights, and how to rebuild it."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from limbeck.plan.copies import flags_kept
 from limbeck.plan.kinds import Value
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Adapter, Cast, Normalise, role_of
-from limbeck.plan.taps import Source, State, Tap, leaves, modules_of
+from limbeck.plan.taps import Source, State, Tap, leaves, modules_of, replaced
 from limbeck.tasks.registry import task_of
 from limbeck.tasks.task import Task
 
@@ -32,9 +33,14 @@ class Deployed(nn.Module):
 
     def __init__(self, cast: Cast, source: Source):
         super().__init__()
-        self.source = source
+        self.source = answered(source, cast)
         names = used(source)
         self.cast = Cast({name: cast[name] for name in names}, {n: a for n, a in cast.adapters.items() if n in names})
+
+    @property
+    def fed(self) -> str:
+        """What of a batch it takes."""
+        return self.source.on if isinstance(self.source, Tap) else "inputs"
 
     def forward(self, inputs: Value) -> Tensor:
         if isinstance(self.source, Tap) and not self.source.path:
@@ -55,6 +61,12 @@ class Deployed(nn.Module):
             except RuntimeError:
                 return sum(p.numel() for p in every)
         return sum(p.numel() for p, g in zip(wanted, found, strict=True) if g is not None)
+
+
+def answered(source: Source, cast: Cast) -> Source:
+    """The same source with every role's answer to what it is fed."""
+    whole = (leaf for leaf in leaves(source) if isinstance(leaf, Tap) and not leaf.path and leaf.role in cast)
+    return replaced(source, {leaf: replace(leaf, on=cast.fed(leaf.role)) for leaf in whole if leaf.on == "inputs"})
 
 
 def used(source: Source) -> list[str]:

@@ -177,6 +177,7 @@ def _fill(kept: Value, value: Value) -> None:
 
 
 def shared_taps(cast: Cast, terms: list[tuple[Term, float]]) -> list[Tap]:
-    """What is asked of frozen roles that several share: it is answered outside of the recorded step."""
+    """What is asked of frozen roles that several share, or that look their answers up: outside of the recorded step."""
     inside = (leaf for term, _ in terms for source in term.sources for leaf in leaves(source))
-    return list(dict.fromkeys(leaf for leaf in inside if isinstance(leaf, Tap) and leaf.role in cast.shared))
+    outside = (leaf for leaf in inside if isinstance(leaf, Tap) and (leaf.role in cast.shared or cast.fed(leaf.role) != "inputs"))
+    return list(dict.fromkeys(outside))

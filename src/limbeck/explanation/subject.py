@@ -79,6 +79,10 @@ def open_run(
     entries: dict[str, Deployed] = {}
     given_teacher = made.get("teacher")
     entries["teacher"] = given_teacher or _rebuilt("teacher", recipe, _teacher_weights(folder, recipe), chosen)
+    if entries["teacher"].fed != "inputs":
+        raise UserError(
+            f"explain asks the teacher about changed samples and looks into its layers, and that of {folder} is a file of answers"
+        )
     file = folder / "weights" / "baseline.safetensors"
     if file.exists():
         entries["baseline"] = _filled(made["student"], file) if "student" in made else _rebuilt("student", recipe, file, chosen)

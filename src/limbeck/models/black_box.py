@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError, reason
+from limbeck.transforms.outside import logits_of, named_alone
 
 Ask = Callable[[np.ndarray], object]
 Kind = Literal["auto", "logits", "probabilities"]
@@ -23,10 +24,6 @@ class Predicts(Protocol):
     """An estimator as scikit-learn has them; `predict_proba` is asked instead where there is one."""
 
     def predict(self, rows: np.ndarray, /) -> object: ...
-
-
-SMALLEST = 1e-7  # a probability below counts as this: its logarithm is finite
-SURE = 0.999  # of an answer that names a class alone
 
 
 class BlackBox(nn.Module):
@@ -56,6 +53,7 @@ class BlackBox(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.name}, {self.outputs}"
 
+    fed, said = "inputs", ""  # what of a batch it is asked about; how it was understood, where a file was
     parameters_outside = bytes_outside = 0  # of what is asked, where that can be known
 
     @torch.no_grad()
@@ -70,7 +68,7 @@ class BlackBox(nn.Module):
                 raise UserError(
                     f"{self.name} answers with {found[0].round(3).tolist()[:5]}, which are no probabilities; set outputs"
                 )
-            found = np.log(np.clip(found, SMALLEST, 1.0))
+            found = logits_of(found)
         return torch.from_numpy(found).float().to(inputs.device)
 
     def _answers(self, rows: np.ndarray) -> np.ndarray:
@@ -92,6 +90,8 @@ def told(role: str, module: nn.Module) -> list[str]:
     """A sentence on how a black box answers, once it was asked."""
     if not isinstance(module, BlackBox):
         return []
+    if module.fed != "inputs":
+        return [f"{module.said}; it is not asked about other views of a sample"]
     how = "probabilities, whose logarithms serve as logits" if module.outputs == "probabilities" else "logits"
     return [f"{role}: {module.name} is asked as a black box and answers with {how}; its layers cannot be read"]
 
@@ -232,9 +232,7 @@ def _classes(model: object, names: Sequence[str]) -> Ask:
             found[:, columns] = model.predict_proba(flat)
             return found
         named = [list(order).index(str(one)) for one in model.predict(flat)]  # type: ignore[attr-defined]
-        found[:] = (1 - SURE) / max(1, len(names) - 1)
-        found[np.arange(len(rows)), named] = SURE if len(names) > 1 else 1.0
-        return found
+        return named_alone(named, len(names))
 
     return ask
 

@@ -16,7 +16,7 @@ from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.needs import Need, Stated
 from limbeck.plan.roles import Cast, role_of
 from limbeck.plan.schedules import Progress, Weight, weight_text
-from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of
+from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of, replaced
 from limbeck.transforms.facts import call_text, facts_of, plain
 
 
@@ -50,6 +50,11 @@ class Term:
         """A copy with some of name, by, weight, mask, inputs changed."""
         now = {key: changes.get(key, getattr(self, key)) for key in Term.__slots__}
         return Term(now["name"], now["by"], weight=now["weight"], mask=now["mask"], **now["inputs"])
+
+    def reading(self, swap: Mapping[Source, Source]) -> "Term":
+        """The same term with other sources in place of the swapped ones."""
+        mask = None if self.mask is None else replaced(self.mask, swap)
+        return self.but(inputs={key: replaced(source, swap) for key, source in self.inputs.items()}, mask=mask)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -248,6 +253,19 @@ class Method:
 
     def but(self, **changes: Value) -> "Method":
         return replace(self, **changes)
+
+    def fed(self, role: str, view: str) -> "Method":
+        """The same method whose terms read a role's answers to this view, whichever view they read before."""
+        found = (leaf for source in self.sources() for leaf in leaves(source))
+        swap: dict[Source, Source] = {
+            leaf: replace(leaf, on=view) for leaf in found if isinstance(leaf, Tap) and leaf.role == role and not leaf.path
+        }
+
+        def read(update: Update) -> Update:
+            return replace(update, terms=tuple(term.reading(swap) for term in update.terms))
+
+        stages = (replace(stage, updates=tuple(map(read, stage.updates))) for stage in self.stages)
+        return self.but(stages=tuple(stages))
 
 
 def _roles_in(sources: Iterable[Source]) -> Iterator[str]:

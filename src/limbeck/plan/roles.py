@@ -137,6 +137,10 @@ class Cast(nn.ModuleDict):
         inputs = moved(inputs, next((t.device for t in self[role].parameters()), None))
         return self.adapter_of(role).feed(self.callers.get(role) or self.acting(role), inputs)
 
+    def fed(self, role: str) -> str:
+        """What of a batch a role is fed where a method says nothing of views: its inputs, or, of answers in a file, the index."""
+        return str(getattr(self[role], "fed", "inputs"))
+
     def acting(self, role: str) -> nn.Module:
         """The module that runs for a role: its stand-in where it has one."""
         return self.stand_ins.get(role) or self[role]

@@ -133,7 +133,7 @@ def check_output(cast: Cast, role: str, batch: Batch, data: Data, classes: int |
     """One forward: the role must answer as the data's task wants, with as many classes as the data has, or as said."""
     with in_evaluation(cast[role]), torch.no_grad():
         try:
-            logits = cast.adapter_of(role).find_logits(cast.feed(role, batch["inputs"]), role)
+            logits = cast.adapter_of(role).find_logits(cast.feed(role, batch[cast.fed(role)]), role)
         except UserError:
             raise
         except Exception as error:  # code of the user's

@@ -52,6 +52,7 @@ class DataSettings(_Settings):
     label: str | int | list[str | int] | None = Field(
         default=None, description="column of a table to predict, or a list of columns"
     )
+    id: str | None = Field(default=None, description="column of a table that names its samples; it is no feature")
     arguments: dict[str, object] = Field(default_factory=dict, description="for generated data: translation, strings, moving")
     download: bool = Field(default=True, description="download published data that is not on disk")
     workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
@@ -79,6 +80,13 @@ class ModelSettings(_Settings):
     model: str = Field(description="built-in name, file.onnx, package.module:factory, transformers:NAME or timm:NAME")
     arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
+    answers: str | None = Field(
+        default=None, description="file of a frozen role's answers in place of a model: .npy, .npz, .csv, .parquet"
+    )
+    answers_as: Literal["auto", "probabilities", "logits", "votes", "labels"] = Field(
+        default="auto", description="what the numbers in the file of answers are"
+    )
+    answers_id: str | None = Field(default=None, description="column of the file of answers that names the samples")
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     sees: str = Field(default="", description="part of each sample that this role gets: bands:0:20, ...; default: all")
@@ -103,6 +111,8 @@ class ModelSettings(_Settings):
         from limbeck.models.black_box import BlackBox
         from limbeck.plan import Adapter
 
+        if self.answers is not None:
+            return self._looked_up(role, data), Adapter()
         classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
         make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.arguments)
         with torch.random.fork_rng(devices=[]):
@@ -116,11 +126,30 @@ class ModelSettings(_Settings):
         logits = None if asked else data.task.finder(classes, tuple(data.shape))
         return module, Adapter(prepare=self.preparation(data), logits=logits, factory=make)
 
+    def _looked_up(self, role: str, data: "Data") -> "nn.Module":
+        from limbeck.data import answers
+        from limbeck.models.answers import Answers
+
+        assert self.answers is not None
+        if self.weights is not None or self.sees or self.classes is not None:
+            raise UserError(
+                f"the {role} is a file of answers, which has no weights, views or classes of its own; leave those out"
+            )
+        found = answers.read(self.answers, data, meaning=self.answers_as, ids=self.answers_id)
+        return Answers(found.rows, found.at, Path(self.answers).name, found.said)
+
+    @property
+    def called(self) -> str:
+        """What it is, for readers: the model's name, or its file of answers."""
+        return self.model if self.answers is None else f"answers in {Path(self.answers).name}"
+
     def comes_trained(self, data: "Data") -> bool:
         """Whether the role need not be trained first: it has a file of weights, or is one of a trained network, unless its epochs
         or learning rate say that it is to be trained all the same."""
         from limbeck.models import outside, zoo
 
+        if self.answers is not None:
+            return True
         if self.weights is not None or self.epochs is not None or self.lr is not None or zoo.factory(self.model) is not None:
             return self.weights is not None
         return outside.came_trained(self.build("teacher", data, 0)[0])

@@ -16,11 +16,13 @@ from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
 from limbeck.models import load_weights, outside, zoo
+from limbeck.models.answers import Answers
 from limbeck.models.black_box import BlackBox, told
-from limbeck.plan import Method
+from limbeck.plan import Method, Update
 from limbeck.plan.copies import copied
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Adapter, Cast, Normalise
+from limbeck.plan.taps import Tap, leaves
 from limbeck.runs.casting import (
     answers_read,
     check_output,
@@ -112,7 +114,9 @@ class Sources:
             return self.given.role(role, self.data)
         settings = self.settings_for(role)
         build = partial(settings.build, role, self.data, self.recipe.seed)
-        alike = settings.weights is not None or settings.model.endswith(".onnx")  # whatever the run's seed
+        alike = (
+            settings.weights is not None or settings.answers is not None or settings.model.endswith(".onnx")
+        )  # whatever the run's seed
         if alike and role in frozen_roles(self.method):
             return self.shared.role(role, settings, build)
         return build()
@@ -156,7 +160,10 @@ class Sources:
 
     def judges(self, role: str) -> bool:
         """Whether a role is there and its answers are of this task."""
-        return role in self.cast and not self.other_classes(role)
+        if role not in self.cast or self.other_classes(role):
+            return False
+        module = self.cast[role]
+        return not isinstance(module, Answers) or bool(module.has(self.data.judged.index).all())
 
     def other_classes(self, role: str) -> bool:
         if role in self.given.modules:
@@ -209,8 +216,35 @@ def open_sources(
     bound = bind(method or recipe.method.make(), data.task)
     sources = Sources(recipe, bound, data, given or Given(), sharing)
     _cast(sources)
-    sources.method = at_once(bound, sources.cast)
+    sources.method = at_once(_fed(sources), sources.cast)
     return sources
+
+
+def _fed(sources: Sources) -> Method:
+    """The method, with answers of files read by sample number.
+
+    Raises `UserError` where it asks about samples that no file can know.
+    """
+    method, data, cast = sources.method, sources.data, sources.cast
+    for role in [role for role in cast if isinstance(cast[role], Answers)]:
+        name = cast[role].name
+        reads = [(update, tap) for _, update in method.updates() for tap in _taps(update) if tap.role == role]
+        if any(not update.partitions for update, _ in reads):
+            raise UserError(f"method {method.name!r} makes samples of its own, to which {name} has no answers; give a network")
+        views = {tap.on: sources.streams(method).views[tap.on] for _, tap in reads}
+        if any(view.mixes for view in views.values()):
+            raise UserError(
+                f"mixed samples are others than those that {name} answers; remove mixup and the like from data.augment"
+            )
+        method = method.fed(role, cast.fed(role))
+        part = data.judged
+        if not sources.judges(role):
+            sources.notes.append(f"{name} has no answers to all of the {part.name} part, so the {role} is not measured there")
+    return method
+
+
+def _taps(update: Update) -> list[Tap]:
+    return [leaf for term in update.terms for source in term.sources for leaf in leaves(source) if isinstance(leaf, Tap)]
 
 
 def _cast(sources: Sources) -> None:

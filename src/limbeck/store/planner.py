@@ -17,7 +17,7 @@ from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, role_of
-from limbeck.plan.taps import Field, Source, Tap, Via, functions_of, leaves, modules_of, replaced
+from limbeck.plan.taps import Field, Source, Tap, Via, functions_of, leaves, modules_of
 from limbeck.store.checking import ELSEWHERE, other_chance, repeats
 from limbeck.store.filling import Filling, Stored
 from limbeck.store.identity import code_of, identity
@@ -144,6 +144,8 @@ def _storable(stage: Stage, role: str, streams: Streams, repeating: Callable[[st
                     views = {leaf.on for leaf in leaves(part) if isinstance(leaf, Tap)}
                     if len(update.partitions) != 1 or len(views) != 1:
                         return [], "its inputs are generated or mixed during training"
+                    if not views <= set(streams.views):
+                        return [], "its answers are in a file already"
                     if streams.cycle is None and any(streams.views[v].ops for v in views):
                         return [], "every epoch has new views; set data.views = K to repeat K of them"
                     found[part] = None
@@ -284,12 +286,6 @@ def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
         return stage
     updates = []
     for update in stage.updates:
-        terms = tuple(
-            term.but(
-                inputs={k: replaced(s, swap) for k, s in term.inputs.items()},
-                mask=None if term.mask is None else replaced(term.mask, swap),
-            )
-            for term in update.terms
-        )
+        terms = tuple(term.reading(swap) for term in update.terms)
         updates.append(replace(update, terms=terms) if update.partitions else update)
     return replace(stage, updates=tuple(updates))

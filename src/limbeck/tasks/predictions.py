@@ -53,8 +53,8 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     """Ask a model about every batch and keep what the task needs of its answers.
 
     Args:
-        answer: takes `batch["inputs"]`, brought to where a module's weights are, returns logits (batch, ..., C); runs without
-            a gradient, in whatever mode its model is (call `.eval()` before).
+        answer: takes `batch["inputs"]` (or what its `fed` names), brought to where a module's weights are, and returns logits
+            (batch, ..., C); runs without a gradient, in whatever mode its model is (call `.eval()` before).
         batches: mappings with "inputs" and "labels"; "index" is counted from 0 where it is absent.
         task: what is to be answered.
 
@@ -65,7 +65,7 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     place = next((tensor.device for tensor in tensors), None)
     answers, labels, index, seen = [], [], [], 0
     for batch in batches:
-        outputs = answer(moved(batch["inputs"], place)).detach()
+        outputs = answer(moved(batch[getattr(answer, "fed", "inputs")], place)).detach()
         count = len(batch["labels"])
         kept, given = task.keep(_finite(outputs, count), batch["labels"].detach().cpu())
         answers.append(kept)

@@ -49,7 +49,7 @@ def build(run: Path, out: Path, runtime: Path | None = None, trust: bool = False
     place = runtime_files(runtime)
     out.mkdir(parents=True, exist_ok=True)
     models = {"student": Deployed(cast, method.deployed)}
-    models |= {"teacher": Deployed(cast, Tap("teacher"))} if "teacher" in cast else {}
+    models |= {"teacher": Deployed(cast, Tap("teacher"))} if "teacher" in cast and cast.fed("teacher") == "inputs" else {}
     card = read_card(run)["models"] if (run / "card.json").exists() else {}
     found = [_model(name, module.eval(), data, out, card.get(name, ModelEntry())) for name, module in models.items()]
     write_json(out / "facts.json", {**_facts(data), "models": found, "method": method.name})

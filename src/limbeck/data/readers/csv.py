@@ -39,7 +39,7 @@ class Csv(Reader):
         if not files:
             raise UserError(f"{path} has no train.csv; give a folder with one, or the path of a table")
         notes: list[str] = []
-        tables = {part: _rows(file, notes) for part, file in files.items()}
+        tables = {part: rows_of(file, notes) for part, file in files.items()}
         if all(len(row) < 2 for row in tables["train"]):
             raise _unsplit(files["train"])
         header = _header(files["train"], tables["train"])
@@ -53,7 +53,7 @@ class Csv(Reader):
         return from_table(Table(path, names, tables, header, 1 + header, tuple(notes)), how.columns)
 
 
-def _rows(file: Path, notes: list[str]) -> Rows:
+def rows_of(file: Path, notes: list[str]) -> Rows:
     text = _text(file, notes)
     separator = _separator(text)
     try:

@@ -112,13 +112,15 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
         notes.append(f"{files.skipped} files that are not images were skipped")
     notes += _without_images(files, [(label, file) for _, label, file in files_by_class if label is not None])
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
+    ids: dict[str, list[str]] = {}
     for part in parts:
         members = [(label, file) for p, label, file in files_by_class if p == part]
         pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
         labels = [classes.index(label) for label, _ in members if label is not None]
         out[part] = (pixels, torch.tensor(labels) if labels else None)
+        ids[part] = ["/".join(file) for _, file in members]
     notes += on_white(files)
-    return Raw(out, classes, "image", notes=notes, labels_from="names of folders")
+    return Raw(out, classes, "image", notes=notes, labels_from="names of folders", ids=ids)
 
 
 def _without_images(files: Files, members: list[tuple[str, tuple[str, ...]]]) -> list[str]:

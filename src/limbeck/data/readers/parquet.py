@@ -29,7 +29,7 @@ class Parquet(Reader):
         names: list[str] = []
         parts: dict[str, list[list[str]]] = {}
         for part, file in files.items():
-            columns = _columns(file)
+            columns = columns_of(file)
             names = names or list(columns)
             labels = [names[k] for k in label_places(path, names, how.columns.label, header=True)]
             own = [name for name in names if name in columns or part == "train" or name not in labels]
@@ -41,7 +41,7 @@ class Parquet(Reader):
         return from_table(Table(path, names, parts), how.columns)
 
 
-def _columns(file: Path) -> dict[str, list[str]]:
+def columns_of(file: Path) -> dict[str, list[str]]:
     """The cells of every column as text, "" where one is missing."""
     try:
         import pyarrow
