@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from nets import TINY
@@ -46,11 +47,13 @@ def kill_at(process, checkpoints, step):
         try:
             names = os.listdir(checkpoints)
         except FileNotFoundError:
+            time.sleep(0.01)
             continue
         if any(int(name.split("-")[1].split(".")[0]) >= step for name in names if "step-" in name):
             process.send_signal(signal.SIGKILL)
             process.wait()
             return True
+        time.sleep(0.002)
     return False
 
 

@@ -169,7 +169,7 @@ def test_the_chance_of_a_false_best_stays_under_5_percent(monkeypatch):
     monkeypatch.setattr(
         "limbeck.comparison.leaderboard.seeds_needed", lambda *_, **__: 0.0
     )  # costs most of the time and is not asked for
-    rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 800
+    rng, wrong, naive, repeats = np.random.default_rng(8), 0, 0, 400
     names = ["baseline", *(f"m{i}" for i in range(7))]
     for _ in range(repeats):
         values = 70 + rng.normal(size=(1, 5)) + rng.normal(size=(8, 5))

@@ -1,6 +1,5 @@
 """Training on as int8: the rounding is that of the file, it can be undone, and the better file is kept."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -12,7 +11,9 @@ from limbeck.__main__ import run
 from limbeck.connectors.int8 import AsInt8, PerChannel, Range, as_float
 from limbeck.deploy import formats
 from limbeck.deploy.formats import asking
+from limbeck.deploy.student import load_student, save_student
 from limbeck.plan.roles import Cast
+from limbeck.runs.repair import trained_on
 
 
 def test_weights_are_whole_multiples_of_each_channel_s_step():
@@ -81,14 +82,13 @@ def test_the_road_from_a_run_folder(tmp_path, capsys, monkeypatch):
     assert "as int8" not in (tmp_path / "run/student.json").read_text()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason='pip install "limbeck[mobile]"')
-def test_a_student_trained_in_another_memory_layout_is_exported_again(tmp_path, capsys, monkeypatch):
+def test_a_student_trained_in_another_memory_layout_is_kept_in_the_usual_one(tmp_path, monkeypatch):
     """Channels-last weights, which ExecuTorch does not lower, are not left behind by the training on."""
     monkeypatch.chdir(tmp_path)
     widths = ["--set", "teacher.width=4", "--set", "student.width=2", "--epochs", "1", "--no-baseline", "--set", "onnx=false"]
     layout = ["--set", "train.layout=channels_last", "--set", "data.limit=200"]
     assert run(["distill", *widths, *layout, "--quiet", "--out", "run"]) == 0
-    capsys.readouterr()
-    assert run(["export", "run", "--format", "executorch", "--int8", "--repair", "--most-lost", "-1", "--json"]) == 0
-    note = json.loads(capsys.readouterr().out)["exports"][1]["note"]
-    assert "steps of fine-tuning with simulated int8 and the teacher" in note
+    student, info, steps = trained_on(tmp_path / "run")
+    assert steps > 0 and not all(p.is_contiguous() for p in student.parameters()), "trained in the other layout"
+    save_student(tmp_path / "again", student, info)
+    assert all(p.is_contiguous() for p in load_student(tmp_path / "again")[0].parameters())
