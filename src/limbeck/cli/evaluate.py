@@ -39,7 +39,7 @@ def evaluate(
         raise UserError("evaluate takes either a run folder or --model NAME with --weights FILE; give one of them")
     if run is not None:
         glanced(run)
-    chosen = data_of(run, data, data_path)
+    chosen = data_of(run, data, data_path, trust=trust)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
     if run is not None:

@@ -173,8 +173,8 @@ def recipe_of(
         _set(given, word)
     recipe = recipes.make(given, where)
     if known:
-        typed = {str(value) for path, value in chosen.items() if path.endswith(".model")} | _models_typed(words)
-        recipes.need_trust(_of_file(recipe, filed), where, trust, typed)
+        typed = {str(value) for path, value in chosen.items() if path.endswith((".model", "data.name"))} | _models_typed(words)
+        recipes.need_trust(_of_file(recipe, filed), where, trust, typed, recipe.data)
     return recipe
 
 
@@ -192,9 +192,9 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _models_typed(words: object) -> set[str]:
-    """The models that `--set` names."""
+    """The models and the data that `--set` names."""
     pairs = [word.partition("=") for word in words] if isinstance(words, list) else []
-    return {str(recipes.parse_value(value)) for key, _, value in pairs if key.endswith(".model")}
+    return {str(recipes.parse_value(value)) for key, _, value in pairs if key.endswith(".model") or key == "data.name"}
 
 
 def _with_role(given: dict[str, object], path: str) -> dict[str, object]:

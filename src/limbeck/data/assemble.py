@@ -56,27 +56,15 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
     parts = _numbered(name, raw)
     counts = {part: len(each) for part, each in parts.items()}
     ids = tuple(one for part in counts for one in raw.ids.get(part, ()))
-    if "test" not in parts and raw.test_share:
-        seed = split_seed if raw.test_seed is None else raw.test_seed
-        count = size_of(raw.test_share, len(parts["train"]), "test")
-        parts["train"], parts["test"] = _split(parts["train"], count, "test", seed, raw.task)
-        notes.append(f"no test part at the source: {count} samples were held out, stratified, split seed {seed}")
-    if limit is not None:
-        _positive("limit", limit)
-    if limit is not None and limit < len(parts["train"]):
-        notes.append(f"limited to {limit} of {len(parts['train'])} training samples, stratified")
-        parts["train"] = _split(parts["train"], limit, "limit", split_seed, raw.task)[1]
-    if validation and "validation" not in parts:
-        count = size_of(validation, len(parts["train"]), "validation")
-        parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed, raw.task)
+    seed = split_seed if raw.test_seed is None else raw.test_seed
+    parts, told = cut(
+        name, parts, raw.task, test=raw.test_share, test_seed=seed, validation=validation, limit=limit, split_seed=split_seed
+    )
+    notes += told
     mean, std = raw.mean, raw.std
     if not mean and raw.kind != "text" and isinstance(parts["train"].inputs, Tensor):
         mean, std = statistics(parts["train"].inputs, raw.kind)
-    if labelled is not None:
-        if "unlabelled" in parts:
-            raise UserError(f"{name} has an unlabelled part of its own, so no labels are hidden; leave out data.labelled")
-        parts["train"], parts["unlabelled"] = _hide(parts["train"], labelled, split_seed, raw.task)
-    ordered = {n: parts[n] for n in sorted(parts, key=rank)}
+    ordered = parts if labelled is None else hidden(name, parts, labelled, split_seed, raw.task)
     shape = tuple(raw.parts["train"][0].shape[1:])
     known = parts["train"].labels
     task = raw.task if known is None else raw.task.learned(known)
@@ -97,6 +85,43 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         counts,
         ids,
     )
+
+
+def cut(
+    name: str,
+    parts: Mapping[str, Partition],
+    task: Task,
+    *,
+    test: float,
+    test_seed: int,
+    validation: float,
+    limit: int | None,
+    split_seed: int,
+) -> tuple[dict[str, Partition], list[str]]:
+    """Parts in their order, those held out that the source lacks and the training part limited; what was done, in sentences."""
+    parts, notes = dict(parts), []
+    if "test" not in parts and test:
+        count = size_of(test, len(parts["train"]), "test")
+        parts["train"], parts["test"] = _split(parts["train"], count, "test", test_seed, task)
+        notes.append(f"no test part at the source: {count} samples were held out, stratified, split seed {test_seed}")
+    if limit is not None:
+        _positive("limit", limit)
+    if limit is not None and limit < len(parts["train"]):
+        notes.append(f"limited to {limit} of {len(parts['train'])} training samples, stratified")
+        parts["train"] = _split(parts["train"], limit, "limit", split_seed, task)[1]
+    if validation and "validation" not in parts:
+        count = size_of(validation, len(parts["train"]), "validation")
+        parts["train"], parts["validation"] = _split(parts["train"], count, "validation", split_seed, task)
+    return {n: parts[n] for n in sorted(parts, key=rank)}, notes
+
+
+def hidden(name: str, parts: Mapping[str, Partition], labelled: int, split_seed: int, task: Task) -> dict[str, Partition]:
+    """Parts in their order, with all labels but so many of the training part hidden."""
+    if "unlabelled" in parts:
+        raise UserError(f"{name} has an unlabelled part of its own, so no labels are hidden; leave out data.labelled")
+    shown, rest = _hide(parts["train"], labelled, split_seed, task)
+    found = {**parts, "train": shown, "unlabelled": rest}
+    return {n: found[n] for n in sorted(found, key=rank)}
 
 
 def _numbered(name: str, raw: Raw) -> dict[str, Partition]:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from limbeck.data import find, made, published
+from limbeck.data import find, made, own, published
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
 from limbeck.data.reader import How
 from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
 from limbeck.data.tables import LabelColumns
 from limbeck.errors import UserError, unknown
+from limbeck.files.programs import is_program
 from limbeck.tasks.classify import CLASSIFY
 
 
@@ -45,7 +46,8 @@ def load(
     Args:
         name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits, sentences about films; not
             downloaded); translation, strings, moving (see `arguments`); the name of a reader with a `path` (`names` lists all);
-            or a path, whose reader is chosen by what lies there.
+            a path, whose reader is chosen by what lies there; or `package.module:function`, called with `arguments` (see
+            `limbeck.data.own`).
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where
@@ -80,6 +82,12 @@ def load(
         other = partial(load, path=path, cache=cache, size=size, download=download, on_progress=on_progress)
         other = partial(other, validation=validation, test=test, labelled=labelled, limit=limit, split_seed=split_seed)
         return made.make(name, place, arguments or {}, limit, split_seed, other)
+    if is_program(name):
+        if path is not None:
+            raise UserError(f"data {name!r} is a function, which takes no path; give it as an argument: data.arguments.path")
+        return own.made(
+            name, arguments or {}, validation=validation, test=test, labelled=labelled, limit=limit, split_seed=split_seed
+        )
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from limbeck.data.assemble import numbered, rank
 from limbeck.data.core import Data, Partition
+from limbeck.data.items import plain
 from limbeck.data.readers import npz
 from limbeck.data.splits import size_of, stratified
 from limbeck.errors import UserError
@@ -64,10 +65,16 @@ def from_datasets(
     share = validation if isinstance(validation, (int, float)) else None
     given: dict[str, Value] = {"train": train, "validation": None if share is not None else validation, "test": test}
     given |= further or {}
-    found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
     notes: list[str] = []
+    for part, value in given.items():
+        if value is not None:
+            given[part], told, named = plain(f"{name} {part}", value)
+            notes += told
+            classes = named if classes is None and part == "train" else classes
+    found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
     if task is None:
-        found, notes = _classes_of_rows(found)
+        found, told = _classes_of_rows(found)
+        notes += told
         notes += _as_numbers(found["train"][1])
     task = task or _guessed(*found["train"])
     found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from limbeck.data import Data
-from limbeck.runs.settings import DataSettings, load, make
+from limbeck.runs.settings import DataSettings, load, make, need_trust
 
 
-def data_of(run: Path | None, name: str | None = None, path: str | None = None) -> Data:
-    """The data named, else the run's own with the same splits."""
-    known = run is not None and (run / "recipe.toml").exists()
-    return (make(load(run / "recipe.toml"), str(run)).data if run is not None and known else DataSettings()).at(name, path).load()
+def data_of(run: Path | None, name: str | None = None, path: str | None = None, *, trust: bool = False) -> Data:
+    """The data named, else the run's own with the same splits; a function that the run names runs only where it is trusted."""
+    if run is None or not (run / "recipe.toml").exists():
+        return DataSettings().at(name, path).load()
+    settings = make(load(run / "recipe.toml"), str(run)).data.at(name, path)
+    need_trust({}, run / "recipe.toml", trust, () if name is None else (name,), settings)
+    return settings.load()

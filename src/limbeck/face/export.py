@@ -59,7 +59,7 @@ def _exported(
     folder: Path, wanted: tuple[formats.Format, ...], int8: bool, repair: bool, most_lost: float, target: Path | None, trust: bool
 ) -> Exports:
     student, info = load_student(folder, trust)
-    data = data_of(folder)
+    data = data_of(folder, trust=trust)
     shipment, place = Shipment(student, data, folder, "student", travelling(info, data)), target.parent if target else folder
     keep(place, shipment.begun(wanted, int8, target), data)
     rows = shipment.go(wanted, int8, target)

@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +11,7 @@ from weakref import WeakSet
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.files.programs import find
 from limbeck.models.black_box import BlackBox
 from limbeck.plan.copies import copied
 
@@ -65,34 +65,6 @@ def extra(package: str) -> ModuleType:
         if error.name != package:
             raise
         raise UserError(f'{package} is not installed; run: pip install "limbeck[{package}]"') from error
-
-
-def _import(path: str) -> ModuleType:
-    added = str(Path.cwd())
-    sys.path.append(added)  # a file beside the user, also where the console script's path lacks it
-    try:
-        return importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        missing = error.name or path
-        if path == missing or path.startswith(missing + "."):
-            advice = "install it, or run from the folder that holds it"
-            raise UserError(f"model: there is no Python module {missing!r} (looked for {path!r}); {advice}") from error
-        raise UserError(f"model: importing {path!r} needs the Python module {missing!r}; install it") from error
-    except Exception as error:
-        raise UserError(f"model: importing {path!r} failed with {type(error).__name__}: {_line(error)}; correct it") from error
-    finally:
-        sys.path.remove(added)
-
-
-def find(name: str) -> Any:
-    """What `package.module:attribute` names; imports the module. Raises `UserError` where there is no such thing."""
-    path, _, attribute = name.partition(":")
-    found: Any = _import(path)
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise unknown(f"attribute of {path}", attribute, [n for n in dir(found) if not n.startswith("_")])
-        found = getattr(found, part)
-    return found
 
 
 def _from_path(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:

@@ -9,7 +9,7 @@ from types import FunctionType
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.models import outside
+from limbeck.files.programs import find
 
 RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
 CODE = (
@@ -104,7 +104,7 @@ def _need_network(named: Named) -> None:
     hint = "a file may name a torch.nn.Module, or a function that makes one in a module of your own"
     if path.partition(".")[0] in sys.stdlib_module_names:
         raise UserError(f"{bad}: it belongs to Python itself; {hint}")
-    found = outside.find(named.model)
+    found = find(named.model)
     if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
         return
     while isinstance(found, functools.partial):

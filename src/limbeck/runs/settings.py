@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limbeck.errors import UserError, unknown
+from limbeck.files.programs import is_program
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
     from torch import nn
@@ -30,7 +31,7 @@ class _Settings(BaseModel):
 class DataSettings(_Settings):
     """Which data, and how it is split and augmented."""
 
-    name: str = Field(default="digits", description="data set by name, or path of a file or folder")
+    name: str = Field(default="digits", description="data set by name, path, or package.module:function")
     path: str | None = Field(default=None, description="folder of the data's files; default: the cache folder")
     validation: float = Field(default=0.1, gt=0, lt=1, description="share of the training samples held out for validation")
     test: float | None = Field(
@@ -53,7 +54,7 @@ class DataSettings(_Settings):
         default=None, description="column of a table to predict, or a list of columns"
     )
     id: str | None = Field(default=None, description="column of a table that names its samples; it is no feature")
-    arguments: dict[str, object] = Field(default_factory=dict, description="for generated data: translation, strings, moving")
+    arguments: dict[str, object] = Field(default_factory=dict, description="of data that is generated or given by a function")
     download: bool = Field(default=True, description="download published data that is not on disk")
     workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
@@ -66,6 +67,11 @@ class DataSettings(_Settings):
 
         own = self.model_dump(exclude={"augment", "views", "workers"})  # settings of the batches do not belong to the data
         return load(own.pop("name"), on_progress=on_progress, **own)
+
+    @property
+    def program(self) -> bool:
+        """Whether a function of somebody's gives the data."""
+        return is_program(self.name)
 
     def at(self, name: str | None, path: str | None) -> Self:
         """These settings for other data, or for the same data elsewhere."""
@@ -291,8 +297,9 @@ class Recipe(_Settings):
 
     @property
     def programs(self) -> bool:
-        """Whether a model is a program of somebody's, so that whoever reads the recipe from a file has to trust it."""
-        return any(":" in m.model and not m.model.startswith(("transformers:", "timm:")) for m in self.models.values())
+        """Whether a model or the data is a program of somebody's, so that whoever reads a recipe's file has to trust it."""
+        named = any(":" in m.model and not m.model.startswith(("transformers:", "timm:")) for m in self.models.values())
+        return named or self.data.program
 
     @property
     def on(self) -> str | None:
@@ -343,13 +350,22 @@ def read(folder: Path, *, trust: bool = False, typed: Collection[str] = ()) -> R
     """The recipe of a run's folder, checked; `need_trust` says which models it may name."""
     path = folder / "recipe.toml"
     recipe = make(load(path), str(path))
-    need_trust(recipe.models, path, trust, typed)
+    need_trust(recipe.models, path, trust, typed, recipe.data)
     return recipe
 
 
-def need_trust(models: Mapping[str, "ModelSettings"], where: object, trust: bool, typed: Collection[str] = ()) -> None:
-    """Refuse models by role that a file names and that are programs, unless the file is trusted or the user typed the name."""
+def need_trust(
+    models: Mapping[str, "ModelSettings"],
+    where: object,
+    trust: bool,
+    typed: Collection[str] = (),
+    data: DataSettings | None = None,
+) -> None:
+    """Refuse models by role, and data, that a file names and that are programs, unless the file is trusted or the user typed the
+    name."""
     special = {role: settings for role, settings in models.items() if ":" in settings.model}
+    if data is not None and data.program:
+        special["data"] = ModelSettings(model=data.name)
     if special:
         from limbeck.models import trust as gate
 

@@ -1,0 +1,107 @@
+"""Data that a function of the user's own gives: `package.module:function`, called with `data.arguments`."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from limbeck.data.assemble import assemble, cut, hidden
+from limbeck.data.core import Data
+from limbeck.data.given import from_datasets
+from limbeck.data.items import rows_as_table
+from limbeck.errors import UserError, reason
+from limbeck.files.programs import find
+from limbeck.plan.kinds import Value
+from limbeck.tasks.task import Task
+
+PARTS = {
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+SETTINGS = ("classes", "task", "name")
+
+
+def made(
+    name: str,
+    arguments: Mapping[str, object],
+    *,
+    validation: float,
+    test: float | None,
+    labelled: int | None,
+    limit: int | None,
+    split_seed: int,
+) -> Data:
+    """Call the function and split what it gives, as the settings of any data say; see `limbeck.data.load`.
+
+    It may return `Data`, a Dataset or a pair of arrays, rows with words in them (mappings, or a data frame), or a mapping of
+    parts (train, validation, test, unlabelled, or one's own), with `classes` and `task` beside them where they are to be named.
+
+    Raises `UserError` if it fails, or returns something else.
+    """
+    function = find(name, "data")
+    if not callable(function):
+        raise UserError(f"data {name!r} is a {type(function).__name__}; name a function that returns the data")
+    try:
+        given = function(**arguments)
+    except UserError:
+        raise
+    except Exception as error:  # code of the user's
+        raise UserError(f"data {name!r} failed when called with {dict(arguments)!r:.80}: {reason(error)}") from error
+    parts, classes, task, called = _parts(name, given)
+    raw = None if isinstance(given, Data) else rows_as_table(name, parts)
+    if raw is not None:
+        raw.test_share = 0.2 if test is None else test
+        raw.labels_from = f"{raw.labels_from.partition(',')[0]} of what {name} gives"
+        return assemble(called, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
+    if isinstance(given, Data):
+        data = given
+    else:
+        further = {key: value for key, value in parts.items() if key not in ("train", "validation", "test")}
+        data = from_datasets(
+            parts["train"],
+            validation=parts.get("validation"),
+            test=parts.get("test"),
+            classes=classes,
+            name=called,
+            task=task,
+            further=further or None,
+        )
+    return _split(data, given is data, name, validation, test, labelled, limit, split_seed)
+
+
+def _split(
+    data: Data, whole: bool, name: str, validation: float, test: float | None, labelled: int | None, limit: int | None, seed: int
+) -> Data:
+    """The data with the parts that settings ask for. whole: whether the function made all of it."""
+    notes = list(data.notes)
+    if test is not None and "test" in data.partitions:
+        notes.append("data.test is not used, for the source has a test part")
+    share = 0.2 if test is None else test
+    parts, told = cut(
+        data.name, data.partitions, data.task, test=share, test_seed=seed, validation=validation, limit=limit, split_seed=seed
+    )
+    if labelled is not None:
+        parts = hidden(data.name, parts, labelled, seed, data.task)
+    known = parts["train"].labels
+    task = data.task if known is None else data.task.learned(known)
+    source = data.labels_from if whole and data.labels_from else f"as {name} gives them"
+    return replace(data, partitions=parts, notes=(*notes, *told), split_seed=seed, task=task, labels_from=source, _memo={})
+
+
+def _parts(name: str, given: Value) -> tuple[dict[str, Value], Value, Task | None, str]:
+    """Samples by part, names of classes, task and name, as far as they were given."""
+    called = name.rpartition(":")[2]
+    if isinstance(given, Data) or not isinstance(given, Mapping):
+        return {"train": given}, None, None, called
+    parts = {str(key): value for key, value in given.items() if key not in SETTINGS}
+    named = {PARTS.get(key, key): value for key, value in parts.items()}
+    if len(named) != len(parts):
+        raise UserError(f"data {name!r} gives two validation parts: {', '.join(parts)}; give one")
+    if "train" not in named:
+        raise UserError(f"data {name!r} gives {', '.join(parts) or 'nothing'}; expected train, and others beside it")
+    task = given.get("task")
+    if task is not None and not isinstance(task, Task):
+        raise UserError(f"data {name!r}: its task is a {type(task).__name__}; give one, such as limbeck.tasks.tags()")
+    return named, given.get("classes"), task, str(given.get("name", called))
