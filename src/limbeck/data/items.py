@@ -39,7 +39,7 @@ def plain(who: str, given: Value) -> tuple[Value, list[str], tuple[str, ...] | N
     if isinstance(given, TensorDataset) or _is_pair(given):
         return given, notes, None
     classes = classes_of(given)
-    if isinstance(given, (list, tuple)):
+    if isinstance(given, (list, tuple)) and given and isinstance(given[0], (list, tuple, Mapping)):
         given = _Listed(given)
     if not hasattr(given, "__getitem__") or not hasattr(given, "__len__") or not len(given):
         return given, notes, classes
