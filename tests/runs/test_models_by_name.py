@@ -14,7 +14,7 @@ from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.run import run
 from limbeck.models import load_weights, outside
-from limbeck.runs.settings import make
+from limbeck.runs.settings import ModelSettings, make
 from limbeck.runs.sources import open_sources
 
 NETS = """
@@ -179,20 +179,14 @@ def test_a_text_model_that_cannot_be_fed_is_refused_before_training(recipe, text
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("shift", [0, 1])
-def test_a_folder_with_another_tokenizer_is_refused(recipe, texts, tmp_path, shift):
+def test_a_folder_for_tokens_is_refused_where_texts_are_numbered_by_words(texts, tmp_path):
     folder = saved_bert(tmp_path / "bert", 2, 40)
-    words = open_sources(text_recipe(recipe, texts, folder)).data.words
-    vocabulary = [*["[odd]"] * shift, *words]
     tokenizers = pytest.importorskip("tokenizers")
-    model = tokenizers.models.WordLevel({word: k for k, word in enumerate(vocabulary)}, unk_token="<unk>")
+    model = tokenizers.models.WordLevel({"<unk>": 0, "fine": 1}, unk_token="<unk>")
     tokenizers.Tokenizer(model).save(str(tmp_path / "bert" / "tokenizer.json"))
-    (tmp_path / "bert" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-    if not shift:
-        open_sources(text_recipe(recipe, texts, folder))
-        return
-    with pytest.raises(UserError, match="has its own tokenizer.*'<pad>' is 1 there and 0 here") as caught:
-        open_sources(text_recipe(recipe, texts, folder))
+    data = limbeck.data.load(texts["data"]["name"])
+    with pytest.raises(UserError, match="has its own tokenizer, but the data's texts are numbered by words") as caught:
+        ModelSettings(model=folder).build("teacher", data, 0)
     assert len(str(caught.value)) <= 300
 
 

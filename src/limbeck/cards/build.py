@@ -24,11 +24,12 @@ from limbeck.deploy.shipment import input_words
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
+from limbeck.deploy.student_folder import FOLDER, save_folder
 from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.models.black_box import BlackBox
 from limbeck.plan.kinds import Value
-from limbeck.runs.casting import role_files
+from limbeck.runs.casting import handed_out, role_files
 from limbeck.runs.events import Listener, Message, silent
 from limbeck.runs.folder import lines_of
 from limbeck.runs.proving import first_of
@@ -60,6 +61,9 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     info = student_file(finished.sources)
     if packed:
         info["packed"] = packed
+    if handed_out(sources.cast, method, data):
+        for sentence in _or_note(note, "there is no folder for transformers", lambda: _folder(finished, info)) or []:
+            note(sentence)
     save_student(finished.folder, entries["student"], info)
     if packed:
         models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}
@@ -259,7 +263,19 @@ def student_file(sources: Sources) -> StudentFile:
         info["words"] = list(data.words)
     if data.columns:
         info["columns"] = [column.facts() for column in data.columns]
+    if data.tokens is not None:
+        info["tokens"] = data.tokens.facts
     return info
+
+
+def _folder(finished: Finished, info: StudentFile) -> list[str]:
+    """Save the student as a folder of transformers, too; sentences that say what was written and how it was checked."""
+    sources = finished.sources
+    role = handed_out(sources.cast, sources.method, sources.data)
+    few = next(Batches(sources.data.judged, sources.data, size=64, seed=0).ordered())["inputs"]
+    found = save_folder(finished.folder, finished.entries["student"], role, sources.data, few, onnx=sources.recipe.onnx)
+    info["roles"][role]["folder"] = FOLDER
+    return found
 
 
 def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:

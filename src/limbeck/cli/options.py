@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from limbeck.cli.command import Trust
 from limbeck.errors import UserError
+from limbeck.files import saved
 from limbeck.runs import settings as recipes
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
 
@@ -165,17 +166,38 @@ def recipe_of(
         head, _, key = path.partition(".")
         named = given.get(head)
         if path in chosen and (not isinstance(named, Mapping) or named.get(key) != chosen[path]):
+            _forget_tokenizer(given, named)
             given[head] = {key: chosen[path]}  # it takes the place of the recipe's, arguments and weights included
     for path, value in chosen.items():
         recipes.assign(_with_role(given, path), path, value)
     filed = copy.deepcopy(given)
     for word in words if isinstance(words, list) else []:
         _set(given, word)
+    if trust:
+        _trust_folders(given)
     recipe = recipes.make(given, where)
     if known:
         typed = {str(value) for path, value in chosen.items() if path.endswith((".model", "data.name"))} | _models_typed(words)
         recipes.need_trust(_of_file(recipe, filed), where, trust, typed, recipe.data)
     return recipe
+
+
+def _trust_folders(given: dict[str, object]) -> None:
+    """What loading a folder of code or of pickled weights needs is set, so that the run's recipe says so."""
+    roles = {path: given.get(path) for path in ("teacher", "student")}
+    roles |= {f"roles.{name}": group for name, group in _mapping(given.get("roles")).items()}
+    for path, group in roles.items():
+        for name, value in saved.trusted(str(_mapping(group).get("model", ""))).items():
+            if name not in _mapping(_mapping(group).get("arguments")):
+                recipes.assign(given, f"{path}.arguments.{name}", value)
+
+
+def _forget_tokenizer(given: dict[str, object], model: object) -> None:
+    """A model's tokenizer, which a recipe's data got from it, goes with it."""
+    data = given.get("data")
+    own = saved.tokenizer_of(str(_mapping(model).get("model", "")))
+    if own is not None and isinstance(data, dict) and data.get("tokenizer") == own:
+        del data["tokenizer"]
 
 
 def _of_file(recipe: Recipe, filed: Mapping[str, object]) -> dict[str, ModelSettings]:

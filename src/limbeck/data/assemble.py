@@ -9,6 +9,7 @@ from torch import Tensor
 from limbeck.data.columns import Column
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
+from limbeck.data.tokens import Tokens
 from limbeck.errors import UserError
 from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
@@ -33,6 +34,7 @@ class Raw:
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         ids: names of the samples of each part, {} where the source has none.
+        tokens: of a text that a tokenizer numbered, how.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -48,6 +50,7 @@ class Raw:
     labels_from: str = ""
     columns: tuple[Column, ...] = ()
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tokens: Tokens | None = None
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -84,6 +87,7 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         raw.columns,
         counts,
         ids,
+        raw.tokens,
     )
 
 

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 
 from limbeck.data.columns import Column
 from limbeck.data.parts import part_of
+from limbeck.data.tokens import Tokens
 from limbeck.errors import UserError, unknown
 from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
@@ -93,6 +94,7 @@ class Data:
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         counts: samples of each part at the source, in the order in which they are numbered, before any were held out or left out.
         ids: names of all samples at the source, by sample number; () where it has none.
+        tokens: of a text that a tokenizer numbered, how (see `limbeck.data.tokens`).
     """
 
     name: str
@@ -110,6 +112,7 @@ class Data:
     columns: tuple[Column, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     ids: tuple[str, ...] = ()
+    tokens: Tokens | None = None
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from limbeck.data.core import Data
 from limbeck.data.reader import How
 from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
 from limbeck.data.tables import LabelColumns
+from limbeck.data.text import TextColumns
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import is_program
 from limbeck.tasks.classify import CLASSIFY
@@ -37,6 +39,9 @@ def load(
     task: str | None = None,
     label: str | int | Sequence[str | int] | None = None,
     id: str | None = None,
+    text: str | Sequence[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    longest: int | None = None,
     download: bool = True,
     arguments: Mapping[str, object] | None = None,
     on_progress: find.OnProgress | None = None,
@@ -63,6 +68,9 @@ def load(
         task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
         label: the column of a table that is to be predicted, or several; None for the usual one (see `limbeck.data.tables`).
         id: the column of a table that names its samples; it is no feature, and answers of a teacher are matched by it.
+        text: the column of a table that holds the texts, or two of a pair; None for the usual one.
+        tokenizer: folder of a tokenizer of transformers that numbers the texts; None for words of the training part.
+        longest: most tokens of a text; None for as many as the tokenizer's model reads.
         download: False forbids the network.
         arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
             `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
@@ -95,6 +103,7 @@ def load(
         None if task is None and label is None and id is None else LabelColumns(task or CLASSIFY.name, _listed(label), id or "")
     )
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
+    how = replace(how, texts=TextColumns("" if tokenizer is None else str(tokenizer), longest, _listed(text)))
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
         raise UserError(f"data.task, data.label and data.id name columns of a table, but {name} is not a table; remove them")
@@ -115,7 +124,7 @@ def _read(
     if name == "fsdd":
         return _unused(how, _spoken_digits(place or cache / name)), name
     if name == "sst2":
-        return _unused(how, _sst2(place or cache / name)), name
+        return _unused(how, _sst2(place or cache / name, how)), name
     reader = named(name, place or Path())
     if reader is not None:
         if place is None or not place.exists():
@@ -141,7 +150,11 @@ def _whatever(path: Path, how: How) -> Raw:
 
 def _unused(how: How, raw: Raw, takes: Sequence[str] = ()) -> Raw:
     """What was read, with a note of each setting that such data does not use."""
-    asked = {"size": how.size, "void": how.void}
+    asked: dict[str, object] = {"size": how.size, "void": how.void}
+    if raw.kind != "text":
+        asked |= {"text": how.texts.columns or None, "longest": how.texts.longest}
+    elif raw.tokens is None:
+        asked |= {"longest": how.texts.longest}
     raw.notes += [
         f"data.{name} is not used by such data" for name, value in asked.items() if value is not None and name not in takes
     ]
@@ -160,7 +173,7 @@ def _spoken_digits(place: Path) -> Raw:
     return recordings.read(place)
 
 
-def _sst2(place: Path) -> Raw:
+def _sst2(place: Path, how: How) -> Raw:
     if not place.exists():
         raise UserError(f"sst2 is not in {place}; put its train.tsv and dev.tsv (gluebenchmark.com) there, or give the path")
-    return sentences.read(place, "sst2")
+    return sentences.read(place, "sst2", how.texts)

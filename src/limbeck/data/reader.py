@@ -7,16 +7,18 @@ from typing import ClassVar
 
 from limbeck.data.assemble import ORDER, Raw
 from limbeck.data.tables import LabelColumns
+from limbeck.data.text import TextColumns
 
 
 @dataclass(frozen=True)
 class How:
     """What a user says of the reading: `size` (height, width) that images are scaled to, `void` a value of masks that is not
-    counted, `columns` of a table that are labels, and of which task."""
+    counted, `columns` of a table that are labels, and of which task, `texts` which columns are texts, and by which tokenizer."""
 
     size: tuple[int, int] | None = None
     void: int | None = None
     columns: LabelColumns = LabelColumns()
+    texts: TextColumns = TextColumns()
 
 
 class Reader(ABC):

@@ -2,7 +2,8 @@
 
 The label is the column that was named, else the one called label, target, class or y, else the last; which one is said before
 training. What the other columns become is said in `limbeck.data.columns`. Where a column called text or sentence, or one of
-sentences, stands beside one label alone, samples are texts (see `limbeck.data.text`).
+sentences, stands beside one label alone, samples are texts (see `limbeck.data.text`); so they are where the columns of texts were
+named (data.text, one or a pair), and with a tokenizer also where other columns stand beside text, sentence or a usual pair.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ import torch
 
 from limbeck.data.assemble import Raw
 from limbeck.data.columns import ONE_HOT, Features, listed, missing, with_points
-from limbeck.data.text import texts
+from limbeck.data.text import TextColumns, texts
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.registry import task_of
 
 TEXT = ("text", "sentence")
+PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABEL = ("label", "target", "class", "y")
 _ROW_NUMBERS = ("", "unnamed: 0", "index", "id")  # names of columns that are dropped if they count the rows
 
@@ -49,7 +51,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def from_table(table: Table, columns: LabelColumns) -> Raw:
+def from_table(table: Table, columns: LabelColumns, how: TextColumns = TextColumns()) -> Raw:  # noqa: B008  it is frozen
     """Samples out of a table; see the module for what is understood."""
     places = label_places(table.path, table.names, columns.label, table.named)
     for part, rows in table.parts.items():
@@ -58,8 +60,8 @@ def from_table(table: Table, columns: LabelColumns) -> Raw:
     table = _labelled(table, places)
     if columns.id:
         table, places, ids = _named(table, places, columns.id)
-        return replace(_samples(table, places, columns, origin), ids=ids)
-    return _samples(table, places, columns, origin)
+        return replace(_samples(table, places, columns, origin, how), ids=ids)
+    return _samples(table, places, columns, origin, how)
 
 
 def _named(table: Table, places: list[int], column: str) -> tuple[Table, list[int], dict[str, list[str]]]:
@@ -82,15 +84,13 @@ def _named(table: Table, places: list[int], column: str) -> tuple[Table, list[in
     return replace(table, names=names, parts=parts, notes=notes), [p - (p > k) for p in places], ids
 
 
-def _samples(table: Table, places: list[int], columns: LabelColumns, origin: str) -> Raw:
+def _samples(table: Table, places: list[int], columns: LabelColumns, origin: str, how: TextColumns) -> Raw:
     """Samples out of cells whose labels are found."""
+    where = _text_places(table, places, columns, how)
+    if where:
+        return replace(_of_texts(table, places[0], where, how), labels_from=origin)
     task, table = task_of(columns.task), _with_points(table)
     path, names, tables = table.path, table.names, table.parts
-    if _is_text(table, places, columns):
-        place = next(k for k in range(len(names)) if k not in places)
-        found = {part: [(row[place], row[places[0]]) for row in rows] for part, rows in tables.items() if part != "unlabelled"}
-        raw = texts(str(path), found)
-        return replace(raw, notes=[*table.notes, *raw.notes], labels_from=origin)
     counting = [k for k in range(len(names)) if k not in places and _counts_rows(table, k)]
     made, features = Features(path, table.first), [k for k in range(len(names)) if k not in (*places, *counting)]
     if not features:
@@ -170,13 +170,52 @@ def _with_points(table: Table) -> Table:
     return replace(table, parts=parts, notes=(*table.notes, *notes)) if changed else table
 
 
-def _is_text(table: Table, places: list[int], columns: LabelColumns) -> bool:
-    rest = [k for k in range(len(table.names)) if k not in places]
-    if columns.task != CLASSIFY.name or len(places) != 1 or len(rest) != 1:
-        return False
-    cells = [row[rest[0]] for row in table.parts["train"]]
+def _text_places(table: Table, places: list[int], columns: LabelColumns, how: TextColumns) -> list[int]:
+    """The places of the columns that hold the texts: one, or two of a pair; none where samples are rows of a table.
+
+    Raises `UserError` for columns that are not there, and where a tokenizer was given and no column is known to hold texts.
+    """
+    rest = {table.names[k].lower(): k for k in range(len(table.names)) if k not in places}
+    if how.columns:
+        for name in how.columns:
+            if name not in table.names or table.names.index(name) in places:
+                raise unknown(f"column of texts in {table.path}", name, [table.names[k] for k in rest.values()])
+        if len(how.columns) > 2 or columns.task != CLASSIFY.name or len(places) != 1:
+            raise UserError(f"data.text of {table.path}: expected one or two columns beside one label of classes; correct it")
+        return [table.names.index(name) for name in how.columns]
+    if columns.task != CLASSIFY.name or len(places) != 1:
+        return []
+    if len(rest) == 1 and _is_text(table, next(iter(rest.values()))):
+        return list(rest.values())
+    if not how.tokenizer:
+        return []
+    usual = [(name,) for name in TEXT] + list(PAIRS)
+    found = next((pair for pair in usual if all(name in rest for name in pair)), None)
+    if found is None:
+        shown = listed([repr(table.names[k]) for k in rest.values()])
+        raise UserError(f"{table.path}: the teacher reads texts, but which column holds them? Name it with data.text: {shown}")
+    return [rest[name] for name in found]
+
+
+def _is_text(table: Table, place: int) -> bool:
+    """Whether the only column of inputs holds texts, by its name or by what is in it."""
+    cells = [row[place] for row in table.parts["train"]]
     sentences = len(set(cells)) > ONE_HOT and sum(len(cell.split()) > 2 for cell in cells) > len(cells) / 2
-    return table.names[rest[0]].lower() in TEXT or sentences
+    return table.names[place].lower() in TEXT or sentences
+
+
+def _of_texts(table: Table, label: int, where: list[int], how: TextColumns) -> Raw:
+    """Texts, or pairs of them, with a label each; what other columns are left out is said."""
+    out = [repr(name) for k, name in enumerate(table.names) if k not in (label, *where)]
+    notes = [f"columns that are no text or label were left out: {listed(out)}"] if out else []
+    if len(where) == 2:
+        notes.append(f"pairs of texts: {table.names[where[0]]!r} and {table.names[where[1]]!r}")
+    found = {
+        part: [(row[where[0]] if len(where) == 1 else (row[where[0]], row[where[1]]), row[label]) for row in rows]
+        for part, rows in table.parts.items()
+    }
+    raw = texts(str(table.path), found, how=how)
+    return replace(raw, notes=[*table.notes, *notes, *raw.notes])
 
 
 def _counts_rows(table: Table, k: int) -> bool:

@@ -1,15 +1,17 @@
-"""Texts as class numbers: words of a vocabulary made from the training part.
+"""Texts as class numbers: words of a vocabulary made from the training part, or a tokenizer's tokens (see `limbeck.data.tokens`).
 
 Letters: n texts, l places.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.data.assemble import Raw
+from limbeck.data.tokens import Text, Tokenizer, Tokens
 from limbeck.data.words import words
 from limbeck.errors import UserError
 from limbeck.tasks.classify import CLASSIFY
@@ -26,24 +28,73 @@ class Words(nn.Module):
         return {"input_ids": x.long(), "attention_mask": (x != 0).long()}
 
 
-def texts(source: str, parts: Mapping[str, Sequence[tuple[str, str]]], classes: tuple[str, ...] = ()) -> Raw:
-    """Texts (text, label) by part as class numbers (n, 32): <cls>, words of a vocabulary of at most 8,000, <sep>; cut if longer.
+@dataclass(frozen=True)
+class TextColumns:
+    """How texts are read. tokenizer: its folder or name, "" for words. longest: most tokens. columns: which hold the texts."""
+
+    tokenizer: str = ""
+    longest: int | None = None
+    columns: tuple[str, ...] = ()
+
+
+def texts(
+    source: str,
+    parts: Mapping[str, Sequence[tuple[Text, str]]],
+    classes: tuple[str, ...] = (),
+    how: TextColumns = TextColumns(),  # noqa: B008  it is frozen
+) -> Raw:
+    """Texts (text, label) by part as class numbers: <cls>, words of a vocabulary of at most 8,000, <sep>, cut to 32; or as a
+    tokenizer has them. The labels of a part "unlabelled" are not read.
 
     classes: names in the order of the sorted labels, where they are as many.
     """
-    found = {part: [(words(text), label) for text, label in rows] for part, rows in parts.items()}
-    for part, rows in found.items():
-        wrong = next((k for k, (text, label) in enumerate(rows, start=1) if not text or not label), None)
-        if wrong is not None:
-            raise UserError(f"{source}: sample {wrong} of {part} lacks a text or a label; complete or remove it")
+    if not how.tokenizer:
+        raw = _worded(source, parts)
+    else:
+        _complete(source, parts)
+        raw = _tokenized(parts, how)
+    known = {part: rows for part, rows in parts.items() if part != "unlabelled"}
+    every, labels = CLASSIFY.read(source, {"label": [label for rows in known.values() for _, label in rows]})
+    told = dict(zip(known, every.split([len(rows) for rows in known.values()]), strict=True))
+    named = classes if len(classes) == len(labels) else tuple(labels)
+    return replace(raw, parts={part: (inputs, told.get(part)) for part, (inputs, _) in raw.parts.items()}, classes=named)
+
+
+def _complete(source: str, parts: Mapping[str, Sequence[tuple[object, str]]]) -> None:
+    for part, rows in parts.items():
+        for k, (text, label) in enumerate(rows, start=1):
+            whole = all(text) if isinstance(text, tuple) else bool(text)
+            if not whole or not (label or part == "unlabelled"):
+                raise UserError(f"{source}: sample {k} of {part} lacks a text or a label; complete or remove it")
+
+
+def _worded(source: str, parts: Mapping[str, Sequence[tuple[Text, str]]]) -> Raw:
+    if any(not isinstance(text, str) for rows in parts.values() for text, _ in rows):
+        raise UserError(f"{source}: pairs of texts need a tokenizer; give data.tokenizer, or a teacher that brings one")
+    found = {part: [(words(str(text)), label) for text, label in rows] for part, rows in parts.items()}
+    _complete(source, found)
     known = _vocabulary([text for text, _ in found["train"]])
-    every, labels = CLASSIFY.read(source, {"label": [label for rows in found.values() for _, label in rows]})
-    told = dict(zip(found, every.split([len(rows) for rows in found.values()]), strict=True))
-    made = {part: (torch.stack([_numbers(text, known) for text, _ in rows]), told[part]) for part, rows in found.items()}
+    made = {part: (torch.stack([_numbers(text, known) for text, _ in rows]), None) for part, rows in found.items()}
     cut = sum(len(text) > LONGEST - 2 for rows in found.values() for text, _ in rows)
     notes = [f"sentences as at most {LONGEST} of {len(known)} words, the most frequent of the training file; {cut} were cut"]
-    named = classes if len(classes) == len(labels) else tuple(labels)
-    return Raw(made, named, "text", notes=notes, words=tuple(known))
+    return Raw(made, (), "text", notes=notes, words=tuple(known))
+
+
+def _tokenized(parts: Mapping[str, Sequence[tuple[Text, str]]], how: TextColumns) -> Raw:
+    tokenizer = Tokenizer(how.tokenizer, how.longest)
+    facts, found, cut = tokenizer.facts, {}, 0
+    for part, rows in parts.items():
+        found[part], short = tokenizer.rows([text for text, _ in rows])
+        cut += short
+    width, count = max(len(row) for rows in found.values() for row in rows), sum(map(len, found.values()))
+    made = {part: (tokenizer.tensor(rows, width), None) for part, rows in found.items()}
+    notes = [
+        f"texts as tokens of {how.tokenizer} ({facts['tokenizer']}, {facts['vocabulary']:,} tokens), at most {facts['longest']} "
+        f"each and {width} here, special ones included; {cut:,} of {count:,} rows ({cut / count:.1%}) were cut off"
+    ]
+    if not tokenizer.padded:
+        notes.append(f"the tokenizer has no token for padding: {facts['pad']} stands behind the end and is masked")
+    return Raw(made, (), "text", notes=notes, tokens=Tokens(how.tokenizer, facts))
 
 
 def numbered(sentences: Sequence[str], vocabulary: Sequence[str]) -> Tensor:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,17 +63,23 @@ def export_onnx(
             model = program.model_proto  # type: ignore[union-attr]
         except Exception as error:  # the exporter raises many kinds
             raise cannot_export(error) from error
-    for node in model.graph.node:
-        del node.metadata_props[:]  # where in whose files each node came from: nobody else's business
     for key, value in metadata.items():
         text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
         model.metadata_props.add(key=str(key), value=text)
-    try:
-        content = model.SerializeToString()
-    except Exception as error:
-        raise UserError("the model is over ONNX's limit of 2 GB in one file; export a smaller student") from error
+    content = serialised(model)
     with atomic_write(path) as file:
         file.write(content)
+
+
+def serialised(model: Any) -> bytes:
+    """The bytes of an ONNX file, without where in whose files each node came from: nobody else's business."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    try:
+        content: bytes = model.SerializeToString()
+    except Exception as error:
+        raise UserError("the model is over ONNX's limit of 2 GB in one file; export a smaller student") from error
+    return content
 
 
 def compare_onnx(

@@ -56,7 +56,7 @@ def _opened(folder: Path, info: StudentFile) -> Deployed:
         raise UserError(f"there is no packed student in {folder}: {facts['file']} is missing") from None
     if hashlib.blake2b(data, digest_size=16).hexdigest() != facts["blake2b"]:
         raise UserError(f"{folder / facts['file']} is damaged: its checksum is not the one in student.json")
-    deployed = rebuild(info)
+    deployed = rebuild(info, folder)
     _unpack(deployed.cast, _split(data, stored(deployed.cast)))
     return deployed.eval()
 

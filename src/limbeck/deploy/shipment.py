@@ -202,6 +202,8 @@ def facts_inside(data: Data, mean: list[float], std: list[float]) -> dict[str, o
 def input_words(data: Data) -> str:
     """How a model of this data is fed, in words."""
     image = "images as float32 on 0..1, channels first; normalisation is inside"
+    if data.tokens is not None:
+        return "texts as numbers: 0 where nothing stands, else 1 + token (+ size of the vocabulary in the second of a pair)"
     return image if data.kind == "image" else "as in the data"
 
 

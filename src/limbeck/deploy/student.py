@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from limbeck import methods, models
 from limbeck.data.text import Words
+from limbeck.data.tokens import TokenInputs
 from limbeck.data.views.seen import RoleInputs, Whole, shape_seen
-from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, read_student_file, write_student_file
+from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, inside, read_student_file, write_student_file
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.models import load_weights, save_weights
+from limbeck.models.pretrained import Ordered, from_config
 from limbeck.models.trust import Named, need_trust
 from limbeck.plan import Method
 from limbeck.plan.copies import flags_kept
@@ -94,29 +96,46 @@ def load_student(folder: Path, trust: bool = False, typed: Collection[str] = ())
 
 def filled(info: StudentFile, folder: Path) -> Deployed:
     """What `student.json` describes, with its weights, whatever it names."""
-    deployed = rebuild(info)
+    deployed = rebuild(info, folder)
     load_weights(deployed.cast, folder / "student.safetensors")
     return deployed.eval()
 
 
 def named(info: StudentFile) -> list[Named]:
-    """The models that `student.json` names."""
-    return [Named(role, spec["model"], spec["arguments"]) for role, spec in info["roles"].items()]
+    """The models that `student.json` names; of one with a folder, only its configuration there is used, which runs no code."""
+    return [Named(role, spec["model"], spec["arguments"]) for role, spec in info["roles"].items() if "folder" not in spec]
 
 
-def rebuild(info: StudentFile) -> Deployed:
-    """What `student.json` describes, with weights still to come."""
+def rebuild(info: StudentFile, folder: Path) -> Deployed:
+    """What the `student.json` of a folder describes, with weights still to come."""
     cast = Cast({})
     for name, spec in info["roles"].items():
         task = task_of(info["task"]["name"], info["task"]["settings"])
-        module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
-        cast.add(name, module, adapter)
+        if spec.get("folder"):
+            module = from_config(inside(folder, spec["folder"]), image=info["kind"] == "image")
+            adapter = Adapter(logits=task.finder(len(info["classes"]), tuple(info["shape"])))
+        else:
+            module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
+        cast.add(name, module, _fed(spec, info, adapter))
     method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))
     for stage in method.stages:
         for action in (a for a in stage.before if getattr(a, "reshapes", False) and a.role in cast):
             action(cast, stage.start())
     return Deployed(cast, method.deployed)
+
+
+def _fed(spec: RoleFile, info: StudentFile, adapter: Adapter) -> Adapter:
+    """The adapter with what texts go through first, and with logits in the order of the data's classes."""
+    tokens = info.get("tokens")
+    if tokens is not None and "tokens" in spec:
+        adapter = replace(adapter, prepare=TokenInputs(tokens["vocabulary"], tokens["pad"], spec["tokens"]))
+    if "folder" in spec and spec["mean"]:
+        adapter = replace(adapter, prepare=Normalise(tuple(spec["mean"]), tuple(spec["std"])))
+    if "order" not in spec:
+        return adapter
+    inner = adapter.logits if callable(adapter.logits) else None
+    return replace(adapter, logits=Ordered(spec["order"], inner))
 
 
 def _rebuild_role(role: str, spec: RoleFile, classes: int, shape: tuple[int, ...], task: Task) -> tuple[nn.Module, Adapter]:

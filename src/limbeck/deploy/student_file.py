@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 from limbeck.data import Data
 from limbeck.data.columns import ColumnFacts
+from limbeck.data.tokens import TokenFacts
 from limbeck.errors import UserError
 from limbeck.files import read_json, write_json
 
@@ -21,7 +22,11 @@ class MethodFile(TypedDict):
 
 
 class RoleFile(TypedDict):
-    """A deployed role: its model by name, and what its inputs go through first."""
+    """A deployed role: its model by name, and what its inputs go through first.
+
+    folder: of a model of transformers, the folder beside student.json that holds its configuration. tokens: by which names it is
+    given a tokenizer's tokens. order: the places of the data's classes among its logits, where they stand in another.
+    """
 
     model: str
     arguments: dict[str, object]
@@ -31,6 +36,9 @@ class RoleFile(TypedDict):
     sees: NotRequired[str]
     words: NotRequired[bool]
     whole: NotRequired[bool]
+    folder: NotRequired[str]
+    tokens: NotRequired[list[str]]
+    order: NotRequired[list[int]]
 
 
 class TaskFile(TypedDict):
@@ -64,6 +72,7 @@ class StudentFile(TypedDict):
     data: str
     words: NotRequired[list[str]]
     columns: NotRequired[list[ColumnFacts]]
+    tokens: NotRequired[TokenFacts]
     packed: NotRequired[PackedFile]
     repaired: NotRequired[dict[str, object]]
 
@@ -75,6 +84,13 @@ def read_student_file(folder: Path) -> StudentFile:
     return read_json(folder / FILE, StudentFile, VERSION)
 
 
+def inside(folder: Path, name: str) -> Path:
+    """A folder that student.json names, which must lie beside it. Raises `UserError` where it does not."""
+    if name in ("", ".", "..") or Path(name).name != name or not (folder / name).is_dir():
+        raise UserError(f"{folder / FILE} names the folder {name[:60]!r}, which must lie beside it; take it from a copy")
+    return folder / name
+
+
 def need_same_data(info: StudentFile, data: Data) -> None:
     """Refuse data whose inputs or classes mean something else to a student than those that it was trained on.
 
@@ -83,6 +99,9 @@ def need_same_data(info: StudentFile, data: Data) -> None:
     who = f"{data.name} cannot be answered by a student of {info['data']}"
     if data.kind == info["kind"] == "text" and list(data.words) != info.get("words", list(data.words)):
         raise UserError(f"{who}: its words are numbered otherwise; number sentences by the words of student.json")
+    own, its = data.tokens, info.get("tokens")
+    if data.kind == "text" and (own is None) != (its is None) or (own and its and own.facts["fingerprint"] != its["fingerprint"]):
+        raise UserError(f"{who}: its texts are numbered by another tokenizer; set data.tokenizer to the run's folder student/")
     columns = [column.facts() for column in data.columns]
     known = info.get("columns", columns) if columns else []
     odd = next((own["name"] for own, its in zip(columns, known, strict=False) if own != its), "")

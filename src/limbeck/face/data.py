@@ -3,13 +3,21 @@
 from pathlib import Path
 
 from limbeck.data import Data
+from limbeck.deploy.student_folder import FOLDER as STUDENT
+from limbeck.files.saved import tokenizer_of
 from limbeck.runs.settings import DataSettings, load, make, need_trust
 
 
 def data_of(run: Path | None, name: str | None = None, path: str | None = None, *, trust: bool = False) -> Data:
     """The data named, else the run's own with the same splits; a function that the run names runs only where it is trusted."""
     if run is None or not (run / "recipe.toml").exists():
-        return DataSettings().at(name, path).load()
-    settings = make(load(run / "recipe.toml"), str(run)).data.at(name, path)
+        return _numbered_alike(run, DataSettings()).at(name, path).load()
+    settings = _numbered_alike(run, make(load(run / "recipe.toml"), str(run)).data).at(name, path)
     need_trust({}, run / "recipe.toml", trust, () if name is None else (name,), settings)
     return settings.load()
+
+
+def _numbered_alike(run: Path | None, settings: DataSettings) -> DataSettings:
+    """The settings with the tokenizer that the run kept: the teacher's folder may be gone."""
+    own = None if run is None else tokenizer_of(str(run / STUDENT))
+    return settings if own is None else settings.model_copy(update={"tokenizer": own})

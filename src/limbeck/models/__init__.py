@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.files.saved import folder_of
 from limbeck.models import zoo
 from limbeck.models.weights import load_weights, save_weights
 from limbeck.plan.copies import flags_kept
@@ -42,8 +43,8 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
     Args:
         name: a name of `names()`; a path that ends in `.onnx` (a frozen role, see `black_box`);
             `package.module:factory` (a function, a class or a module instance, which is
-            copied); `transformers:NAME` (a model type such as `vit`, a configuration class, a folder or a model
-            name); `timm:NAME`.
+            copied); a folder that transformers saved; `transformers:NAME` (a model type such as `vit`, a configuration class, a
+            folder or a model name); `timm:NAME`.
         classes: number of classes, at least 2.
         shape: of one input, without the batch: (channels, height, width) or (features,).
         arguments: keyword arguments for the factory.
@@ -73,8 +74,12 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
         if set(arguments) - {"outputs"}:
             raise unknown(f"argument of {name}", min(set(arguments) - {"outputs"}), ["outputs"])
         return black_box.onnx_file(name, classes, shape, arguments.get("outputs", "auto"))  # type: ignore[arg-type]
-    if ":" not in name:
+    if ":" not in name and folder_of(name) is None:
         hint = "a model of your own is named package.module:factory"
+        if "/" in name:
+            raise UserError(
+                f"model {name[-100:]!r}: there is no such folder with a config.json; a hub's is transformers:OWNER/NAME"
+            )
         raise unknown("model", name, names(), hint)
     from limbeck.models import outside  # only here: nothing else may need an extra
 

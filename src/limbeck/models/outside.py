@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,22 +11,27 @@ from torch import nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import find
+from limbeck.files.saved import folder_of, from_pretrained, still, tokenizer_of
+from limbeck.models import pretrained
 from limbeck.models.black_box import BlackBox
 from limbeck.plan.copies import copied
 
 LOADED = {"ignore_mismatched_sizes": True, "weights_only": True}  # files with pickled weights: tensors, never objects
 _CLASSES = ("num_classes", "classes", "n_classes")
 _TRAINED: "WeakSet[nn.Module]" = WeakSet()
-TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 
 
 def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, object]) -> nn.Module:
-    """Build `package.module:factory`, `transformers:NAME` or `timm:NAME`; see `limbeck.models.build`."""
+    """Build `package.module:factory`, `transformers:NAME`, a folder or `timm:NAME`; see `limbeck.models.build`."""
+    if folder_of(name) is not None:
+        with still():
+            return _transformers(name.removeprefix("transformers:"), classes, shape, arguments)
     library, _, rest = name.partition(":")
     if not library or not rest:
         raise UserError(f"model {name!r}: expected package.module:factory; write both sides of the colon")
     if library == "transformers":
-        return _transformers(rest, classes, shape, arguments)
+        with still():
+            return _transformers(rest, classes, shape, arguments)
     if library == "timm":
         return _timm(rest, classes, shape, arguments)
     return _from_path(name, classes, shape, arguments)
@@ -35,26 +39,23 @@ def build(name: str, classes: int, shape: tuple[int, ...], arguments: dict[str, 
 
 def came_trained(module: nn.Module) -> bool:
     """Whether a network that was built here came with weights for all of its layers, as a fine-tuned folder does."""
-    return module in _TRAINED or isinstance(module, BlackBox)
+    came = pretrained.CAME.get(module)
+    return module in _TRAINED or isinstance(module, BlackBox) or (came is not None and came.whole)
 
 
-def need_same_words(name: str, words: Sequence[str], who: str) -> None:
-    """Refuse a transformers folder with a tokenizer of its own for data whose words have other numbers.
+def need_own_tokens(name: str, who: str) -> None:
+    """Refuse a model that came with weights for a tokenizer's tokens for texts that are numbered otherwise.
 
     Args:
-        name: transformers:FOLDER. words: the word of each number of the data. who: the role that the error names.
+        name: of the model. who: the role that the error names.
     """
-    folder = Path(name.partition(":")[2])
-    if not any((folder / file).is_file() for file in TOKENIZERS):
-        return
-    tokenizer = _fetch(str(folder), extra("transformers").AutoTokenizer, str(folder), {"trust_remote_code": False}, ())
-    known = tokenizer.get_vocab()
-    for number, word in enumerate(words):
-        if known.get(word) != number:
-            raise UserError(
-                f"role {who!r}: {name[-80:]} has its own tokenizer, which numbers words otherwise than the data ({word!r} is "
-                f"{known.get(word, 'unknown')} there and {number} here); give a network that was trained on these numbers"
-            )
+    rest, library = name.removeprefix("transformers:"), extra("transformers")
+    of_type = rest in library.CONFIG_MAPPING or inspect.isclass(getattr(library, rest, None))
+    if tokenizer_of(name) is not None or (folder_of(name) is None and not of_type):
+        raise UserError(
+            f"role {who!r}: {name[-80:]} has its own tokenizer, but the data's texts are numbered by words of the training part; "
+            "set data.tokenizer to its folder"
+        )
 
 
 def extra(package: str) -> ModuleType:
@@ -117,38 +118,35 @@ def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: di
     library = extra("transformers")
     arguments = dict(arguments)
     task, trust = arguments.pop("task", None), arguments.pop("trust_remote_code", False) is True
-    named = getattr(library, name, None)
-    pretrained = False
+    pickled = arguments.pop("use_safetensors", True) is False
+    named, folder = getattr(library, name, None), folder_of(name)
+    loaded = False
     if inspect.isclass(named) and issubclass(named, library.PretrainedConfig):
         config = _call(f"transformers:{name}", named, {**_image(named, shape), "num_labels": classes, **arguments})
     elif name in library.CONFIG_MAPPING:
         kind = library.CONFIG_MAPPING[name]
         config = _call(f"transformers:{name}", kind, {**_image(kind, shape), "num_labels": classes, **arguments})
     else:
-        pretrained = True
+        loaded = True
         own = {"num_labels": classes, "trust_remote_code": trust, **arguments}
         config = _fetch(name, library.AutoConfig, name, own, library.CONFIG_MAPPING)
         if not trust:
-            _need_plain(name, config)
+            pretrained.need_plain(name, config)
     auto = _auto(library, name, config, shape, task)
-    if pretrained:
+    if loaded and folder is not None:
+        own_way = {"trust_remote_code": trust, "use_safetensors": not pickled}
+        found, came = pretrained.built(folder, auto, config, own_way)
+        pretrained.CAME[found] = came
+        return found
+    if loaded:
         how = LOADED | {"config": config, "trust_remote_code": trust, "output_loading_info": True}
         module, info = _fetch(name, auto, name, how, library.CONFIG_MAPPING)
         if not any(info.get(what) for what in ("missing_keys", "mismatched_keys")):
             _TRAINED.add(module)
         return module
-    return _call(f"transformers:{name}", auto.from_config, {"config": config})
-
-
-def _need_plain(name: str, config: Any) -> None:
-    """A configuration that was loaded may not name kernels, which are programs to be downloaded."""
-    parts = [config, *(part for part in vars(config).values() if hasattr(part, "model_type"))]
-    values = [value for part in parts for key, value in vars(part).items() if "implementation" in key or "kernel" in key]
-    if any("/" in str(value) for value in values):
-        raise UserError(
-            f"transformers:{name[-80:]}: its configuration names a kernel to download, which would run code of others; "
-            "remove it, or set the model's argument trust_remote_code = true"
-        )
+    made: nn.Module = _call(f"transformers:{name}", auto.from_config, {"config": config})
+    pretrained.CAME[made] = pretrained.Came()
+    return made
 
 
 def _image(config: Any, shape: tuple[int, ...]) -> dict[str, int]:
@@ -176,11 +174,23 @@ def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], t
 
 def _fetch(name: str, auto: Any, source: str, arguments: dict[str, object], known: Any) -> Any:
     try:
-        return auto.from_pretrained(source, **arguments)
-    except (OSError, ValueError) as error:
+        return from_pretrained(auto, source, **arguments)
+    except UserError as error:
         types = ", ".join(list(known)[:3])
         raise UserError(
-            f"transformers:{name} is not a model type ({types}, ...) and could not be loaded: {_line(error)}; "
+            f"transformers:{name[-80:]} is not a model type ({types}, ...), no folder with a config.json and not on this "
+            "computer, and the hub cannot be reached; give the path of a folder, or connect"
+        ) from error
+    except (OSError, ValueError) as error:
+        types = ", ".join(list(known)[:3])
+        if "auto_map" in str(error) or "trust_remote_code" in str(error):
+            raise UserError(
+                f"{name[-80:]} brings code of its own, which is only run where it is trusted; look at it, then add --trust"
+            ) from error
+        if folder_of(source) is not None:
+            raise UserError(f"{name[-80:]} cannot be loaded by transformers: {_line(error)}; save the model again") from error
+        raise UserError(
+            f"transformers:{name[-80:]} is not a model type ({types}, ...) and could not be loaded: {_line(error)[:110]}; "
             "give a model type, a local folder, or a model name while connected"
         ) from error
 

@@ -14,7 +14,7 @@ from limbeck.files.programs import find
 RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
 CODE = (
     "remote_code", "auto_map", "code_revision", "weights_only", "implementation", "kernel", "quantization", "checkpoint",
-    "pickle", "pretrained_cfg", "pipeline", "adapter", "gguf", "_file",
+    "pickle", "pretrained_cfg", "pipeline", "adapter", "gguf", "_file", "use_safetensors",
 )  # fmt: skip
 LOADERS = {
     "torch", "numpy", "scipy", "sklearn", "joblib", "pandas", "cloudpickle", "dill", "jsonpickle", "yaml", "torchaudio",
@@ -72,15 +72,15 @@ def _library(model: str) -> bool:
 
 def _program(named: Named, typed: Collection[str]) -> str:
     """What of a model is code, in words; "" where it is data."""
-    if ":" not in named.model or named.model == RESIZED:
+    if named.model == RESIZED:
         return ""
-    if not _library(named.model):
+    if ":" in named.model and not _library(named.model):
         return "" if named.model in typed else f"the model {named.model[:60]!r}"
     return next((f"the argument {key[:60]!r}" for key in _suspicious(named.arguments)), "")
 
 
 def _suspicious(value: object, key: str = "", depth: int = 0) -> Iterable[str]:
-    """Arguments of transformers or timm that are more than sizes and plain words."""
+    """Arguments of transformers, of a folder or of timm that are more than sizes and plain words."""
     if depth > 8:
         yield key
     elif isinstance(value, Mapping):

@@ -5,10 +5,12 @@ from torch import nn
 
 from limbeck.data import Data
 from limbeck.data.text import Words
+from limbeck.data.tokens import TokenInputs
 from limbeck.data.views.seen import RoleInputs, Whole
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError, reason
 from limbeck.models.black_box import BlackBox
+from limbeck.models.pretrained import Ordered, of_transformers
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
 from limbeck.plan.kinds import Batch
@@ -53,8 +55,21 @@ def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> 
             file["words"] = True
         if isinstance(prepare, Whole):
             file["whole"] = True
+        if isinstance(prepare, TokenInputs):
+            file["tokens"] = list(prepare.takes)
+        logits = cast.adapter_of(name).logits
+        if isinstance(logits, Ordered):
+            file["order"] = list(logits.order)
         files[name] = file
     return files
+
+
+def handed_out(cast: Cast, method: Method, data: Data) -> str:
+    """The role that is deployed alone and is a model of transformers for tokens of a tokenizer, or for images; else ""."""
+    source = method.deployed
+    role = source.role if isinstance(source, Tap) and not source.path else ""
+    known = role in cast and of_transformers(cast[role]) and (data.tokens is not None or data.kind == "image")
+    return role if known else ""
 
 
 def check_places(method: Method, data: Data) -> None:

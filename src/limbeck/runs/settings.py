@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import is_program
+from limbeck.files.saved import folder_of, tokenizer_of
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
     from torch import nn
@@ -55,6 +56,11 @@ class DataSettings(_Settings):
     )
     id: str | None = Field(default=None, description="column of a table that names its samples; it is no feature")
     arguments: dict[str, object] = Field(default_factory=dict, description="of data that is generated or given by a function")
+    text: str | list[str] | None = Field(default=None, description="column of a table that holds the texts, or two of a pair")
+    tokenizer: str | None = Field(
+        default=None, description="folder of the tokenizer that numbers texts; default: that of the teacher's folder"
+    )
+    longest: int | None = Field(default=None, ge=1, description="most tokens of a text; default: what its model reads")
     download: bool = Field(default=True, description="download published data that is not on disk")
     workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
@@ -83,7 +89,9 @@ class DataSettings(_Settings):
 class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
 
-    model: str = Field(description="built-in name, file.onnx, package.module:factory, transformers:NAME or timm:NAME")
+    model: str = Field(
+        description="built-in name, folder with a config.json, file.onnx, package.module:factory, transformers:NAME or timm:NAME"
+    )
     arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
     answers: str | None = Field(
@@ -116,21 +124,35 @@ class ModelSettings(_Settings):
         from limbeck.models import outside
         from limbeck.models.black_box import BlackBox
         from limbeck.plan import Adapter
+        from limbeck.runs.texts import labelled, texted
 
         if self.answers is not None:
             return self._looked_up(role, data), Adapter()
         classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
-        make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.arguments)
+        make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.own_arguments(data))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
             module = make()
-        if data.words and self.model.startswith("transformers:"):
-            outside.need_same_words(self.model, data.words, role)
+        logits = data.task.finder(classes, tuple(data.shape))
+        if isinstance(module, BlackBox):  # it answers in the labels' own units
+            return module, Adapter(prepare=self.preparation(data), factory=make)
         if self.weights is not None:
             models.load_weights(module, Path(self.weights), who=role)
-        asked = isinstance(module, BlackBox)  # it answers in the labels' own units
-        logits = None if asked else data.task.finder(classes, tuple(data.shape))
-        return module, Adapter(prepare=self.preparation(data), logits=logits, factory=make)
+        if data.tokens is not None:
+            return module, texted(role, self.model, module, Adapter(logits=logits, factory=make), data)
+        if data.kind == "text" and data.words and self.of_transformers:
+            outside.need_own_tokens(self.model, role)
+        return module, labelled(module, Adapter(prepare=self.preparation(data), logits=logits, factory=make), data)
+
+    @property
+    def of_transformers(self) -> bool:
+        return self.model.startswith("transformers:") or folder_of(self.model) is not None
+
+    def own_arguments(self, data: "Data") -> dict[str, object]:
+        """Its arguments; a type of transformers' models gets the size of the tokenizer's vocabulary, if it is not given."""
+        if data.tokens is None or not self.of_transformers or folder_of(self.model) is not None:
+            return self.arguments
+        return {"vocab_size": data.tokens.facts["vocabulary"], "pad_token_id": data.tokens.facts["pad"], **self.arguments}
 
     def _looked_up(self, role: str, data: "Data") -> "nn.Module":
         from limbeck.data import answers
@@ -166,7 +188,7 @@ class ModelSettings(_Settings):
         from limbeck.data.views.seen import RoleInputs, seen_in
         from limbeck.plan import Normalise
 
-        if data.kind == "text" and self.model.startswith("transformers:"):
+        if data.kind == "text" and self.of_transformers:
             return Words()
         if self.sees:
             scaled = self.mean is not None and self.std is not None
@@ -276,6 +298,15 @@ class Recipe(_Settings):
     train: TrainSettings = Field(default_factory=TrainSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
 
+    @model_validator(mode="after")
+    def _find_tokenizer(self) -> Self:
+        """Texts are numbered by the tokenizer of the teacher's folder, else of the student's or of another role's."""
+        if self.data.tokenizer is None:
+            found = next(filter(None, (tokenizer_of(settings.model) for settings in self.models.values())), None)
+            if found is not None:
+                self.data = self.data.model_copy(update={"tokenizer": found})
+        return self
+
     def streams(self, data: "Data", method: "Method", make: "Callable[..., Streams] | None" = None) -> "Streams":
         """The batches of a run; make: what makes them, `Streams` by default."""
         from limbeck.data import Streams
@@ -363,7 +394,7 @@ def need_trust(
 ) -> None:
     """Refuse models by role, and data, that a file names and that are programs, unless the file is trusted or the user typed the
     name."""
-    special = {role: settings for role, settings in models.items() if ":" in settings.model}
+    special = {role: m for role, m in models.items() if ":" in m.model or not all(map(_number, m.arguments.values()))}
     if data is not None and data.program:
         special["data"] = ModelSettings(model=data.name)
     if special:
@@ -371,6 +402,10 @@ def need_trust(
 
         named = [gate.Named(role, settings.model, settings.arguments) for role, settings in special.items()]
         gate.need_trust(named, where, trust, typed)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def dump(recipe: Recipe) -> str:

@@ -15,6 +15,7 @@ from limbeck.data.views.seen import Whole
 from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
+from limbeck.files.saved import folder_of, weights_in
 from limbeck.models import load_weights, outside, zoo
 from limbeck.models.answers import Answers
 from limbeck.models.black_box import BlackBox, told
@@ -23,6 +24,7 @@ from limbeck.plan.copies import copied
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.taps import Tap, leaves
+from limbeck.runs import texts
 from limbeck.runs.casting import (
     answers_read,
     check_output,
@@ -38,6 +40,7 @@ from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds
 from limbeck.runs.settings import ModelSettings, Recipe, read
 from limbeck.runs.sharing import Apart
 from limbeck.runs.supervised import at_once
+from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import bind
 
@@ -53,7 +56,10 @@ class Given:
         found = self.adapters.get(role, Adapter())
         if found.logits is None and not isinstance(self.modules[role], BlackBox):
             found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
-        return self.modules[role], found
+        module = self.modules[role]
+        if data.tokens is not None and found.prepare is None and not isinstance(module, BlackBox):
+            return module, texted(role, "", module, found, data)
+        return module, labelled(module, found, data)
 
 
 @dataclass
@@ -114,9 +120,10 @@ class Sources:
             return self.given.role(role, self.data)
         settings = self.settings_for(role)
         build = partial(settings.build, role, self.data, self.recipe.seed)
-        alike = (
-            settings.weights is not None or settings.answers is not None or settings.model.endswith(".onnx")
-        )  # whatever the run's seed
+        folder = folder_of(settings.model)
+        file = settings.answers is not None or settings.model.endswith(".onnx")
+        own = file or (folder is not None and weights_in(folder) != "")
+        alike = settings.weights is not None or own  # whatever the run's seed
         if alike and role in frozen_roles(self.method):
             return self.shared.role(role, settings, build)
         return build()
@@ -271,6 +278,10 @@ def _cast(sources: Sources) -> None:
                 raise
             sources.foreign.add(role)  # made for another task: only its layers count
         sources.notes += told(role, cast[role])
+        if role not in sources.foreign and own is None:
+            own_way = sources.settings_for(role)
+            learns = role in learners(method) or own_way.epochs is not None or own_way.lr is not None
+            sources.notes += texts.told(role, cast[role], data, learns=learns)
         need_answers_only(role, cast[role], method)
     for role in cast if sources.channels_last else ():
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):

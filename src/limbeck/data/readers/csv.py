@@ -11,12 +11,13 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
 from limbeck.data.columns import missing, number
 from limbeck.data.reader import How, Reader, part_files
-from limbeck.data.tables import LABEL, Rows, Table, from_table, label_places
+from limbeck.data.tables import LABEL, TEXT, Rows, Table, from_table, label_places
 from limbeck.errors import UserError
 
 ENDINGS = (".csv", ".tsv")
@@ -39,7 +40,7 @@ class Csv(Reader):
         if not files:
             raise UserError(f"{path} has no train.csv; give a folder with one, or the path of a table")
         notes: list[str] = []
-        tables = {part: rows_of(file, notes) for part, file in files.items()}
+        tables = {part: rows_of(file, notes, how.texts.columns) for part, file in files.items()}
         if all(len(row) < 2 for row in tables["train"]):
             raise _unsplit(files["train"])
         header = _header(files["train"], tables["train"])
@@ -50,23 +51,26 @@ class Csv(Reader):
             tables = {part: _by_name(files[part], part, rows, names, train, places) for part, rows in tables.items()}
         if "unlabelled" in tables:
             tables["unlabelled"] = _without_labels(tables["unlabelled"], names, places, header)
-        return from_table(Table(path, names, tables, header, 1 + header, tuple(notes)), how.columns)
+        return from_table(Table(path, names, tables, header, 1 + header, tuple(notes)), how.columns, how.texts)
 
 
-def rows_of(file: Path, notes: list[str]) -> Rows:
+def rows_of(file: Path, notes: list[str], texts: Sequence[str] = ()) -> Rows:
+    """The cells, without the spaces and single quotes around them, but in columns that their names say to be texts."""
     text = _text(file, notes)
     separator = _separator(text)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error as error:
         raise UserError(f"{file} is not a CSV table ({error}); correct its quotes, and give a row for each sample") from error
-    rows = [[_bare(cell.strip()) for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
     if not rows:
         raise UserError(f"{file} is empty; expected a row for each sample with its label in the last column")
     told = f"cells are split at {separator!r}"
     if separator in ";|" and told not in notes:
         notes.append(told)
-    return rows
+    kept = {k for k, name in enumerate(rows[0]) if name.strip() in texts or name.strip().lower() in TEXT}
+    first = [_bare(cell.strip()) for cell in rows[0]]
+    return [first, *([cell if k in kept else _bare(cell.strip()) for k, cell in enumerate(row)] for row in rows[1:])]
 
 
 def _bare(cell: str) -> str:

@@ -39,7 +39,7 @@ class Jsonl(Reader):
                     f"{files[part]} has the key {other!r}, which the training part lacks; give every part the same keys"
                 )
         parts = {part: [[each.get(name, "") for name in names] for each in objects] for part, objects in found.items()}
-        return from_table(Table(path, names, parts), how.columns)
+        return from_table(Table(path, names, parts), how.columns, how.texts)
 
 
 def _objects(file: Path) -> Iterator[dict[str, str]]:

@@ -38,7 +38,7 @@ class Parquet(Reader):
                 raise UserError(f"{file} has other columns than the training part ({odd}); give every part the same")
             length = len(next(iter(columns.values()), []))
             parts[part] = [list(row) for row in zip(*(columns.get(name, [""] * length) for name in names), strict=True)]
-        return from_table(Table(path, names, parts), how.columns)
+        return from_table(Table(path, names, parts), how.columns, how.texts)
 
 
 def columns_of(file: Path) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from limbeck.data.assemble import Raw
 from limbeck.data.columns import listed
 from limbeck.data.reader import How, Reader
 from limbeck.data.tables import without_labels
-from limbeck.data.text import texts
+from limbeck.data.text import TextColumns, texts
 from limbeck.errors import UserError
 from limbeck.tasks.classify import CLASSIFY
 
@@ -38,11 +38,11 @@ class Sentences(Reader):
             raise UserError(
                 f"{path} holds sentences, whose classes are in the column label; give other labels as a .csv or .jsonl"
             )
-        return read(path)
+        return read(path, how=how.texts)
 
 
-def read(path: Path, name: str = "") -> Raw:
-    """Read sentences as class numbers (n, 32); see `limbeck.data.text`."""
+def read(path: Path, name: str = "", how: TextColumns = TextColumns()) -> Raw:  # noqa: B008  it is frozen
+    """Read sentences as class numbers; see `limbeck.data.text`."""
     files = {"train": path} if path.is_file() else {part: _file(path, stems) for part, stems in PARTS.items()}
     if files["train"] is None:
         raise UserError(f"{path} has no train.tsv (or ..._train.tsv); give the file or folder that holds the sentences")
@@ -55,7 +55,7 @@ def read(path: Path, name: str = "") -> Raw:
     if "test" not in found and "validation" in found:
         found["test"] = found.pop("validation")
         notes.append("the dev part is used as the test part")
-    raw = texts(str(path), found, NAMES.get(name, ()))
+    raw = texts(str(path), found, NAMES.get(name, ()), how)
     return replace(raw, notes=[*notes, *raw.notes], labels_from="column 'label', by its name")
 
 

@@ -1,0 +1,118 @@
+"""What a folder that transformers saved holds, told from its files alone; and how one is opened without asking a hub in vain."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from limbeck.errors import UserError
+
+CONFIG = "config.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+PLAIN = ("model.safetensors", "model.safetensors.index.json")
+PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def folder_of(model: str) -> Path | None:
+    """The folder that a model's name means, with or without `transformers:` before it; None where it is no such folder.
+
+    >>> folder_of("transformers:bert") is None
+    True
+    """
+    path = Path(model.removeprefix("transformers:")).expanduser()
+    return path if (path / CONFIG).is_file() else None
+
+
+def tokenizer_of(model: str) -> str | None:
+    """Where the tokenizer of a model lies: its folder, or `owner/name` of a hub; None where it has none that is known."""
+    folder, rest = folder_of(model), model.removeprefix("transformers:")
+    if folder is None:
+        return rest if rest != model and rest.count("/") == 1 and not rest.startswith((".", "/", "~")) else None
+    return str(folder) if any((folder / file).is_file() for file in TOKENIZERS) else None
+
+
+def weights_in(folder: Path) -> str:
+    """In which form a folder holds weights: "safetensors", "pickled", or "" where it has none.
+
+    >>> weights_in(Path("nowhere"))
+    ''
+    """
+    if any((folder / file).is_file() for file in PLAIN):
+        return "safetensors"
+    return "pickled" if any((folder / file).is_file() for file in PICKLED) else ""
+
+
+def config_in(folder: Path) -> dict[str, object]:
+    """What its config.json says. Raises `UserError` where that is no JSON object."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read ({str(error)[:80]}); save the model again") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{folder / CONFIG} is no JSON object; save the model again")
+    return found
+
+
+def trusted(model: str) -> dict[str, object]:
+    """The arguments that loading a folder needs where it is trusted: its own code, weights that are no safetensors."""
+    folder = folder_of(model)
+    if folder is None:
+        return {}
+    found: dict[str, object] = {"trust_remote_code": True} if "auto_map" in config_in(folder) else {}
+    return found | ({"use_safetensors": False} if weights_in(folder) == "pickled" else {})
+
+
+def from_pretrained(auto: Any, source: str, **arguments: Any) -> Any:
+    """What a class of transformers makes of a folder, or of a model that is on this computer; else of one on the hub.
+
+    Raises what transformers raises; `UserError` where a hub would have to be asked and cannot be reached.
+    """
+    folder = Path(source).expanduser()
+    with still():
+        if folder.is_dir():
+            return auto.from_pretrained(str(folder), local_files_only=True, **arguments)
+        try:
+            return auto.from_pretrained(source, local_files_only=True, **arguments)
+        except (OSError, ValueError):
+            if not _reachable():
+                raise UserError(
+                    f"{source[-80:]} is neither a folder with a config.json nor a model on this computer, and the hub cannot be "
+                    "reached; give the path of a folder, or connect"
+                ) from None
+        return auto.from_pretrained(source, **arguments)
+
+
+def _reachable() -> bool:
+    """Whether the hub's host answers at all, asked once: transformers itself would try for half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    host = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((host.hostname or "", host.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def still() -> Iterator[None]:
+    """Without the bars of progress, warnings and remarks of transformers, and of what it imports."""
+    sink, before = io.StringIO(), logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -1,0 +1,58 @@
+"""Roles that read a tokenizer's tokens: what they are fed, how their labels are matched, what cannot work."""
+
+from dataclasses import replace
+
+from torch import nn
+
+from limbeck.data import Data
+from limbeck.data.tokens import Tokenizer, inputs_for
+from limbeck.errors import UserError
+from limbeck.files.saved import tokenizer_of
+from limbeck.models import pretrained
+from limbeck.plan.roles import Adapter
+
+
+def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Data) -> Adapter:
+    """The adapter of a role for texts that a tokenizer numbered; its labels are matched with the data's.
+
+    Args:
+        model: its name, "" for a module from Python.
+
+    Raises:
+        UserError: its own tokenizer is another one, or texts are longer or of more tokens than it knows.
+    """
+    assert data.tokens is not None
+    facts, who = data.tokens.facts, f"role {role!r}"
+    own = tokenizer_of(model) if model else None
+    if own is not None and own != data.tokens.source and Tokenizer(own).facts["fingerprint"] != facts["fingerprint"]:
+        raise UserError(
+            f"{who}: the tokenizer of {own[-70:]} is another than that of the data, {data.tokens.source[-70:]}; all roles must "
+            "read the same tokens: leave its tokenizer out, or set data.tokenizer"
+        )
+    pretrained.need_fitting(module, data.shape[0], facts["vocabulary"], who)
+    config = getattr(module, "config", None)
+    if config is not None and getattr(config, "pad_token_id", 0) is None:
+        config.pad_token_id = facts["pad"]  # some look for the last token that is none
+    return labelled(module, replace(adapter, prepare=inputs_for(module, facts)), data)
+
+
+def labelled(module: nn.Module, adapter: Adapter, data: Data) -> Adapter:
+    """The adapter with logits in the data's order, where a model's labels have the data's names in another."""
+    order = pretrained.labels_of(module, data.classes, "").order
+    if not order or (adapter.logits is not None and not callable(adapter.logits)):
+        return adapter
+    return replace(adapter, logits=pretrained.Ordered(order, adapter.logits))
+
+
+def told(role: str, module: nn.Module, data: Data, *, learns: bool) -> list[str]:
+    """What a reader needs to know of a role out of a folder.
+
+    Raises `UserError` where it teaches and its labels are not the data's.
+    """
+    found, came = pretrained.labels_of(module, data.classes, f"the {role}"), pretrained.CAME.get(module)
+    if found.mismatch and not learns:
+        raise UserError(found.mismatch)
+    notes = [f"{role}: {note}" for note in (came.notes if came is not None else ())]
+    if found.mismatch:
+        notes.append(f"{found.mismatch.partition(';')[0]}: it learns the data's")
+    return [*notes, *([found.note] if found.note else [])]
