@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from runs import folder_of_bert as made
 from torch import nn
 
@@ -120,7 +121,7 @@ def test_the_student_is_a_folder_that_transformers_loads_in_a_fresh_process(plac
     logits, labels = json.loads(found.stdout.splitlines()[-1])
     student = limbeck.load(place / "run")
     with torch.no_grad():
-        ours = student(numbered(texts, place / "run" / "student"))
+        ours = student(student.encode(texts))
     assert labels == ["no", "yes"] == list(student.classes)
     assert torch.equal(torch.tensor(logits), ours)
 
@@ -367,6 +368,43 @@ def test_columns_of_texts_are_found_named_or_asked_for(place, tmp_path):
     assert len(first[first > 0]) == 7 and text.startswith("[CLS]")  # quotes are part of a text
     with pytest.raises(UserError, match="did you mean 'title'"):
         limbeck.data.load(str(tmp_path / "some.csv"), tokenizer=place / "teacher", text="titel")
+
+
+# ---------------------------------------------------------------- images
+
+
+def test_pictures_go_through_the_folders_image_processor(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("blue", "red"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for k in range(12):
+            image = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
+            image.save(tmp_path / "photos" / name / f"{k}.png")
+    torch.manual_seed(0)
+    sizes = {"image_size": 8, "patch_size": 4, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
+    labels = {"id2label": {0: "red", 1: "blue"}, "label2id": {"red": 0, "blue": 1}}
+    vit = transformers.ViTForImageClassification(transformers.ViTConfig(num_hidden_layers=1, **sizes, **labels)).eval()
+    vit.save_pretrained(tmp_path / "vit")
+    mean, std = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
+    facts = {"image_mean": mean, "image_std": std, "size": {"height": 8, "width": 8}, "rescale_factor": 1 / 255}
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(facts))
+    transformers.ViTConfig(num_hidden_layers=1, **sizes).save_pretrained(tmp_path / "small")
+    both = {"teacher": {"model": str(tmp_path / "vit")}, "student": {"model": str(tmp_path / "small")}}
+    settings = make({"data": {"name": str(tmp_path / "photos")}, **both})
+    assert settings.data.size == (8, 8) and settings.student.mean == (0.5, 0.4, 0.3) == settings.teacher.mean
+    sources = open_sources(settings)
+    part, cast = sources.data["test"], sources.cast.eval()
+    x = part.inputs.float() / 255
+    with torch.no_grad():
+        ours = cast.adapter_of("teacher").find_logits(cast.feed("teacher", x), "teacher")
+        plain = vit((x - torch.tensor(mean).view(-1, 1, 1)) / torch.tensor(std).view(-1, 1, 1)).logits
+    torch.testing.assert_close(ours, plain[:, [1, 0]], atol=1e-6, rtol=1e-5)
+    save_folder(tmp_path, Deployed(cast, Tap("student")).eval(), "student", sources.data, x, onnx=False)
+    kept = json.loads((tmp_path / "student" / "preprocessor_config.json").read_text())
+    assert kept["image_mean"] == mean and kept["size"] == {"height": 8, "width": 8}
+    (tmp_path / "vit" / "preprocessor_config.json").write_text(json.dumps(facts | {"rescale_factor": 1.0}))
+    with pytest.raises(UserError, match="does not divide pixels by 255"):
+        make({"data": {"name": str(tmp_path / "photos")}, **both})
 
 
 # ---------------------------------------------------------------- from Python

@@ -24,7 +24,7 @@ from limbeck.deploy.shipment import input_words
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
-from limbeck.deploy.student_folder import FOLDER, save_folder
+from limbeck.deploy.student_folder import FOLDER, save_folder, save_tokenizer
 from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.models.black_box import BlackBox
@@ -64,6 +64,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     if handed_out(sources.cast, method, data):
         for sentence in _or_note(note, "there is no folder for transformers", lambda: _folder(finished, info)) or []:
             note(sentence)
+    elif data.tokens is not None:
+        _or_note(note, "the tokenizer cannot be kept", lambda: save_tokenizer(finished.folder, data))
     save_student(finished.folder, entries["student"], info)
     if packed:
         models["student"] |= {"bytes": packed["bytes"], "packed": _packed(finished, packed, note)}

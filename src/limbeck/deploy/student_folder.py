@@ -17,9 +17,10 @@ from limbeck.deploy.onnx_file import serialised
 from limbeck.deploy.student import Deployed
 from limbeck.deploy.tracing import cannot_export, quiet
 from limbeck.errors import UserError
-from limbeck.files import aside
-from limbeck.files.saved import from_pretrained
+from limbeck.files import aside, write_json
+from limbeck.files.saved import PROCESSOR, from_pretrained
 from limbeck.models.pretrained import labels_to_keep, places
+from limbeck.plan.roles import Normalise
 
 FOLDER, ONNX = "student", "onnx/model.onnx"
 
@@ -46,6 +47,8 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
             module.save_pretrained(hidden)
             if data.tokens is not None:
                 Tokenizer(data.tokens.source).tokenizer.save_pretrained(hidden)
+            if data.kind == "image":
+                write_json(hidden / PROCESSOR, _processor(student.cast.adapter_of(role).prepare, data.shape))
         notes = [f"{FOLDER}/ is the student for transformers' from_pretrained{_compared(hidden, student, role, few)}"]
         if onnx and data.tokens is not None:
             notes.append(_exported(hidden, student, role, few))
@@ -54,6 +57,27 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
     return notes
+
+
+def save_tokenizer(run: Path, data: Data) -> None:
+    """Write `RUN/student/` with the tokenizer of texts alone, for a student that is no model of transformers."""
+    assert data.tokens is not None
+    target, hidden = run / FOLDER, aside(run / FOLDER)
+    try:
+        Tokenizer(data.tokens.source).tokenizer.save_pretrained(hidden)
+        shutil.rmtree(target, ignore_errors=True)
+        hidden.rename(target)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _processor(prepare: object, shape: tuple[int, ...]) -> dict[str, object]:
+    """What transformers is to do to a picture: scale it, divide by 255, and normalise as the student does."""
+    found: dict[str, object] = {"image_processor_type": "ViTImageProcessor", "do_rescale": True, "rescale_factor": 1 / 255}
+    found |= {"do_resize": True, "size": {"height": shape[1], "width": shape[2]}, "do_normalize": False}
+    if isinstance(prepare, Normalise):
+        found |= {"do_normalize": True, "image_mean": list(prepare.mean_values), "image_std": list(prepare.std_values)}
+    return found
 
 
 def _compared(folder: Path, student: Deployed, role: str, few: Tensor) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from limbeck.data import Data
 from limbeck.deploy.student_folder import FOLDER as STUDENT
-from limbeck.files.saved import tokenizer_of
+from limbeck.files.saved import has_tokenizer
 from limbeck.runs.settings import DataSettings, load, make, need_trust
 
 
@@ -19,5 +19,6 @@ def data_of(run: Path | None, name: str | None = None, path: str | None = None, 
 
 def _numbered_alike(run: Path | None, settings: DataSettings) -> DataSettings:
     """The settings with the tokenizer that the run kept: the teacher's folder may be gone."""
-    own = None if run is None else tokenizer_of(str(run / STUDENT))
-    return settings if own is None else settings.model_copy(update={"tokenizer": own})
+    if run is None or not has_tokenizer(run / STUDENT):
+        return settings
+    return settings.model_copy(update={"tokenizer": str(run / STUDENT)})

@@ -8,13 +8,14 @@ import os
 import socket
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from limbeck.errors import UserError
 
-CONFIG = "config.json"
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 PLAIN = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -35,7 +36,12 @@ def tokenizer_of(model: str) -> str | None:
     folder, rest = folder_of(model), model.removeprefix("transformers:")
     if folder is None:
         return rest if rest != model and rest.count("/") == 1 and not rest.startswith((".", "/", "~")) else None
-    return str(folder) if any((folder / file).is_file() for file in TOKENIZERS) else None
+    return str(folder) if has_tokenizer(folder) else None
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer, with a model or alone."""
+    return any((folder / file).is_file() for file in TOKENIZERS)
 
 
 def weights_in(folder: Path) -> str:
@@ -58,6 +64,46 @@ def config_in(folder: Path) -> dict[str, object]:
     if not isinstance(found, dict):
         raise UserError(f"{folder / CONFIG} is no JSON object; save the model again")
     return found
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What an image processor does to pictures on 0..1: scales them to `size` (height, width), subtracts `mean` and divides by
+    `std`, of each channel; None where it does not. cropped: it scales the shorter edge and cuts the middle out."""
+
+    size: tuple[int, int] | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    cropped: bool = False
+
+
+def processor_in(model: str) -> Processor | None:
+    """The image processor of a folder; None where it has none.
+
+    Raises `UserError` where it is damaged, or feeds a model on another scale than 0..1.
+    """
+    folder = folder_of(model)
+    file = None if folder is None else folder / PROCESSOR
+    if file is None or not file.is_file():
+        return None
+    try:
+        own = json.loads(file.read_text(encoding="utf-8"))
+        size, crop = own.get("size"), own.get("crop_size") if own.get("do_center_crop") else None
+        edge = crop or size or {}
+        edge = {"height": edge, "width": edge} if isinstance(edge, int) else edge
+        sides: list[Any] = [edge.get(side, edge.get("shortest_edge")) for side in ("height", "width")]
+        whole = own.get("do_resize", True) and all(isinstance(side, int) and side > 0 for side in sides)
+        normal = own.get("do_normalize", True) and own.get("image_mean") and own.get("image_std")
+        mean, std = (tuple(map(float, own[key])) if normal else None for key in ("image_mean", "image_std"))
+        plain = own.get("do_rescale", True) and abs(float(own.get("rescale_factor", 1 / 255)) - 1 / 255) < 1e-6
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read ({str(error)[:80]}); save the image processor again") from None
+    if not plain:
+        raise UserError(
+            f"{file} does not divide pixels by 255, as pictures are here; give the model's own mean and std, without it"
+        )
+    scaled = (sides[0], sides[1]) if whole else None
+    return Processor(scaled, mean, std, cropped=crop is not None or "shortest_edge" in edge)
 
 
 def trusted(model: str) -> dict[str, object]:

@@ -68,8 +68,10 @@ def handed_out(cast: Cast, method: Method, data: Data) -> str:
     """The role that is deployed alone and is a model of transformers for tokens of a tokenizer, or for images; else ""."""
     source = method.deployed
     role = source.role if isinstance(source, Tap) and not source.path else ""
-    known = role in cast and of_transformers(cast[role]) and (data.tokens is not None or data.kind == "image")
-    return role if known else ""
+    if role not in cast or not of_transformers(cast[role]):
+        return ""
+    plain = isinstance(cast.adapter_of(role).prepare, Normalise | None)
+    return role if data.tokens is not None or (data.kind == "image" and plain) else ""
 
 
 def check_places(method: Method, data: Data) -> None:

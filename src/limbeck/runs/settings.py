@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import is_program
-from limbeck.files.saved import folder_of, tokenizer_of
+from limbeck.files.saved import folder_of, processor_in, tokenizer_of
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
     from torch import nn
@@ -299,13 +299,29 @@ class Recipe(_Settings):
     store: StoreSettings = Field(default_factory=StoreSettings)
 
     @model_validator(mode="after")
-    def _find_tokenizer(self) -> Self:
-        """Texts are numbered by the tokenizer of the teacher's folder, else of the student's or of another role's."""
-        if self.data.tokenizer is None:
-            found = next(filter(None, (tokenizer_of(settings.model) for settings in self.models.values())), None)
-            if found is not None:
-                self.data = self.data.model_copy(update={"tokenizer": found})
+    def _follow_folders(self) -> Self:
+        """What folders of models say of their inputs goes where nothing else was set: texts are numbered by the tokenizer of the
+        teacher, else of the student or another role; an image processor's size, mean and std serve all roles of transformers."""
+        found = next(filter(None, (tokenizer_of(settings.model) for settings in self.models.values())), None)
+        if self.data.tokenizer is None and found is not None:
+            self.data = self.data.model_copy(update={"tokenizer": found})
+        own = {role: processor_in(settings.model) for role, settings in self.models.items()}
+        first = next(filter(None, own.values()), None)
+        if first is None:
+            return self
+        if self.data.size is None and first.size is not None:
+            self.data = self.data.model_copy(update={"size": first.size})
+        for role, settings in self.models.items():
+            serves = own[role] or first
+            if settings.mean is None and settings.std is None and settings.of_transformers and serves.mean is not None:
+                self._set_role(role, settings.model_copy(update={"mean": serves.mean, "std": serves.std}))
         return self
+
+    def _set_role(self, role: str, settings: ModelSettings) -> None:
+        if role in ("teacher", "student"):
+            setattr(self, role, settings)
+        else:
+            self.roles = self.roles | {role: settings}
 
     def streams(self, data: "Data", method: "Method", make: "Callable[..., Streams] | None" = None) -> "Streams":
         """The batches of a run; make: what makes them, `Streams` by default."""

@@ -281,7 +281,7 @@ def _cast(sources: Sources) -> None:
         if role not in sources.foreign and own is None:
             own_way = sources.settings_for(role)
             learns = role in learners(method) or own_way.epochs is not None or own_way.lr is not None
-            sources.notes += texts.told(role, cast[role], data, learns=learns)
+            sources.notes += texts.told(role, own_way.model, cast[role], data, learns=learns)
         need_answers_only(role, cast[role], method)
     for role in cast if sources.channels_last else ():
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):

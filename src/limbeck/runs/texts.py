@@ -1,4 +1,4 @@
-"""Roles that read a tokenizer's tokens: what they are fed, how their labels are matched, what cannot work."""
+"""Roles out of folders of transformers: what they are fed, how their labels are matched, what cannot work."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from torch import nn
 from limbeck.data import Data
 from limbeck.data.tokens import Tokenizer, inputs_for
 from limbeck.errors import UserError
-from limbeck.files.saved import tokenizer_of
+from limbeck.files.saved import processor_in, tokenizer_of
 from limbeck.models import pretrained
 from limbeck.plan.roles import Adapter
 
@@ -44,8 +44,8 @@ def labelled(module: nn.Module, adapter: Adapter, data: Data) -> Adapter:
     return replace(adapter, logits=pretrained.Ordered(order, adapter.logits))
 
 
-def told(role: str, module: nn.Module, data: Data, *, learns: bool) -> list[str]:
-    """What a reader needs to know of a role out of a folder.
+def told(role: str, model: str, module: nn.Module, data: Data, *, learns: bool) -> list[str]:
+    """What a reader needs to know of a role out of a folder. model: its name.
 
     Raises `UserError` where it teaches and its labels are not the data's.
     """
@@ -55,4 +55,9 @@ def told(role: str, module: nn.Module, data: Data, *, learns: bool) -> list[str]
     notes = [f"{role}: {note}" for note in (came.notes if came is not None else ())]
     if found.mismatch:
         notes.append(f"{found.mismatch.partition(';')[0]}: it learns the data's")
+    own = processor_in(model) if data.kind == "image" else None
+    if own is not None and own.size is not None and own.size != tuple(data.shape[1:]):
+        notes.append(f"{role}: its image processor scales to {own.size}, but pictures here are {tuple(data.shape[1:])}")
+    if own is not None and own.cropped:
+        notes.append(f"{role}: its image processor cuts the middle out of pictures, which are scaled as a whole here")
     return [*notes, *([found.note] if found.note else [])]
