@@ -302,7 +302,8 @@ class Recipe(_Settings):
     def _follow_folders(self) -> Self:
         """What folders of models say of their inputs goes where nothing else was set: texts are numbered by the tokenizer of the
         teacher, else of the student or another role; an image processor's size, mean and std serve all roles of transformers."""
-        found = next(filter(None, (tokenizer_of(settings.model) for settings in self.models.values())), None)
+        named = [settings.model for settings in self.models.values() if settings.answers is None]
+        found = next(filter(None, map(tokenizer_of, named)), None)
         if self.data.tokenizer is None and found is not None:
             self.data = self.data.model_copy(update={"tokenizer": found})
         own = {role: processor_in(settings.model) for role, settings in self.models.items()}
