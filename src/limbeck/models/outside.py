@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from weakref import WeakSet
