@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.face.export import Exports, export
     from limbeck.face.load import Student, load
     from limbeck.face.measure import measure
+    from limbeck.face.predict import predict
     from limbeck.models.load import Load
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.declare import method
@@ -47,6 +48,7 @@ _HOMES = {
     "face.export": ("Exports", "export"),
     "face.load": ("Student", "load"),
     "face.measure": ("measure",),
+    "face.predict": ("predict",),
     "models.load": ("Load",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.declare": ("method",),
@@ -67,8 +69,8 @@ __all__ = [
     "Normalise", "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Shrunk", "Snapshot", "Stage",
     "State", "Store", "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare",
     "connectors", "cosine", "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses",
-    "measure", "method", "methods", "metrics", "models", "observe", "ramp_up", "shrink", "single_stage", "sometimes", "tasks",
-    "train", "transforms",
+    "measure", "method", "methods", "metrics", "models", "observe", "predict", "ramp_up", "shrink", "single_stage", "sometimes",
+    "tasks", "train", "transforms",
 ]  # fmt: skip
 
 

@@ -255,3 +255,15 @@ def test_students_are_not_asked_about_other_classes_or_words(tmp_path):
     text = data.load(written(tmp_path / "t.csv", SENTENCES))
     with pytest.raises(UserError, match="its words are numbered otherwise"):
         need_same_data(info | {"kind": "text", "classes": list(text.classes)}, text)
+
+
+def test_parts_that_spell_all_classes_otherwise_are_matched_or_refused(tmp_path):
+    """The adult data of UCI end every label of their test part with a full stop."""
+    (tmp_path / "train.csv").write_text("x,label\n" + "\n".join(f"{k},{'>50K' if k % 2 else '<=50K'}" for k in range(20)))
+    (tmp_path / "test.csv").write_text("x,label\n" + "\n".join(f"{k},{'>50K.' if k % 2 else '<=50K.'}" for k in range(6)))
+    found = data.load(str(tmp_path))
+    assert found.classes == ("<=50K", ">50K") and found["test"].labels.tolist() == [0, 1] * 3
+    assert "classes are spelt <=50K., >50K. in test, <=50K, >50K in training, and were taken for the same" in found.notes
+    (tmp_path / "test.csv").write_text("x,label\n" + "\n".join(f"{k},{'rich' if k % 2 else 'poor'}" for k in range(6)))
+    with pytest.raises(UserError, match="test has no class that training has"):
+        data.load(str(tmp_path))

@@ -16,11 +16,12 @@ from limbeck.cards.schema import VERSION, Card, ExportFacts, ModelEntry, PackedF
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
+from limbeck.deploy.alone import write_script
 from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.measure import Latency, module_latency, onnx_latency
 from limbeck.deploy.onnx_file import compare_onnx, export_onnx
 from limbeck.deploy.packed import same_predictions, save_packed
-from limbeck.deploy.shipment import input_words
+from limbeck.deploy.shipment import input_words, raw_facts
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
@@ -263,6 +264,8 @@ def student_file(sources: Sources) -> StudentFile:
     }
     if data.words:
         info["words"] = list(data.words)
+    if sources.recipe.data.tile is not None:
+        info["tile"] = sources.recipe.data.tile
     if data.columns:
         info["columns"] = [column.facts() for column in data.columns]
     if data.tokens is not None:
@@ -290,8 +293,9 @@ def _packed(finished: Finished, facts: PackedFile, note: Note) -> PackedFacts:
 
 def _export(finished: Finished, example: Value) -> ExportFacts:
     student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
-    facts = {"classes": list(data.classes), "shape": list(data.shape), "command": command(finished)}
+    facts = raw_facts(student_file(finished.sources)) | {"command": command(finished)}
     export_onnx(student, example, path, metadata=facts)
+    write_script(finished.folder)
     size = data.task.at_once(data.shape)
     few = next(Batches(data.judged, data, size=2 * size, seed=0).ordered())
     compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)

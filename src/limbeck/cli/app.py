@@ -8,8 +8,8 @@ from typer.core import TyperCommand, TyperGroup
 from limbeck.errors import unknown
 
 COMMANDS = (
-    "distill", "plan", "compare", "methods", "survey", "evaluate", "export", "shrink", "measure", "report", "web", "explain",
-    "watch", "models", "store",
+    "distill", "plan", "compare", "methods", "survey", "evaluate", "predict", "export", "shrink", "measure", "report", "web",
+    "explain", "watch", "models", "store",
 )  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def from_table(table: Table, columns: LabelColumns, how: TextColumns = TextColum
         _whole(table.path, part, rows, len(table.names), table.first)
     origin = _origin(table, places, columns)
     table = _labelled(table, places)
+    table = _spelt_alike(table, places[0]) if columns.task == CLASSIFY.name and len(places) == 1 else table
     if columns.id:
         table, places, ids = _named(table, places, columns.id)
         return replace(_samples(table, places, columns, origin, how), ids=ids)
@@ -155,6 +156,31 @@ def _labelled(table: Table, places: list[int]) -> Table:
         parts["test"] = parts.pop("validation")
         notes.append("the validation part is used as the test part")
     return replace(table, parts=parts, notes=(*table.notes, *notes))
+
+
+def _spelt_alike(table: Table, place: int) -> Table:
+    """The table whose parts spell classes as training does, where all of a part differ from them in full stops, spaces and
+    case alone.
+
+    Raises `UserError` for a part that has no class of training.
+    """
+    known = {row[place] for row in table.parts["train"]}
+    plain = {_plain(name): name for name in known}
+    parts, notes = dict(table.parts), list(table.notes)
+    for part, rows in table.parts.items():
+        own = {row[place] for row in rows}
+        if part in ("train", "unlabelled") or own & known or not own:
+            continue
+        shown = f"{listed(sorted(own), 3)[:60]} in {part}, {listed(sorted(known), 3)[:60]} in training"
+        if len(plain) != len(known) or not {_plain(name) for name in own} <= set(plain):
+            raise UserError(f"{table.path}: {part} has no class that training has ({shown}); name classes alike in all parts")
+        parts[part] = [[*row[:place], plain[_plain(row[place])], *row[place + 1 :]] for row in rows]
+        notes.append(f"classes are spelt {shown}, and were taken for the same")
+    return replace(table, parts=parts, notes=tuple(notes))
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.rstrip(". ").split()).casefold()
 
 
 def _with_points(table: Table) -> Table:

@@ -181,7 +181,13 @@ def loss(row: ExportRow) -> float:
 def travelling(info: StudentFile, data: Data) -> dict[str, object]:
     """What goes into every file of a student, so that nobody feeds it wrongly."""
     first = next(iter(info["roles"].values()))
-    return facts_inside(data, first["mean"], first["std"]) | {"inputs": info["inputs"], "made_by": f"limbeck {info['limbeck']}"}
+    own = {"inputs": info["inputs"], "made_by": f"limbeck {info['limbeck']}", **raw_facts(info)}
+    return facts_inside(data, first["mean"], first["std"]) | own
+
+
+def raw_facts(info: StudentFile) -> dict[str, object]:
+    """What of a student.json turns raw files into inputs, and outputs into words."""
+    return {key: info[key] for key in ("kind", "shape", "classes", "task", "columns", "words", "tile") if key in info}  # type: ignore[literal-required]
 
 
 def facts_inside(data: Data, mean: list[float], std: list[float]) -> dict[str, object]:

@@ -73,6 +73,7 @@ class StudentFile(TypedDict):
     words: NotRequired[list[str]]
     columns: NotRequired[list[ColumnFacts]]
     tokens: NotRequired[TokenFacts]
+    tile: NotRequired[int]
     packed: NotRequired[PackedFile]
     repaired: NotRequired[dict[str, object]]
 

@@ -166,14 +166,14 @@ def opened(files: Files, file: tuple[str, ...]):  # type: ignore[no-untyped-def]
     try:
         content = files.read(file)
         image = Image.open(io.BytesIO(content))
-        if _is_turned(image, content):
+        if is_turned(image, content):
             ImageOps.exif_transpose(image, in_place=True)
         return image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{files.path}: {'/'.join(file)} is not a readable image; replace or remove it") from error
 
 
-def _is_turned(image, content: bytes) -> bool:  # type: ignore[no-untyped-def]
+def is_turned(image, content: bytes) -> bool:  # type: ignore[no-untyped-def]
     """Whether EXIF says so, without decoding the image: often only its size is wanted."""
     if image.format == "PNG" and not any(word in content for word in (b"eXIf", b"exif", b"Exif", b"Orientation")):
         return False  # Pillow decodes a PNG to look for it behind the pixels

@@ -1,0 +1,59 @@
+"""A student's answers to raw files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from limbeck.deploy.raw import samples, told
+from limbeck.deploy.student import load_student
+from limbeck.deploy.student_file import StudentFile
+from limbeck.errors import UserError
+from limbeck.tasks import task_of
+
+
+def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, trust: bool = False) -> list[dict[str, Any]]:
+    """The answers of a finished run's student to what the user has, one mapping for each sample.
+
+    Args:
+        folder: of the run, or any with student.json and student.safetensors.
+        files: pictures, folders or .zip files of them; tables with the columns of the training data (.csv, .tsv, .jsonl); texts
+            (.txt, a line each; tables with a column `text`; or sentences, written "text:..."); .npy files of inputs as they are.
+        trust: let a model that the folder names run its code.
+
+    Returns:
+        input (its name), and by the task: class, probability and p(NAME) of every class; labels and p(NAME); a value for each
+        target; mask (h, w) of class numbers; boxes, each with class, probability and corners x0, y0, x1, y1 in pixels of what
+        the student sees; or text.
+
+    Raises `UserError` for a file that is not there or that this student cannot take.
+    """
+    student, info = load_student(Path(folder), trust)
+    wanted = [files] if isinstance(files, str | Path) else list(files)
+    found: list[dict[str, Any]] = []
+    for names, inputs in samples(info, wanted):
+        with torch.no_grad():
+            outputs = student.eval()(torch.from_numpy(inputs))
+        found += [{"input": name, **one} for name, one in zip(names, _told(info, outputs), strict=True)]
+    if not found:
+        raise UserError(f"nothing to answer in {', '.join(map(str, wanted))[:200]}; give at least one sample")
+    return found
+
+
+def _told(info: StudentFile, outputs: torch.Tensor) -> Sequence[Mapping[str, Any]]:
+    """Outputs in words: those of one answer by `deploy.raw`, lists of boxes and strings by their task."""
+    name, classes = info["task"]["name"], info["classes"]
+    if name in ("classify", "tags", "numbers", "segment"):
+        return told(info, np.asarray(outputs.float()))
+    task = task_of(name, info["task"]["settings"])
+    kept, _ = task.keep(outputs.float(), torch.full((len(outputs), 1), -100))
+    if name == "detect":
+        return [{"boxes": [_box(box, classes) for box in boxes if box[0] >= 0]} for boxes in kept.tolist()]
+    return [{"text": " ".join(classes[int(k)] for k in row if k >= 0)} for row in kept.tolist()]
+
+
+def _box(box: Sequence[float], classes: Sequence[str]) -> dict[str, Any]:
+    corners = dict(zip(("x0", "y0", "x1", "y1"), (round(v, 2) for v in box[2:]), strict=True))
+    return {"class": classes[int(box[0])], "probability": round(box[1], 6), **corners}
