@@ -438,3 +438,15 @@ def test_modules_from_python_read_the_teachers_tokens(place, tmp_path):
     with torch.no_grad():
         assert torch.equal(limbeck.load(tmp_path / "run")(inputs), student.eval()(**given).logits)
     assert json.loads((tmp_path / "run" / "student" / "config.json").read_text())["id2label"] == {"0": "no", "1": "yes"}
+
+
+def test_texts_are_predicted_as_by_the_folder_that_is_handed_out(place, done, tmp_path):
+    texts = [text for text, _ in made.rows(7, seed=5)]
+    (tmp_path / "new.txt").write_text("\n".join(texts))
+    logits, names = made.plain(place / "run" / "student", texts)
+    found = limbeck.predict(place / "run", tmp_path / "new.txt")
+    assert [one["class"] for one in found] == names
+    shares = torch.softmax(logits, 1).max(1).values
+    assert [one["probability"] for one in found] == pytest.approx(shares.tolist(), abs=1e-5)
+    (alone,) = limbeck.predict(place / "run", f"text:{texts[2]}")
+    assert alone["probability"] == pytest.approx(found[2]["probability"], abs=1e-6)

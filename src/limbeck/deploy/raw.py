@@ -50,11 +50,11 @@ def batched(found: Iterator[tuple[str, np.ndarray]]) -> Iterator[tuple[list[str]
     names: list[str] = []
     inputs: list[np.ndarray] = []
     for name, sample in found:
-        names.append(name)
-        inputs.append(sample)
-        if len(names) == AT_ONCE:
+        if len(names) == AT_ONCE or (inputs and inputs[0].shape != sample.shape):  # texts differ in length
             yield names, np.stack(inputs)
             names, inputs = [], []
+        names.append(name)
+        inputs.append(sample)
     if names:
         yield names, np.stack(inputs)
 
@@ -155,10 +155,13 @@ def features(given: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, 
 def sentences(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndarray]]:
     """The lines of a text file, the column of texts of a table, or a sentence itself, as numbers of words (32,) int64."""
     known = {word: k for k, word in enumerate(facts.get("words") or [])}
-    if not known:
-        raise UserError("this student takes numbers of tokens and knows no words; give a .npy file of them")
+    encode = facts.get("encode") or (lambda line: sentence(line, known))
+    if not known and not facts.get("encode"):
+        raise UserError(
+            "this student reads tokens, not words: limbeck predict encodes texts for it; or give a .npy file of tokens"
+        )
     if isinstance(path, str):
-        yield path[5:], sentence(path[5:], known)
+        yield path[5:], encode(path[5:])
         return
     if path.suffix.lower() in TABLES:
         found = table(path)
@@ -171,7 +174,7 @@ def sentences(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.nda
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     for k, line in enumerate(lines):
         if line:
-            yield f"{path}:{k + 1}", sentence(line, known)
+            yield f"{path}:{k + 1}", encode(line)
 
 
 def sentence(text: str, known: Mapping[str, int]) -> np.ndarray:

@@ -1,16 +1,18 @@
 """A student's answers to raw files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from limbeck.data.tokens import Tokenizer
 from limbeck.deploy.raw import samples, told
-from limbeck.deploy.student import load_student
-from limbeck.deploy.student_file import StudentFile
+from limbeck.deploy.student_file import StudentFile, read_student_file
+from limbeck.deploy.student_folder import FOLDER
 from limbeck.errors import UserError
+from limbeck.face.load import load
 from limbeck.tasks import task_of
 
 
@@ -30,16 +32,29 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
 
     Raises `UserError` for a file that is not there or that this student cannot take.
     """
-    student, info = load_student(Path(folder), trust)
+    student = load(folder, trust=trust)
+    info = read_student_file(Path(folder))
+    facts = dict(info) | ({"encode": _encoder(Path(folder), student.tokens["longest"])} if student.tokens else {})
     wanted = [files] if isinstance(files, str | Path) else list(files)
     found: list[dict[str, Any]] = []
-    for names, inputs in samples(info, wanted):
+    for names, inputs in samples(facts, wanted):
         with torch.no_grad():
-            outputs = student.eval()(torch.from_numpy(inputs))
+            outputs = student(torch.from_numpy(inputs))
         found += [{"input": name, **one} for name, one in zip(names, _told(info, outputs), strict=True)]
     if not found:
         raise UserError(f"nothing to answer in {', '.join(map(str, wanted))[:200]}; give at least one sample")
     return found
+
+
+def _encoder(folder: Path, longest: int) -> Callable[[str], np.ndarray]:
+    """A text as the student's own tokenizer numbers it."""
+    tokenizer = Tokenizer(str(folder / FOLDER), longest)
+
+    def encode(text: str) -> np.ndarray:
+        rows, _ = tokenizer.rows([text])
+        return tokenizer.tensor(rows, len(rows[0])).numpy()[0]
+
+    return encode
 
 
 def _told(info: StudentFile, outputs: torch.Tensor) -> Sequence[Mapping[str, Any]]:
