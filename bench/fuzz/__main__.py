@@ -2,7 +2,7 @@
 
     python -m bench.fuzz [--cases 3000] [--first 0] [--workers 2] [--seconds 20] [--show 20]
 
-A case is a function of its number. It passes if the command ends by itself in time with exit code 0, 2 or 1 and, where it refuses,
+A case is a function of its number; from 3,000 on methods and models get odd arguments. It passes if the command ends by itself in time with exit code 0, 2 or 1 and, where it refuses,
 says one line of at most 300 characters without a traceback. Each runs in a process of its own, forked from one that has loaded
 everything; the counts and every failure (with the command, and what was damaged) are printed, failures first by place.
 """
@@ -29,6 +29,7 @@ from bench.fuzz import damage, seeds  # noqa: E402
 
 LONGEST = 300
 KINDS = {"data": 10, "settings": 8, "recipe": 3, "folder": 7, "weights": 2, "words": 4}
+ARGUMENTS = 3000  # the first case with odd arguments of a method or model
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Outcome:
 def case(number: int, home: Path) -> tuple[str, str, list[str]]:
     """Make one case in `home`: its kind, what was damaged, and the command."""
     rng = random.Random(number)
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    kind = rng.choices(list(KINDS), list(KINDS.values()))[0] if number < ARGUMENTS else "arguments"
     return kind, *globals()[f"_{kind}"](rng, home)
 
 
@@ -110,6 +111,31 @@ def _settings(rng: random.Random, home: Path) -> tuple[str, list[str]]:
     if rng.random() < 0.3:
         words += ["--method", rng.choice(("kd", "attention", "fitnets", "dkd", "mutual", "rkd", "", "kd kd", "\x00"[:0] + "KD"))]
     return ", ".join(how), words + (["--quiet", "--out", str(home / "out")] if words[0] == "distill" else [])
+
+
+def _arguments(rng: random.Random, home: Path) -> tuple[str, list[str]]:
+    import inspect
+
+    from limbeck import methods
+    from limbeck.models import zoo
+
+    words = ["plan", *seeds.TINY, "--set", "data.limit=100"]
+    if rng.random() < 0.7:
+        name = rng.choice(sorted(methods.CATALOGUE))
+        given = list(inspect.signature(methods.find(name)).parameters)
+        words, group = [*words, "--method", name], "method"
+    else:
+        name = rng.choice(sorted(zoo.ZOO))
+        given = [key for key in inspect.signature(zoo.ZOO[name]).parameters if key not in ("classes", "shape")]
+        words = [name if word == "mlp" and words[k - 1] == "--student" else word for k, word in enumerate(words)]
+        words, group = [word for word in words if word != "student.width=4"], "student"
+        words.remove("--set")
+    how = []
+    for key in rng.sample(given, min(len(given), rng.choice((1, 1, 2)))):
+        value = rng.choice(damage.ODD if rng.random() < 0.4 else damage.NUMBERS)
+        how.append(f"{name} {key}={value[:30]!r}")
+        words += ["--set", f"{group}.{key}={value}"]
+    return ", ".join(how), words
 
 
 def _recipe(rng: random.Random, home: Path) -> tuple[str, list[str]]:
