@@ -118,7 +118,7 @@ from limbeck.methods.wkd import wkd_feature as wkd_feature
 from limbeck.methods.wkd import wkd_logit as wkd_logit
 from limbeck.methods.zero_shot import zero_shot as zero_shot
 from limbeck.plan import Method
-from limbeck.plan.declare import Declared, is_declared
+from limbeck.plan.declare import Declared, is_declared, need_types
 
 CATALOGUE: dict[str, Declared[...]] = {name: fn for name, fn in sorted(globals().items()) if is_declared(fn)}
 
@@ -131,8 +131,13 @@ def find(name: str) -> Declared[...]:
 
 
 def make(name: str, arguments: Mapping[str, object]) -> Method:
-    """The method of that name with settings as files spell them (lists become tuples)."""
-    return find(name)(**{key: _tuples(value) for key, value in arguments.items()})
+    """The method of that name with settings as files spell them (lists become tuples).
+
+    Raises `UserError` for settings that it has not, or that are of another type or out of range.
+    """
+    given = {key: _tuples(value) for key, value in arguments.items()}
+    need_types(find(name), given)
+    return find(name)(**given)
 
 
 def _tuples(value: object) -> object:

@@ -2,14 +2,14 @@
 
 from limbeck import losses
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.plan import Count, Method, Stage, Term, Update, method
 from limbeck.plan.actions import Promote, Reinit
 from limbeck.plan.taps import Source, Tap, Via
 from limbeck.transforms import mean_of
 
 
 @method(paper="Furlanello et al. 2018, Born-Again Neural Networks, arXiv 1805.04770", year=2018)
-def born_again(generations: int = 3, labels: float = 1.0, ensemble: bool = False) -> Method:
+def born_again(generations: Count = 3, labels: float = 1.0, ensemble: bool = False) -> Method:
     """Each generation starts anew, taught by the one before; all have the same architecture.
 
     Generation 0: L = CE(y, p). Generation k: L = labels CE(y, p_k) + CE(p_(k-1), p_k), T = 1.

@@ -8,7 +8,7 @@ from limbeck import losses
 from limbeck.connectors import Beside, Copy, PseudoInputs, chosen, interpolate
 from limbeck.methods._terms import task
 from limbeck.models.fitted import whole_train
-from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.plan import Count, Method, Part, Stage, Term, Update, method
 from limbeck.plan.taps import Field, Tap
 
 PAPER = "Kimura et al. 2018, Few-shot learning of neural networks from scratch by pseudo example optimization, arXiv 1802.03039"
@@ -17,8 +17,8 @@ PAPER = "Kimura et al. 2018, Few-shot learning of neural networks from scratch b
 @method(paper=PAPER, year=2018)
 def few_shot(
     size: int = 1250,
-    periods: int = 8,
-    moves: int = 10,
+    periods: Count = 8,
+    moves: Count = 10,
     rate: float = 0.02,
     labels: float = 1.0,
     highest: float = 1.0,

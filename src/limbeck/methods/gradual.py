@@ -4,13 +4,13 @@ from functools import partial
 
 from limbeck.connectors.quantise import Quantise, Ternary
 from limbeck.methods._terms import soft, task
-from limbeck.plan import Method, Stage, Update, method
+from limbeck.plan import Count, Method, Stage, Update, method
 from limbeck.plan.actions import Promote, Reinit, Snapshot
 
 
 @method(paper="Min et al. 2019, A Gradually Distilled CNN for SAR Target Recognition, IEEE Access 7", year=2019)
 def gradual(
-    snapshots: int = 20, temperature: float = 4.0, alpha: float = 0.9, scale: bool = False, given: bool = False
+    snapshots: Count = 20, temperature: float = 4.0, alpha: float = 0.9, scale: bool = False, given: bool = False
 ) -> Method:
     """The teacher trains; the student, whose weights are -1, 0 or 1, learns at every time from a recent snapshot of it.
 

@@ -1,13 +1,13 @@
 """Labels for each crop, and again."""
 
 from limbeck import losses
-from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.plan import Count, Method, Stage, Term, Update, method
 from limbeck.plan.actions import Promote, Reinit
 from limbeck.plan.taps import Field, Tap
 
 
 @method(paper="Bagherinezhad et al. 2018, Label Refinery: Improving ImageNet Classification, arXiv 1805.02641", year=2018)
-def label_refinery(refinements: int = 2, view: str = "crop") -> Method:
+def label_refinery(refinements: Count = 2, view: str = "crop") -> Method:
     """A network's answers to crops replace the labels of the next, which sees the same crops; several times over.
 
     first: L = CE(y, p_0); then from scratch: L = KL(p_(k-1)(crop) || p_k(crop)), T = 1, no labels

@@ -6,7 +6,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import PeerAttention, Tail
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.plan import Count, Method, Part, Term, method, single_stage
 from limbeck.plan.schedules import ramp_up
 from limbeck.plan.taps import Field, Source, Tap, Via
 from limbeck.transforms import mean_of, tempered
@@ -64,7 +64,7 @@ def okddip_code(peers: tuple[str, ...] = PEERS, at: str = "pool", temperature: f
 
 @method(paper=PAPER + " (branch-based)", year=2020)
 def okddip_branches(
-    peers: int = 3,
+    peers: Count = 3,
     trunk: str = "layer2",
     rest: tuple[str, ...] = ("layer3", "pool", "linear"),
     at: int = 1,

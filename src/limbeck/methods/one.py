@@ -5,14 +5,14 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import Tail, TrunkGate
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.plan import Count, Method, Part, Term, method, single_stage
 from limbeck.plan.schedules import ramp_up
 from limbeck.plan.taps import Field, Source, Tap
 
 
 @method(paper="Lan, Zhu & Gong 2018, Knowledge Distillation by On-the-Fly Native Ensemble, arXiv 1806.04606", year=2018)
 def one(
-    branches: int = 3,
+    branches: Count = 3,
     trunk: str = "layer2",
     rest: tuple[str, ...] = ("layer3", "pool", "linear"),
     temperature: float = 3.0,

@@ -4,7 +4,7 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Stage, Term, Update, method
+from limbeck.plan import Count, Method, Stage, Term, Update, method
 from limbeck.plan.taps import Field, Tap
 from limbeck.transforms.labelling import noisy_votes
 
@@ -14,7 +14,7 @@ from limbeck.transforms.labelling import noisy_votes
     year=2017,
     serves=("private data",),
 )
-def pate(teachers: int = 5, scale: float = 1.0, public: str = "unlabelled", seed: int = 0) -> Method:
+def pate(teachers: Count = 5, scale: float = 1.0, public: str = "unlabelled", seed: int = 0) -> Method:
     """Each teacher learns from its own part of the private data; the student from their noisy votes on public data alone.
 
     teacher k: L = CE(y, p_k) on train[k/n]; student: L = CE(argmax_c(votes_c + Laplace(scale)), p) on public

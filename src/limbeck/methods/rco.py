@@ -6,7 +6,7 @@ from limbeck import losses
 from limbeck.connectors import AnchorChoice, advance
 from limbeck.methods._terms import soft, task
 from limbeck.models.fitted import Whole
-from limbeck.plan import Action, Method, Part, Stage, Term, Update, method
+from limbeck.plan import Action, Count, Method, Part, Stage, Term, Update, method
 from limbeck.plan.actions import Adopt, Promote, Reinit, Snapshot
 from limbeck.plan.schedules import each_part
 from limbeck.plan.taps import Tap
@@ -15,7 +15,7 @@ PAPER = "Jin et al. 2019, Knowledge Distillation via Route Constrained Optimizat
 
 
 @method(paper=PAPER + " (equal intervals)", year=2019)
-def rco(anchors: int = 4, temperature: float = 4.0, weight: float = 1.0, given: bool = False) -> Method:
+def rco(anchors: Count = 4, temperature: float = 4.0, weight: float = 1.0, given: bool = False) -> Method:
     """The teacher trains and leaves anchors along its way; the student goes through them in order, each from where it stands.
 
     teacher: L = CE(y, p_t); student at anchor i: L = CE(y, p) + weight T^2 KL(p_anchor_i^T || p^T)
@@ -45,8 +45,8 @@ def rco(anchors: int = 4, temperature: float = 4.0, weight: float = 1.0, given: 
 
 @method(paper=PAPER + " (greedy search)", year=2019)
 def rco_greedy(
-    candidates: int = 8,
-    stops: int = 4,
+    candidates: Count = 8,
+    stops: Count = 4,
     threshold: float = 1.5,
     temperature: float = 4.0,
     weight: float = 1.0,

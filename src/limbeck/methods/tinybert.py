@@ -4,7 +4,7 @@ from functools import partial
 
 from limbeck import losses
 from limbeck.connectors import Linear
-from limbeck.plan import Method, Part, Stage, Term, Update, method
+from limbeck.plan import Count, Method, Part, Stage, Term, Update, method
 from limbeck.plan.taps import Field, Source, Tap
 from limbeck.transforms.combine import attention_scores
 
@@ -16,7 +16,7 @@ from limbeck.transforms.combine import attention_scores
 )
 def tinybert(
     layers: tuple[tuple[int, int], ...] = ((0, 1), (1, 3)),
-    heads: int = 4,
+    heads: Count = 4,
     temperature: float = 1.0,
     share: float = 0.6,
     body: str = "bert",

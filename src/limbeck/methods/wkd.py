@@ -5,7 +5,7 @@ from functools import partial
 from limbeck import losses
 from limbeck.connectors import ConvRegressor
 from limbeck.methods._terms import task
-from limbeck.plan import Method, Part, Term, method, single_stage
+from limbeck.plan import Count, Method, Part, Term, method, single_stage
 from limbeck.plan.taps import Field, State, Tap
 from limbeck.transforms.combine import class_costs
 
@@ -19,7 +19,7 @@ def wkd_logit(
     temperature: float = 2.0,
     sharpen: float = 3.0,
     regularisation: float = 0.05,
-    iterations: int = 10,
+    iterations: Count = 10,
 ) -> Method:
     """The other classes' probabilities are carried to the teacher's at a cost that grows with how unlike two classes are.
 

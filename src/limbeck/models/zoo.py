@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from limbeck.errors import UserError, unknown
+from limbeck.errors import UserError, reason, unknown
 from limbeck.models.dense import UNet, fcn, fcn_mobile
 from limbeck.models.detect import detector, detector_mobile
 from limbeck.models.gp import GaussianProcess
@@ -82,4 +82,10 @@ def make(name: str, make_it: Factory, classes: int, shape: tuple[int, ...], argu
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not isfinite(given) or (kind is int and given != int(given)):
             raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
-    return make_it(classes, shape, **arguments)
+    try:
+        return make_it(classes, shape, **arguments)
+    except UserError:
+        raise
+    except Exception as error:  # of numbers that a layer does not take
+        given = ", ".join(f"{key} = {value}" for key, value in arguments.items()) or f"{classes} classes"
+        raise UserError(f"{name}: cannot be made with {given} for inputs {tuple(shape)} ({reason(error)})") from error

@@ -1,7 +1,7 @@
 """The language of a method: who (roles), where (taps), when (terms, updates, stages, schedules, actions)."""
 
 from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
-from limbeck.plan.declare import P, method
+from limbeck.plan.declare import Count, P, method
 from limbeck.plan.labels import Labels, Soft
 from limbeck.plan.method import Action, Method, Part, Stage, Term, Update, single_stage
 from limbeck.plan.observe import Scene, observe
@@ -21,6 +21,7 @@ from limbeck.plan.schedules import (
 from limbeck.plan.taps import Field, Now, Source, State, Tap, Via
 
 __all__ = [
+    "Count",
     "Action",
     "Adapter",
     "Adopt",

@@ -4,15 +4,19 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import isfinite
-from typing import ParamSpec, Protocol, TypeGuard, cast
+from typing import Annotated, ParamSpec, Protocol, TypeGuard, cast, get_type_hints
 
-from limbeck.errors import UserError, unknown
+from pydantic import Field
+
+from limbeck.errors import UserError, reason, unknown
 from limbeck.plan.method import Method
 from limbeck.plan.needs import Need, Stated
 from limbeck.transforms.facts import one_of
 
 P = ParamSpec("P")
+LARGEST = 1e30  # well inside float32
+Count = Annotated[int, Field(ge=1, le=1000)]
+"""How many roles, stages or moments a method has: it makes each of them."""
 
 
 class Declared(Protocol[P]):
@@ -54,7 +58,11 @@ def method(
                 raise unknown(f"setting of method {fn.__name__}", wrong, signature.parameters) from None
             bound.apply_defaults()
             _need_numbers(fn.__name__, bound.arguments)
-            made, arguments = fn(*bound.args, **bound.kwargs), dict(bound.arguments)
+            arguments = dict(bound.arguments)
+            try:
+                made = fn(*bound.args, **bound.kwargs)
+            except (ArithmeticError, LookupError, RuntimeError) as error:  # of numbers that it did not foresee
+                raise UserError(f"method {fn.__name__} cannot be made with these settings ({reason(error)})") from error
             named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
             return replace(named, serves=serves, stated=taxonomy or Stated())
 
@@ -64,12 +72,26 @@ def method(
     return decorate
 
 
+def need_types(declared: Declared[...], arguments: Mapping[str, object]) -> None:
+    """Refuse values that are not of the types that a method states; those that it does not have are left to the call."""
+    from pydantic import TypeAdapter, ValidationError
+
+    types = get_type_hints(inspect.unwrap(declared), include_extras=True)
+    for key, value in arguments.items():
+        try:
+            TypeAdapter(types.get(key, object)).validate_python(value)
+        except ValidationError as error:
+            why = error.errors()[0]["msg"]
+            said = f"{key} = {value!r} cannot be used: {why[0].lower()}{why[1:]}"
+            raise UserError(f"method {declared.__name__}: {said}") from None
+
+
 def _need_numbers(name: str, arguments: Mapping[str, object]) -> None:
-    """Refuse numbers that no method can compute with: infinite ones, and temperatures, which divide, that are not above 0."""
+    """Refuse numbers that float32 cannot compute with, and temperatures, which divide, that are not above 0."""
     for key, value in arguments.items():
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, float) and not isfinite(number):
-                raise UserError(f"method {name}: {key} must be a finite number, got {number}")
+            if isinstance(number, int | float) and not abs(number) <= LARGEST:
+                raise UserError(f"method {name}: {key} must be a number within {LARGEST:g}, got {number:g}")
             if "temperature" in key and isinstance(number, int | float) and not number > 0:
                 raise UserError(f"method {name}: {key} must be above 0, got {number}")
 

@@ -25,6 +25,8 @@ from limbeck.store.shelves import Key, Store, needed
 from limbeck.store.thin import thin, top_of
 from limbeck.transforms.facts import facts_of
 
+ALONE, AGAIN = 1e-3, 1e-5  # relative to the largest value: what half of a batch, and the same batch asked again, may change
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -173,15 +175,17 @@ def _observed(sources: list[Source], cast: Cast, batch: Batch) -> Scene:
 
 
 def _each_alone(sources: list[Source], many: Scene) -> bool:
-    """Whether a sample's values are the same in half of a batch, to rounding; only then can they be stored by sample."""
+    """Whether a sample's values are the same in half of a batch, to rounding, and in the same batch asked again under another
+    random state, nearly to the bit; only then can they be stored by sample."""
     count = len(many.batch["index"])
     half = count // 2 or count
     first = {key: _first(value, half, count) for key, value in many.batch.items()}
     asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
     with other_chance(ELSEWHERE):
-        few = _observed(asked, many.cast, first)
+        few, again = _observed(asked, many.cast, first), _observed(asked, many.cast, many.batch)
     with torch.no_grad():
-        return all(_close(many(source), few(source), half) for source in asked)
+        alone = all(_close(many(source), few(source), half, ALONE) for source in asked)
+        return alone and all(_close(many(source), again(source), count, AGAIN) for source in asked)
 
 
 def _first(value: Value, half: int, count: int) -> Value:
@@ -190,13 +194,14 @@ def _first(value: Value, half: int, count: int) -> Value:
     return value[:half] if isinstance(value, Tensor) and len(value) == count else value
 
 
-def _close(many: object, few: object, count: int) -> bool:
+def _close(many: object, few: object, count: int, room: float) -> bool:
     if not isinstance(many, Tensor) or not isinstance(few, Tensor):
         return True  # nothing that is stored; refused elsewhere
     if many.shape[1:] != few.shape[1:] or len(few) != count:
         return False
     same = many[:count].float()
-    return torch.allclose(same, few.float(), rtol=1e-3, atol=1e-3 * max(float(same.abs().max()), 1e-6), equal_nan=True)
+    room = room if same.device.type == "cpu" else ALONE
+    return torch.allclose(same, few.float(), rtol=room, atol=room * max(float(same.abs().max()), 1e-6), equal_nan=True)
 
 
 def _shelves(
