@@ -34,6 +34,8 @@ QUICK = [*TINY, "--set", "onnx=false", "--no-baseline", "--quiet"]
         (["--epochs", "inf"], "train.epochs = inf cannot be used: input should be a finite number"),
         (["--set", "store.limit_gb=inf"], "store.limit_gb = inf cannot be used: input should be a finite number"),
         (["--set", "student.width=nan"], "mlp: width must be a number like 64, got nan"),
+        (["--teacher", "cnn", "--set", "teacher.width=20000"], "parameters are more than 1,000,000,000; give smaller numbers"),
+        (["--student", "mlp", "--set", "student.width=1e9"], "mlp: width must be a number like 64, got 1000000000.0"),
         (["--teacher", "wrn_16_1", "--set", "teacher.dropout=2"], "wrn_16_1: cannot be made with dropout = 2 for inputs (1, 8, 8)"),
         (["--data", "csv", "--data-path", "."], ". has no train.csv; give a folder with one, or the path of a table"),
     ],

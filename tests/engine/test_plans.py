@@ -309,3 +309,13 @@ def test_a_source_may_join_fields_of_its_own():
     told = go(Method((Stage("s", (Update(("student",), (flat,), source=counted),)),)), cast, fit=fit_of(40, lr=0.1))
     first, last = (told.history[k]["terms"]["flat"] for k in (0, -1))
     assert math.log(4) - 1e-6 < last < math.log(4) + 0.01 < first  # the entropy of four equal classes
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda over: linear(0.0, 2.0, over=over), lambda over: cosine(1.0, 2.0, over=over), lambda over: ramp_up(2.0, over=over)],
+)
+def test_a_change_over_nothing_is_done_at_once_and_none_goes_backwards(make):
+    assert make(0.0)(Progress("s", 0, 10)) == 2.0
+    with pytest.raises(UserError, match="cannot change over -0.5 of a stage; give a part of it, 0 to 1"):
+        make(-0.5)(Progress("s", 0, 10))

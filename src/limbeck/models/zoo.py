@@ -4,9 +4,9 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import isfinite
 from typing import Any
 
+import torch
 from torch import nn
 
 from limbeck.errors import UserError, reason, unknown
@@ -61,6 +61,13 @@ ZOO: Mapping[str, Factory] = {
 }
 
 
+MANY, LARGEST, MOST = 8, 10**5, 10**9  # times a default, beyond which it is counted first; of an argument; of parameters
+
+
+def _numbers(arguments: Mapping[str, object]) -> list[tuple[str, float]]:
+    return [(key, value) for key, value in arguments.items() if isinstance(value, int | float)]
+
+
 def factory(name: str) -> Factory | None:
     """Return the factory of a built-in network, also of any `wrn_DEPTH_WIDTH`; None where there is none."""
     if name in ZOO:
@@ -80,9 +87,14 @@ def make(name: str, make_it: Factory, classes: int, shape: tuple[int, ...], argu
             raise unknown(f"argument of model {name}", key, allowed)
         kind = type(allowed[key].default)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not isfinite(given) or (kind is int and given != int(given)):
+        if not number or not abs(given) <= LARGEST or (kind is int and given != int(given)):
             raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
     try:
+        if any(abs(given) > MANY * max(1, allowed[key].default) for key, given in _numbers(arguments)):
+            with torch.device("meta"):  # nothing is allocated: only counted
+                count = sum(p.numel() for p in make_it(classes, shape, **arguments).parameters())
+            if count > MOST:
+                raise UserError(f"{name}: {count:,} parameters are more than {MOST:,}; give smaller numbers than {arguments}")
         return make_it(classes, shape, **arguments)
     except UserError:
         raise

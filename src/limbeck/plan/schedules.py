@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import cos, exp, pi
 from typing import Protocol, runtime_checkable
 
+from limbeck.errors import UserError
 from limbeck.transforms.facts import call_text
 
 Weight = float | Callable[["Progress"], float]
@@ -34,6 +35,13 @@ class Progress:
         return self.step / max(self.steps, 1)
 
 
+def _way(progress: Progress, over: float) -> float:
+    """How far a change over a part of the stage has come, 0 to 1; one over nothing is done at once."""
+    if over < 0:
+        raise UserError(f"a weight cannot change over {over:g} of a stage; give a part of it, 0 to 1")
+    return min(1.0, progress.fraction / over) if over else 1.0
+
+
 @dataclass(frozen=True)
 class linear:  # noqa: N801  reads as a function in a declaration
     """A weight that goes from `start` to `end` in a straight line over the first `over` of the stage."""
@@ -43,7 +51,7 @@ class linear:  # noqa: N801  reads as a function in a declaration
     over: float = 1.0
 
     def __call__(self, progress: Progress) -> float:
-        return self.start + (self.end - self.start) * min(1.0, progress.fraction / self.over)
+        return self.start + (self.end - self.start) * _way(progress, self.over)
 
     def words(self) -> str:
         return _from_to(self.start, self.end, self.over)
@@ -58,7 +66,7 @@ class cosine:  # noqa: N801
     over: float = 1.0
 
     def __call__(self, progress: Progress) -> float:
-        x = min(1.0, progress.fraction / self.over)
+        x = _way(progress, self.over)
         return self.end + (self.start - self.end) * (1 + cos(pi * x)) / 2
 
     def words(self) -> str:
@@ -74,7 +82,7 @@ class ramp_up:  # noqa: N801
     over: float = 0.4
 
     def __call__(self, progress: Progress) -> float:
-        x = min(1.0, progress.fraction / self.over)
+        x = _way(progress, self.over)
         return self.end * exp(-5 * (1 - x) ** 2)
 
     def words(self) -> str:
