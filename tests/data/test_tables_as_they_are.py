@@ -252,6 +252,10 @@ def test_students_are_not_asked_about_other_classes_or_words(tmp_path):
     need_same_data(info, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2))  # their numbers
     with pytest.raises(UserError, match="its classes are others .'dog' where it has 'cat'."):
         need_same_data(info, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2, classes=["dog", "cat"]))
+    digits = info | {"classes": ["0", "1"]}
+    need_same_data(digits, from_datasets((torch.rand(8, 2), torch.arange(8) % 2), validation=2, classes=["cat", "dog"]))
+    with pytest.raises(UserError, match="its classes are others .'2' where it has '1'."):  # 2 was taken for 1
+        need_same_data(digits, data.load(written(tmp_path / "n.csv", "a,label\n" + rows(int, lambda k: k % 2 * 2))))
     text = data.load(written(tmp_path / "t.csv", SENTENCES))
     with pytest.raises(UserError, match="its words are numbered otherwise"):
         need_same_data(info | {"kind": "text", "classes": list(text.classes)}, text)
@@ -267,3 +271,14 @@ def test_parts_that_spell_all_classes_otherwise_are_matched_or_refused(tmp_path)
     (tmp_path / "test.csv").write_text("x,label\n" + "\n".join(f"{k},{'rich' if k % 2 else 'poor'}" for k in range(6)))
     with pytest.raises(UserError, match="test has no class that training has"):
         data.load(str(tmp_path))
+
+
+def test_a_student_of_texts_is_not_asked_about_other_words(tmp_path, monkeypatch):
+    """The numbers of its words stood for other words."""
+    monkeypatch.setenv("LIMBECK_STORE", str(tmp_path / "store"))
+    small = ["--teacher", "mlp", "--student", "mlp", "--epochs", "0.2", "--no-baseline", "--set", "onnx=false", "--quiet"]
+    text, run = written(tmp_path / "t.csv", SENTENCES), str(tmp_path / "r")
+    assert CliRunner().invoke(app, ["distill", "--data", text, *small, "--out", run]).exit_code == 0
+    assert CliRunner().invoke(app, ["evaluate", run, "--data", text]).exit_code == 0
+    other = CliRunner().invoke(app, ["evaluate", run, "--data", written(tmp_path / "u.csv", SENTENCES.replace("film", "book"))])
+    assert isinstance(other.exception, UserError) and "its words are numbered otherwise" in str(other.exception)
