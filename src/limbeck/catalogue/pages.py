@@ -171,6 +171,7 @@ def _signature(fn: Callable[..., object], *, returns: bool = True) -> str:
 
 
 def _annotation(kind: object) -> str:
+    kind = getattr(kind, "__origin__", kind) if hasattr(kind, "__metadata__") else kind  # the type without its range
     shown = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__origin__") else str(kind)
     return shown.replace("jaxtyping.", "").replace("limbeck.plan.method.", "").replace("typing.", "")
 
