@@ -8,6 +8,7 @@ view number; a checksum per row, which also says that the row is filled. Letters
 
 import contextlib
 import functools
+import gc
 import hashlib
 import json
 import os
@@ -200,6 +201,7 @@ class Store:
         Raises `CannotWrite` if one could not be removed.
         """
         total, removed = self.size(), 0
+        gc.collect()  # a run of this process that is over may still hold its shelves
         for folder in self._folders():
             facts = contents_of(folder)
             if facts is not None and total - removed <= limit:
