@@ -27,7 +27,7 @@ QUICK = [*TINY, "--set", "onnx=false", "--no-baseline", "--quiet"]
         (["--method", "taid", "--set", "method.start=1e308"], "method taid: start must be a number within 1e+30, got 1e+308"),
         (["--set", "method.alpha={a=1}"], "method kd: alpha = {'a': 1} cannot be used: input should be a valid number"),
         (["--method", "dense_hints", "--set", "method.at=1"], "method dense_hints: at = 1 cannot be used: input should be a valid"),
-        (["--method", "records_top", "--set", "method.rate=-1"], "the optimizer of replays cannot be made (Invalid learning rate: -1)"),
+        (["--method", "records_top", "--set", "method.rate=-1"], "the optimizer of replays cannot be made (Invalid learning rate: -1); correct"),
         (["--method", "gradual", "--set", "method.snapshots=99999999999999999999"], "should be less than or equal to 1000"),
         (["--student", "wrn_16_2", "--set", "student.width=2"], "unknown argument of model wrn_16_2 'width'"),
         (["--method", "mlkd", "--set", "method.temperatures=[2.0, 0]"], "method mlkd: temperatures must be above 0, got 0"),

@@ -97,6 +97,9 @@ def _check_update(stage: Stage, update: Update, cast: Cast, probe: Probe, accumu
     trained = {path: cast.trainable((path,)) for path in update.trains}
     _need_parameters(where, update, cast, trained)
     wanted = [p for parameters in trained.values() for p in parameters]
+    if update.optimizer is not None:
+        with _as_sentence(f"{where}: the optimizer of {', '.join(update.trains)} cannot be made"):
+            update.optimizer(wanted)
     reached: set[int] = set()
     with quiet(cast):
         batch = list(pieces(probe(update, cast), accumulate))[-1][0]

@@ -20,7 +20,6 @@ from limbeck.engine.graphs import Graphs, recordable
 from limbeck.engine.keep import changing
 from limbeck.engine.state import BatchSource, EngineListener, EpochRecord, RunState, Trained, seed_of
 from limbeck.engine.step import Learner, NonFinite, Work, active_terms, take, weighted_total
-from limbeck.errors import UserError, reason
 from limbeck.plan import Method, Stage, Term
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import observe
@@ -210,10 +209,7 @@ class Loop:
 
     def _optimizer(self, learner: Learner) -> tuple[torch.optim.Optimizer, LRScheduler | None]:
         own = learner.update.optimizer
-        try:
-            optimizer = own(learner.parameters) if own is not None else self.fit.make_optimizer(learner.parameters)
-        except ValueError as error:  # of numbers that it does not take
-            raise UserError(f"the optimizer of {', '.join(learner.update.trains)} cannot be made ({reason(error)})") from error
+        optimizer = own(learner.parameters) if own is not None else self.fit.make_optimizer(learner.parameters)
         same = [u for u in self.method.stages[self.state.stage].updates if u.apply is None]
         turns = sum(u.repeat for u in same if (u.trains, u.optimizer) == (learner.update.trains, own))
         length = self.lengths[self.state.stage] * max(turns, 1)
