@@ -16,6 +16,7 @@ from runs import folder_of_bert as made
 from torch import nn
 
 import limbeck
+from limbeck.__main__ import run as command
 from limbeck.cli.options import recipe_of
 from limbeck.data.tokens import TokenInputs, Tokenizer, numbered
 from limbeck.deploy.student import Deployed, load_student
@@ -102,6 +103,16 @@ def test_the_teacher_answers_as_transformers_does_to_the_last_sample(place, tmp_
         ours = cast.adapter_of("teacher").find_logits(cast.feed("teacher", inputs.float()), "teacher")
     assert sources.data.classes == ("no", "yes") and sources.untrained() == []
     torch.testing.assert_close(ours, logits[:, [1, 0]], atol=1e-5, rtol=1e-5)
+
+
+def test_a_folder_is_evaluated_without_a_run(place, capsys):
+    words = ["evaluate", "--model", str(place / "teacher"), "--data", str(place / "csv"), "--json"]
+    assert command(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    _, said = made.plain(place / "teacher", [text for text, _ in made.rows(41, seed=1)])
+    right = sum(name == label for name, (_, label) in zip(said, made.rows(41, seed=1), strict=True))
+    assert found["score"] * 41 == pytest.approx(right, abs=1e-9) and "matched by name" in found["read"][0]
+    assert command(["evaluate", "--model", str(place / "small"), "--data", str(place / "csv")]) != 0
 
 
 def test_what_was_read_is_said_before_training(place, done):

@@ -14,10 +14,11 @@ from limbeck.deploy.student_file import need_same_data
 from limbeck.errors import UserError
 from limbeck.face.data import data_of
 from limbeck.face.run import glanced
-from limbeck.files import json_text
+from limbeck.files import json_text, saved
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.settings import ModelSettings
+from limbeck.runs.settings import make
+from limbeck.runs.texts import told
 from limbeck.tasks.figure import FEW
 from limbeck.tasks.predictions import predict
 
@@ -25,7 +26,7 @@ from limbeck.tasks.predictions import predict
 def evaluate(
     run: Annotated[Path | None, typer.Argument(help="run folder, or any folder with student.json")] = None,
     model: Annotated[str | None, typer.Option(help="a model by name, instead of a run")] = None,
-    weights: Annotated[Path | None, typer.Option(help="weights file of --model")] = None,
+    weights: Annotated[Path | None, typer.Option(help="weights file of --model; not needed for a folder that holds them")] = None,
     data: Annotated[str | None, typer.Option(help="data set by name, or a path; default: the run's")] = None,
     data_path: Annotated[str | None, typer.Option(help="folder or file of the data")] = None,
     mean: Annotated[str | None, typer.Option(help="per channel, separated by commas; default: the data's")] = None,
@@ -36,17 +37,20 @@ def evaluate(
 ) -> None:
     """Evaluate a student, or any model with weights: the figures of its task, and its size."""
     if (run is None) == (model is None):
-        raise UserError("evaluate takes either a run folder or --model NAME with --weights FILE; give one of them")
+        raise UserError(
+            "evaluate takes either a run folder or --model NAME with --weights FILE (or a folder with both); give one"
+        )
+    notes: list[str] = []
     if run is not None:
         glanced(run)
-    chosen = data_of(run, data, data_path, trust=trust)
+    chosen = data_of(run, data, data_path, trust=trust, model=model)
     if part not in chosen.partitions:
         raise UserError(f"{chosen.name} has no part {part!r}; it has {', '.join(chosen.partitions)}")
     if run is not None:
         entry, info = load_student(run, trust)
         need_same_data(info, chosen)
     else:
-        entry = _bare(str(model), weights, chosen, mean, std)
+        entry, notes = _bare(str(model), weights, chosen, mean, std, trust)
     size = min(250, chosen.task.at_once(chosen.shape))
     seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
@@ -56,6 +60,8 @@ def evaluate(
         "parameters": entry.parameter_count(example),
         **chosen.task.measure(seen, chosen.classes).entry(),
     }
+    if notes:
+        facts["read"] = notes
     few = _few(chosen, part)
     if few:
         facts["too few to tell"] = few
@@ -71,18 +77,27 @@ def _few(data: Data, part: str) -> list[str]:
     return [f"{name} ({count})" for name, count in zip(data.classes, counts or (), strict=False) if 0 < count < FEW]
 
 
-def _bare(model: str, weights: Path | None, data: Data, mean: str | None, std: str | None) -> Deployed:
-    if weights is None:
+def _bare(
+    model: str, weights: Path | None, data: Data, mean: str | None, std: str | None, trust: bool
+) -> tuple[Deployed, list[str]]:
+    """A model by name with its weights, and what to know of how its labels were matched with the data's."""
+    folder = saved.folder_of(model)
+    if weights is None and (folder is None or not saved.weights_in(folder)):
         raise UserError("--model needs --weights FILE; an untrained model is not worth evaluating")
-    settings: dict[str, object] = {
-        "model": model,
-        "weights": str(weights),
-        "mean": _numbers("--mean", mean),
-        "std": _numbers("--std", std),
-    }
+    own = make(
+        {
+            "teacher": {
+                "model": model,
+                "weights": None if weights is None else str(weights),
+                "arguments": saved.trusted(model) if trust else {},
+                "mean": _numbers("--mean", mean),
+                "std": _numbers("--std", std),
+            }
+        }
+    ).teacher
     cast = Cast({})
-    cast.add("model", *ModelSettings.model_validate(settings).build("model", data, seed=0))
-    return Deployed(cast, Tap("model"))
+    cast.add("model", *own.build("model", data, seed=0))
+    return Deployed(cast, Tap("model")), told("model", model, cast["model"], data, learns=False)
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -8,8 +8,15 @@ from limbeck.files.saved import has_tokenizer
 from limbeck.runs.settings import DataSettings, load, make, need_trust
 
 
-def data_of(run: Path | None, name: str | None = None, path: str | None = None, *, trust: bool = False) -> Data:
-    """The data named, else the run's own with the same splits; a function that the run names runs only where it is trusted."""
+def data_of(
+    run: Path | None, name: str | None = None, path: str | None = None, *, trust: bool = False, model: str | None = None
+) -> Data:
+    """The data named, else the run's own with the same splits; a function that the run names runs only where it is trusted.
+
+    model: for which data are read where there is no run; its folder may have a tokenizer or an image processor.
+    """
+    if model is not None:
+        return make({"teacher": {"model": model}}).data.at(name, path).load()
     if run is None or not (run / "recipe.toml").exists():
         return _numbered_alike(run, DataSettings()).at(name, path).load()
     settings = _numbered_alike(run, make(load(run / "recipe.toml"), str(run)).data).at(name, path)

@@ -19,6 +19,7 @@ from limbeck.files.saved import folder_of, weights_in
 from limbeck.models import load_weights, outside, zoo
 from limbeck.models.answers import Answers
 from limbeck.models.black_box import BlackBox, told
+from limbeck.models.pretrained import of_transformers
 from limbeck.plan import Method, Update
 from limbeck.plan.copies import copied
 from limbeck.plan.kinds import Value
@@ -299,6 +300,8 @@ def _find_whole(sources: Sources, inputs: Value) -> None:
             cast.adapters[role] = replace(own, prepare=Whole())
             if answers(cast, role, inputs):
                 sources.whole.add(role)
+                if of_transformers(cast[role]):
+                    sources.notes.append(f"{role} gets whole numbers as ids of tokens without a mask: all places count as text")
                 _need_whole(role, sources.recipe.data.augment)
             else:
                 cast.adapters[role] = own
