@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 
+import folder_of_bert as made
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from runs import folder_of_bert as made
 from torch import nn
 
 import limbeck
