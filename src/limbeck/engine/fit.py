@@ -1,7 +1,9 @@
 """How a run is fitted: budget, optimiser, schedule. The same `Fit` serves teacher, baseline and student."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -19,6 +21,8 @@ class Fit:
     of the curves. one_cycle rises to `lr` over the first 30 % and falls to almost 0 along a cosine
     (Smith & Topin 2018; momentum is left alone); multistep divides by 10 at 62.5, 75 and 87.5 %
     (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
+    warmup: share of a stage's steps in which the rate rises from 0 in a line; None for one_cycle's own 30 %, and none elsewhere.
+    best: keep the weights of the epoch that scores best on validation, the first of equals, instead of the last's.
     clip: gradient norm to clip to, or None. accumulate: micro-batches per step. compile: compile every running
     role with its taps by `torch.compile`, which takes minutes and pays in long runs. cuda_graphs: on a GPU, record steps
     that do the same work every time and replay them (networks of this package and of torch; others run as they are).
@@ -31,6 +35,8 @@ class Fit:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = "one_cycle"
+    warmup: float | None = None
+    best: bool = False
     clip: float | None = None
     accumulate: int = 1
     precision: Literal["float32", "bf16", "fp16"] = "float32"
@@ -66,9 +72,23 @@ class Fit:
 
     def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
         if self.schedule == "one_cycle" and steps > 3:
-            return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, cycle_momentum=False)
+            rise = 0.3 if self.warmup is None else self.warmup
+            return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=rise, cycle_momentum=False)
+        if self.warmup and steps > 1:
+            return lr_scheduler.LambdaLR(
+                optimizer, partial(self._factor, steps, min(steps - 1, max(1, round(self.warmup * steps))))
+            )
         if self.schedule == "cosine":
             return lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         if self.schedule == "multistep":
             return lr_scheduler.MultiStepLR(optimizer, [int(steps * f) for f in (0.625, 0.75, 0.875)], gamma=0.1)
         return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=1)
+
+    def _factor(self, steps: int, rise: int, step: int) -> float:
+        """What the rate is multiplied by in a step, from 0: (step + 1) / rise at first, then the schedule over the rest."""
+        if step < rise:
+            return (step + 1) / rise
+        done = (step - rise) / (steps - rise)
+        if self.schedule == "cosine":
+            return (1 + math.cos(math.pi * done)) / 2
+        return 0.1 ** sum(done >= part for part in (0.625, 0.75, 0.875)) if self.schedule == "multistep" else 1.0

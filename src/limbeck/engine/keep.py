@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor
 
 from limbeck.engine import checkpoint
-from limbeck.engine.state import RunState
+from limbeck.engine.state import EpochRecord, RunState
 from limbeck.engine.step import Learner, NonFinite
 from limbeck.errors import UserError
+from limbeck.files import atomic_write
 from limbeck.plan import Method
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Cast, role_of
@@ -59,6 +63,44 @@ def save(folder: Path, weights: Mapping[str, Tensor], state: RunState, learners:
     if torch.cuda.is_available():
         tensors |= {f"random/cuda{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
     checkpoint.save(folder, state.done, tensors, meta)
+
+
+def best_of(history: Sequence[EpochRecord], stage: str) -> EpochRecord | None:
+    """The epoch of a stage with the highest score on validation, the first of equals; None where none has a score."""
+    known = [record for record in history if record["stage"] == stage and "score" in record.get("validation", {})]
+    return max(known, key=lambda record: record["validation"]["score"], default=None)
+
+
+@dataclass
+class Best:
+    """The weights of the best epoch so far: beside the checkpoints, where they outlast a stop, or in memory without a folder.
+
+    The last two are kept, for a run that was stopped may go on from a checkpoint before the newest.
+    """
+
+    folder: Path | None
+    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    def put(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        whole = {key: value.detach().cpu().clone() for key, value in weights.items()}
+        if self.folder is None:
+            self.kept = {step: whole}
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self._file(step)) as file:
+            file.write(serialise(whole))
+        for old in sorted(self.folder.glob("best-*.safetensors"))[:-2]:
+            old.unlink(missing_ok=True)
+
+    def back(self, cast: Cast, step: int) -> None:
+        """Put back the weights of a step. Raises `UserError` if they are gone."""
+        if self.folder is not None and not self._file(step).exists():
+            raise UserError(f"{self._file(step)} is gone, which held the best weights; begin the run again in a new folder")
+        cast.load_state_dict(self.kept[step] if self.folder is None else load_file(self._file(step)), strict=False)
+
+    def _file(self, step: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"best-{step:09d}.safetensors"
 
 
 def load_weights(cast: Cast, method: Method, tensors: Mapping[str, Tensor], folder: Path | None) -> None:

@@ -68,6 +68,7 @@ class Loop:
         self.total = sum(self.lengths)
         self.state = RunState()
         self.learners: list[Learner] = []
+        self.best = keep.Best(folder)
         self.feed = Feed(method, draw, self.accelerator, seed)
         self.saved_at = self.since = time.monotonic()
 
@@ -97,8 +98,18 @@ class Loop:
             resumed = None
             yield from self._run_stage(self.method.stages[self.state.stage])
         self._release()
+        chosen = self._back_to_best()
         self._clock()
-        return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered, self.state.filled)
+        return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered, self.state.filled, chosen)
+
+    def _back_to_best(self) -> int | None:
+        """The weights of the last stage's best epoch come back, if it is asked for; the step at which that ended."""
+        last = self.method.stages[-1].name
+        found = keep.best_of(self.state.history, last) if self.fit.best else None
+        if found is None:
+            return None
+        self.best.back(self.cast, found["step"])
+        return found["step"]
 
     def _clock(self) -> None:
         now = time.monotonic()
@@ -177,6 +188,8 @@ class Loop:
                 record["validation"] = dict(self.validate(self.cast))
         state.sums, state.counted = {}, {}
         state.history.append(record)
+        if self.fit.best and keep.best_of(state.history, stage.name) is record:
+            self.best.put(state.done, keep.weights_of(self.cast, self.method))
         self.listen("epoch", record)
 
     # ---------------------------------------------------------------- getting ready

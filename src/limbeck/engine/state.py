@@ -61,7 +61,8 @@ class Trained:
     """What a training left beside the weights: the curve (a record per epoch), steps, seconds.
 
     answered: samples that frozen roles were run on, to fill the store of their answers or live. Runs that share
-    answers count them once, for the one who asked first. filled: those of them that went into the store.
+    answers count them once, for the one who asked first. filled: those of them that went into the store. chosen: the step after
+    which the weights were best on validation, where they are those of then.
     """
 
     history: list[EpochRecord]
@@ -69,6 +70,7 @@ class Trained:
     seconds: float
     answered: int = 0
     filled: int = 0
+    chosen: int | None = None
 
 
 def seed_of(seed: int, *more: int) -> int:

@@ -5,6 +5,8 @@ q = softmax(z_s/T) and p = softmax(z_t/T). Logits are finite, or −inf for a cl
 """
 # ruff: noqa: F722, F821
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -198,16 +200,22 @@ def cross_entropy(
     labels: Int[Tensor, "*n"] | Float[Tensor, "*n classes"],
     *,
     label_smoothing: float = 0.0,
+    weights: Sequence[float] = (),
 ) -> Float[Tensor, "*n"]:
-    """Cross-entropy to labels: −Σ_j t_j log q_j with t = (1−ε) onehot(y) + ε/C. Zero only in the limit.
+    """Cross-entropy to labels: −Σ_j w_j t_j log q_j with t = (1−ε) onehot(y) + ε/C. Zero only in the limit.
 
     student: logits. labels: class numbers `*n`, where -100 gives value 0 (leave it out of a mean with a
-    mask), or probabilities `*n classes`. label_smoothing: ε in [0, 1]. Raises `UserError` if neither fits.
+    mask), or probabilities `*n classes`. label_smoothing: ε in [0, 1]. weights: w of each class; () for 1. Raises `UserError` if
+    they do not fit.
 
     >>> cross_entropy(torch.zeros(2, 2), torch.tensor([1, -100]))
     tensor([0.6931, 0.0000])
     """
     log_q = upcast(student).log_softmax(-1)
+    if weights:
+        if len(weights) != log_q.shape[-1]:
+            raise UserError(f"cross_entropy: {len(weights)} weights for {log_q.shape[-1]} classes; give one for each")
+        log_q = log_q * torch.tensor(weights, dtype=log_q.dtype, device=log_q.device)
     smooth = -log_q.mean(-1)
     if labels.is_floating_point():
         log_q, labels = pair("cross_entropy", log_q, labels)

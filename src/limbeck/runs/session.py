@@ -78,7 +78,7 @@ class Session:
         self._begin()
         twinned = self._has_twin()
         for role in sources.untrained():
-            yield from self._phase(role, supervised(sources.data.task, sources.cast, role), sources.cast)
+            yield from self._phase(role, supervised(sources.data.task, sources.cast, role, sources.labels), sources.cast)
         baseline = (yield from self._baseline()) if twinned else None
         yield from self._phase("student", method, sources.cast)
         if not processes.first():
@@ -109,9 +109,9 @@ class Session:
         sources = self.sources
         self.note(proved(sources))
         for role in sources.untrained():
-            self.rehearse(role, supervised(sources.data.task, sources.cast, role))
+            self.rehearse(role, supervised(sources.data.task, sources.cast, role, sources.labels))
         if sources.recipe.baseline:
-            self.rehearse("student", supervised(sources.data.task, sources.cast))
+            self.rehearse("student", supervised(sources.data.task, sources.cast, labels=sources.labels))
         self.rehearse("student", sources.method)
         processes.agreed(lambda: keep_inputs(self.folder, sources, self.among), cpu=sources.recipe.on == "cpu")
         write_settings(self.folder, sources.recipe, sources.method)
@@ -141,7 +141,7 @@ class Session:
     def _baseline(self) -> Generator[None, None, Deployed]:
         """The student's own architecture and initial weights, trained on the labels alone."""
         cast = self.sources.twin_of_student()
-        plain = supervised(self.sources.data.task, cast)
+        plain = supervised(self.sources.data.task, cast, labels=self.sources.labels)
         yield from self._phase("baseline", plain, cast)
         return Deployed(cast, plain.deployed)
 
@@ -150,16 +150,23 @@ class Session:
         weights, facts = (self.folder / "weights" / f"{who}.{ending}" for ending in ("safetensors", "json"))
         if processes.agreed(facts.exists, cpu=self.sources.recipe.on == "cpu"):
             self.phases[who] = _trained(facts)
+            self._note_chosen(who, self.phases[who])
             self.sources.filled(method, cast, weights)
             self._sweep(who)
             self.say(f"{who}: already trained")
             return self.phases[who]
         self.phases[who] = trained = yield from self._train(who, method, cast)
+        self._note_chosen(who, trained)
         if processes.first():
             models.save_weights(cast, weights)
             write_json(facts, asdict(trained))
         self._sweep(who)
         return trained
+
+    def _note_chosen(self, who: str, trained: Trained) -> None:
+        if trained.chosen is not None:
+            epoch = next(record["epoch"] for record in trained.history if record["step"] == trained.chosen)
+            self.note([f"{who}: the weights are those of epoch {epoch:g}, the best on validation (train.best)"])
 
     def _sweep(self, who: str) -> None:
         """Remove the checkpoints and the tally of a training that is done."""
@@ -251,13 +258,14 @@ def _event(who: str, kind: str, facts: EventFacts) -> Event | None:
 
 
 def validation_score(trained: Trained, data: Data) -> float:
-    """The score on validation at the end of a training.
+    """The score on validation of the weights that a training left.
 
     Raises `UserError` if the data has no such part, or the score is undefined there.
     """
     if "validation" not in data.partitions:
         raise UserError(f"{data.name} has no validation part to choose on; set data.validation above 0")
-    score = trained.history[-1].get("validation", {}).get("score") if trained.history else None
+    taken = [record for record in trained.history if trained.chosen in (None, record["step"])]
+    score = taken[-1].get("validation", {}).get("score") if taken else None
     if score is None:
         title = data.task.figures[0].title
         why = "its labels are all alike, or predictions are not finite"

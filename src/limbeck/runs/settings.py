@@ -224,6 +224,14 @@ class TrainSettings(_Settings):
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = Field(
         default="one_cycle", description="learning-rate schedule of each stage"
     )
+    warmup: float | None = Field(
+        default=None, gt=0, lt=1, description="share of steps in which the rate rises; default: 0.3 of one_cycle, else none"
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of each label that is spread over all classes")
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="weight of classes in the loss of labels; balanced: by 1 / training samples, 1 on average"
+    )
+    best: bool = Field(default=False, description="keep the epoch that scores best on validation; default: the last")
     clip: float | None = Field(default=None, gt=0, le=LARGEST, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
@@ -242,7 +250,7 @@ class TrainSettings(_Settings):
         """Budget and optimisation as the engine takes them; own: the settings of a role that is trained first."""
         from limbeck.engine import Fit
 
-        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout"})
+        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout", "label_smoothing", "class_weights"})
         epochs = (own.epochs if own else None) or self.epochs
         if epochs * steps_per_epoch > MOST_STEPS:
             raise UserError(

@@ -40,10 +40,10 @@ from limbeck.runs.events import Download, Listener, Message, silent
 from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
 from limbeck.runs.settings import ModelSettings, Recipe, read
 from limbeck.runs.sharing import Apart
-from limbeck.runs.supervised import at_once
+from limbeck.runs.supervised import at_once, label_loss
 from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
-from limbeck.tasks.bind import bind
+from limbeck.tasks.bind import Loss, bind
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Sources:
 
     foreign: given roles whose answers are of another task, of which methods read layers only. contiguous: roles that do not bear
     images in channels-last memory. whole: roles that take whole numbers only (an embedding). notes: what a reader of the
-    results needs to know of the models.
+    results needs to know of the models. labels: the loss of labels where it is not plain cross-entropy.
     """
 
     recipe: Recipe
@@ -82,6 +82,7 @@ class Sources:
     contiguous: set[str] = field(default_factory=set)
     whole: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    labels: Loss | None = None
 
     def streams(self, method: Method | None = None) -> Streams:
         return self.recipe.streams(self.data, method or self.method, self.shared.streams)
@@ -221,8 +222,9 @@ def open_sources(
         load = partial(recipe.data.load, lambda file, done, total: listen(Download(file, done, total)))
         data = sharing.data(recipe.data, load)
     listen(Message(understood(data)))
-    bound = bind(method or recipe.method.make(), data.task)
-    sources = Sources(recipe, bound, data, given or Given(), sharing)
+    labels = label_loss(recipe.train, data)
+    bound = bind(method or recipe.method.make(), data.task, labels)
+    sources = Sources(recipe, bound, data, given or Given(), sharing, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
     return sources

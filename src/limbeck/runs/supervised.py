@@ -1,18 +1,26 @@
 """How a role learns from the labels alone: the supervised baseline of every task, by gradient or fitted at once."""
 
 from dataclasses import replace
+from functools import partial
 
 from limbeck import methods
+from limbeck.data import Data
+from limbeck.errors import UserError
+from limbeck.losses import cross_entropy
 from limbeck.models.fitted import Fitted, fit_role, whole_train
 from limbeck.plan import Method, Stage
 from limbeck.plan.roles import Cast
-from limbeck.tasks.bind import bind
+from limbeck.runs.settings import TrainSettings
+from limbeck.tasks.bind import Loss, bind
 from limbeck.tasks.task import Task
 
 
-def supervised(task: Task, cast: Cast, role: str = "student") -> Method:
-    """How a role learns from the labels alone: `alone`, bound to the task, at once where the role has no gradient."""
-    return at_once(bind(methods.alone(role=role), task), cast)
+def supervised(task: Task, cast: Cast, role: str = "student", labels: Loss | None = None) -> Method:
+    """How a role learns from the labels alone: `alone`, bound to the task, at once where the role has no gradient.
+
+    labels: see `bind`.
+    """
+    return at_once(bind(methods.alone(role=role), task, labels), cast)
 
 
 def at_once(method: Method, cast: Cast) -> Method:
@@ -28,3 +36,21 @@ def _is_fit(stage: Stage, cast: Cast) -> bool:
 
 def _fitted(stage: Stage) -> Stage:
     return Stage("fit", (replace(stage.updates[0], source=whole_train, apply=fit_role),), share=stage.share, steps=1)
+
+
+def label_loss(train: TrainSettings, data: Data) -> Loss | None:
+    """The loss of labels that settings ask for; None for plain cross-entropy. Class c weighs n / (C n_c), on average 1.
+
+    Raises `UserError` where the data has no classes to be weighed.
+    """
+    known = data["train"].labels
+    weights: tuple[float, ...] = ()
+    if train.class_weights == "balanced":
+        counts = None if known is None else data.task.occurrences(known, len(data.classes))
+        if counts is None or len(counts) != len(data.classes):
+            raise UserError(f"train.class_weights is for classes, and {data.name} has none that can be counted; leave it out")
+        there = [count for count in counts if count]
+        weights = tuple(round(sum(there) / (len(there) * count), 9) if count else 0.0 for count in counts)
+    if not weights and not train.label_smoothing:
+        return None
+    return partial(cross_entropy, label_smoothing=train.label_smoothing, weights=weights)

@@ -1,20 +1,25 @@
 """A method meets its data: what it leaves to the task (labels, soft labels) becomes the task's own terms."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from torch import Tensor
+
 from limbeck.errors import UserError
-from limbeck.losses import traits_of
+from limbeck.losses import cross_entropy, traits_of
 from limbeck.plan import Labels, Method, Soft, Term
 from limbeck.plan.taps import functions_of
 from limbeck.tasks.task import Task
 from limbeck.transforms.facts import facts_of
 
+Loss = Callable[..., Tensor]
 OF_CLASSES = ("hard labels", "soft labels", "relations of classes")
 
 
-def bind(method: Method, task: Task) -> Method:
+def bind(method: Method, task: Task, labels: Loss | None = None) -> Method:
     """The method with `Labels` and `Soft` terms replaced by those of the task; all else stays as it is.
+
+    labels: what stands in the place of the labels' cross-entropy: smoothed, or with weights.
 
     Raises:
         UserError: the method asks for what this task has no term for; says what works.
@@ -26,7 +31,7 @@ def bind(method: Method, task: Task) -> Method:
 
     def bound(terms: tuple[Term, ...]) -> tuple[Term, ...]:
         try:
-            return tuple(each for term in terms for each in _own(term, method, task))
+            return tuple(each for term in terms for each in _own(term, method, task, labels))
         except UserError as error:
             raise UserError(f"method {method.name or 'given'!r}: {error}") from error
 
@@ -37,9 +42,12 @@ def bind(method: Method, task: Task) -> Method:
     return method.but(stages=stages)
 
 
-def _own(term: Term, method: Method, task: Task) -> Iterator[Term]:
+def _own(term: Term, method: Method, task: Task, labels: Loss | None) -> Iterator[Term]:
     if isinstance(term, Labels):
-        yield from task.label_terms(term)
+        for each in task.label_terms(term):
+            if labels is not None and each.by is not cross_entropy:
+                raise UserError(f"label smoothing and class weights are for classes, not for {task.name}; leave them out")
+            yield each if labels is None else Term(each.name, labels, weight=each.weight, mask=each.mask, **each.inputs)
     elif isinstance(term, Soft):
         yield from task.soft_terms(term)
     else:
