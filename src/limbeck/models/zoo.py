@@ -69,10 +69,10 @@ def _numbers(arguments: Mapping[str, object]) -> list[tuple[str, float]]:
 
 
 def factory(name: str) -> Factory | None:
-    """Return the factory of a built-in network, also of any `wrn_DEPTH_WIDTH`; None where there is none."""
+    """Return the factory of a built-in network, also of any `wrn_DEPTH_WIDTH` up to 999 and 99; None where there is none."""
     if name in ZOO:
         return ZOO[name]
-    wide = re.fullmatch(r"wrn[_-](\d+)[_-](\d+)", name)
+    wide = re.fullmatch(r"wrn[_-](\d{1,3})[_-](\d{1,2})", name)
     return partial(WideResNet, depth=int(wide[1]), width=int(wide[2])) if wide else None
 
 
@@ -90,11 +90,12 @@ def make(name: str, make_it: Factory, classes: int, shape: tuple[int, ...], argu
         if not number or not abs(given) <= LARGEST or (kind is int and given != int(given)):
             raise UserError(f"{name}: {key} must be a number like {allowed[key].default!r}, got {value!r}")
     try:
-        if any(abs(given) > MANY * max(1, allowed[key].default) for key, given in _numbers(arguments)):
+        unusual = any(abs(given) > MANY * max(1, allowed[key].default) for key, given in _numbers(arguments))
+        if unusual or name not in ZOO:
             with torch.device("meta"):  # nothing is allocated: only counted
                 count = sum(p.numel() for p in make_it(classes, shape, **arguments).parameters())
             if count > MOST:
-                raise UserError(f"{name}: {count:,} parameters are more than {MOST:,}; give smaller numbers than {arguments}")
+                raise UserError(f"{name}: {count:,} parameters are more than {MOST:,}; make it smaller")
         return make_it(classes, shape, **arguments)
     except UserError:
         raise

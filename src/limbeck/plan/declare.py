@@ -91,7 +91,7 @@ def _need_numbers(name: str, arguments: Mapping[str, object]) -> None:
     for key, value in arguments.items():
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and not abs(number) <= LARGEST:
-                raise UserError(f"method {name}: {key} must be a number within {LARGEST:g}, got {number:g}")
+                raise UserError(f"method {name}: {key} must be a number within {LARGEST:g}, got {str(number)[:40]}")
             if "temperature" in key and isinstance(number, int | float) and not number > 0:
                 raise UserError(f"method {name}: {key} must be above 0, got {number}")
 
