@@ -224,7 +224,7 @@ def test_floats_in_a_table_are_not_taken_for_classes(tmp_path):
     path.write_text(path.read_text().replace("weight", "weight", 1).rstrip() + "\n1,2,3,4,5,6,seven,8\n")
     with pytest.raises(UserError, match="column 'weight' holds 'seven', which is not a number"):
         data.load(str(path), task="numbers", label="weight")
-    with pytest.raises(UserError, match="name the label columns of a table, but digits is not a table"):
+    with pytest.raises(UserError, match="name columns of a table, but digits is not a table"):
         data.load("digits", task="numbers")
 
 

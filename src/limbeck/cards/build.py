@@ -29,6 +29,7 @@ from limbeck.deploy.student_folder import FOLDER, save_folder, save_tokenizer
 from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.models.black_box import BlackBox
+from limbeck.models.served import Served
 from limbeck.plan.kinds import Value
 from limbeck.runs.casting import handed_out, role_files
 from limbeck.runs.events import Listener, Message, silent
@@ -75,6 +76,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
         card |= {"exits": exits} if exits else {}
     exported = _or_note(note, "", lambda: _export(finished, example)) if recipe.onnx else None
     card["export"] = {} if exported is None else {"onnx": exported}
+    for part in (part for entry in entries.values() for part in entry.modules() if isinstance(part, Served)):
+        note(part.words())
     card["notes"], card["command"] = finished.notes, command(finished)
     if "student" in seen:
         write_predictions(finished.folder, data.task, seen, _pictures(data))

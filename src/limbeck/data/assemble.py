@@ -9,7 +9,7 @@ from torch import Tensor
 from limbeck.data.columns import Column
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
-from limbeck.data.tokens import Tokens
+from limbeck.data.tokens import Text, Tokens
 from limbeck.errors import UserError
 from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
@@ -34,7 +34,7 @@ class Raw:
         task: what is to be answered about a sample. words: of the numbers in the inputs of a text.
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         ids: names of the samples of each part, {} where the source has none.
-        tokens: of a text that a tokenizer numbered, how.
+        tokens: of a text that a tokenizer numbered, how. texts: by part, what the numbers were made of.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -51,6 +51,7 @@ class Raw:
     columns: tuple[Column, ...] = ()
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tokens: Tokens | None = None
+    texts: Mapping[str, Sequence[Text]] = field(default_factory=dict)
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:
@@ -88,6 +89,7 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         counts,
         ids,
         raw.tokens,
+        tuple(one for part in counts for one in raw.texts.get(part, ())),
     )
 
 

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from limbeck.data.columns import Column
 from limbeck.data.parts import part_of
-from limbeck.data.tokens import Tokens
+from limbeck.data.tokens import Text, Tokens
 from limbeck.errors import UserError, unknown
 from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
@@ -93,7 +93,7 @@ class Data:
         words: what the numbers in a text's inputs mean, from 0; a student's file keeps them. Empty where inputs are no text.
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         counts: samples of each part at the source, in the order in which they are numbered, before any were held out or left out.
-        ids: names of all samples at the source, by sample number; () where it has none.
+        ids: names of all samples at the source, by sample number; () where it has none. texts: of texts, likewise.
         tokens: of a text that a tokenizer numbered, how (see `limbeck.data.tokens`).
     """
 
@@ -113,6 +113,7 @@ class Data:
     counts: Mapping[str, int] = field(default_factory=dict)
     ids: tuple[str, ...] = ()
     tokens: Tokens | None = None
+    texts: tuple[Text, ...] = ()
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

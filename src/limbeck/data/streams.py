@@ -43,6 +43,10 @@ class Streams:
         self._made: dict[tuple[str, ...], Batches | Mixture] = {}
         self._open: dict[tuple[str, ...], tuple[int, Iterator[Batch]]] = {}
 
+    def augments(self, view: str) -> bool:
+        """Whether a view changes samples; "index", which a role may be fed instead of one, does not."""
+        return view in self.views and bool(self.views[view].ops)
+
     def to(self, device: torch.device, free: int) -> bool:
         """Give batches on a device from now on, with the same numbers. Where all samples are tensors in memory and fit into
         `free` bytes there, batches are made there, and the answer is True; elsewhere they are moved.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from limbeck.data.assemble import Raw
-from limbeck.data.columns import ONE_HOT, Features, listed, missing, with_points
+from limbeck.data.columns import ONE_HOT, Features, listed, missing, number, with_points
 from limbeck.data.text import TextColumns, texts
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import CLASSIFY
@@ -165,11 +165,11 @@ def _spelt_alike(table: Table, place: int) -> Table:
     Raises `UserError` for a part that has no class of training.
     """
     known = {row[place] for row in table.parts["train"]}
-    plain = {_plain(name): name for name in known}
+    plain, values = {_plain(name): name for name in known}, {_value(name) for name in known}
     parts, notes = dict(table.parts), list(table.notes)
     for part, rows in table.parts.items():
         own = {row[place] for row in rows}
-        if part in ("train", "unlabelled") or own & known or not own:
+        if part in ("train", "unlabelled") or not own or {_value(name) for name in own} & values:
             continue
         shown = f"{listed(sorted(own), 3)[:60]} in {part}, {listed(sorted(known), 3)[:60]} in training"
         if len(plain) != len(known) or not {_plain(name) for name in own} <= set(plain):
@@ -177,6 +177,11 @@ def _spelt_alike(table: Table, place: int) -> Table:
         parts[part] = [[*row[:place], plain[_plain(row[place])], *row[place + 1 :]] for row in rows]
         notes.append(f"classes are spelt {shown}, and were taken for the same")
     return replace(table, parts=parts, notes=tuple(notes))
+
+
+def _value(name: str) -> str | float:
+    """A class as a number where it is one: 1 and 1.0 are the same."""
+    return float(name) if number(name) else name
 
 
 def _plain(name: str) -> str:

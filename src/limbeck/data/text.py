@@ -57,7 +57,8 @@ def texts(
     every, labels = CLASSIFY.read(source, {"label": [label for rows in known.values() for _, label in rows]})
     told = dict(zip(known, every.split([len(rows) for rows in known.values()]), strict=True))
     named = classes if len(classes) == len(labels) else tuple(labels)
-    return replace(raw, parts={part: (inputs, told.get(part)) for part, (inputs, _) in raw.parts.items()}, classes=named)
+    made = {part: (inputs, told.get(part)) for part, (inputs, _) in raw.parts.items()}
+    return replace(raw, parts=made, classes=named, texts={part: [text for text, _ in rows] for part, rows in parts.items()})
 
 
 def _complete(source: str, parts: Mapping[str, Sequence[tuple[object, str]]]) -> None:

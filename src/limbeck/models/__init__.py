@@ -15,6 +15,7 @@ from torch import nn
 from limbeck.errors import UserError, unknown
 from limbeck.files.saved import folder_of
 from limbeck.models import zoo
+from limbeck.models.served import is_address
 from limbeck.models.weights import load_weights, save_weights
 from limbeck.plan.copies import flags_kept
 
@@ -68,6 +69,8 @@ def build(name: str, *, classes: int, shape: Sequence[int], arguments: Mapping[s
     factory = zoo.factory(name)
     if factory is not None:
         return zoo.make(name, factory, classes, shape, arguments)
+    if is_address(name):
+        raise UserError(f"{name[:80]} is asked about samples of data, which are not known here; name it as the teacher of a run")
     if name.endswith(".onnx"):
         from limbeck.models import black_box
 

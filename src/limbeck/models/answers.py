@@ -18,7 +18,7 @@ class Answers(BlackBox):
         name: of the file. said: how it was understood, in words.
     """
 
-    fed = "index"
+    fed, in_file = "index", True
 
     def __init__(self, rows: Tensor, at: Tensor, name: str, said: str):
         super().__init__(self._never, name, rows.shape[1], outputs="logits", content=_hash(rows, at))

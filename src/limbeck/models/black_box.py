@@ -53,6 +53,7 @@ class BlackBox(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.name}, {self.outputs}"
 
+    in_file = False  # whether its answers are there already
     fed, said = "inputs", ""  # what of a batch it is asked about; how it was understood, where a file was
     parameters_outside = bytes_outside = 0  # of what is asked, where that can be known
 

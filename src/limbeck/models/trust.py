@@ -10,6 +10,7 @@ from torch import nn
 
 from limbeck.errors import UserError
 from limbeck.files.programs import find
+from limbeck.models.served import is_address
 
 RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
 CODE = (
@@ -47,11 +48,13 @@ def need_trust(named: Iterable[Named], where: object, trust: bool, typed: Collec
             why = _program(one, typed)
             if why and not trust:
                 place = str(where)[-90:]
+                does = "would send the samples there" if is_address(one.model) else "would run code of others"
                 raise UserError(
-                    f"{place} gives {why} to the {one.role[:40]}, which would run code of others; look at it, then add --trust "
+                    f"{place} gives {why} to the {one.role[:40]}, which {does}; look at it, then add --trust "
                     "(trust=True in Python), also for a run of your own"
                 )
-            if ":" in one.model and one.model not in typed and not _library(one.model) and one.model != RESIZED:
+            known = _library(one.model) or is_address(one.model) or one.model == RESIZED
+            if ":" in one.model and one.model not in typed and not known:
                 _need_network(one)
 
 

@@ -90,7 +90,8 @@ class ModelSettings(_Settings):
     """One role: its architecture, weights and preprocessing."""
 
     model: str = Field(
-        description="built-in name, folder with a config.json, file.onnx, package.module:factory, transformers:NAME or timm:NAME"
+        description="built-in name, folder with a config.json, file.onnx, http://address, package.module:factory, "
+        "transformers:NAME or timm:NAME"
     )
     arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
@@ -123,11 +124,14 @@ class ModelSettings(_Settings):
         from limbeck.data.views.seen import shape_seen
         from limbeck.models import outside
         from limbeck.models.black_box import BlackBox
+        from limbeck.models.served import Served
         from limbeck.plan import Adapter
         from limbeck.runs.texts import labelled, texted
 
         if self.answers is not None:
             return self._looked_up(role, data), Adapter()
+        if self.served:
+            return Served(self.model, data.classes, data.texts, self.arguments), Adapter()
         classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
         make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.own_arguments(data))
         with torch.random.fork_rng(devices=[]):
@@ -143,6 +147,11 @@ class ModelSettings(_Settings):
         if data.kind == "text" and data.words and self.of_transformers:
             outside.need_own_tokens(self.model, role)
         return module, labelled(module, Adapter(prepare=self.preparation(data), logits=logits, factory=make), data)
+
+    @property
+    def served(self) -> bool:
+        """Whether it is asked at an address."""
+        return self.model.startswith(("http://", "https://"))
 
     @property
     def of_transformers(self) -> bool:
@@ -176,7 +185,7 @@ class ModelSettings(_Settings):
         or learning rate say that it is to be trained all the same."""
         from limbeck.models import outside, zoo
 
-        if self.answers is not None:
+        if self.answers is not None or self.served:
             return True
         if self.weights is not None or self.epochs is not None or self.lr is not None or zoo.factory(self.model) is not None:
             return self.weights is not None

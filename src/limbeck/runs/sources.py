@@ -123,7 +123,7 @@ class Sources:
         settings = self.settings_for(role)
         build = partial(settings.build, role, self.data, self.recipe.seed)
         folder = folder_of(settings.model)
-        file = settings.answers is not None or settings.model.endswith(".onnx")
+        file = settings.answers is not None or settings.served or settings.model.endswith(".onnx")
         own = file or (folder is not None and weights_in(folder) != "")
         alike = settings.weights is not None or own  # whatever the run's seed
         if alike and role in frozen_roles(self.method):
@@ -236,7 +236,7 @@ def _fed(sources: Sources) -> Method:
     Raises `UserError` where it asks about samples that no file can know.
     """
     method, data, cast = sources.method, sources.data, sources.cast
-    for role in [role for role in cast if isinstance(cast[role], Answers)]:
+    for role in [role for role in cast if cast.fed(role) != "inputs"]:
         name = cast[role].name
         reads = [(update, tap) for _, update in method.updates() for tap in _taps(update) if tap.role == role]
         if any(not update.partitions for update, _ in reads):

@@ -112,7 +112,7 @@ class Filling:
         return self.streams.to(device, free)
 
     def _number(self, item: Stored, view: int) -> int:
-        return max(view, 0) if self.streams.views[item.view].ops else 0
+        return max(view, 0) if self.streams.augments(item.view) else 0
 
     def _ensure(self, partition: str, view: int) -> None:
         """What is stored of a view is there afterwards; where the disk has no room for it, it is computed live from now on."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.data.streams import Streams
+from limbeck.data.views import View
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
 from limbeck.engine.state import BatchSource
@@ -95,6 +96,8 @@ def plan(
         swap: dict[Source, Field] = {}
         for role in sorted(frozen & _asked(stage)):
             found, why = _storable(stage, role, streams, repeating)
+            if getattr(cast[role], "in_file", False):
+                found, why = [], "its answers are in a file already"
             made = None
             if found:
                 scene = _observed(found, cast, streams(("train",), 0))
@@ -146,9 +149,7 @@ def _storable(stage: Stage, role: str, streams: Streams, repeating: Callable[[st
                     views = {leaf.on for leaf in leaves(part) if isinstance(leaf, Tap)}
                     if len(update.partitions) != 1 or len(views) != 1:
                         return [], "its inputs are generated or mixed during training"
-                    if not views <= set(streams.views):
-                        return [], "its answers are in a file already"
-                    if streams.cycle is None and any(streams.views[v].ops for v in views):
+                    if streams.cycle is None and any(streams.augments(view) for view in views):
                         return [], "every epoch has new views; set data.views = K to repeat K of them"
                     found[part] = None
         if found and not all(map(repeating, update.partitions)):
@@ -265,7 +266,7 @@ def rawest(source: Source, scene: Scene) -> Source:
 
 
 def _key(source: Source, role: str, view: str, cast: Cast, streams: Streams, form: str) -> Key:
-    seen = streams.views[view]
+    seen = streams.views.get(view, View())
     return Key(
         {
             "role": identity(cast, role),
