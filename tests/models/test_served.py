@@ -141,7 +141,7 @@ def test_a_chat_tells_probabilities_of_its_first_token_or_names_a_class(serve, m
         lambda body, count: (200, replies[body["messages"][0]["content"].rpartition(" ")[2]]), "/v1/chat/completions"
     )
     monkeypatch.setenv("MY_KEY", "s3cret")
-    made = Served(address, ["negative", "positive"], ["one", "two", "three"], {"model": "big", "key_from": "MY_KEY"})
+    made = Served(address, ["negative", "positive"], ["one", "two", "three"], {"chat_model": "big", "key_from": "MY_KEY"})
     shares = torch.softmax(made(torch.arange(3)), 1).numpy()
     np.testing.assert_allclose(shares, [[2 / 9, 7 / 9], [0.999, 0.001], [0.5, 0.5]], atol=1e-6)
     assert "60 tokens" in made.words() and "1 replies named no class" in made.words()

@@ -45,12 +45,12 @@ def is_address(model: str) -> bool:
 class Asking:
     """How a service is asked: the settings of such a teacher.
 
-    model, prompt: of a chat; the prompt has {text}, and {classes} where it names them. key_from: the environment variable that
+    chat_model, prompt: of a chat; the prompt has {text}, and {classes} where it names them. key_from: environment variable that
     holds the key, which is kept nowhere. batch: samples per request of a plain service. at_once: requests at a time. per_second:
     requests at most, 0 for no limit. retries: of a request. timeout: seconds. outputs: of a service that answers with bare lists.
     """
 
-    model: str = ""
+    chat_model: str = ""
     prompt: str = PROMPT
     key_from: str = ""
     batch: int = 32
@@ -102,7 +102,7 @@ class Served(BlackBox):
         if not (self.how.batch >= 1 and self.how.at_once >= 1 and self.how.retries >= 0 and self.how.timeout > 0):
             raise UserError("a served teacher needs batch and at_once from 1, retries from 0 and a timeout above 0")
         outputs = "probabilities" if self.chat else self.how.outputs
-        content = json.dumps([address, list(names), self.how.model, self.how.prompt, self.how.outputs])
+        content = json.dumps([address, list(names), self.how.chat_model, self.how.prompt, self.how.outputs])
         super().__init__(self._ask, address[:80], len(names), outputs=outputs, content=content, chunk=10**9)  # type: ignore[arg-type]
         self.address, self.names, self.texts = address, tuple(names), tuple(texts)
         self.fed = "index" if texts else "inputs"
@@ -170,7 +170,7 @@ class Served(BlackBox):
     def _chatted(self, part: Sequence[object]) -> np.ndarray:
         prompt = self.how.prompt.replace("{classes}", ", ".join(self.names)).replace("{text}", str(part[0]))
         body: dict[str, object] = {"messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": 16}
-        body |= {"logprobs": True, "top_logprobs": 20} | ({"model": self.how.model} if self.how.model else {})
+        body |= {"logprobs": True, "top_logprobs": 20} | ({"model": self.how.chat_model} if self.how.chat_model else {})
         answer = self._post(body)
         try:
             choice = answer["choices"][0]
