@@ -19,7 +19,7 @@ from limbeck import methods
 from limbeck.comparison.comparison import Comparison
 from limbeck.comparison.entries import parse_entries
 from limbeck.face.run import run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 FEW_LABELS = (
     "data_distillation",

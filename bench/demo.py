@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from limbeck.face.run import run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 RESULTS = Path(__file__).parent / "results" / "demo.json"
 

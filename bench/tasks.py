@@ -23,7 +23,7 @@ from limbeck.comparison.comparison import Comparison
 from limbeck.comparison.entries import parse_entries
 from limbeck.face.run import run
 from limbeck.files import atomic_write
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from limbeck.comparison.entries import Entry, parse_entries
 from limbeck.engine.step import NonFinite
 from limbeck.engine.turns import last
 from limbeck.files import write_json
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import make
 from limbeck.runs.sources import open_sources
 
 EPOCHS, WEIGHTS, SCREENING, CHOSEN = 20, (1.0, 10.0), (0, 1), 4

@@ -19,8 +19,9 @@ from limbeck.face.run import conclude
 from limbeck.metrics.classification import accuracy
 from limbeck.plan import Method
 from limbeck.plan.taps import Source, Tap
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Finished, Session
-from limbeck.runs.settings import Recipe, make
+from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import open_sources
 from limbeck.tasks.predictions import predict
 

@@ -13,8 +13,8 @@ from limbeck.errors import UserError
 from limbeck.face.run import conclude
 from limbeck.metrics.classification import accuracy
 from limbeck.plan.taps import Tap
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Finished, Session
-from limbeck.runs.settings import make
 from limbeck.runs.sources import Given, open_sources
 from limbeck.tasks.predictions import predict
 

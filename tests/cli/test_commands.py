@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from limbeck.data import Batches, load
 from limbeck.deploy.student import load_student
 from limbeck.methods import CATALOGUE
-from limbeck.runs import settings as recipe
+from limbeck.runs import recipes as recipe
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import predict
 

@@ -70,7 +70,7 @@ def test_the_student_comes_back_and_the_page_shows_boxes(run):
 def test_a_comparison_has_the_detectors_own_baseline(tmp_path):
     from limbeck.comparison.comparison import Comparison
     from limbeck.comparison.entries import parse_entries
-    from limbeck.runs.settings import make
+    from limbeck.runs.recipes import make
 
     nets = {who: {"model": "detector", "arguments": {"width": w, "stride": 4}} for who, w in (("teacher", 4), ("student", 2))}
     settings = {"data": {"name": str(pictures(tmp_path / "squares"))}, "train": {"epochs": 1, "batch": 8}, "onnx": False, **nets}

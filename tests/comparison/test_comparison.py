@@ -24,8 +24,9 @@ from limbeck.comparison.entries import Entry, parse_entries
 from limbeck.errors import UserError
 from limbeck.plan.roles import Cast
 from limbeck.runs.events import RunBegins
+from limbeck.runs.recipes import load, make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import MethodSettings, load, make
+from limbeck.runs.settings import MethodSettings
 from limbeck.runs.sources import open_sources
 
 TINY = {

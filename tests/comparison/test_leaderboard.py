@@ -7,7 +7,7 @@ import pytest
 
 from limbeck.comparison.leaderboard import leaderboard, ranking_by_alpha
 from limbeck.metrics.significance import Paired, seeds_needed
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.tasks.classify import CLASSIFY
 
 RECIPE = make({})

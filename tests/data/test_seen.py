@@ -10,8 +10,9 @@ from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.face.run import conclude
 from limbeck.plan.roles import Adapter, Cast
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import ModelSettings, make
+from limbeck.runs.settings import ModelSettings
 from limbeck.runs.sources import open_sources
 from limbeck.store.identity import identity
 

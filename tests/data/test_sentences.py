@@ -11,8 +11,8 @@ from limbeck.deploy.student import load_student
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.face.run import conclude
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import make
 from limbeck.runs.sources import open_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "sst2"

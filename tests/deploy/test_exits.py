@@ -9,8 +9,8 @@ from limbeck.deploy.exits import _time, leave
 from limbeck.engine.turns import last
 from limbeck.errors import UserError
 from limbeck.face.run import conclude, run
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import make
 from limbeck.runs.sources import open_sources
 
 

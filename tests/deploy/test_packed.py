@@ -11,7 +11,7 @@ from limbeck.deploy.packed import load_packed
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.run import run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 METHODS = [
     ("quantised_distillation", {"bits": 3, "bucket": 32}),

@@ -8,7 +8,7 @@ from limbeck.deploy.student import Deployed
 from limbeck.explanation.gain import Taught, mean_doubt
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 KINDS, TRAIN, TEST = 4, 256, 120
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from synthetic_run import make_run
 
 from limbeck.comparison.leaderboard import run_folder
-from limbeck.runs.settings import dump, make
+from limbeck.runs.recipes import dump, make
 
 NAMES = ("baseline", "kd", "kd:temperature=2", "dkd")
 

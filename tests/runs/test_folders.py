@@ -27,7 +27,7 @@ from limbeck.face.run import run
 from limbeck.files import saved
 from limbeck.models import pretrained
 from limbeck.plan.taps import Tap
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.runs.sources import Given, open_sources
 
 transformers = made.transformers

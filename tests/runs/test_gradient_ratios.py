@@ -2,7 +2,7 @@
 
 from limbeck.engine.balance import Balance, too_large
 from limbeck.face.run import run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 
 def test_only_terms_far_above_the_labels_are_reported():

@@ -14,7 +14,8 @@ from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.run import run
 from limbeck.models import load_weights, outside
-from limbeck.runs.settings import ModelSettings, make
+from limbeck.runs.recipes import make
+from limbeck.runs.settings import ModelSettings
 from limbeck.runs.sources import open_sources
 
 NETS = """

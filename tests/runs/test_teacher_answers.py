@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from limbeck import data
 from limbeck.__main__ import run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.runs.sources import open_sources
 
 SMALL = ["--student", "mlp", "--set", "student.width=8", "--set", "onnx=false", "--quiet", "--epochs", "1"]

@@ -11,7 +11,7 @@ from torch import nn
 from limbeck import data, losses
 from limbeck.__main__ import run
 from limbeck.engine import Fit
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.runs.sources import open_sources
 
 TINY = [

@@ -10,7 +10,7 @@ from limbeck.face.run import run
 from limbeck.methods import find
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 WORDS = ["a", "b", "c", "d", "e"]
 

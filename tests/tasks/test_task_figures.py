@@ -16,7 +16,7 @@ from limbeck.comparison.leaderboard import leaderboard
 from limbeck.comparison.pages import page_of
 from limbeck.errors import UserError
 from limbeck.metrics import balanced_accuracy, macro_f1
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.tasks import registry
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.detect import Detect

@@ -12,7 +12,7 @@ from limbeck.methods import find
 from limbeck.plan.actions import Snapshot
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Progress, each_epoch, each_part
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 
 def watched(method, steps=12):

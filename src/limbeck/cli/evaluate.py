@@ -17,7 +17,7 @@ from limbeck.face.run import glanced
 from limbeck.files import json_text, saved
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.runs.texts import told
 from limbeck.tasks.figure import FEW
 from limbeck.tasks.predictions import predict

@@ -75,7 +75,7 @@ def one(name: str, svg: Path | None, settings: list[str]) -> None:
     from limbeck.catalogue.describe import describe
     from limbeck.catalogue.facts import use_of
     from limbeck.methods import find, make
-    from limbeck.runs.settings import parse_value
+    from limbeck.runs.recipes import parse_value
 
     arguments = {}
     for word in settings:

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from limbeck.cli.command import Trust
 from limbeck.errors import UserError
 from limbeck.files import saved
-from limbeck.runs import settings as recipes
+from limbeck.runs import recipes
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
 
 P = ParamSpec("P")

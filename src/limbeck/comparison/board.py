@@ -17,7 +17,7 @@ from limbeck.comparison.verdict import listed
 from limbeck.files import atomic_write
 from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
 from limbeck.runs.folder import Environment
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.tasks.figure import known, score_in
 
 COSTS: tuple[tuple[charts.Cost, str], ...] = (

@@ -10,7 +10,7 @@ from limbeck.comparison.schema import COMPARISON, Board, Done, EntryFile, Failed
 from limbeck.comparison.work import failure_in
 from limbeck.errors import UserError
 from limbeck.report.read import RunView, read_run
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 
 
 @dataclass

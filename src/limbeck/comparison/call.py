@@ -9,7 +9,8 @@ from limbeck.comparison.comparison import stem_of
 from limbeck.comparison.schema import Board
 from limbeck.files.locks import taken
 from limbeck.runs.events import Listener, silent
-from limbeck.runs.settings import Recipe, make
+from limbeck.runs.recipes import make
+from limbeck.runs.settings import Recipe
 
 
 def compare(

@@ -33,8 +33,9 @@ from limbeck.files.locks import alone_in, contents
 from limbeck.models import save_weights
 from limbeck.runs.events import Listener, Message, RunBegins, silent
 from limbeck.runs.inputs import OtherInputs, data_of_runs
+from limbeck.runs.recipes import dump
 from limbeck.runs.session import Session
-from limbeck.runs.settings import MethodSettings, Recipe, dump
+from limbeck.runs.settings import MethodSettings, Recipe
 from limbeck.runs.sources import open_sources
 
 WAYS = ("here", "together", "processes", "ray")
@@ -58,7 +59,7 @@ class Comparison:
         from pathlib import Path
         from limbeck.comparison.comparison import Comparison
         from limbeck.comparison.entries import parse_entries
-        from limbeck.runs.settings import make
+        from limbeck.runs.recipes import make
 
         recipe = make({"data": {"name": "digits"}, "train": {"epochs": 5}})
         board = Comparison(recipe, parse_entries("kd,dkd,kd:temperature=2"), range(3), Path("runs/mine")).go()

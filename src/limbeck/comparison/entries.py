@@ -8,7 +8,8 @@ from limbeck import methods
 from limbeck.comparison.leaderboard import safe_name
 from limbeck.comparison.schema import EntryFile
 from limbeck.errors import UserError
-from limbeck.runs.settings import Recipe, parse_value
+from limbeck.runs.recipes import parse_value
+from limbeck.runs.settings import Recipe
 
 
 @dataclass(frozen=True)

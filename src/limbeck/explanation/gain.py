@@ -28,8 +28,9 @@ from limbeck.plan import Method
 from limbeck.plan.taps import Tap
 from limbeck.runs.events import Listener, Message, RunBegins
 from limbeck.runs.folder import open_folder
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import Recipe, make
+from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Given, open_sources
 from limbeck.tasks.figure import finite
 from limbeck.tasks.predictions import predict

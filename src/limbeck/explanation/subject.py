@@ -17,7 +17,8 @@ from limbeck.plan.copies import copied
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.plan.taps import Tap
 from limbeck.report.read import read_run
-from limbeck.runs.settings import Recipe, read
+from limbeck.runs.recipes import read
+from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Given
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.keeping import read_predictions

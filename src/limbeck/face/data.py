@@ -5,7 +5,8 @@ from pathlib import Path
 from limbeck.data import Data
 from limbeck.deploy.student_folder import FOLDER as STUDENT
 from limbeck.files.saved import has_tokenizer
-from limbeck.runs.settings import DataSettings, load, make, need_trust
+from limbeck.runs.recipes import load, make, need_trust
+from limbeck.runs.settings import DataSettings
 
 
 def data_of(

@@ -21,8 +21,9 @@ from limbeck.plan.copies import flags_kept
 from limbeck.plan.roles import Adapter
 from limbeck.runs.events import Listener, silent
 from limbeck.runs.folder import open_folder
+from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
-from limbeck.runs.settings import Recipe, StoreSettings, TrainSettings, make
+from limbeck.runs.settings import Recipe, StoreSettings, TrainSettings
 from limbeck.runs.sources import Given, open_sources
 
 Samples = Data | Arrays

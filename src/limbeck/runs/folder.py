@@ -14,7 +14,8 @@ from limbeck.errors import UserError
 from limbeck.files import add_line, atomic_write, json_text, write_json
 from limbeck.files.locks import contents, taken
 from limbeck.plan import Method
-from limbeck.runs.settings import Recipe, dump
+from limbeck.runs.recipes import dump
+from limbeck.runs.settings import Recipe
 
 CURVES, ENVIRONMENT, RECIPE, DRAWING, INPUTS = "metrics.jsonl", "environment.json", "recipe.toml", "method.svg", "inputs.json"
 BEGUN = {ENVIRONMENT, DRAWING, INPUTS}  # what is written before the recipe: a folder that has no more is begun again

@@ -38,7 +38,8 @@ from limbeck.runs.casting import (
 )
 from limbeck.runs.events import Download, Listener, Message, silent
 from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
-from limbeck.runs.settings import ModelSettings, Recipe, read
+from limbeck.runs.recipes import read
+from limbeck.runs.settings import ModelSettings, Recipe
 from limbeck.runs.sharing import Apart
 from limbeck.runs.supervised import at_once, label_loss
 from limbeck.runs.texts import labelled, texted

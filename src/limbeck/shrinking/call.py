@@ -11,7 +11,8 @@ from limbeck.deploy.device import Target
 from limbeck.errors import UserError
 from limbeck.files.locks import taken
 from limbeck.runs.events import Listener, silent
-from limbeck.runs.settings import Recipe, make
+from limbeck.runs.recipes import make
+from limbeck.runs.settings import Recipe
 from limbeck.shrinking.candidates import Candidate, parse_candidates, usual
 from limbeck.shrinking.limits import Limits
 from limbeck.shrinking.schema import Shrunk

@@ -15,7 +15,8 @@ from limbeck.data import Data
 from limbeck.errors import UserError
 from limbeck.models import zoo
 from limbeck.models.trust import RESIZED
-from limbeck.runs.settings import ModelSettings, parse_value
+from limbeck.runs.recipes import parse_value
+from limbeck.runs.settings import ModelSettings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from limbeck.files import atomic_write
 from limbeck.report.charts import Axis, Chart, log_span, span
 from limbeck.report.figures import limits as limits_of
 from limbeck.report.frame import Cell, figure, fill
-from limbeck.runs.settings import make
+from limbeck.runs.recipes import make
 from limbeck.shrinking.schema import CandidateRow, Cost, SearchRequest, Shrunk, TrialRow, read_search
 from limbeck.shrinking.study import score_of
 from limbeck.shrinking.verdict import front, reached

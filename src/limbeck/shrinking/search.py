@@ -18,8 +18,9 @@ from limbeck.face.run import run
 from limbeck.files.locks import alone_in
 from limbeck.runs.events import Epoch, Event, Listener, Message, silent
 from limbeck.runs.inputs import OtherInputs
+from limbeck.runs.recipes import read
 from limbeck.runs.session import Session, validation_score
-from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe, read
+from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
 from limbeck.runs.sources import open_sources
 from limbeck.shrinking.candidates import Candidate, take_from
 from limbeck.shrinking.fitting import Considered, Fitting
