@@ -7,8 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from limbeck import data
+import limbeck
+from limbeck import data, models
 from limbeck.__main__ import run
+from limbeck.errors import UserError
 from limbeck.runs.recipes import make
 from limbeck.runs.sources import open_sources
 
@@ -110,3 +112,22 @@ def test_other_answers_are_not_resumed_with(network, tmp_path, capsys):
 def test_what_needs_the_network_is_refused_before_training(network, tmp_path, capsys, words, said):
     assert run(["distill", "--teacher-answers", str(network[1]), *SMALL, *words, "--out", "r"]) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+def test_an_array_of_votes_teaches_from_python_and_probabilities_are_no_labels():
+    torch.manual_seed(0)
+    x, y = torch.rand(60, 4), torch.arange(60) % 3
+    votes = torch.nn.functional.one_hot(y, 3) * 2 + torch.randint(0, 2, (60, 3))
+    student = models.build("mlp", classes=3, shape=(4,), arguments={"width": 4})
+    done = limbeck.distill(votes, student, (x, y), epochs=1, onnx=False, baseline=False)
+    assert "the teacher is the array: 60 answers, votes" in " ".join(done.card["notes"])
+    rows = held_out(x, y)
+    right = (votes[rows].argmax(1) == y[rows]).float().mean()
+    assert done.card["models"]["teacher"]["score"] == pytest.approx(float(right))
+    with pytest.raises(UserError, match="the labels are probabilities of 3 classes"):
+        limbeck.distill(votes, student, (x, votes / votes.sum(1, keepdim=True)), epochs=1)
+
+
+def held_out(x, y):
+    """The rows that are held out for validation, on which a run without a test part is judged."""
+    return data.from_datasets((x, y), validation=0.1)["validation"].index

@@ -61,26 +61,39 @@ def read(path: str, data: Data, *, meaning: Meaning = "auto", ids: str | None = 
         UserError: it cannot be read, does not fit the data, or lacks training samples.
     """
     file = Path(path).expanduser()
-    if data.task.name not in ("classify", "numbers"):
-        raise UserError(
-            f"answers of a file teach classes or numbers, and the task of {data.name} is {data.task.name}; give a network"
-        )
     if file.suffix.lower() not in ENDINGS:
         raise UserError(f"answers of a teacher are read from {', '.join(ENDINGS)}, got {file.name}")
     if not file.is_file():
         raise UserError(f"the file of answers {path} does not exist; give its path")
     found = _arrays(file, ids, data) if file.suffix.lower() in (".npy", ".npz") else _table(file, ids, data)
-    found = _named_alike(file.name, found, data)
-    rows, what = _logits(file.name, found, data, meaning)
-    at, how = _matched(file.name, len(rows), found.ids, data)
+    return _understood(file.name, found, data, meaning)
+
+
+def given(values: np.ndarray, data: Data) -> FileAnswers:
+    """The same of an array (n, C) or (n,), a row for each sample in the order of the data.
+
+    >>> from limbeck.data import from_datasets
+    >>> data = from_datasets((torch.rand(4, 2), torch.tensor([0, 1, 0, 1])))
+    >>> given(np.array([[3, 1], [0, 4], [2, 2], [4, 0]]), data).said
+    'the teacher is the array: 4 answers, votes, columns in the order of the classes, in the order of all samples at the source'
+    """
+    return _understood("the array", Found(np.asarray(values)), data, "auto")
+
+
+def _understood(who: str, found: Found, data: Data, meaning: Meaning) -> FileAnswers:
+    if data.task.name not in ("classify", "numbers"):
+        raise UserError(
+            f"answers of a file teach classes or numbers, and the task of {data.name} is {data.task.name}; give a network"
+        )
+    found = _named_alike(who, found, data)
+    rows, what = _logits(who, found, data, meaning)
+    at, how = _matched(who, len(rows), found.ids, data)
     needed = data["train"].index
     missing = needed[at[needed] < 0]
     if len(missing):
         first = data.ids[int(missing[0])] if data.ids else f"number {int(missing[0])}"
-        raise UserError(
-            f"{file.name} lacks answers to {len(missing)} of {len(needed)} training samples, first {first[:60]}; add them"
-        )
-    said = f"the teacher is {file.name}: {len(rows):,} answers, {what}, {how}"
+        raise UserError(f"{who} lacks answers to {len(missing)} of {len(needed)} training samples, first {first[:60]}; add them")
+    said = f"the teacher is {who}: {len(rows):,} answers, {what}, {how}"
     return FileAnswers(torch.from_numpy(rows).float(), at, said)
 
 

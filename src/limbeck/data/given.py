@@ -75,6 +75,7 @@ def from_datasets(
     if task is None:
         found, told = _classes_of_rows(found)
         notes += told
+        _need_no_probabilities(name, found["train"][1])
         notes += _as_numbers(found["train"][1])
     task = task or _guessed(*found["train"])
     found = {k: (x, None if y is None else task.prepared(y)) for k, (x, y) in found.items()}
@@ -115,6 +116,17 @@ def _as_numbers(labels: Tensor | None) -> list[str]:
     meant = "tags, give labels.bool()" if several else "classes, give whole numbers (labels.long())"
     which = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
     return [f"labels are floats ({which}), taken as numbers to predict; for {meant}"]
+
+
+def _need_no_probabilities(name: str, labels: Tensor | None) -> None:
+    """Refuse rows that add up to 1: they would be taken for numbers to predict."""
+    if labels is None or labels.dim() != 2 or labels.shape[1] < 2 or not labels.is_floating_point():
+        return
+    if bool((labels >= 0).all()) and bool(((labels.sum(1) - 1).abs() < 1e-3).all()):
+        raise UserError(
+            f"{name}: the labels are probabilities of {labels.shape[1]} classes; give class numbers as labels and these as the "
+            "teacher (limbeck.distill(probabilities, student, ...), --teacher-answers), or say task=limbeck.tasks.numbers()"
+        )
 
 
 def _guessed(inputs: Value, labels: Tensor | None) -> Task:

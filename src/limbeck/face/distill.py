@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Literal, Never
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck import methods
 from limbeck.cards.schema import Card
-from limbeck.data import Data, from_datasets
+from limbeck.data import Data, answers, from_datasets
 from limbeck.data.given import Samples as Arrays
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
 from limbeck.face.run import conclude
+from limbeck.models.answers import Answers
 from limbeck.models.black_box import Predicts, asked
 from limbeck.plan import Method
 from limbeck.plan.copies import flags_kept
@@ -64,7 +65,7 @@ class Result:
 
 
 def distill(
-    teacher: nn.Module | Predicts | Callable[[np.ndarray], object] | None,
+    teacher: nn.Module | Predicts | Callable[[np.ndarray], object] | np.ndarray | Tensor | None,
     student: nn.Module,
     data: Samples,
     *,
@@ -100,7 +101,8 @@ def distill(
     Args:
         teacher: a trained module, or None for methods without one. It is frozen, never changed. Also an estimator with
             `predict_proba` or `predict` (scikit-learn's and others'), or a function from arrays (n, ...) to probabilities or
-            logits (n, C): inputs are those of `data`, pictures on the scale 0 .. 1; layers of it cannot be read.
+            logits (n, C): inputs are those of `data`, pictures on the scale 0 .. 1; layers of it cannot be read. Or its answers:
+            an array (n, C) of probabilities, logits or votes, or (n,) of classes, a row for each sample in order.
         student: any module from inputs to logits (n, C), or (n, C, h, w) where the data has masks.
         data: the training samples: `limbeck.data.Data` (then with its own validation and test parts), a Dataset of
             (input, label), or a pair of arrays (inputs, labels).
@@ -126,7 +128,7 @@ def distill(
     chosen = method or methods.kd()
     samples = _data_of(data, validation, test)
     if teacher is not None and not isinstance(teacher, nn.Module):
-        teacher = asked(teacher, samples.classes, samples.task.name)
+        teacher = _answering(teacher, samples)
     given = {"student": student, **({"teacher": teacher} if teacher is not None else {}), **(roles or {})}
     fit = {key: value for key, value in (("epochs", epochs), ("lr", lr), ("batch", batch)) if value is not None}
     teachers = {"teacher": {"model": _python(teacher)}} if teacher is not None else {}
@@ -229,6 +231,14 @@ def _need_known(call: str, given: Mapping[str, object]) -> None:
 
 def _plain(arguments: Mapping[str, object]) -> dict[str, object]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items() if v is not None}
+
+
+def _answering(teacher: object, data: Data) -> nn.Module:
+    """What is no network as a role: its answers, or whoever gives them."""
+    if isinstance(teacher, np.ndarray | Tensor):
+        found = answers.given(np.asarray(teacher.detach().cpu() if isinstance(teacher, Tensor) else teacher), data)
+        return Answers(found.rows, found.at, "the array", found.said)
+    return asked(teacher, data.classes, data.task.name)
 
 
 def _python(module: nn.Module) -> str:
