@@ -144,3 +144,18 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_best_epoch(tmp_path, monkeyp
     assert run([*words, "--out", "cut", "--resume"]) == 0
     one, two = (load_file(tmp_path / name / "student.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_patience_ends_where_nothing_more_is_gained(tmp_path):
+    words = ["distill", *TINY, "--no-baseline", "--set", "train.schedule=constant", "--lr", "0.4", "--set", "data.validation=0.3"]
+    assert run([*words, "--epochs", "12", "--set", "train.best=true", "--out", "whole"]) == 0
+    scores, patience = curve(tmp_path / "whole"), 2
+    ends = next(k for k in range(len(scores)) if k - scores[: k + 1].index(max(scores[: k + 1])) >= patience)
+    assert ends < 11, "it never waits that long: the test shows nothing"
+    assert run([*words, "--epochs", "12", "--set", f"train.patience={patience}", "--out", "short"]) == 0
+    assert curve(tmp_path / "short") == scores[: ends + 1]
+    card = json.loads((tmp_path / "short" / "card.json").read_text())
+    best = scores.index(max(scores[: ends + 1])) + 1
+    said = f"student: the weights are those of epoch {best}, the best on validation (train.best); training ended after epoch {ends + 1}"
+    assert f"{said} (train.patience)" in card["notes"]
+    assert card["models"]["student"]["steps"] == (ends + 1) * (card["models"]["student"]["steps"] // (ends + 1))

@@ -23,6 +23,7 @@ class Fit:
     (150, 180, 210 of 240 epochs, the recipe of Tian et al. 2020). Each stage runs its own schedule.
     warmup: share of a stage's steps in which the rate rises from 0 in a line; None for one_cycle's own 30 %, and none elsewhere.
     best: keep the weights of the epoch that scores best on validation, the first of equals, instead of the last's.
+    patience: end a stage after so many epochs without a better score on validation, and keep the best's weights.
     clip: gradient norm to clip to, or None. accumulate: micro-batches per step. compile: compile every running
     role with its taps by `torch.compile`, which takes minutes and pays in long runs. cuda_graphs: on a GPU, record steps
     that do the same work every time and replay them (networks of this package and of torch; others run as they are).
@@ -37,6 +38,7 @@ class Fit:
     schedule: Literal["one_cycle", "cosine", "multistep", "constant"] = "one_cycle"
     warmup: float | None = None
     best: bool = False
+    patience: int | None = None
     clip: float | None = None
     accumulate: int = 1
     precision: Literal["float32", "bf16", "fp16"] = "float32"

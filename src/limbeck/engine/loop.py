@@ -102,10 +102,27 @@ class Loop:
         self._clock()
         return Trained(self.state.history, self.state.done, self.state.seconds, self.state.answered, self.state.filled, chosen)
 
+    @property
+    def _chooses(self) -> bool:
+        """Whether the weights are those of the best epoch."""
+        return self.fit.best or self.fit.patience is not None
+
+    def _gains_nothing(self, stage: Stage, per_epoch: int) -> bool:
+        """Whether the last epochs of a stage, as many as `patience`, were no better than one before; said."""
+        if self.fit.patience is None or self.state.step >= self.lengths[self.state.stage]:
+            return False
+        found = keep.best_of(self.state.history, stage.name)
+        late = 0 if found is None else round((self.state.history[-1]["step"] - found["step"]) / per_epoch)
+        if late >= self.fit.patience:
+            self._say(
+                f"stage {stage.name} ended after step {self.state.step}: {late} epochs without a better score on validation"
+            )
+        return late >= self.fit.patience
+
     def _back_to_best(self) -> int | None:
         """The weights of the last stage's best epoch come back, if it is asked for; the step at which that ended."""
         last = self.method.stages[-1].name
-        found = keep.best_of(self.state.history, last) if self.fit.best else None
+        found = keep.best_of(self.state.history, last) if self._chooses else None
         if found is None:
             return None
         self.best.back(self.cast, found["step"])
@@ -136,6 +153,8 @@ class Loop:
             self.state.done += 1
             if self.state.step % per_epoch == 0 or self.state.step == length:
                 self._end_epoch(stage, per_epoch)
+                if self._gains_nothing(stage, per_epoch):
+                    self.state.step = length
             self._keep()
             now = time.monotonic()
             yield
@@ -188,7 +207,7 @@ class Loop:
                 record["validation"] = dict(self.validate(self.cast))
         state.sums, state.counted = {}, {}
         state.history.append(record)
-        if self.fit.best and keep.best_of(state.history, stage.name) is record:
+        if self._chooses and keep.best_of(state.history, stage.name) is record:
             self.best.put(state.done, keep.weights_of(self.cast, self.method))
         self.listen("epoch", record)
 

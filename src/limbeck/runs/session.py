@@ -166,7 +166,9 @@ class Session:
     def _note_chosen(self, who: str, trained: Trained) -> None:
         if trained.chosen is not None:
             epoch = next(record["epoch"] for record in trained.history if record["step"] == trained.chosen)
-            self.note([f"{who}: the weights are those of epoch {epoch:g}, the best on validation (train.best)"])
+            patient = self.sources.recipe.train.patience is not None
+            last = f"; training ended after epoch {trained.history[-1]['epoch']:g} (train.patience)" if patient else ""
+            self.note([f"{who}: the weights are those of epoch {epoch:g}, the best on validation (train.best){last}"])
 
     def _sweep(self, who: str) -> None:
         """Remove the checkpoints and the tally of a training that is done."""

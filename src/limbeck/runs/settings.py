@@ -240,6 +240,11 @@ class TrainSettings(_Settings):
         default="none", description="weight of classes in the loss of labels; balanced: by 1 / training samples, 1 on average"
     )
     best: bool = Field(default=False, description="keep the epoch that scores best on validation; default: the last")
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="end training after so many epochs without a better validation score; keeps the best epoch",
+    )
     clip: float | None = Field(default=None, gt=0, le=LARGEST, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
