@@ -83,6 +83,42 @@ def test_columns_are_matched_by_the_names_of_the_classes(pets, tmp_path):
     assert "by the names of the classes" in found.said
 
 
+@pytest.mark.parametrize("names", [("p(hen)", "p(cat)", "p(dog)"), ("Hen", " CAT", "dog")])
+def test_names_of_columns_as_predict_writes_them_or_in_other_case(pets, tmp_path, names):
+    rows = shares()
+    lines = [",".join(names), *(f"{h!r},{c!r},{d!r}" for c, d, h in rows.tolist())]
+    (tmp_path / "p.csv").write_text("\n".join(lines))
+    np.testing.assert_allclose(softmax(read(str(tmp_path / "p.csv"), pets).rows), rows, atol=1e-6)
+
+
+def test_columns_without_names_are_in_order_only_where_they_are_numbered(pets, tmp_path):
+    rows = shares()
+    for header, fits in (("0,1,2", True), ("p1,p2,p3", True), ("p2,p1,p3", False), ("x,y,z", False)):
+        (tmp_path / "p.csv").write_text("\n".join([header, *(",".join(map(repr, row)) for row in rows.tolist())]))
+        if fits:
+            np.testing.assert_allclose(softmax(read(str(tmp_path / "p.csv"), pets).rows), rows, atol=1e-6)
+            continue
+        with pytest.raises(UserError, match="give a column for each class, by its name"):
+            read(str(tmp_path / "p.csv"), pets)
+
+
+def test_per_cent_are_shares_and_a_sample_without_votes_is_refused(pets, tmp_path):
+    rows = shares()
+    np.testing.assert_allclose(softmax(read(written(tmp_path, "c.npy", 100 * rows), pets).rows), rows, atol=1e-6)
+    votes = np.array([[3, 1, 0], [0, 0, 0], [2, 2, 0]] * 4)
+    with pytest.raises(UserError, match=r"row 1 holds \[.*\], which are no votes"):
+        read(written(tmp_path, "v.npy", votes), pets)
+
+
+def test_how_many_labels_agree_is_said(pets, tmp_path):
+    truth = np.array([0, 1, 2] * 4)
+    assert "; 100 % of the training labels agree" in read(written(tmp_path, "t.npy", truth), pets).said
+    turned = read(written(tmp_path, "u.npy", (truth + 1) % 3), pets).said
+    assert turned.endswith(
+        "; 0 % of the training labels agree, no more than one class alone would: look at the order of rows and columns"
+    )
+
+
 def table(folder, order=range(12)):
     """A table whose samples have names, and the names."""
     names = [f"s{k}" for k in order]
@@ -125,7 +161,7 @@ def test_images_are_matched_by_their_files(tmp_path):
         (shares(11), "has 11 answers, and the data has 12 (the training part)"),
         (np.full((12, 3), np.nan), "no numbers (NaN or infinity), the first in row 0"),
         (shares()[:, :2], r"expected (n, 3): a number for each class"),
-        (np.array([0, 1, 7] * 4), "the label '7', which is no class of the data"),
+        (np.array([0, 1, 7] * 4), "the label '7' in row 2, no class of the data"),
         (np.array([["a"] * 3] * 12, dtype=object), "is not a NumPy file of numbers"),
     ],
 )
@@ -138,6 +174,8 @@ def test_what_does_not_fit_is_one_sentence(pets, tmp_path, array, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("img,cat,dog,hen\ns0.png,1,0,0", "got 's0.png' in column 'img', row 1; correct it, or name the column of ids"),
+        ("id,label\n" + "\n".join(f"s{k},{'cow' if k == 5 else 'cat'}" for k in range(12)), "the label 'cow' in row 5"),
         ("id,cat,dog,hen\n" + "\n".join(f"s{k % 11},1,0,0" for k in range(12)), "has two answers to s0"),
         ("id,cat,dog,hen\n" + "\n".join(f"s{k},1,0,0" for k in range(1, 12)), "training samples, first s0"),
         ("id,cat,dog,hen\n" + "\n".join(f"q{k},1,0,0" for k in range(12)), "names samples as 'q0', and the data as 's0'"),

@@ -3,24 +3,19 @@
 Letters: n answers, C classes, A annotators, k classes that are named for a sample.
 """
 
-from collections.abc import Sequence, Sized
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from limbeck.data.answer_files import ENDINGS, Found, Meaning, read_arrays, read_table, spelt
 from limbeck.data.core import Data
-from limbeck.data.readers import csv, parquet
 from limbeck.errors import UserError
 from limbeck.transforms.outside import SMALLEST, SURE, logits_of, named_alone
-
-Meaning = Literal["auto", "probabilities", "logits", "votes", "labels"]
-ENDINGS = (".npy", ".npz", ".csv", ".tsv", ".parquet")
-NAMES = ("probabilities", "logits", "votes", "labels", "annotators")  # of arrays in a .npz, and what they mean
-IDS = ("ids", "id", "names", "index")
 
 
 @dataclass(frozen=True)
@@ -31,19 +26,6 @@ class FileAnswers:
     rows: Tensor
     at: Tensor
     said: str
-
-
-@dataclass
-class Found:
-    """What a file holds. values: (n, C) or (n,) numbers, or (n,) names of classes. ids: of the rows. top: values of classes that
-    were not named are -1. columns: their names. notes: what was understood."""
-
-    values: np.ndarray
-    ids: list[str] | None = None
-    meaning: Meaning = "auto"
-    top: bool = False
-    columns: list[str] | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 def read(path: str, data: Data, *, meaning: Meaning = "auto", ids: str | None = None) -> FileAnswers:
@@ -65,7 +47,7 @@ def read(path: str, data: Data, *, meaning: Meaning = "auto", ids: str | None = 
         raise UserError(f"answers of a teacher are read from {', '.join(ENDINGS)}, got {file.name}")
     if not file.is_file():
         raise UserError(f"the file of answers {path} does not exist; give its path")
-    found = _arrays(file, ids, data) if file.suffix.lower() in (".npy", ".npz") else _table(file, ids, data)
+    found = read_arrays(file, ids, data) if file.suffix.lower() in (".npy", ".npz") else read_table(file, ids, data)
     return _understood(file.name, found, data, meaning)
 
 
@@ -75,7 +57,7 @@ def given(values: np.ndarray, data: Data) -> FileAnswers:
     >>> from limbeck.data import from_datasets
     >>> data = from_datasets((torch.rand(4, 2), torch.tensor([0, 1, 0, 1])))
     >>> given(np.array([[3, 1], [0, 4], [2, 2], [4, 0]]), data).said
-    'the teacher is the array: 4 answers, votes, columns in the order of the classes, in the order of all samples at the source'
+    'the teacher is the array: 4 answers, votes, columns in the order of the classes, in the order of all samples at the source; 75 % of the training labels agree'
     """
     return _understood("the array", Found(np.asarray(values)), data, "auto")
 
@@ -93,123 +75,52 @@ def _understood(who: str, found: Found, data: Data, meaning: Meaning) -> FileAns
     if len(missing):
         first = data.ids[int(missing[0])] if data.ids else f"number {int(missing[0])}"
         raise UserError(f"{who} lacks answers to {len(missing)} of {len(needed)} training samples, first {first[:60]}; add them")
-    said = f"the teacher is {who}: {len(rows):,} answers, {what}, {how}"
+    said = f"the teacher is {who}: {len(rows):,} answers, {what}, {how}{_agreement(rows[at[needed]], data)}"
     return FileAnswers(torch.from_numpy(rows).float(), at, said)
 
 
-# ------------------------------------------------------------------------------------------- files
+def _agreement(rows: np.ndarray, data: Data) -> str:
+    """How many of the answers (n, C) to the training samples name their label, in words: rows or columns in another order agree
+    by chance only."""
+    labels = data["train"].labels
+    if data.task.name != "classify" or labels is None:
+        return ""
+    goal = labels.numpy()
+    known = goal >= 0
+    if not known.any():
+        return ""
+    share = float((rows.argmax(1) == goal)[known].mean())
+    chance = float(np.bincount(goal[known]).max() / known.sum())
+    advice = "" if share > chance else ", no more than one class alone would: look at the order of rows and columns"
+    return f"; {100 * share:.0f} % of the training labels agree{advice}"
 
 
-def _arrays(file: Path, ids: str | None, data: Data) -> Found:
-    try:
-        loaded = np.load(file, allow_pickle=False)
-        arrays = {"": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file.name} is not a NumPy file of numbers ({str(error)[:100]}); write it again") from error
-    if "" in arrays:
-        if ids:
-            raise UserError(f"{file.name} holds one array and no ids; give a .npz, .csv or .parquet with ids")
-        return Found(arrays[""])
-    called = [ids] if ids else [name for name in IDS if name in arrays]
-    if ids and ids not in arrays:
-        raise UserError(f"{file.name} has no array {ids!r}; it has {', '.join(sorted(arrays))[:100]}")
-    known = [str(one) for one in arrays.pop(called[0]).tolist()] if called else None
-    if {"top_classes", "top_values"} <= set(arrays):
-        return Found(_spread(file.name, arrays["top_classes"], arrays["top_values"]), known, "probabilities", top=True)
-    told = [name for name in arrays if name in NAMES] or (list(arrays) if len(arrays) == 1 else [])
-    if len(told) != 1:
-        raise UserError(
-            f"{file.name} has the arrays {', '.join(sorted(arrays))[:100]}; call one probabilities, logits, votes or labels, or "
-            "two top_classes and top_values"
-        )
-    if told[0] == "annotators":
-        votes = _counted(file.name, arrays[told[0]], data.classes)
-        return Found(votes, known, "votes", notes=_people(arrays[told[0]].T))
-    meaning: Meaning = next((one for one in get_args(Meaning) if one == told[0]), "auto")
-    return Found(arrays[told[0]], known, meaning)
-
-
-def _spread(who: str, classes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Probabilities of the k most likely classes (n, k), each in its column; -1 where a class is not named."""
-    if classes.shape != values.shape or classes.ndim != 2 or classes.dtype.kind not in "iu" or classes.min() < 0:
-        raise UserError(
-            f"{who}: top_classes and top_values must both be (n, k), classes from 0; got {classes.shape}, {values.shape}"
-        )
-    if values.min() < 0 or (values.sum(1) > 1 + 1e-3).any():
-        raise UserError(
-            f"{who}: top_values must be probabilities that add up to 1 at most; got a row of {values.sum(1).max():.3f}"
-        )
-    if any(len(set(row)) != len(row) for row in classes.tolist()):
-        raise UserError(f"{who}: a row of top_classes names a class twice; give each once")
-    found = np.full((len(classes), int(classes.max()) + 1), -1.0)
-    np.put_along_axis(found, classes.astype(np.int64), values.astype(np.float64), axis=1)
-    return found
-
-
-def _table(file: Path, ids: str | None, data: Data) -> Found:
-
-    if file.suffix.lower() == ".parquet":
-        columns = parquet.columns_of(file)
-    else:
-        rows = csv.rows_of(file, [])
-        names, cells = rows[0], rows[1:]
-        if any(len(row) != len(names) for row in cells) or not cells:
-            raise UserError(f"{file.name}: expected a header and rows of {len(names)} cells each; correct it")
-        columns = {name: [row[k] for row in cells] for k, name in enumerate(names)}
-    key = ids or next((name for name in columns if name.lower() in (*IDS, "file", "filename", "image")), None)
-    if ids and ids not in columns:
-        raise UserError(f"{file.name} has no column {ids!r}; it has {', '.join(columns)[:100]}")
-    known = columns.pop(key) if key else None
-    single = next((name for name in columns if name.lower() in ("label", "class", "target", "prediction")), None)
-    if single and len(columns) == 1:
-        return Found(np.array(columns[single]), known, "labels")
-    worded = data.task.name == "classify" and all(set(cells) <= {*data.classes, ""} for cells in columns.values())
-    if worded and len(columns) != len(data.classes) and not set(columns) & set(data.classes):
-        return Found(
-            _counted(file.name, np.array(list(columns.values())).T, data.classes), known, "votes", notes=_people(columns)
-        )
-    try:
-        values = np.array([[float(cell) for cell in column] for column in columns.values()]).T
-    except ValueError:
-        raise UserError(
-            f"{file.name}: expected a column of numbers for each class, or of class names; got {', '.join(columns)[:80]}"
-        ) from None
-    return Found(values, known, columns=list(columns))
-
-
-def _people(annotators: Sized) -> list[str]:
-    return [f"of {len(annotators)} annotators"]
-
-
-def _counted(who: str, annotators: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """(n, C) votes out of (n, A) names or numbers of classes, one column for each annotator; "" and -1 are no vote."""
-    cells = [[str(cell) for cell in row] for row in np.atleast_2d(annotators).tolist()]
-    told = {cell for row in cells for cell in row} - {"", "-1"}
-    names = list(classes) if told <= set(classes) else [str(k) for k in range(len(classes))]
-    if told - set(names):
-        odd = min(told - set(names))
-        raise UserError(f"{who}: an annotator gave {odd[:40]!r}, no class of the data ({', '.join(classes)[:80]}) nor its number")
-    found = np.zeros((len(cells), len(classes)))
-    for row, own in enumerate(cells):
-        for cell in own:
-            if cell not in ("", "-1"):
-                found[row, names.index(cell)] += 1
-    return found
+# ------------------------------------------------------------------------------------------- names of columns
 
 
 def _named_alike(who: str, found: Found, data: Data) -> Found:
-    """The columns in the order of the data's classes, where they are called so."""
+    """The columns in the order of the data's classes, by their names (also in other case, and p(NAME) as `limbeck predict` writes
+    it); columns that are numbered, as p0, p1, ..., stay as they are. Others are refused: their order would be a guess."""
     if found.columns is None or (data.task.name == "numbers"):
         return found
-    if set(found.columns) == set(data.classes):
-        found.values = found.values[:, [found.columns.index(name) for name in data.classes]]
-        found.notes.append("columns by the names of the classes")
-    elif len(found.columns) != len(data.classes) or set(found.columns) & set(data.classes):
+    for plain in (str, _bare_name, lambda name: _bare_name(name).casefold()):
+        columns, classes = [plain(name.strip()) for name in found.columns], [plain(name) for name in data.classes]
+        if sorted(columns) == sorted(classes) and len(set(classes)) == len(classes):
+            found.values = found.values[:, [columns.index(name) for name in classes]]
+            found.notes.append("columns by the names of the classes")
+            return found
+    ends = [re.search(r"\d+$", name.strip()) for name in found.columns]
+    numbers = [int(end.group()) for end in ends if end]
+    if len(found.columns) != len(data.classes) or numbers not in ([*range(len(ends))], [*range(1, len(ends) + 1)]):
         raise UserError(
             f"{who} has the columns {', '.join(found.columns)[:80]}, and the classes are {', '.join(data.classes)[:80]}; "
             "give a column for each class, by its name, and name the column of ids with teacher.answers_id"
         )
     return found
+
+
+def _bare_name(column: str) -> str:
+    return column[2:-1] if column.startswith("p(") and column.endswith(")") else column
 
 
 # ------------------------------------------------------------------------------------------- meaning
@@ -246,9 +157,10 @@ def _logits(who: str, found: Found, data: Data, meaning: Meaning) -> tuple[np.nd
 def _guessed(values: np.ndarray) -> Meaning:
     if values.min() < 0:
         return "logits"
-    if (np.abs(values.sum(1) - 1) < 1e-3).all():
+    sums = values.sum(1)
+    if (np.abs(sums - 1) < 1e-3).all():
         return "probabilities"
-    return "votes" if (values == np.round(values)).all() and values.sum(1).min() > 0 else "logits"
+    return "votes" if (values == np.round(values)).all() or (np.abs(sums - 100) < 0.5).all() else "logits"  # 100: per cent
 
 
 def _shares(who: str, values: np.ndarray, meaning: Meaning) -> np.ndarray:
@@ -278,13 +190,12 @@ def _whole(who: str, values: np.ndarray) -> np.ndarray:
 
 def _from_labels(who: str, values: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """(n, C) probabilities out of names or numbers of classes."""
-    names = list(classes) if {str(v) for v in values.tolist()} <= set(classes) else [str(k) for k in range(len(classes))]
     written = [str(v) if not isinstance(v, float) else f"{v:g}" for v in values.tolist()]
-    odd = next((v for v in written if v not in names), None)
-    if odd is not None:
-        raise UserError(
-            f"{who} has the label {odd[:40]!r}, which is no class of the data ({', '.join(classes)[:80]}) nor its number"
-        )
+    names, odd = spelt(set(written), classes)
+    if odd:
+        row = next(k for k, word in enumerate(written) if word in odd)
+        known = ", ".join(classes)[:80]
+        raise UserError(f"{who} has the label {written[row][:40]!r} in row {row}, no class of the data ({known}) nor its number")
     return named_alone([names.index(v) for v in written], len(classes))
 
 
