@@ -22,6 +22,14 @@ X, Y = load_digits(return_X_y=True)
 X, Y = X.astype("float32") / 16, Y
 
 
+def forgets_to_return():
+    words()
+
+
+def pairs_of_words():
+    return [(row["text"], row["label"]) for row in words()]
+
+
 def arrays(count=300):
     return X[:count], Y[:count]
 
@@ -150,6 +158,8 @@ def test_settings_of_data_apply():
 
 def test_rows_with_words_are_texts_and_frames_tables():
     texts, table = data.load("own_data:words"), data.load("own_data:frame")
+    pairs = data.load("own_data:pairs_of_words")
+    assert pairs.kind == "text" and pairs.classes == texts.classes and pairs.counts == texts.counts
     assert texts.kind == "text" and texts.classes == ("bad", "good") and "of what own_data:words gives" in texts.labels_from
     assert table.kind == "table" and table.shape == (2,) and table.classes == ("0", "1")
 
@@ -185,6 +195,7 @@ def test_data_sets_of_hugging_face_bring_pictures_texts_and_names_of_classes(tmp
     [
         ("own_data:broken", "the server is away"),
         ("own_data:NUMBER", "is a int; name a function"),
+        ("own_data:forgets_to_return", "returns nothing; let the function return"),
         ("own_data:nothing", "unknown attribute of own_data 'nothing'"),
         ("no_such_module:load", "data: there is no Python module 'no_such_module'"),
     ],

@@ -1,12 +1,15 @@
 """What the user has goes in, words come out: the same answers as through the data's own reader, and by the script alone."""
 
 import ast
+import builtins
 import csv
+import dis
 import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,8 +19,11 @@ from PIL import Image
 import limbeck
 from limbeck import data
 from limbeck.__main__ import run
+from limbeck.deploy.alone import script
+from limbeck.errors import UserError
 
 SMALL = ["--epochs", "1", "--no-baseline", "--quiet"]
+LOCAL = {"__module__", "__qualname__", "__annotations__", "__file__", "__doc__", "__name__"}  # names inside the body of a class
 SEEN = {
     "argparse",
     "codecs",
@@ -133,6 +139,17 @@ def test_the_script_alone_answers_the_same(made, name, given):
     np.testing.assert_allclose(probabilities(theirs, classes), probabilities(ours, classes), atol=1e-5)
 
 
+def test_every_name_in_the_script_is_there():
+    code = compile(script(), "predict.py", "exec")
+    made = {i.argval for i in dis.get_instructions(code) if i.opname == "STORE_NAME"} | set(dir(builtins))
+    names, left = set(), [code]
+    while left:
+        one = left.pop()
+        left += [part for part in one.co_consts if hasattr(part, "co_code")]
+        names |= {i.argval for i in dis.get_instructions(one) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    assert not names - made - LOCAL
+
+
 def test_the_command_writes_csv_and_json(made, tmp_path, capsys):
     folder, photo = str(made / "photos" / "run"), str(made / "photos" / "cat" / "0.png")
     assert run(["predict", folder, photo]) == 0
@@ -147,6 +164,7 @@ def test_the_command_writes_csv_and_json(made, tmp_path, capsys):
     [
         ("people", "age,colour\n3,red", "no cell for the column 'town'"),
         ("people", "age,colour,town\nold,red,town1", "row 1: column 'age' holds numbers, got 'old'"),
+        ("people", "age,colour,town\n1e60,red,town1", "row 1: column 'age' holds '1e60', too large a number"),
         ("people", "age,colour,town\n3,red", "row 1 has 2 cells where the header has 3"),
         ("photos", "not a picture", "is not a readable picture"),
     ],
@@ -157,6 +175,26 @@ def test_what_it_cannot_take_is_one_sentence(made, tmp_path, capsys, name, text,
     assert said in capsys.readouterr().err
     assert run(["predict", str(made / name / "run"), "nowhere.png"]) == 2
     assert "nowhere.png does not exist" in capsys.readouterr().err
+
+
+def test_a_zip_is_read_without_what_macos_hides_in_it_and_a_damaged_one_is_a_sentence(made, tmp_path):
+    photo = (made / "photos" / "cat" / "0.png").read_bytes()
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as packed:
+        packed.writestr("in/0.png", photo)
+        packed.writestr("__MACOSX/in/._0.png", b"hidden")
+    (tmp_path / "broken.zip").write_bytes(b"no zip")
+    (answer,) = limbeck.predict(made / "photos" / "run", tmp_path / "new.zip")
+    (other,) = limbeck.predict(made / "photos" / "run", made / "photos" / "cat" / "0.png")
+    assert {**answer, "input": ""} == {**other, "input": ""} and answer["input"].endswith("new.zip/in/0.png")
+    with pytest.raises(UserError, match=r"broken.zip cannot be unpacked"):
+        limbeck.predict(made / "photos" / "run", tmp_path / "broken.zip")
+
+
+def test_inputs_that_no_student_can_answer_are_one_sentence(made, tmp_path):
+    np.save(tmp_path / "nan.npy", np.full((2, *limbeck.load(made / "photos" / "run").shape), np.nan, np.float32))
+    for given, said in ((tmp_path / "nan.npy", "no finite numbers"), ("text:a cat", "takes image data and no sentences")):
+        with pytest.raises(UserError, match=said):
+            limbeck.predict(made / "photos" / "run", given)
 
 
 def test_a_table_without_a_header_counts_its_columns(tmp_path):

@@ -117,6 +117,30 @@ def test_answers_that_do_not_fit_are_one_sentence(serve, reply, said):
     assert said in str(refused.value) and len(str(refused.value)) <= 300
 
 
+@pytest.mark.parametrize("row", [[-1.0, 2.0], [91.0, 9.0]])
+def test_probabilities_that_are_none_are_refused_and_not_clipped(serve, row):
+    address, _ = serve(lambda body, _: (200, {"probabilities": [row for _ in body["inputs"]]}))
+    with pytest.raises(UserError, match="negative or do not add up to 1"):
+        Served(address, ["a", "b"])(torch.rand(3, 2))
+
+
+def test_a_sample_is_asked_once_and_a_service_that_changed_is_noticed(serve):
+    answers = {"share": 0.75}
+    address, bodies = serve(
+        lambda body, _: (200, {"probabilities": [[answers["share"], 1 - answers["share"]] for _ in body["inputs"]]})
+    )
+    rows = torch.arange(40.0).reshape(20, 2)
+    first, asked = Served(address, ["a", "b"]), lambda: sum(len(body["inputs"]) for body in bodies)
+    for part in (rows, rows[:10], rows[[3, 3]]):
+        torch.testing.assert_close(first(part)[:, 0], torch.full((len(part),), 0.75).log())
+    assert asked() == 20 == first.cost.samples
+    second = Served(address, ["a", "b"])
+    torch.testing.assert_close(second(rows), first(rows))
+    assert asked() == 28, "eight known samples are asked again"
+    answers["share"] = 0.5
+    torch.testing.assert_close(Served(address, ["a", "b"])(rows)[:, 0], torch.full((20,), 0.5).log())
+
+
 def test_who_is_not_there_is_named_and_settings_are_checked():
     with pytest.raises(UserError, match=r"http://127.0.0.1:9/x cannot be asked .* also after 0 more tries"):
         Served("http://127.0.0.1:9/x", ["a", "b"], arguments={"retries": 0})(torch.zeros(1, 3))

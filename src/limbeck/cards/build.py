@@ -181,7 +181,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
     alone = f"the latency of the {who} cannot be measured: one sample alone fails"
-    looked_up = entry.fed != "inputs"  # in a file: it takes no time
+    looked_up = entry.fed != "inputs" or any(isinstance(part, Served) for part in entry.modules())  # no time of this machine's
     parameters, size = _sizes(entry, example)
     lacking = Measured(len(data.judged), None, None, {}, None, None)
     measured = data.task.measure(seen[who], data.classes, seen.get("teacher")) if who in seen else lacking

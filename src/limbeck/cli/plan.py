@@ -26,8 +26,8 @@ def plan(recipe: Recipe) -> None:
         planned = planner.plan(
             method, cast, streams, recipe.store.open(Path(scratch) / "store"), form=recipe.store.form, top_k=recipe.store.top_k
         )
-        for decision in planned.decisions:
-            print(decision)
+        for line in (*sources.notes, *planned.decisions):
+            print(line)
         for stage in estimate(method, cast, streams, planned, fit):
             print(stage)
         if all(

@@ -62,7 +62,7 @@ def rows_as_table(name: str, parts: Mapping[str, Value]) -> Raw | None:
     Raises `UserError` where a row has other keys, or what no cell can hold.
     """
     frame = hasattr(parts["train"], "iloc")
-    rows = {part: given.to_dict("records") if hasattr(given, "iloc") else given for part, given in parts.items()}
+    rows = {part: given.to_dict("records") if hasattr(given, "iloc") else _named_texts(given) for part, given in parts.items()}
     train = rows["train"]
     if not hasattr(train, "__getitem__") or not hasattr(train, "__len__") or not len(train) or _is_pair(train):
         return None
@@ -77,6 +77,15 @@ def rows_as_table(name: str, parts: Mapping[str, Value]) -> Raw | None:
         for part, own in rows.items()
     }
     return from_table(Table(Path(name), names, cells), LabelColumns(label=(label,)))
+
+
+def _named_texts(given: Value) -> Value:
+    """A list of (text, label) as rows with names."""
+    if not isinstance(given, list) or not all(
+        isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str) for row in given
+    ):
+        return given
+    return [{"text": text, "label": label} for text, label in given]
 
 
 def _cell(name: str, part: str, row: Value, key: str, classes: tuple[str, ...] | None) -> str:

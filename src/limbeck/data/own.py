@@ -93,13 +93,15 @@ def _split(
 def _parts(name: str, given: Value) -> tuple[dict[str, Value], Value, Task | None, str]:
     """Samples by part, names of classes, task and name, as far as they were given."""
     called = name.rpartition(":")[2]
+    if given is None:
+        raise UserError(f"data {name!r} returns nothing; let the function return a Dataset, a pair of arrays, or parts by name")
     if isinstance(given, Data) or not isinstance(given, Mapping):
         return {"train": given}, None, None, called
     parts = {str(key): value for key, value in given.items() if key not in SETTINGS}
     named = {PARTS.get(key, key): value for key, value in parts.items()}
     if len(named) != len(parts):
         raise UserError(f"data {name!r} gives two validation parts: {', '.join(parts)}; give one")
-    if "train" not in named:
+    if named.get("train") is None:
         raise UserError(f"data {name!r} gives {', '.join(parts) or 'nothing'}; expected train, and others beside it")
     task = given.get("task")
     if task is not None and not isinstance(task, Task):

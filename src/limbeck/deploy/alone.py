@@ -58,6 +58,8 @@ def main():
     for names, inputs in samples(facts, chosen.inputs):
         outputs = session.run(None, {taken.name: inputs.astype(kind)})[0]
         found += [{"input": name, **one} for name, one in zip(names, told(facts, outputs))]
+    if not found:
+        raise UserError("nothing to answer in " + ", ".join(chosen.inputs) + "; give at least one sample")
     write(found, chosen.out, chosen.json)
 
 
@@ -72,6 +74,7 @@ CONSTANTS = {
     "ONE_HOT": columns.ONE_HOT,
     "LONGEST": text.LONGEST,
     "SEPARATORS": csv.SEPARATORS,
+    "TEXT": csv.TEXT,
     "_PEEK": csv._PEEK,
     "DEEP": images.DEEP,
     "ORIENTATION": images.ORIENTATION,
@@ -84,7 +87,8 @@ PIECES = (
     words.words,
     csv.rows_of, csv._bare, csv._text, csv._separator, csv._splits,
     images.is_turned, images.opaque, images.eight_bits,
-    raw.samples, raw.batched, raw.pictures, raw.picture, raw.rows, raw.table, raw.features, raw.sentences, raw.sentence,
+    raw.samples, raw.batched, raw.pictures, raw.packed_pictures, raw.picture,
+    raw.rows, raw.table, raw.features, raw.sentences, raw.sentence,
     raw.arrays, raw.told, raw.named, raw.write, raw.mask_file,
 )  # fmt: skip
 

@@ -40,6 +40,8 @@ def samples(facts: Mapping[str, Any], given: Sequence[Any]) -> Iterator[tuple[li
     kind = {"image": pictures, "table": rows, "text": sentences}.get(str(facts["kind"]), arrays)
     for one in given:
         path = Path(str(one)).expanduser()
+        if str(one).startswith("text:") and kind is not sentences:
+            raise UserError(f"this student takes {facts['kind']} data and no sentences; give files")
         if not str(one).startswith("text:") and not path.exists():
             raise UserError(f"{path} does not exist; give a file or folder that does")
         found = arrays if path.suffix.lower() == ".npy" else kind
@@ -72,16 +74,27 @@ def pictures(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndar
         for file in files:
             yield str(file), picture(file.read_bytes(), str(file), shape, facts.get("tile"))
     elif path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(n for n in archive.namelist() if n.lower().endswith(PICTURES)):
-                yield f"{path}/{name}", picture(archive.read(name), name, shape, facts.get("tile"))
+        for name, content in packed_pictures(path):
+            yield f"{path}/{name}", picture(content, name, shape, facts.get("tile"))
     else:
         yield str(path), picture(path.read_bytes(), str(path), shape, facts.get("tile"))
 
 
+def packed_pictures(path: Any) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the pictures of a .zip file, without what macOS and others hide in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(n for n in archive.namelist() if n.lower().endswith(PICTURES))
+            for name in names:
+                if not any(part.startswith((".", "__MACOSX")) for part in name.split("/")):
+                    yield name, archive.read(name)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError) as error:  # damaged, or locked by a password
+        raise UserError(f"{path} cannot be unpacked ({str(error)[:80]}); pack it again without a password") from None
+
+
 def picture(content: bytes, name: str, shape: Sequence[int], tile: Any = None) -> np.ndarray:
     """One picture as (c, h, w) float32 on 0 .. 1. tile: the side of the tiles that the student was trained on, if it was."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(content))
@@ -90,7 +103,8 @@ def picture(content: bytes, name: str, shape: Sequence[int], tile: Any = None) -
         plain = eight_bits(name, image) if image.mode in DEEP else opaque(image)
         plain = plain.convert("L" if shape[0] == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{name} is not a readable picture ({str(error)[:80]}); replace or remove it") from None
+        why = "of no format that Pillow knows" if isinstance(error, UnidentifiedImageError) else str(error)[:80]
+        raise UserError(f"{name} is not a readable picture ({why}); replace or remove it") from None
     size = (shape[2], shape[1])
     if tile and plain.size != size:
         raise UserError(
@@ -122,6 +136,9 @@ def table(path: Any, header: bool = True) -> list[dict[str, str]]:
             objects = [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
         except ValueError as error:
             raise UserError(f"{path} is not JSON Lines ({str(error)[:80]}); write an object on each line") from None
+        odd = next((k for k, one in enumerate(objects) if not isinstance(one, dict)), None)
+        if odd is not None:
+            raise UserError(f"{path}: line {odd + 1} is no object; write {{column: value, ...}} on each line")
         return [{k: "" if v is None else str(v) for k, v in one.items()} for one in objects]
     if path.suffix.lower() not in TABLES:
         raise UserError(f"{path} is no table; give one of {', '.join(TABLES)}")
@@ -148,7 +165,13 @@ def features(given: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, 
             raise UserError(
                 f"row {first + odd + 1}: column {column.name!r} holds numbers, got {cells[odd][:40]!r}; correct that row"
             )
-        blocks.append(column.features(cells))
+        found = column.features(cells)
+        if not np.isfinite(found).all():
+            row = int((~np.isfinite(found)).any(1).argmax())
+            raise UserError(
+                f"row {first + row + 1}: column {column.name!r} holds {cells[row][:40]!r}, too large a number; correct that row"
+            )
+        blocks.append(found)
     return np.concatenate(blocks, axis=1)
 
 
@@ -193,6 +216,8 @@ def arrays(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndarra
         raise UserError(f"{path} is not a .npy file of numbers ({str(error)[:80]})") from None
     if list(found.shape[1:]) != list(facts["shape"]):
         raise UserError(f"{path} holds inputs of shape {found.shape[1:]}, and this student takes {tuple(facts['shape'])}")
+    if found.dtype.kind not in "iufb" or not np.isfinite(found).all():
+        raise UserError(f"{path} holds values that are no finite numbers; correct or remove those rows")
     found = found.astype(np.float32) / np.float32(255) if found.dtype == np.uint8 and facts["kind"] == "image" else found
     for k, row in enumerate(found):
         yield f"{path}:{k + 1}", row if row.dtype.kind in "iu" else row.astype(np.float32)
