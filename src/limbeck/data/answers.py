@@ -56,7 +56,7 @@ def given(values: np.ndarray, data: Data) -> FileAnswers:
 
     >>> from limbeck.data import from_datasets
     >>> data = from_datasets((torch.rand(4, 2), torch.tensor([0, 1, 0, 1])))
-    >>> given(np.array([[3, 1], [0, 4], [2, 2], [4, 0]]), data).said[:41]
+    >>> given(np.array([[3, 1], [0, 4], [2, 2], [4, 0]]), data).said[:42]
     'the teacher is the array: 4 answers, votes'
     """
     return _understood("the array", Found(np.asarray(values)), data, "auto")
