@@ -218,3 +218,12 @@ def test_a_table_without_a_header_counts_its_columns(tmp_path):
     assert run(["distill", "--data", "named.csv", *words, *SMALL, "--out", "other"]) == 0
     again = limbeck.predict("other", "named.csv")
     assert len(answers) == 60 and probabilities(answers, ("no", "yes")).tolist() == probabilities(again, ("no", "yes")).tolist()
+
+
+def test_an_export_elsewhere_has_the_script_beside_it(made, tmp_path):
+    folder, photo = made / "photos" / "run", made / "photos" / "dog" / "3.png"
+    assert run(["export", str(folder), "--out", str(tmp_path / "device" / "student.onnx")]) == 0
+    done = subprocess.run([sys.executable, "-I", "device/predict.py", str(photo), "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (theirs,), (ours,) = json.loads(done.stdout), limbeck.predict(folder, photo)
+    assert theirs["class"] == ours["class"] and theirs["probability"] == pytest.approx(ours["probability"], abs=1e-5)

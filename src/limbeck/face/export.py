@@ -6,6 +6,7 @@ from pathlib import Path
 
 from limbeck.cards.model_card import write_model_card
 from limbeck.deploy import formats
+from limbeck.deploy.alone import write_script
 from limbeck.deploy.shipment import ExportRow, Shipment, judge, keep, loss, travelling
 from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
@@ -63,6 +64,8 @@ def _exported(
     shipment, place = Shipment(student, data, folder, "student", travelling(info, data)), target.parent if target else folder
     keep(place, shipment.begun(wanted, int8, target), data)
     rows = shipment.go(wanted, int8, target)
+    if any(row["format"] == "onnx" and "error" not in row for row in rows):
+        write_script(place)
     lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}
     advice = [
         f"{name} loses {100 * value:.1f} points on {judge(data)}, more than {100 * most_lost:g}"
