@@ -14,7 +14,7 @@ from synthetic_run import make_run
 from limbeck.errors import UserError
 from limbeck.report import card_table, write_report
 from limbeck.report.curves import stages, thinned
-from limbeck.report.headline import headline
+from limbeck.report.headline import headline, numbers
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
 from limbeck.tasks.classify import CLASSIFY
@@ -181,6 +181,15 @@ def test_headline_says_what_the_samples_can_tell():
     assert said[1] == "That is 2.0 points below its teacher, which may be chance: not significant on 100 test samples (p = 0.50)."
     assert said[2].startswith("That is 30.0 points above the supervised baseline, a significant difference on 100 test samples")
     assert "one seed" in said[3]
+    kept, smaller = numbers(view)  # no latency: no third number; 90 / 92 = 97.8 %; 30 points on 100 samples are told apart
+    assert kept == ("accuracy kept", "97.8 %", "90.0 %, teacher 92.0 %, baseline 60.0 %, told apart")
+    assert smaller == ("smaller", "2.5 times", "40 parameters, teacher 100")
+
+
+def test_the_page_opens_with_a_sentence_and_three_numbers(run_folder):
+    text = page(run_folder).text
+    first = [text.index(word) for word in ("The student", "kept", "smaller", "faster", "test accuracy [95 %]")]
+    assert first == sorted(first)
 
 
 def test_samples_are_ordered_by_total_variation():

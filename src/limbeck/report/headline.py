@@ -1,7 +1,7 @@
 """The result in plain words, with what the test samples can and cannot tell."""
 
-from limbeck.cards.schema import ModelEntry
-from limbeck.cards.words import count, number
+from limbeck.cards.schema import ModelEntry, median_of
+from limbeck.cards.words import count, number, percent
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import FigureInfo, known, score_in
 
@@ -54,3 +54,39 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     if p < 0.05:
         return f"{words}, a significant difference on {n} test samples (p = {number(p, 2)})."
     return f"{words}, which may be chance: not significant on {n} test samples (p = {p:.2f})."
+
+
+def numbers(view: RunView) -> list[tuple[str, str, str]]:
+    """What the student keeps of its teacher, how much smaller and faster it is, as (name, value, beside what); what is not
+    known is left out."""
+    student, teacher = view.models.get("student"), view.models.get("teacher")
+    if not student or not teacher:
+        return []
+    score, found = score_in(view.card), []
+    mine, theirs = student.get("score"), teacher.get("score")
+    if known(mine) and known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
+        beside = f"{score.text(mine)}, teacher {score.text(theirs)}{_baseline(view, mine)}"
+        found.append((f"{score.title} kept", percent(mine / theirs, 1), beside))
+    small, large = student.get("parameters"), teacher.get("parameters")
+    if known(small) and known(large) and small and large:
+        found.append(("smaller", f"{number(large / small)} times", f"{count(small)} parameters, teacher {count(large)}"))
+    quick, slow = median_of(student), median_of(teacher)
+    if known(quick) and known(slow) and quick and slow:
+        found.append(("faster", f"{number(slow / quick)} times", f"{number(quick)} ms a sample, teacher {number(slow)} ms"))
+    return found
+
+
+def _baseline(view: RunView, mine: float) -> str:
+    """The baseline's score, and whether the student can be told apart from it on the test samples."""
+    baseline, score = view.models.get("baseline"), score_in(view.card)
+    other = (baseline or {}).get("score")
+    if not known(other):
+        return ""
+    kept = view.kept.predictions if view.kept is not None else {}
+    p = (
+        view.task.paired(kept["student"], kept["baseline"])
+        if view.task is not None and {"student", "baseline"} <= set(kept)
+        else None
+    )
+    told = "" if p is None else ", told apart" if p < 0.05 else ", cannot be told apart"
+    return f", baseline {score.text(other)}{told}"

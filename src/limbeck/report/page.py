@@ -13,7 +13,7 @@ from limbeck.files import atomic_write
 from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
 from limbeck.report.figures import class_bars, cost_chart
 from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
-from limbeck.report.headline import headline
+from limbeck.report.headline import headline, numbers
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
 from limbeck.tasks.figure import score_in
@@ -52,6 +52,7 @@ def render(view: RunView, live: str = "") -> str:
         method=method,
         data=data,
         words=headline(view),
+        first=numbers(view),
         tiles=relations(card),
         columns=table,
         rows=[(who, model.get("model", ""), [column.cell(model) for column in table]) for who, model in view.models.items()],
