@@ -64,8 +64,14 @@ def render(view: RunView, live: str = "") -> str:
         environment=view.environment,
         commands=_commands(view),
         missing=view.missing,
-        notes=list(dict.fromkeys(str(note) for note in (*card.get("notes", ()), *read))),
+        notes=_each_once([str(note) for note in (*card.get("notes", ()), *read)]),
     )
+
+
+def _each_once(notes: list[str]) -> list[str]:
+    """Notes without those that another one holds: the line on the data repeats what its reader said."""
+    known = list(dict.fromkeys(notes))
+    return [note for note in known if not any(note != other and note in other for other in known)]
 
 
 def _sections(view: RunView) -> list[PageSection]:
