@@ -20,6 +20,7 @@ import limbeck
 from limbeck import data
 from limbeck.__main__ import run
 from limbeck.deploy.alone import script
+from limbeck.deploy.raw import sentences
 from limbeck.errors import UserError
 
 SMALL = ["--epochs", "1", "--no-baseline", "--quiet"]
@@ -188,6 +189,12 @@ def test_a_zip_is_read_without_what_macos_hides_in_it_and_a_damaged_one_is_a_sen
     assert {**answer, "input": ""} == {**other, "input": ""} and answer["input"].endswith("new.zip/in/0.png")
     with pytest.raises(UserError, match=r"broken.zip cannot be unpacked"):
         limbeck.predict(made / "photos" / "run", tmp_path / "broken.zip")
+
+
+def test_lines_that_are_not_utf_8_are_latin_1(tmp_path):
+    (tmp_path / "lines.txt").write_bytes("caf\xe9 ol\xe9\n".encode("latin-1"))
+    ((name, numbers),) = sentences({"words": ["", "", "", "", "café", "olé"]}, tmp_path / "lines.txt")
+    assert name.endswith("lines.txt:1") and numbers[:4].tolist() == [2, 4, 5, 3]
 
 
 def test_inputs_that_no_student_can_answer_are_one_sentence(made, tmp_path):

@@ -47,6 +47,8 @@ def rates(steps, **settings):
 
 
 def test_the_rate_rises_in_a_line_and_then_follows_its_schedule():
+    assert rates(20, schedule="one_cycle", warmup=0.05) == rates(20, schedule="one_cycle", warmup=0.0), "one step is no rise"
+    assert rates(4, schedule="constant", warmup=0.0) == [2.0] * 4
     assert rates(10, schedule="constant", warmup=0.4) == pytest.approx([0.5, 1.0, 1.5, 2.0] + [2.0] * 6)
     cosine = [0.5, 1.0, 1.5, 2.0] + [1 + math.cos(math.pi * k / 6) for k in range(6)]
     assert rates(10, schedule="cosine", warmup=0.4) == pytest.approx(cosine)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.data.columns import Column, missing, number
-from limbeck.data.readers.csv import rows_of
+from limbeck.data.readers.csv import _text, rows_of
 from limbeck.data.readers.images import DEEP, eight_bits, is_turned, opaque
 from limbeck.data.text import LONGEST
 from limbeck.data.words import words
@@ -194,7 +194,7 @@ def sentences(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.nda
             raise UserError(f"{path} has no column called text or sentence; name it so")
         lines = [row[column] for row in found]
     else:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
+        lines = [line.strip() for line in _text(path, []).split("\n")]
     for k, line in enumerate(lines):
         if line:
             yield f"{path}:{k + 1}", encode(line)

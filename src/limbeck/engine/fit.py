@@ -75,6 +75,7 @@ class Fit:
     def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
         if self.schedule == "one_cycle" and steps > 3:
             rise = 0.3 if self.warmup is None else self.warmup
+            rise = rise if rise * steps > 1 else 0.0  # a rise of one step is none, and torch would divide by its length less 1
             return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=rise, cycle_momentum=False)
         if self.warmup and steps > 1:
             return lr_scheduler.LambdaLR(

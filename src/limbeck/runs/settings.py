@@ -233,7 +233,7 @@ class TrainSettings(_Settings):
         default="one_cycle", description="learning-rate schedule of each stage"
     )
     warmup: float | None = Field(
-        default=None, gt=0, lt=1, description="share of steps in which the rate rises; default: 0.3 of one_cycle, else none"
+        default=None, ge=0, lt=1, description="share of steps in which the rate rises; default: 0.3 of one_cycle, else none"
     )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of each label that is spread over all classes")
     class_weights: Literal["none", "balanced"] = Field(
