@@ -20,7 +20,7 @@ import limbeck
 from limbeck import data
 from limbeck.__main__ import run
 from limbeck.deploy.alone import script
-from limbeck.deploy.raw import sentences
+from limbeck.deploy.raw import samples, sentences
 from limbeck.errors import UserError
 
 SMALL = ["--epochs", "1", "--no-baseline", "--quiet"]
@@ -195,6 +195,12 @@ def test_lines_that_are_not_utf_8_are_latin_1(tmp_path):
     (tmp_path / "lines.txt").write_bytes("caf\xe9 ol\xe9\n".encode("latin-1"))
     ((name, numbers),) = sentences({"words": ["", "", "", "", "café", "olé"]}, tmp_path / "lines.txt")
     assert name.endswith("lines.txt:1") and numbers[:4].tolist() == [2, 4, 5, 3]
+
+
+def test_a_recording_is_refused_with_what_is_taken_instead(tmp_path):
+    (tmp_path / "7_ann_0.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match=r"7_ann_0.wav cannot be answered: .* from .npy files \(n, 40, 59\) only"):
+        next(samples({"kind": "other", "shape": [40, 59]}, [tmp_path / "7_ann_0.wav"]))
 
 
 def test_inputs_that_no_student_can_answer_are_one_sentence(made, tmp_path):

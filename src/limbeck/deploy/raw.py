@@ -209,7 +209,11 @@ def sentence(text: str, known: Mapping[str, int]) -> np.ndarray:
 def arrays(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndarray]]:
     """The rows of a .npy file of inputs as the student takes them; whole pictures (uint8) become 0 .. 1."""
     if not hasattr(path, "suffix") or path.suffix.lower() != ".npy":
-        raise UserError(f"inputs of {facts['kind']} data are read from .npy files (n, ...), got {path}")
+        shape = ", ".join(str(size) for size in facts["shape"])
+        raise UserError(
+            f"{path} cannot be answered: this student takes inputs of shape ({shape}), such as spectrograms, from .npy files "
+            f"(n, {shape}) only; prepare them as for training"
+        )
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -168,7 +168,7 @@ class Session:
             epoch = next(record["epoch"] for record in trained.history if record["step"] == trained.chosen)
             patient = self.sources.recipe.train.patience is not None
             last = f"; training ended after epoch {trained.history[-1]['epoch']:g} (train.patience)" if patient else ""
-            self.note([f"{who}: the weights are those of epoch {epoch:g}, the best on validation (train.best){last}"])
+            self.note([f"{who}: the weights are those of epoch {epoch:.3g}, the best on validation (train.best){last}"])
 
     def _sweep(self, who: str) -> None:
         """Remove the checkpoints and the tally of a training that is done."""
