@@ -98,7 +98,7 @@ def test_columns_without_names_are_in_order_only_where_they_are_numbered(pets, t
         if fits:
             np.testing.assert_allclose(softmax(read(str(tmp_path / "p.csv"), pets).rows), rows, atol=1e-6)
             continue
-        with pytest.raises(UserError, match="give a column for each class, by its name"):
+        with pytest.raises(UserError, match="give a column for each, by its name"):
             read(str(tmp_path / "p.csv"), pets)
 
 
@@ -212,6 +212,18 @@ def test_numbers_of_a_regression(tmp_path):
     values = np.linspace(0, 7, 8)
     found = read(written(tmp_path, "v.npy", values), known)
     assert found.rows.shape == (8, 1) and found.rows[:, 0].tolist() == values.tolist() and "values" in found.said
+
+
+def test_targets_are_matched_by_name_and_one_may_have_any(tmp_path):
+    x = np.arange(8.0)
+    (tmp_path / "d.csv").write_text("\n".join(["x,weight,height", *(f"{v},{v + 0.5},{100 - v}" for v in x)]))
+    (tmp_path / "two.csv").write_text("\n".join(["height,weight", *(f"{100 - v},{v + 0.5}" for v in x)]))
+    two = read(str(tmp_path / "two.csv"), data.load(str(tmp_path / "d.csv"), task="numbers", label=["weight", "height"]))
+    np.testing.assert_allclose(two.rows.numpy(), np.stack([x + 0.5, 100 - x], 1))
+    assert "columns by the names of the targets" in two.said
+    (tmp_path / "one.csv").write_text("\n".join(["prediction", *(f"{v + 0.5}" for v in x)]))
+    one = read(str(tmp_path / "one.csv"), data.load(str(tmp_path / "d.csv"), task="numbers", label="weight"))
+    np.testing.assert_allclose(one.rows[:, 0].numpy(), x + 0.5)
 
 
 def test_a_column_of_class_names_for_each_person(tmp_path):

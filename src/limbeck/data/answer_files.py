@@ -95,7 +95,7 @@ def read_table(file: Path, ids: str | None, data: Data) -> Found:
         raise UserError(f"{file.name} has no column {ids!r}; it has {', '.join(columns)[:100]}")
     known = columns.pop(key) if key else None
     single = next((name for name in columns if name.lower() in ("label", "class", "target", "prediction")), None)
-    if single and len(columns) == 1:
+    if single and len(columns) == 1 and data.task.name == "classify":
         return Found(np.array(columns[single]), known, "labels")
     worded = data.task.name == "classify" and all(set(cells) <= {*data.classes, ""} for cells in columns.values())
     if worded and len(columns) != len(data.classes) and not set(columns) & set(data.classes):

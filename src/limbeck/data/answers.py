@@ -101,20 +101,21 @@ def _agreement(rows: np.ndarray, data: Data) -> str:
 def _named_alike(who: str, found: Found, data: Data) -> Found:
     """The columns in the order of the data's classes, by their names (also in other case, and p(NAME) as `limbeck predict` writes
     it); columns that are numbered, as p0, p1, ..., stay as they are. Others are refused: their order would be a guess."""
-    if found.columns is None or (data.task.name == "numbers"):
+    if found.columns is None or (data.task.name == "numbers" and len(found.columns) == len(data.classes) == 1):
         return found
+    what = "targets" if data.task.name == "numbers" else "classes"
     for plain in (str, _bare_name, lambda name: _bare_name(name).casefold()):
         columns, classes = [plain(name.strip()) for name in found.columns], [plain(name) for name in data.classes]
         if sorted(columns) == sorted(classes) and len(set(classes)) == len(classes):
             found.values = found.values[:, [columns.index(name) for name in classes]]
-            found.notes.append("columns by the names of the classes")
+            found.notes.append(f"columns by the names of the {what}")
             return found
     ends = [re.search(r"\d+$", name.strip()) for name in found.columns]
     numbers = [int(end.group()) for end in ends if end]
     if len(found.columns) != len(data.classes) or numbers not in ([*range(len(ends))], [*range(1, len(ends) + 1)]):
         raise UserError(
-            f"{who} has the columns {', '.join(found.columns)[:80]}, and the classes are {', '.join(data.classes)[:80]}; "
-            "give a column for each class, by its name, and name the column of ids with teacher.answers_id"
+            f"{who} has the columns {', '.join(found.columns)[:80]}, and the {what} are {', '.join(data.classes)[:80]}; "
+            "give a column for each, by its name, and name the column of ids with teacher.answers_id"
         )
     return found
 
@@ -137,7 +138,7 @@ def _logits(who: str, found: Found, data: Data, meaning: Meaning) -> tuple[np.nd
     if data.task.name == "numbers":
         if meaning not in ("auto", "logits") or values.reshape(len(values), -1).shape[1] != many:
             raise UserError(f"{who}: expected {many} numbers for each sample, as the labels are, got {values.shape}")
-        return _whole(who, values.reshape(len(values), -1).astype(np.float64)), "values"
+        return _whole(who, values.reshape(len(values), -1).astype(np.float64)), ", ".join(["values", *found.notes])
     if values.ndim == 1 and meaning in ("auto", "labels"):
         return logits_of(_from_labels(who, values, data.classes)), f"one label each, taken for {SURE:g} sure"
     if found.top:
