@@ -198,3 +198,13 @@ def test_python_listeners_and_the_card_have_it(tmp_path):
     result = limbeck.distill(teacher, student, found, out=tmp_path / "r", epochs=1, onnx=False, listen=heard.append)
     said = [event.text for event in heard if isinstance(event, Message)]
     assert said.count(understood(found)) == 1 and result.card["notes"].count(understood(found)) == 1
+
+
+def test_pictures_with_colours_last_are_said_to_be_channels():
+    y = torch.arange(8) % 2
+    last = data.from_datasets((torch.rand(8, 16, 20, 3), y))
+    assert (
+        "inputs of shape (16, 20, 3) are taken as 16 channels of 20 x 3; for pictures with colours last, move these"
+        in understood(last)
+    )
+    assert "colours last" not in understood(data.from_datasets((torch.rand(8, 3, 16, 20), y)))

@@ -161,3 +161,21 @@ def test_patience_ends_where_nothing_more_is_gained(tmp_path):
     said = f"student: the weights are those of epoch {best}, the best on validation (train.best); training ended after epoch {ends + 1}"
     assert f"{said} (train.patience)" in card["notes"]
     assert card["models"]["student"]["steps"] == (ends + 1) * (card["models"]["student"]["steps"] // (ends + 1))
+
+
+def test_a_teacher_that_was_trained_here_and_knows_nothing_is_to_be_trained_longer(tmp_path):
+    words = [
+        "--teacher",
+        "mlp",
+        "--set",
+        "teacher.width=4",
+        "--set",
+        "teacher.epochs=0.1",
+        "--student",
+        "mlp",
+        "--set",
+        "student.width=4",
+    ]
+    assert run(["distill", *words, "--set", "onnx=false", "--quiet", "--epochs", "0.1", "--no-baseline", "--out", "r"]) == 0
+    notes = json.loads((tmp_path / "r" / "card.json").read_text())["notes"]
+    assert any(note.startswith("the teacher is at chance level: it was trained here, so give it more epochs") for note in notes)

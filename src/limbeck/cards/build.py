@@ -58,7 +58,7 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen or who == "student"}
     card = _facts(sources, models)
-    _warn_chance(note, seen, data)
+    _warn_chance(note, seen, data, trained="teacher" in finished.phases)
     packed = save_packed(finished.folder, entries["student"])
     info = student_file(finished.sources)
     if packed:
@@ -239,11 +239,12 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     return found
 
 
-def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data) -> None:
-    if "teacher" not in seen:
+def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data, *, trained: bool) -> None:
+    """Say that a teacher knows nothing, and what is usually the cause. trained: whether this run trained it."""
+    if "teacher" not in seen or not data.task.near_chance(seen["teacher"], len(data.classes)):
         return
-    if data.task.near_chance(seen["teacher"], len(data.classes)):
-        note(f"the teacher is at chance level: usually {data.task.amiss}")
+    why = "it was trained here, so give it more epochs (teacher.epochs) or another rate (teacher.lr)"
+    note(f"the teacher is at chance level: {why if trained else f'usually {data.task.amiss}'}")
 
 
 def student_file(sources: Sources) -> StudentFile:

@@ -88,6 +88,7 @@ def from_datasets(
         drawn, rest = stratified(task.strata(parts["train"].labels), count, split_seed, "validation")
         parts["train"], parts["validation"] = parts["train"].select(rest), parts["train"].select(drawn, "validation")
     kind, shape = _kind(name, parts["train"])
+    notes += _channels_last(shape)
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
     labels = parts["train"].labels
     task = task if labels is None else task.learned(labels)
@@ -116,6 +117,16 @@ def _as_numbers(labels: Tensor | None) -> list[str]:
     meant = "tags, give labels.bool()" if several else "classes, give whole numbers (labels.long())"
     which = ", ".join(map(str, values[:4])) + (", ..." if len(values) > 4 else "")
     return [f"labels are floats ({which}), taken as numbers to predict; for {meant}"]
+
+
+def _channels_last(shape: tuple[int, ...]) -> list[str]:
+    """What to say of inputs that look like pictures with their colours last: they are taken as they are, channels first."""
+    if len(shape) != 3 or shape[0] in (1, 3, 4) or shape[2] not in (1, 3, 4) or shape[1] == shape[2]:
+        return []
+    return [
+        f"inputs of shape {shape} are taken as {shape[0]} channels of {shape[1]} x {shape[2]}; for pictures with colours last, "
+        "move these to the front"
+    ]
 
 
 def _need_no_probabilities(name: str, labels: Tensor | None) -> None:
