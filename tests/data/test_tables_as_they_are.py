@@ -282,3 +282,16 @@ def test_a_student_of_texts_is_not_asked_about_other_words(tmp_path, monkeypatch
     assert CliRunner().invoke(app, ["evaluate", run, "--data", text]).exit_code == 0
     other = CliRunner().invoke(app, ["evaluate", run, "--data", written(tmp_path / "u.csv", SENTENCES.replace("film", "book"))])
     assert isinstance(other.exception, UserError) and "its words are numbered otherwise" in str(other.exception)
+
+
+def test_a_network_from_python_that_gets_uneven_columns_is_told(tmp_path):
+    lines = ["age,income,label", *(f"{k % 50},{1000 * (k % 37)},{k % 2}" for k in range(80))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    known = data.load(str(tmp_path / "t.csv"))
+    make = lambda: limbeck.models.build("mlp", classes=2, shape=known.shape, arguments={"width": 4})  # noqa: E731
+    settings = {"method": limbeck.methods.alone(), "epochs": 1, "onnx": False, "baseline": False}
+    told = limbeck.distill(None, make(), known, out=tmp_path / "a", **settings).card["notes"]
+    assert any(note.startswith("student: gets the columns unscaled, with standard deviations of") for note in told)
+    scaled = {"student": limbeck.Adapter(prepare=limbeck.Normalise(known.mean, known.std))}
+    told = limbeck.distill(None, make(), known, out=tmp_path / "b", adapters=scaled, **settings).card["notes"]
+    assert not any("unscaled" in note for note in told)

@@ -272,7 +272,7 @@ def _cast(sources: Sources) -> None:
         _find_whole(sources, batch["inputs"])
     for role in cast:
         build_lazy(cast, role, batch["inputs"], sources.recipe.seed)
-    sources.notes += [*few_in_parts(data), *keeps_its_own(cast, changed)]
+    sources.notes += [*few_in_parts(data), *keeps_its_own(cast, changed), *_unscaled(sources)]
     for role in cast:
         own = sources.settings_for(role).classes if sources.other_classes(role) else None
         try:
@@ -291,6 +291,22 @@ def _cast(sources: Sources) -> None:
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):
             sources.contiguous.add(role)
     sources.laid_out(cast)
+
+
+UNEVEN = 100  # times that columns' standard deviations may differ, before networks hardly learn
+
+
+def _unscaled(sources: Sources) -> list[str]:
+    """What to say of networks from Python that get a table's columns as they are, where these are of very different sizes."""
+    std, names = sources.data.std, []
+    if sources.data.kind != "table" or not std or max(std) < UNEVEN * min(std):
+        return []
+    for role, module in sources.given.modules.items():
+        if role in sources.cast and sources.cast.adapter_of(role).prepare is None and not isinstance(module, BlackBox):
+            names.append(role)
+    how = f"standard deviations of {min(std):.2g} to {max(std):.2g}"
+    advice = "give adapters={name: Adapter(prepare=Normalise(data.mean, data.std))} where it does not scale them itself"
+    return [f"{' and '.join(names)}: gets the columns unscaled, with {how}; {advice}"] if names else []
 
 
 def _find_whole(sources: Sources, inputs: Value) -> None:
