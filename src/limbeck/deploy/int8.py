@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from limbeck.deploy.tracing import quiet
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.files.still import still
 
 
 def quantise_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str], calibration: np.ndarray) -> None:
@@ -28,7 +28,7 @@ def quantise_onnx(source: str | os.PathLike[str], target: str | os.PathLike[str]
             return next(self.rest, None)
 
     plain = onnx.load(source)
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    with tempfile.TemporaryDirectory() as folder, still():
         prepared, made = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
         try:
             quant_pre_process(os.fspath(source), os.fspath(prepared), skip_symbolic_shape=True)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from limbeck.deploy.measure import answering, open_session
-from limbeck.deploy.tracing import Answers, cannot_export, device_of, quiet, rows_of, traced
+from limbeck.deploy.tracing import Answers, cannot_export, device_of, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.files.still import still
 from limbeck.plan.roles import Adapter
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.figure import finite
@@ -55,7 +56,7 @@ def export_onnx(
         raise UserError(f"cannot export to ONNX: the inputs are a {type(example).__name__} and an exported file takes one tensor")
     whole = Answers(module, adapter or Adapter())
     pair = rows_of(module, example)
-    with answering(whole), quiet(), torch.no_grad():
+    with answering(whole), still(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 traced(whole, pair), (pair,), dynamo=True, verbose=False, input_names=["inputs"], output_names=["logits"]

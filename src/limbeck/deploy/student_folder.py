@@ -15,10 +15,11 @@ from limbeck.data.tokens import TokenInputs, Tokenizer, library
 from limbeck.deploy.measure import open_session
 from limbeck.deploy.onnx_file import serialised
 from limbeck.deploy.student import Deployed
-from limbeck.deploy.tracing import cannot_export, quiet
+from limbeck.deploy.tracing import cannot_export
 from limbeck.errors import UserError
 from limbeck.files import aside, write_json
 from limbeck.files.saved import PROCESSOR, from_pretrained
+from limbeck.files.still import still
 from limbeck.models.pretrained import labels_to_keep, places
 from limbeck.plan.roles import Normalise
 
@@ -43,7 +44,7 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
     names = labels_to_keep(module.config.id2label, data.classes)
     module.config.id2label, module.config.label2id = names, {name: k for k, name in names.items()}
     try:
-        with quiet():
+        with still():
             module.save_pretrained(hidden)
             if data.tokens is not None:
                 Tokenizer(data.tokens.source).tokenizer.save_pretrained(hidden)
@@ -116,7 +117,7 @@ def _exported(folder: Path, student: Deployed, role: str, few: Tensor) -> str:
     file.parent.mkdir()
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", min=2, max=places(student.cast[role]))}
     pair = tuple(value[:2] for value in given.values())
-    with quiet(), torch.no_grad():
+    with still(), torch.no_grad():
         try:
             program = torch.export.export(model, pair, dynamic_shapes={"given": tuple(free for _ in pair)}, strict=False)
             exported = torch.onnx.export(

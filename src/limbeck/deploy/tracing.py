@@ -1,11 +1,6 @@
 """A module as a graph: what every format starts from, and one sentence where it cannot be had."""
 
-import contextlib
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -55,19 +50,6 @@ def traced(whole: nn.Module, pair: Tensor, most: int | None = None) -> torch.exp
             return torch.export.export(whole, (pair,), dynamic_shapes=shapes, strict=True)
         except Exception:  # the first reason is the clearer one
             raise lenient from None
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Nothing that the exporter's libraries print, log or warn about reaches the terminal."""
-    sink, before = io.StringIO(), logging.root.manager.disable
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(before)
 
 
 def cannot_export(error: BaseException, to: str = "ONNX") -> UserError:

@@ -1,19 +1,15 @@
 """What a folder that transformers saved holds, told from its files alone; and how one is opened without asking a hub in vain."""
 
-import contextlib
-import io
 import json
-import logging
 import os
 import socket
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from limbeck.errors import UserError
+from limbeck.files.still import still
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -149,16 +145,3 @@ def _reachable() -> bool:
     except OSError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def still() -> Iterator[None]:
-    """Without the bars of progress, warnings and remarks of transformers, and of what it imports."""
-    sink, before = io.StringIO(), logging.root.manager.disable
-    with warnings.catch_warnings(), contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
-        try:
-            yield
-        finally:
-            logging.disable(before)

@@ -10,7 +10,8 @@ from torch import nn
 
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import find
-from limbeck.files.saved import folder_of, from_pretrained, still, tokenizer_of
+from limbeck.files.saved import folder_of, from_pretrained, tokenizer_of
+from limbeck.files.still import still
 from limbeck.models import pretrained
 from limbeck.models.black_box import BlackBox
 from limbeck.plan.copies import copied

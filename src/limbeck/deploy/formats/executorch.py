@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from limbeck.deploy.formats.format import MOST, Format, Opened
 from limbeck.deploy.measure import answering
-from limbeck.deploy.tracing import Answers, cannot_export, quiet, rows_of, traced
+from limbeck.deploy.tracing import Answers, cannot_export, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.files.still import still
 from limbeck.plan.roles import Adapter
 
 
@@ -80,14 +81,14 @@ def write_pte(
         UserError: an operation has no form there, or ExecuTorch is not installed.
     """
     try:
-        with quiet():
+        with still():
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import to_edge_transform_and_lower
     except ImportError as error:
         raise UserError(f'ExecuTorch is not installed ({error}); run: pip install "limbeck[mobile]"') from None
     whole = Answers(module, Adapter())
     methods = {"limbeck": json.dumps(dict(metadata), default=str)}
-    with answering(whole), quiet(), torch.no_grad():
+    with answering(whole), still(), torch.no_grad():
         try:
             rows = rows_of(module, example, most)
             for largest in (most, 1):

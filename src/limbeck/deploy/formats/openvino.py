@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from limbeck.deploy.formats.format import Format, Opened
 from limbeck.deploy.int8 import quantise_onnx
 from limbeck.deploy.onnx_file import export_onnx
-from limbeck.deploy.tracing import quiet
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.files.still import still
 
 
 class OpenVino(Format):
@@ -30,7 +30,7 @@ class OpenVino(Format):
         self, module: nn.Module, example: Tensor, path: Path, *, metadata: Mapping[str, object], calibration: Tensor | None
     ) -> int | None:
         try:
-            with quiet():
+            with still():
                 import openvino
         except ImportError as error:
             raise UserError(f'OpenVINO is not installed ({error}); run: pip install "limbeck[openvino]"') from None
@@ -40,7 +40,7 @@ class OpenVino(Format):
             if calibration is not None:
                 quantise_onnx(plain, ready, calibration.numpy())
             try:
-                with quiet():
+                with still():
                     model = openvino.convert_model(plain if calibration is None else ready)
                     model.set_rt_info(json.dumps(dict(metadata), default=str), "limbeck")
                     openvino.save_model(model, made, compress_to_fp16=False)

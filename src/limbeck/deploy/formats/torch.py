@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from limbeck.deploy.formats.format import Format, Opened
 from limbeck.deploy.measure import answering
-from limbeck.deploy.tracing import Answers, cannot_export, quiet, rows_of, traced
+from limbeck.deploy.tracing import Answers, cannot_export, rows_of, traced
 from limbeck.errors import UserError
 from limbeck.files import atomic_write
+from limbeck.files.still import still
 from limbeck.plan.roles import Adapter
 
 OPERATOR = re.compile(
@@ -69,7 +70,7 @@ def write_pt2(module: nn.Module, example: Tensor, path: str | os.PathLike[str], 
     Raises `UserError` if the model's code cannot be traced.
     """
     whole = Answers(module, Adapter())
-    with answering(whole), quiet(), torch.no_grad():
+    with answering(whole), still(), torch.no_grad():
         try:
             program = traced(whole, rows_of(module, example))
             for node in program.graph.nodes:
