@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -93,22 +94,36 @@ def encoded(rows: Sequence[Mapping[str, str | float]], columns: Sequence[ColumnF
     """Rows of a table (n mappings from column to cell) as a student takes them, (n, features) float32; `columns` is the list of
     that name in its student.json.
 
-    Raises `UserError` for a column that a row lacks, or a cell that is no number where one is expected.
+    Raises `UserError` for a column that a row lacks, or a cell that is no finite number where one is expected.
 
     >>> encoded([{"size": 2, "sex": "m"}], [Column("size").facts(), Column("sex", ("f", "m")).facts()])
     tensor([[2., 1.]])
     """
+    return torch.from_numpy(features(rows, columns))
+
+
+def features(given: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]], first: int = 0) -> np.ndarray:
+    """`encoded`, as an array. first: the number of rows before them, for messages."""
     blocks = []
     for facts in columns:
         column = Column(facts["name"], tuple(facts["values"]), facts["hashed"])
-        if any(column.name not in row for row in rows):
+        if any(column.name not in row for row in given):
             raise UserError(f"a row has no cell for the column {column.name!r}; give every row the columns of the training data")
-        cells = [str(row[column.name]) for row in rows]
-        odd = next((cell for cell in cells if not number(cell) and not column.values and not column.hashed), None)
+        cells = [str(row[column.name]) for row in given]
+        numeric = not column.values and not column.hashed
+        odd = next((k for k, cell in enumerate(cells) if numeric and (missing(cell) or not number(cell))), None)
         if odd is not None:
-            raise UserError(f"column {column.name!r} holds numbers, got {odd[:40]!r}; correct that row")
-        blocks.append(column.features(cells))
-    return torch.from_numpy(np.concatenate(blocks, axis=1))
+            raise UserError(
+                f"row {first + odd + 1}: column {column.name!r} holds numbers, got {cells[odd][:40]!r}; correct that row"
+            )
+        found = column.features(cells)
+        if not np.isfinite(found).all():
+            row = int((~np.isfinite(found)).any(1).argmax())
+            raise UserError(
+                f"row {first + row + 1}: column {column.name!r} holds {cells[row][:40]!r}, too large a number; correct that row"
+            )
+        blocks.append(found)
+    return np.concatenate(blocks, axis=1)
 
 
 @dataclass

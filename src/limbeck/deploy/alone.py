@@ -83,12 +83,12 @@ CONSTANTS = {
     "AT_ONCE": raw.AT_ONCE,
 }
 PIECES = (
-    columns.number, columns.missing, columns.Column,
+    columns.number, columns.missing, columns.Column, columns.features,
     words.words,
     csv.rows_of, csv._bare, csv._text, csv._separator, csv._splits,
     images.is_turned, images.opaque, images.eight_bits,
     raw.samples, raw.batched, raw.pictures, raw.packed_pictures, raw.picture,
-    raw.rows, raw.table, raw.features, raw.sentences, raw.sentence,
+    raw.rows, raw.table, raw.sentences, raw.sentence,
     raw.arrays, raw.told, raw.named, raw.write, raw.mask_file,
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.data.columns import Column, missing, number
+from limbeck.data.columns import features
 from limbeck.data.readers.csv import _text, rows_of
 from limbeck.data.readers.images import DEEP, eight_bits, is_turned, opaque
 from limbeck.data.text import LONGEST
@@ -149,30 +149,6 @@ def table(path: Any, header: bool = True) -> list[dict[str, str]]:
     if odd is not None:
         raise UserError(f"{path}: row {odd} has {len(cells[odd])} cells where the header has {len(cells[0])}; correct it")
     return [dict(zip(cells[0], row)) for row in cells[1:]]  # noqa: B905  just checked, and strict= is of Python 3.10
-
-
-def features(given: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, Any]], first: int = 0) -> np.ndarray:
-    """Rows of a table as features (n, f) float32. first: the number of rows before them, for messages."""
-    blocks = []
-    for facts in columns:
-        column = Column(facts["name"], tuple(facts["values"]), facts["hashed"])
-        if any(column.name not in row for row in given):
-            raise UserError(f"a row has no cell for the column {column.name!r}; give every row the columns of the training data")
-        cells = [str(row[column.name]) for row in given]
-        numeric = not column.values and not column.hashed
-        odd = next((k for k, cell in enumerate(cells) if numeric and (missing(cell) or not number(cell))), None)
-        if odd is not None:
-            raise UserError(
-                f"row {first + odd + 1}: column {column.name!r} holds numbers, got {cells[odd][:40]!r}; correct that row"
-            )
-        found = column.features(cells)
-        if not np.isfinite(found).all():
-            row = int((~np.isfinite(found)).any(1).argmax())
-            raise UserError(
-                f"row {first + row + 1}: column {column.name!r} holds {cells[row][:40]!r}, too large a number; correct that row"
-            )
-        blocks.append(found)
-    return np.concatenate(blocks, axis=1)
 
 
 def sentences(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndarray]]:
