@@ -19,6 +19,15 @@ def is_program(name: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*path.split("."), *function.split(".")))
 
 
+def is_address(name: str) -> bool:
+    """Whether a name is an address.
+
+    >>> is_address("http://localhost:8000/answer"), is_address("my_models:small")
+    (True, False)
+    """
+    return name.startswith(("http://", "https://"))
+
+
 def find(name: str, what: str = "model") -> Any:
     """Import the module and return the attribute. what: how messages call it.
 

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from limbeck.errors import UserError, unknown
+from limbeck.files.programs import is_address
 from limbeck.files.saved import folder_of
 from limbeck.models import zoo
-from limbeck.models.served import is_address
 from limbeck.models.weights import load_weights, save_weights
 from limbeck.plan.copies import flags_kept
 

@@ -35,15 +35,6 @@ MOST_KNOWN = 200_000  # answers that a process keeps of a service
 CHECKED = 8  # known samples that each teacher built anew asks again
 
 
-def is_address(model: str) -> bool:
-    """Whether a model's name is an address.
-
-    >>> is_address("http://localhost:8000/answer"), is_address("my_models:small")
-    (True, False)
-    """
-    return model.startswith(("http://", "https://"))
-
-
 @dataclass(frozen=True)
 class Asking:
     """How a service is asked: the settings of such a teacher.

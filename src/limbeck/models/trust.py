@@ -9,8 +9,7 @@ from types import FunctionType
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.files.programs import find
-from limbeck.models.served import is_address
+from limbeck.files.programs import find, is_address
 
 RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
 CODE = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from limbeck.errors import UserError
-from limbeck.files.programs import is_program
+from limbeck.files.programs import is_address, is_program
 from limbeck.files.saved import folder_of, processor_in, tokenizer_of
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
@@ -150,7 +150,7 @@ class ModelSettings(_Settings):
     @property
     def served(self) -> bool:
         """Whether it is asked at an address."""
-        return self.model.startswith(("http://", "https://"))
+        return is_address(self.model)
 
     @property
     def of_transformers(self) -> bool:
