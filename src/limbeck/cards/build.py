@@ -51,12 +51,13 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     for entry in finished.entries.values():
         entry.eval()
     note = _note(finished, listen)
-    seen = _test(finished.sources.data, finished.entries, finished.sources.shared.predictions, note)
+    same = _same_teacher(finished.entries.get("teacher"), finished.sources.data)
+    seen = _test(finished.sources.data, finished.entries, finished.sources.shared.predictions, same, note)
     finished = finished.on_cpu()
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
-    models = {who: _entry(who, finished, seen, example, note) for who in entries if who in seen or who == "student"}
+    models = {who: _entry(who, finished, seen, example, same, note) for who in entries if who in seen or who == "student"}
     card = _facts(sources, models)
     _warn_chance(note, seen, data, trained="teacher" in finished.phases)
     packed = save_packed(finished.folder, entries["student"])
@@ -141,14 +142,13 @@ def _note(finished: Finished, listen: Listener) -> Note:
 
 
 def _test(
-    data: Data, entries: Mapping[str, Deployed], said: dict[tuple[object, ...], Predictions], note: Note
+    data: Data, entries: Mapping[str, Deployed], said: dict[tuple[object, ...], Predictions], key: tuple[object, ...], note: Note
 ) -> dict[str, Predictions]:
-    """Everybody's answers to the judged part; what a teacher with these weights has said in an earlier run is in `said`.
+    """Everybody's answers to the judged part; what a teacher with these weights said in an earlier run is in `said`, by `key`.
 
     Whoever fails there is left out, and said.
     """
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
-    key = _same_teacher(entries["teacher"], data) if "teacher" in entries else ()
     seen: dict[str, Predictions] = {}
     for who, entry in entries.items():
         ask = partial(predict, entry, batches.ordered(), data.task)
@@ -161,23 +161,27 @@ def _test(
     return seen
 
 
-def _same_teacher(teacher: Deployed, data: Data) -> tuple[object, ...]:
-    """What decides a teacher's answers to the judged part, and how long they take."""
+def _same_teacher(teacher: Deployed | None, data: Data) -> tuple[object, ...]:
+    """What decides a teacher's answers to the judged part, and how long they take; () without a teacher."""
+    if teacher is None:
+        return ()
     return identity(teacher.cast, "teacher"), teacher.cast.adapter_of("teacher").channels_last, data.fingerprint
 
 
-def _latency(who: str, finished: Finished, example: Value) -> Latency:
+def _latency(who: str, finished: Finished, example: Value, same: tuple[object, ...]) -> Latency:
     """The time of one answer; of a teacher that an earlier run has measured, that run's."""
     entry, known = finished.entries[who], finished.sources.shared.latencies
-    key = _same_teacher(entry, finished.sources.data) if who == "teacher" else ()
-    if not key:
-        return module_latency(entry, first_of(example), threads=1)
-    if key not in known:
-        known[key] = module_latency(entry, first_of(example), threads=1)
-    return known[key]
+    if who == "teacher" and same in known:
+        return known[same]
+    found = module_latency(entry, first_of(example), threads=1)
+    if who == "teacher":
+        known[same] = found
+    return found
 
 
-def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value, note: Note) -> ModelEntry:
+def _entry(
+    who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value, same: tuple[object, ...], note: Note
+) -> ModelEntry:
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
     alone = f"the latency of the {who} cannot be measured: one sample alone fails"
@@ -196,7 +200,7 @@ def _entry(who: str, finished: Finished, seen: Mapping[str, Predictions], exampl
         "intervals": {key: list(bounds) for key, bounds in measured.intervals.items()},
         "parameters": parameters,
         "bytes": size,
-        "latency_ms": None if looked_up else _or_note(note, alone, lambda: _latency(who, finished, example)),
+        "latency_ms": None if looked_up else _or_note(note, alone, lambda: _latency(who, finished, example, same)),
         "train_seconds": round(trained.seconds, 2) if trained else None,
         "steps": trained.steps if trained else None,
         "teacher_samples": trained.answered if trained else None,

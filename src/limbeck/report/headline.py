@@ -45,12 +45,10 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     if score.scale * abs(gap) < 0.005 * (1 if score.share else 0.01):
         return f"That is level with {name}."
     words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
-    kept = view.kept.predictions if view.kept is not None else {}
-    if view.task is None or who not in kept or "student" not in kept:
-        return words + "."
-    p, n = view.task.paired(kept["student"], kept[who]), count(len(kept["student"]))
+    p = _chance(view, who)
     if p is None:
         return words + "."
+    n = count(len(view.kept.predictions["student"])) if view.kept is not None else ""
     if p < 0.05:
         return f"{words}, a significant difference on {n} test samples (p = {number(p, 2)})."
     return f"{words}, which may be chance: not significant on {n} test samples (p = {p:.2f})."
@@ -65,7 +63,7 @@ def numbers(view: RunView) -> list[tuple[str, str, str]]:
     score, found = score_in(view.card), []
     mine, theirs = student.get("score"), teacher.get("score")
     if known(mine) and known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
-        beside = f"{score.text(mine)}, teacher {score.text(theirs)}{_baseline(view, mine)}"
+        beside = f"{score.text(mine)}, teacher {score.text(theirs)}{_baseline(view)}"
         found.append((f"{score.title} kept", percent(mine / theirs, 1), beside))
     small, large = student.get("parameters"), teacher.get("parameters")
     if known(small) and known(large) and small and large:
@@ -76,17 +74,20 @@ def numbers(view: RunView) -> list[tuple[str, str, str]]:
     return found
 
 
-def _baseline(view: RunView, mine: float) -> str:
+def _baseline(view: RunView) -> str:
     """The baseline's score, and whether the student can be told apart from it on the test samples."""
     baseline, score = view.models.get("baseline"), score_in(view.card)
     other = (baseline or {}).get("score")
     if not known(other):
         return ""
-    kept = view.kept.predictions if view.kept is not None else {}
-    p = (
-        view.task.paired(kept["student"], kept["baseline"])
-        if view.task is not None and {"student", "baseline"} <= set(kept)
-        else None
-    )
+    p = _chance(view, "baseline")
     told = "" if p is None else ", told apart" if p < 0.05 else ", cannot be told apart"
     return f", baseline {score.text(other)}{told}"
+
+
+def _chance(view: RunView, who: str) -> float | None:
+    """How likely chance alone makes the student differ so much from another model; None where that cannot be told."""
+    kept = view.kept.predictions if view.kept is not None else {}
+    if view.task is None or not {"student", who} <= set(kept):
+        return None
+    return view.task.paired(kept["student"], kept[who])
