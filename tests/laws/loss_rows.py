@@ -125,6 +125,7 @@ ROWS: dict[str, Row] = {
     "mse": Row(MAPS),
     "l1": Row(MAPS),
     "l2": Row(MAPS),
+    "batch_l2": Row(MAPS),
     "attention": Row(MAPS),
     "attention_paper": Row(MAPS),
     "fsp": Row(shaped(2, 4, 4, names=FOUR)),

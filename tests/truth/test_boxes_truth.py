@@ -204,8 +204,22 @@ def test_imitation_is_near_objects_only():
                 expected[h, w] |= value > 0.5 * max(overlaps.values())
         assert torch.equal(near[n], expected)
     assert not near[2].any()
-    _, means = means_of("fine_grained")
-    assert means["imitate"] > 0 and torch.isfinite(means["imitate"])
+    cast, means = means_of("fine_grained")
+    mine, theirs = (maps_of(cast, role) for role in ("student", "teacher"))
+    conv = cast["connector"].map[0]
+    gap = F.conv2d(mine, conv.weight, conv.bias, padding=1).relu() - theirs
+    kept = near_objects(LABELS, theirs, INPUTS, share=0.5)
+    torch.testing.assert_close(means["imitate"], (gap.square().sum(1) / 2)[kept].mean())
+    assert {t.name: t.weight for _, _, t in find("fine_grained")().terms()}["imitate"] == 0.01
+
+
+def maps_of(cast, role):
+    """The deepest map that is tapped, by a hook of torch's own."""
+    found = []
+    handle = cast[role].layer3.register_forward_hook(lambda m, i, o: found.append(o))
+    cast.feed(role, INPUTS)
+    handle.remove()
+    return found[0]
 
 
 def test_bounded_regression_is_only_for_those_worse_than_the_teacher():

@@ -8,6 +8,7 @@ import torch
 
 from limbeck import losses as L  # noqa: N812
 from limbeck.transforms import top_k_with_tail, voted_order
+from limbeck.transforms.combine import within_one
 
 DOUBLE = torch.float64
 TIGHT = {"rtol": 1e-11, "atol": 1e-12}  # the same float64 sums in another order
@@ -108,10 +109,24 @@ def test_correlation_congruence_is_the_taylor_kernel():
 
 def test_instance_graph():
     s, t = S.tolist(), T.tolist()
-    check(L.irg_edges(S, T), [sum((squared(s[i], s[j]) - squared(t[i], t[j])) ** 2 for j in range(5)) / 5 for i in range(5)])
+    check(
+        L.irg_edges(S, T),
+        [sum((squared(s[i], s[j]) - squared(t[i], t[j])) ** 2 for j in range(5)) / 5 for i in range(5)],
+    )
     s2, t2 = draw(5, 4, seed=9), draw(5, 4, seed=10)
     naive = [(squared(s[i], s2[i].tolist()) - squared(t[i], t2[i].tolist())) ** 2 for i in range(5)]
     check(L.irg_transformations(S, s2, T, t2), naive)
+
+
+def test_the_largest_distance_of_an_instance_graph_is_a_constant():
+    """Edges of points 0, 1, 3 against 0, 2, 2: squared distances (1, 9, 4) / 9 and (4, 4, 0) / 4, each twice in a mean over 9."""
+    s, t = torch.tensor([[0.0], [1.0], [3.0]], requires_grad=True), torch.tensor([[0.0], [2.0], [2.0]])
+    value = L.irg_edges(within_one(s), within_one(t)).mean()
+    assert value.item() == pytest.approx(2 * ((1 / 9 - 1) ** 2 + 0 + (4 / 9) ** 2) / 9)
+    value.backward()
+    near, far = 2 * 2 * (1 / 9 - 1) / 9 / 9, 2 * 2 * (4 / 9) / 9 / 9  # d value / d squared distance, the 9 held
+    assert s.grad.flatten().tolist() == pytest.approx([-2 * near, 2 * near - 4 * far, 4 * far])
+    assert within_one(torch.zeros(2, 1)).tolist() == [[0.0], [0.0]]
 
 
 def test_affinity_of_positions():

@@ -56,6 +56,8 @@ def test_layer_pairs_are_compared_in_the_common_space():
         a, b = cast[f"align_{k}"].map, cast[f"align_teacher_{k}"].map
         gap = (s @ a.weight.T + a.bias) - (t @ b.weight.T + b.bias)
         torch.testing.assert_close(means[f"align layer{layer + 1}"], gap.square().sum(1).sqrt().mean())
+    reached = torch.autograd.grad(means["align layer2"], list(cast["align_teacher_1"].parameters()), allow_unused=True)
+    assert reached == (None, None) and find("lsl")().stages[0].trains == ("student", "align_1", "align_2")
 
 
 def test_layer_scores_by_loops():
@@ -92,7 +94,8 @@ def test_the_instance_graph_by_loops():
 
     def edges(x):
         x = x.mean((2, 3))
-        return (x.unsqueeze(0) - x.unsqueeze(1)).square().sum(-1)
+        far = (x.unsqueeze(0) - x.unsqueeze(1)).square().sum(-1)
+        return far / far.max()
 
     for k in (1, 2):
         gap = (edges(s[k]) - edges(t[2])).square().mean()
@@ -100,7 +103,8 @@ def test_the_instance_graph_by_loops():
 
     def moves(first, second):
         wide = second.mean((2, 3)).view(len(second), first.shape[1], -1).mean(2)
-        return (first.mean((2, 3)) - wide).square().sum(1)
+        far = (first.mean((2, 3)) - wide).square().sum(1)
+        return far / far.max()
 
     expected = (moves(s[0], s[1]) - moves(t[0], t[1])).square().mean()
     torch.testing.assert_close(means["move layer1-layer2"], expected, rtol=1e-4, atol=1e-8)

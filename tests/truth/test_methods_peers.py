@@ -5,6 +5,7 @@ import copy
 
 import pytest
 import torch
+from byhand import weights
 from digits import make_cast, streams, train, values
 from torch.nn import functional as F  # noqa: N812
 
@@ -262,6 +263,28 @@ def test_okddip_on_branches():
     agree(means, expected)
     first = list(cast.find("student.layer1").parameters())  # the trunk learns from every branch
     assert all(g.abs().sum() > 0 for g in torch.autograd.grad(means["task branch_3"], first, retain_graph=True))
+
+
+def test_own_teacher_by_the_authors_loop():
+    """luanyunteng/pytorch-be-your-own-teacher: KL without T^2, 0.03 x the norm of a batch, no hint for the shallowest exit."""
+    cast, batch, _, means = values(find("own_teacher")())
+    *f, z = net(cast, "student", batch["inputs"])
+    y, expected = batch["labels"], {"task": F.cross_entropy(z, batch["labels"])}
+    for k in (1, 2):
+        feature, logits = cast[f"exit_{k}"](f[k - 1])
+        expected[f"task exit {k}"] = F.cross_entropy(logits, y)
+        expected[f"soft exit {k}"] = F.kl_div((logits / 3).log_softmax(1), (z / 3).softmax(1), reduction="batchmean")
+        if k == 2:
+            expected["hint exit 2"] = sum((a - b).square().sum() for a, b in zip(feature, f[2], strict=True)).sqrt()
+    agree(means, expected)
+    assert weights(find("own_teacher")()) == {
+        "task": 1.0,
+        "task exit 1": 0.7,
+        "soft exit 1": 0.3,
+        "task exit 2": 0.7,
+        "soft exit 2": 0.3,
+        "hint exit 2": 0.03,
+    }
 
 
 @pytest.mark.parametrize("deploy", [-2, 2])

@@ -22,6 +22,7 @@ from limbeck.connectors.impressions import Impressions as Impressions
 from limbeck.connectors.join import Connector as Connector
 from limbeck.connectors.join import ContrastHead as ContrastHead
 from limbeck.connectors.join import ConvRegressor as ConvRegressor
+from limbeck.connectors.join import Imitator as Imitator
 from limbeck.connectors.join import Linear as Linear
 from limbeck.connectors.join import Projector as Projector
 from limbeck.connectors.judges import Judge as Judge

@@ -63,7 +63,7 @@ class HeadProjector(nn.Module):
 class Paraphraser(nn.Module):
     """The teacher's map as a factor of fewer channels and back (factor transfer: Kim et al. 2018): returns (factor, map).
 
-    Three 3x3 convolutions with leaky ReLUs each way, batch-norm as in the public code. rate: channels of the factor per
+    Three 3x3 convolutions with leaky ReLUs each way, without batch-norm as in the public codes. rate: channels of the factor per
     channel of the map; 0.5 as in the paper's CIFAR runs.
     """
 
@@ -71,8 +71,8 @@ class Paraphraser(nn.Module):
         super().__init__()
         width = teacher.shape[1]
         factor = max(1, round(width * rate))
-        self.encode = _three(width, width, factor)
-        self.decode = _three(factor, factor, width)
+        self.encode = _three(width, width, factor, normed=False)
+        self.decode = _three(factor, factor, width, normed=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         factor = self.encode(x)
@@ -80,7 +80,7 @@ class Paraphraser(nn.Module):
 
 
 class Translator(nn.Module):
-    """The student's map as a factor of the paraphraser's form: its three convolutions."""
+    """The student's map as a factor of the paraphraser's form: three convolutions with batch-norm, as in the public code."""
 
     def __init__(self, student: Tensor, factor: Tensor):
         super().__init__()
@@ -88,14 +88,15 @@ class Translator(nn.Module):
             raise UserError(
                 f"a translator joins maps of one size; got student {tuple(student.shape)} and factor {tuple(factor.shape)}"
             )
-        self.encode = _three(student.shape[1], student.shape[1], factor.shape[1])
+        self.encode = _three(student.shape[1], student.shape[1], factor.shape[1], normed=True)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.encode(x)
 
 
-def _three(inputs: int, between: int, outputs: int) -> nn.Sequential:
-    widths = [(inputs, between), (between, outputs), (outputs, outputs)]
-    return nn.Sequential(
-        *(nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.1)) for a, b in widths)
-    )
+def _three(inputs: int, between: int, outputs: int, *, normed: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in ((inputs, between), (between, outputs), (outputs, outputs)):
+        norm: list[nn.Module] = [nn.BatchNorm2d(b)] if normed else []
+        layers.append(nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=not normed), *norm, nn.LeakyReLU(0.1)))
+    return nn.Sequential(*layers)

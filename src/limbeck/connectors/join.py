@@ -48,19 +48,36 @@ class ConvRegressor(nn.Module):
         return self.map(x)
 
 
+def _need_one_size(student: Tensor, teacher: Tensor) -> None:
+    if student.dim() != 4 or student.shape[2:] != teacher.shape[2:]:
+        raise UserError(
+            f"a connector joins maps of one size; got student {tuple(student.shape)} and teacher {tuple(teacher.shape)}; "
+            "tap layers of equal height and width"
+        )
+
+
 class Connector(nn.Module):
     """A 1x1 convolution and batch-norm from the learner's channels to the mentor's, without a ReLU (Heo et
     al. 2019, authors' code): what comes out may be negative. Maps must be of equal height and width."""
 
     def __init__(self, student: Tensor, teacher: Tensor):
         super().__init__()
-        if student.dim() != 4 or student.shape[2:] != teacher.shape[2:]:
-            raise UserError(
-                f"a connector joins maps of one size; got student {tuple(student.shape)} and teacher {tuple(teacher.shape)}; "
-                "tap layers of equal height and width"
-            )
+        _need_one_size(student, teacher)
         conv = nn.Conv2d(student.shape[1], teacher.shape[1], 1, bias=False)
         self.map = nn.Sequential(conv, nn.BatchNorm2d(teacher.shape[1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x)
+
+
+class Imitator(nn.Module):
+    """A 3x3 convolution and ReLU from the learner's channels to the mentor's (Wang et al. 2019, fine-grained imitation). Maps
+    must be of equal height and width."""
+
+    def __init__(self, student: Tensor, teacher: Tensor):
+        super().__init__()
+        _need_one_size(student, teacher)
+        self.map = nn.Sequential(nn.Conv2d(student.shape[1], teacher.shape[1], 3, padding=1), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         return self.map(x)

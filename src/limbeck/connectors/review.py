@@ -42,8 +42,8 @@ class Review(nn.Module):
     """The student's maps from shallow to deep, each fused with all deeper ones and brought to the teacher's form.
 
     Built from the student's maps, then the teacher's, as many; embeddings count as maps of one pixel. Called with the
-    student's; returns as many maps, shallow to deep. width: of the fused maps; None takes at most 64, the code's for
-    small networks (512 for large ones).
+    student's; returns as many maps, shallow to deep. width: of the fused maps; None takes the student's last channels, at most
+    512, as the code does.
     """
 
     def __init__(self, *both: Tensor, width: int | None = None):
@@ -53,7 +53,7 @@ class Review(nn.Module):
         half = len(both) // 2
         mine, theirs = [as_map(x) for x in both[:half]], [as_map(x) for x in both[half:]]
         self.sizes = [tuple(x.shape[2:]) for x in theirs]
-        width = width or min(64, mine[-1].shape[1])
+        width = width or min(512, mine[-1].shape[1])
         self.fuse = nn.ModuleList(
             Reviewer(x.shape[1], width, y.shape[1], deepest=k == half - 1)
             for k, (x, y) in enumerate(zip(mine, theirs, strict=True))

@@ -12,9 +12,9 @@ from limbeck.connectors.join import ConvRegressor
 
 
 class Guess(nn.Module):
-    """The mean of a Gaussian over the teacher's map: three 1x1 convolutions with ReLUs, after `ConvRegressor`'s first layer
-    where sizes differ; embeddings through linear layers. `raw_variance` is a parameter of its own: softplus of it plus
-    1e-5 is the channels' variance, 5 at first.
+    """The mean of a Gaussian over the teacher's map: three 1x1 convolutions without biases, with ReLUs, after `ConvRegressor`'s
+    first layer where sizes differ; embeddings through linear layers. `raw_variance` is a parameter of its own: softplus of it
+    plus 1e-5 is the channels' variance, 5 at first.
     """
 
     def __init__(self, student: Tensor, teacher: Tensor):
@@ -22,8 +22,8 @@ class Guess(nn.Module):
         out = teacher.shape[1]
         if student.dim() == 4:
             same = student.shape[2:] == teacher.shape[2:]
-            first: nn.Module = nn.Conv2d(student.shape[1], out, 1) if same else ConvRegressor(student, teacher)
-            rest = [nn.Conv2d(out, out, 1) for _ in range(2)]
+            first: nn.Module = nn.Conv2d(student.shape[1], out, 1, bias=False) if same else ConvRegressor(student, teacher)
+            rest = [nn.Conv2d(out, out, 1, bias=False) for _ in range(2)]
         else:
             first, rest = nn.Linear(student.shape[-1], out), [nn.Linear(out, out) for _ in range(2)]  # type: ignore[misc]
         self.net = nn.Sequential(first, nn.ReLU(), rest[0], nn.ReLU(), rest[1])

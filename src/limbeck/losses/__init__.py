@@ -38,6 +38,7 @@ from limbeck.losses.embedding import pkd as pkd
 from limbeck.losses.embedding import srd as srd
 from limbeck.losses.feature import activation_boundary as activation_boundary
 from limbeck.losses.feature import activation_boundary_code as activation_boundary_code
+from limbeck.losses.feature import batch_l2 as batch_l2
 from limbeck.losses.feature import cosine as cosine
 from limbeck.losses.feature import cwd as cwd
 from limbeck.losses.feature import factor as factor

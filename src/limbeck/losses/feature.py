@@ -65,6 +65,20 @@ def l2(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[
     return norm(rows(student - teacher))
 
 
+@loss(family="squares", knowledge=None, over="values", raw=True, batchwise=True, symmetric=True, source="Euclidean distance")
+def batch_l2(student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"]) -> Float[Tensor, "n"]:
+    """Euclidean distance of all features of a whole batch, the same for each sample: √(Σ_i ‖F_s,i − F_t,i‖²).
+
+    Its gradient is 0 at a match. It grows with the root of n, where a mean of `l2` does not.
+    student, teacher: equal shapes. Raises `UserError` otherwise.
+
+    >>> batch_l2(torch.tensor([[0.0], [4.0]]), torch.tensor([[3.0], [0.0]]))
+    tensor([5., 5.])
+    """
+    student, teacher = pair("batch_l2", student, teacher)
+    return norm((student - teacher).reshape(1, -1)).expand(len(student))
+
+
 @loss(family="margin", knowledge="activation boundaries", over="values", minimum=None, source=BOUNDARY)
 def activation_boundary(
     student: Float[Tensor, "n *d"], teacher: Float[Tensor, "n *d"], *, margin: float = 1.0

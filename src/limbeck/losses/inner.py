@@ -67,8 +67,8 @@ def affinity(student: Float[Tensor, "n c1 h w"], teacher: Float[Tensor, "n c2 h 
 def nst(student: Float[Tensor, "n c1 *d"], teacher: Float[Tensor, "n c2 *d"]) -> Float[Tensor, "n"]:
     """Neuron selectivity: squared MMD between the channels' unit maps with kernel k(x, y) = ⟨x, y⟩².
 
-    mean_cc' k(t_c, t_c') + mean k(s_c, s_c') − 2 mean k(s_c, t_c'). (RepDistiller leaves the teacher's constant
-    term out.) student, teacher: equal positions, channels may differ. Raises `UserError` if n or positions differ.
+    mean_cc' k(t_c, t_c') + mean k(s_c, s_c') − 2 mean k(s_c, t_c'). student, teacher: equal positions, channels may differ.
+    Raises `UserError` if n or positions differ.
     Huang & Wang 2017, https://arxiv.org/abs/1707.01219.
 
     >>> nst(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[0.0, 1.0]]]))

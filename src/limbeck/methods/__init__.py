@@ -14,6 +14,7 @@ from limbeck.methods.apprentice import apprentice_tuned as apprentice_tuned
 from limbeck.methods.assistant import assistant as assistant
 from limbeck.methods.attention import attention as attention
 from limbeck.methods.attention import attention_paper as attention_paper
+from limbeck.methods.attention_angle import attention_angle as attention_angle
 from limbeck.methods.born_again import born_again as born_again
 from limbeck.methods.clean_labels import clean_labels as clean_labels
 from limbeck.methods.compose import compose as compose
@@ -41,11 +42,13 @@ from limbeck.methods.ffl import ffl as ffl
 from limbeck.methods.fine_grained import fine_grained as fine_grained
 from limbeck.methods.fitnets import fitnets as fitnets
 from limbeck.methods.fsp import fsp as fsp
+from limbeck.methods.fsp import fsp_code as fsp_code
 from limbeck.methods.funmatch import funmatch as funmatch
 from limbeck.methods.generalised_distillation import generalised_distillation as generalised_distillation
 from limbeck.methods.gradual import gradual as gradual
 from limbeck.methods.irg import irg as irg
 from limbeck.methods.kd import kd as kd
+from limbeck.methods.kd_attention import kd_attention as kd_attention
 from limbeck.methods.kd_standardised import kd_standardised as kd_standardised
 from limbeck.methods.kdcl import kdcl_general as kdcl_general
 from limbeck.methods.kdcl import kdcl_linear as kdcl_linear

@@ -18,7 +18,7 @@ def factor_transfer(
 ) -> Method:
     """Stage 1: an autoencoder makes factors of the teacher's map. Stage 2: the student's translator makes the same factors.
 
-    stage 1: L = mean (F_t - D(E(F_t)))^2; stage 2: L = CE(y, p) + weight || E(F_t)/|E| - T(F_s)/|T| ||_1
+    stage 1: L = mean |F_t - D(E(F_t))|; stage 2: L = CE(y, p) + weight || E(F_t)/|E| - T(F_s)/|T| ||_1
 
     Use it when teacher and student differ in kind, so that raw maps are a poor target, and you accept a stage that trains an
     autoencoder on the teacher. Factor maps of both must have equal height and width.
@@ -52,7 +52,7 @@ def factor_transfer_code(
 def _factors(at: str, teacher_at: str, rate: float, weight: float, first_share: float, by: Callable) -> Method:
     student, teacher = Tap("student", at), Tap("teacher", teacher_at or at).detach()
     retold = teacher.via("paraphraser")
-    first = Update(("paraphraser",), (Term("paraphrase", losses.mse, student=retold[1], teacher=teacher),))
+    first = Update(("paraphraser",), (Term("paraphrase", losses.l1, student=retold[1], teacher=teacher),))
     match = Term("factors", by, weight=weight, student=student.via("translator"), teacher=retold[0].detach())
     second = Update(("student", "translator"), (task(), match))
     parts = {"paraphraser": Part(partial(Paraphraser, rate=rate), like=(teacher,))}

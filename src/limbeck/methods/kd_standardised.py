@@ -1,12 +1,7 @@
 """Logits by their shape, not their scale."""
 
-from functools import partial
-
-from limbeck import losses
-from limbeck.methods._terms import task
-from limbeck.plan import Method, Term, method, single_stage
-from limbeck.plan.taps import Tap
-from limbeck.transforms import standardise
+from limbeck.methods._terms import standardised, task
+from limbeck.plan import Method, method, single_stage
 
 
 @method(paper="Sun et al. 2024, Logit Standardization in Knowledge Distillation, arXiv 2403.01427", year=2024)
@@ -22,6 +17,4 @@ def kd_standardised(temperature: float = 2.0, weight: float = 9.0, labels: float
         temperature: T; 2 as published.
         weight, labels: 9 and 0.1 as in the authors' KD settings.
     """
-    student, teacher = Tap("student").via(standardise), Tap("teacher").detach().via(standardise)
-    by = partial(losses.soft_target, temperature=temperature)
-    return single_stage(task(weight=labels), Term("soft", by, weight=weight, student=student, teacher=teacher))
+    return single_stage(task(weight=labels), standardised(temperature, weight))

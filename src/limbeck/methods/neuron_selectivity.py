@@ -15,7 +15,7 @@ def neuron_selectivity(at: tuple[str, ...] = ("layer3",), teacher_at: tuple[str,
 
     L = CE(y, p) + weight sum_l MMD^2 of the channels' unit maps, kernel <x, y>^2
 
-    Channel counts may differ. The teacher's constant term is counted; RepDistiller leaves it out (same gradient).
+    Channel counts may differ. RepDistiller has it at three layers: `at=("layer1", "layer2", "layer3")`.
 
     Use it when channels of teacher and student do not correspond, in number or in order: only their distribution over places is
     compared. Height and width must be equal, and the cost grows with the square of the channels.

@@ -21,7 +21,9 @@ def own_teacher(
 ) -> Method:
     """Branches with early exits on one network, taught by its own last exit; no teacher at all.
 
-    L = CE(y, p_C) + sum over exits i of (1 - alpha) CE(y, p_i) + alpha T^2 KL(p_C || p_i) + hint ||F_i - F_C||^2
+    L = CE(y, p_C) + sum over exits i of (1 - alpha) CE(y, p_i) + alpha KL(p_C^T || p_i^T) + hint ||F_i - F_C||_2
+
+    As in the authors' code: no T^2, the norm is that of the whole batch, and the shallowest exit gets no hint.
 
     Use it when the network shall answer early for easy samples, or get better without any other network. Its exits need maps at
     several depths; the smaller the network, the less the early exits can say.
@@ -35,7 +37,7 @@ def own_teacher(
         places = f"0 to {len(at) - 1} for those at {', '.join(at)}"
         raise UserError(f"own_teacher: deploy={deploy} is no exit; give {places}, or -1 for the end")
     last, answer = Tap("student", deepest), Tap("student")
-    by = partial(losses.soft_target, temperature=temperature)
+    by = partial(losses.kl, temperature=temperature)
     terms, parts = [task()], {}
     for k, layer in enumerate(at, start=1):
         exit_ = Tap("student", layer).via(f"exit_{k}")
@@ -43,8 +45,9 @@ def own_teacher(
         terms += [
             Term(f"task exit {k}", losses.cross_entropy, weight=1 - alpha, student=exit_[1], labels=Field("labels")),
             Term(f"soft exit {k}", by, weight=alpha, student=exit_[1], teacher=answer.detach()),
-            Term(f"hint exit {k}", losses.mse, weight=hint, student=exit_[0], teacher=last.detach()),
         ]
+        if k > 1:
+            terms.append(Term(f"hint exit {k}", losses.batch_l2, weight=hint, student=exit_[0], teacher=last.detach()))
     kept = "student" if deploy == -1 else Tap("student", at[deploy]).via(f"exit_{deploy + 1}")[1]
     exits = {layer: Tap("student", layer).via(f"exit_{k}")[1] for k, layer in enumerate(at, start=1)} | {deepest: answer}
     return single_stage(*terms, trains=("student", *parts), parts=parts, deploys=kept, exits=exits)

@@ -83,7 +83,7 @@ def adaptive(head: float = 0.5, labels: float = 0.0, forced: bool = False) -> Me
     serves=("text",),
 )
 def between(
-    beta: float = 0.5, temperature: float = 1.0, normalised: bool = True, labels: float = 0.0, forced: bool = False
+    beta: float = 0.5, temperature: float = 1.0, normalised: bool = False, labels: float = 0.0, forced: bool = False
 ) -> Method:
     """The generalised Jensen-Shannon divergence: anything between covering all of the teacher and seeking its peaks.
 
@@ -95,8 +95,9 @@ def between(
     the teacher says or seeks its peaks. Sampling from the student, which the paper's gains rest on, must come from your data.
 
     Args:
-        beta: 0 .. 1; 0 is forward, 1 reverse KL. temperature: T. normalised: D_b / (b (1 - b)), which is continuous at both ends;
-            False for the paper's D_b, which goes to 0 there. labels: weight of the plain task. forced: see `skewed`.
+        beta: 0 .. 1; 0 is forward, 1 reverse KL. temperature: T. normalised: D_b / (b (1 - b)), which is continuous at both ends
+            and four times the paper's D_b at 0.5; D_b itself goes to 0 towards the ends. labels: weight of the plain task.
+            forced: see `skewed`.
     """
     by = partial(losses.jsd, beta=beta, temperature=temperature, normalised=normalised)
     student, teacher = _sides(forced)

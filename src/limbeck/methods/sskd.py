@@ -28,8 +28,8 @@ def sskd(
     """Stage 1: a head on the teacher learns to find each turned sample's original. Stage 2: the student learns the teacher's
     answers to plain and turned samples, and which original the teacher takes each turned sample for.
 
-    stage 1: L = -log softmax_j(A_t)_ii; stage 2: L = labels CE + a T^2 KL(plain) + b T^2 KL(A_t || A_s) + c T^2 KL(turned),
-    A_ij = cos(h(f(x'_i)), h(f(x_j))) / contrast
+    stage 1: L = -log softmax_j(A_t)_ii; stage 2: L = labels CE + a T^2 KL(plain) + b T_c^2 KL(A_t || A_s at T_c) +
+    c T^2 KL(turned), A_ij = cos(h(f(x'_i)), h(f(x_j))), T_c = contrast
 
     The paper turns each sample four ways and passes on only the surest of the teacher's wrong answers; here one view and all.
 
@@ -38,22 +38,23 @@ def sskd(
 
     Args:
         at: the student's embedding. teacher_at: the teacher's, if it is called otherwise. turned: the other view.
-        temperature: T. contrast: of the similarities, 0.5. weights: a, b, c; the public code's. labels: of the task.
+        temperature: T of the answers. contrast: T_c of the similarities in stage 2, 0.5; 1 in stage 1, as in the code.
+            weights: a, b, c; the public code's. labels: of the task.
         first_share: part of the budget for the teacher's head.
     """
     there = teacher_at or at
-    compare = partial(similarities, temperature=contrast)
 
     def taken_for(role: str, layer: str) -> Source:
         plain, other = (Tap(role, layer, on=view).via(f"head_{role}") for view in ("inputs", "turned"))
-        return other.via(compare, plain)
+        return other.via(similarities, plain)
 
-    find = partial(losses.info_nce, temperature=contrast)
+    find = partial(losses.info_nce, temperature=1.0)
     original, changed = (Tap("teacher", there, on=view).via("head_teacher") for view in ("inputs", "turned"))
     first = Update(("head_teacher",), (Term("find", find, student=changed, teacher=original),))
     a, b, c = weights
     by = partial(losses.soft_target, temperature=temperature)
-    relations = Term("similarity", by, weight=b, student=taken_for("student", at), teacher=taken_for("teacher", there).detach())
+    same = partial(losses.soft_target, temperature=contrast)
+    relations = Term("similarity", same, weight=b, student=taken_for("student", at), teacher=taken_for("teacher", there).detach())
     turned_answers = {"student": Tap("student", on="turned"), "teacher": Tap("teacher", on="turned").detach()}
     terms = (
         task(weight=labels),

@@ -26,7 +26,7 @@ def tinybert(
     stage 1: L = MSE(E W_e, E_t) + sum_m [ 1/h sum_i MSE(A_m,i, A_t,i) + MSE(H_m W_h, H_t) ]
     stage 2: L = -sum_j p_teacher,j^T log p_j^T
 
-    A are attention scores before their softmax, 0 at padding, as in the authors' code. W_h is one map for all layers, W_e
+    A are attention scores before their softmax, 0 to padding, as in the authors' code. W_h is one map for all layers, W_e
     another; the authors' code has one for both. The general stage on a large text is the same with another corpus. No
     labels are used, as in the paper (its augmented data are not made here).
 

@@ -9,7 +9,7 @@ from typing import Annotated, ParamSpec, Protocol, TypeGuard, cast, get_type_hin
 from pydantic import Field
 
 from limbeck.errors import UserError, reason, unknown
-from limbeck.plan.method import Method
+from limbeck.plan.method import Method, Rule
 from limbeck.plan.needs import Need, Stated
 from limbeck.transforms.facts import one_of
 
@@ -30,13 +30,19 @@ class Declared(Protocol[P]):
 
 
 def method(
-    *, paper: str, year: int, serves: tuple[Need, ...] = (), taxonomy: Stated | None = None
+    *,
+    paper: str,
+    year: int,
+    serves: tuple[Need, ...] = (),
+    taxonomy: Stated | None = None,
+    by_classes: Mapping[str, Rule] | None = None,
 ) -> Callable[[Callable[P, Method]], Declared[P]]:
     """Mark a function as a method of the catalogue: the `Method` it returns knows its name, its
     arguments (defaults filled in) and its paper, so that a run can be stored as JSON and repeated.
 
     serves: needs that it is for and that cannot be computed from the declaration. taxonomy: what the author states of its
-    place, instead of what is computed; shown as stated.
+    place, instead of what is computed; shown as stated. by_classes: settings that are None by default and follow the number of
+    classes once data is known, each with its rule (`settled`).
     """
     for need in serves:
         one_of("need", need, Need)
@@ -64,12 +70,22 @@ def method(
             except (ArithmeticError, LookupError, RuntimeError) as error:  # of numbers that it did not foresee
                 raise UserError(f"method {fn.__name__} cannot be made with these settings ({reason(error)})") from error
             named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
-            return replace(named, serves=serves, stated=taxonomy or Stated())
+            return replace(named, serves=serves, stated=taxonomy or Stated(), by_classes=by_classes or {}, declared=declared)
 
         vars(declared).update(paper=paper, year=year)
         return cast("Declared[P]", declared)
 
     return decorate
+
+
+def settled(method: Method, classes: int) -> tuple[Method, list[str]]:
+    """The method with what it leaves to the number of classes, and a sentence for each such setting."""
+    open_ = {key: rule for key, rule in method.by_classes.items() if method.arguments.get(key) is None}
+    if not open_ or method.declared is None:
+        return method, []
+    found = {key: rule(classes) for key, rule in open_.items()}
+    words = [f"{method.name}: {key} = {value:g} for {classes} classes ({why})" for key, (value, why) in found.items()]
+    return method.declared(**{**method.arguments, **{key: value for key, (value, _) in found.items()}}), words
 
 
 def need_types(declared: Declared[...], arguments: Mapping[str, object]) -> None:

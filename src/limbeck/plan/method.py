@@ -19,6 +19,9 @@ from limbeck.plan.schedules import Progress, Weight, weight_text
 from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of, replaced
 from limbeck.transforms.facts import call_text, facts_of, plain
 
+Rule = Callable[[int], tuple[float, str]]
+"""From a number of classes to a setting's value, and why."""
+
 
 class Term:
     """One comparison: `weight * mean(by(**inputs))`, over the samples or tokens that `mask` keeps.
@@ -195,7 +198,8 @@ class Method:
     a sample beside "inputs" as their spelling (`{"strong": "crop,flip,cutout:8"}`; "default" is the run's
     own augmentation, drawn independently). exits: answers by name, from shallow to deep, at which a sample
     may leave early. serves: needs that the declaration does not show. stated: its place in the taxonomy where the author states
-    it. The last six are filled in by `@method`.
+    it. by_classes: settings that follow the number of classes, with their rules. declared: the function that made it. The last
+    eight are filled in by `@method`.
     """
 
     stages: tuple[Stage, ...]
@@ -209,6 +213,8 @@ class Method:
     year: int = 0
     serves: tuple[Need, ...] = ()
     stated: Stated = field(default_factory=Stated)
+    by_classes: Mapping[str, Rule] = field(default_factory=dict)
+    declared: "Callable[..., Method] | None" = field(default=None, compare=False, repr=False)
 
     def updates(self) -> Iterator[tuple[Stage, Update]]:
         return ((stage, update) for stage in self.stages for update in stage.updates)

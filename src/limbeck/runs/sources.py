@@ -22,6 +22,7 @@ from limbeck.models.black_box import BlackBox, told
 from limbeck.models.pretrained import of_transformers
 from limbeck.plan import Method, Update
 from limbeck.plan.copies import copied
+from limbeck.plan.declare import settled
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.taps import Tap, leaves
@@ -224,8 +225,8 @@ def open_sources(
         data = sharing.data(recipe.data, load)
     listen(Message(understood(data)))
     labels = label_loss(recipe.train, data)
-    bound = bind(method or recipe.method.make(), data.task, labels)
-    sources = Sources(recipe, bound, data, given or Given(), sharing, labels=labels)
+    made, settings = settled(method or recipe.method.make(), len(data.classes))
+    sources = Sources(recipe, bind(made, data.task, labels), data, given or Given(), sharing, notes=settings, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
     return sources

@@ -71,6 +71,33 @@ def class_costs(weight: Float[Tensor, "classes d"], *, sharpen: float = 0.0) -> 
     return 1 - torch.exp(-sharpen * far) if sharpen else far
 
 
+@transform(batchwise=True)
+def within_one(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
+    """Samples scaled so that the two of the batch that lie farthest apart are 1 apart; the scale takes no gradient (IRG's code).
+
+    >>> within_one(torch.tensor([[0.0], [1.0], [4.0]])).flatten()
+    tensor([0.0000, 0.2500, 1.0000])
+    """
+    x = upcast(features)
+    return x / _or_one(torch.cdist(x.detach().flatten(1), x.detach().flatten(1)).max())
+
+
+@transform(batchwise=True)
+def ways_within_one(first: Float[Tensor, "n *d"], second: Float[Tensor, "n *d"]) -> tuple[Tensor, Tensor]:
+    """Two layers of one shape, scaled so that the sample that travels farthest between them travels 1; likewise constant.
+
+    >>> ways_within_one(torch.zeros(2, 1), torch.tensor([[2.0], [-4.0]]))[1].flatten()
+    tensor([ 0.5000, -1.0000])
+    """
+    first, second = upcast(first), upcast(second)
+    farthest = _or_one((first - second).detach().flatten(1).norm(dim=1).max())
+    return first / farthest, second / farthest
+
+
+def _or_one(scale: Tensor) -> Tensor:
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
 def aligned(first: Float[Tensor, "n c1 h1 w1"], second: Float[Tensor, "n c2 h2 w2"]) -> tuple[Tensor, Tensor]:
     """Two layers of one network in one shape: the larger map average-pooled, the wider one's channels averaged in
     neighbouring groups. Raises `UserError` if the wider one's channels are no multiple of the other's.
@@ -195,13 +222,13 @@ def token_rows(hidden: Float[Tensor, "n t d"]) -> Float[Tensor, "nt d"]:
 def attention_scores(
     query: Float[Tensor, "n t d"], key: Float[Tensor, "n t d"], inputs: Float[Tensor, "n t"], *, heads: int
 ) -> Float[Tensor, "n heads t t"]:
-    """What attention weighs by, before its softmax: Q K' / sqrt(d / heads) of each head; 0 to and from places without a word.
+    """What attention weighs by, before its softmax: Q K' / sqrt(d / heads) of each head; 0 to places without a word.
 
     >>> ones = torch.ones(1, 2, 4)
     >>> attention_scores(ones, ones, torch.tensor([[5.0, 0.0]]), heads=1)
     tensor([[[[2., 0.],
-              [0., 0.]]]])
+              [2., 0.]]]])
     """
     q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
     there = (inputs != 0).to(q.dtype)
-    return q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 * (there[:, None, :, None] * there[:, None, None, :])
+    return q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 * there[:, None, None, :]
