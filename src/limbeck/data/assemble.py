@@ -35,6 +35,7 @@ class Raw:
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         ids: names of the samples of each part, {} where the source has none.
         tokens: of a text that a tokenizer numbered, how. texts: by part, what the numbers were made of.
+        held_out: the reader made the test part itself, as the settings say.
     """
 
     parts: Mapping[str, tuple[Tensor, Tensor | None]]
@@ -52,6 +53,7 @@ class Raw:
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tokens: Tokens | None = None
     texts: Mapping[str, Sequence[Text]] = field(default_factory=dict)
+    held_out: bool = False
 
 
 def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, limit: int | None, split_seed: int) -> Data:

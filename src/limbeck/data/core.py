@@ -138,6 +138,11 @@ class Data:
         return self.partitions[name]
 
     @property
+    def outputs(self) -> int:
+        """How many numbers a model of this data gives for each thing that it answers."""
+        return self.task.outputs(len(self.classes))
+
+    @property
     def judged(self) -> Partition:
         """What results are measured on: the test part, or validation where there is none."""
         return self["test" if "test" in self.partitions else "validation"]

@@ -104,12 +104,13 @@ def load(
     )
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
     how = replace(how, texts=TextColumns("" if tokenizer is None else str(tokenizer), longest, _listed(text)))
+    how = replace(how, test=test, split_seed=split_seed)
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if columns is not None and raw.kind not in ("table", "text"):
         raise UserError(f"data.task, data.label and data.id name columns of a table, but {name} is not a table; remove them")
-    if test is not None and "test" in raw.parts:
+    if test is not None and "test" in raw.parts and not raw.held_out:
         raw.notes.append("data.test is not used, for the source has a test part")
-    elif test is not None:
+    elif test is not None and not raw.held_out:
         raw.test_share = test
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
     return data if tile is None else masks.tiled(data, tile)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,8 @@ class TokenFacts(TypedDict):
     """How texts are numbered, as student.json keeps it.
 
     tokenizer: its class. vocabulary: V. pad: the token where nothing stands. longest: most tokens of a row, special ones
-    included. types: whether models are told the segment of a token. fingerprint: of what the tokenizer does.
+    included. types: whether models are told the segment of a token. fingerprint: of what the tokenizer does. documents: of texts
+    whose next tokens are predicted, whether several share a row.
     """
 
     tokenizer: str
@@ -40,14 +41,16 @@ class TokenFacts(TypedDict):
     longest: int
     types: bool
     fingerprint: str
+    documents: NotRequired[bool]
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What of a tokenizer is known beside the numbers it made. source: its folder, or its name on a hub."""
+    """What of a tokenizer is known beside the numbers it made. source: its folder, or its name on a hub. sample: a few of the texts."""
 
     source: str
     facts: TokenFacts
+    sample: tuple[str, ...] = ()
 
 
 class Tokenizer:
@@ -114,8 +117,9 @@ class Tokenizer:
 
 
 class TokenInputs(nn.Module):
-    """Numbers (n, L) as a network takes them: by name the `takes` among input_ids, attention_mask and token_type_ids, each (n, L)
-    int64, or the ids alone where it takes none of these names. The tokens are those of the tokenizer, `pad` where nothing stands.
+    """Numbers (n, L) as a network takes them: by name the `takes` among input_ids, attention_mask, token_type_ids and position_ids,
+    each (n, L) int64, or the ids alone where it takes none of these names. The tokens are those of the tokenizer, `pad` where
+    nothing stands. Positions count from 0 in every document of a row.
 
     >>> found = TokenInputs(10, 9, ("input_ids", "attention_mask"))(torch.tensor([[3.0, 5.0, 0.0]]))
     >>> found["input_ids"].tolist(), found["attention_mask"].tolist()
@@ -136,16 +140,36 @@ class TokenInputs(nn.Module):
         every = {"input_ids": ids, "attention_mask": there.long()}
         if "token_type_ids" in self.takes:
             every["token_type_ids"] = place // self.vocabulary
+        if "position_ids" in self.takes:
+            every["position_ids"] = _within(place // self.vocabulary)
         return {name: every[name] for name in self.takes}
 
 
+def _within(part: Tensor) -> Tensor:
+    """(n, L) how many places of the same part, 0 or 1, stand before each one without a break.
+
+    >>> _within(torch.tensor([[0, 0, 1, 1, 1, 0]]))
+    tensor([[0, 1, 0, 1, 2, 0]])
+    """
+    at = torch.arange(part.shape[1], device=part.device).expand_as(part)
+    begins = torch.nn.functional.pad(part[:, 1:] != part[:, :-1], (1, 0), value=False)
+    return at - torch.where(begins, at, 0).cummax(1).values
+
+
 def inputs_for(module: nn.Module, facts: TokenFacts) -> TokenInputs:
-    """What numbers of this tokenizer go through before a module, by the names in its forward."""
+    """What numbers of this tokenizer go through before a module, by the names in its forward.
+
+    Rows of next tokens end with what stands behind their end, which no earlier place looks at: they need no mask.
+    """
     try:
         known = inspect.signature(module.forward).parameters
     except (TypeError, ValueError):
         known = {}  # type: ignore[assignment]
-    names = ("input_ids", "attention_mask", *(("token_type_ids",) if facts["types"] else ()))
+    several = facts.get("documents")
+    if several is None:
+        names = ("input_ids", "attention_mask", *(("token_type_ids",) if facts["types"] else ()))
+    else:
+        names = ("input_ids", *(("position_ids",) if several else ()))
     return TokenInputs(facts["vocabulary"], facts["pad"], tuple(name for name in names if name in known))
 
 

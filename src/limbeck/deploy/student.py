@@ -15,7 +15,7 @@ from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, inside, rea
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
 from limbeck.models import load_weights, save_weights
-from limbeck.models.pretrained import Ordered, from_config
+from limbeck.models.pretrained import Ordered, from_config, head_for
 from limbeck.models.trust import Named, need_trust
 from limbeck.plan import Method
 from limbeck.plan.copies import flags_kept
@@ -112,10 +112,10 @@ def rebuild(info: StudentFile, folder: Path) -> Deployed:
     for name, spec in info["roles"].items():
         task = task_of(info["task"]["name"], info["task"]["settings"])
         if spec.get("folder"):
-            module = from_config(inside(folder, spec["folder"]), image=info["kind"] == "image")
-            adapter = Adapter(logits=task.finder(len(info["classes"]), tuple(info["shape"])))
+            module = from_config(inside(folder, spec["folder"]), head_for(info["kind"], info["task"]["name"]))
+            adapter = Adapter(logits=task.finder(task.outputs(len(info["classes"])), tuple(info["shape"])))
         else:
-            module, adapter = _rebuild_role(name, spec, len(info["classes"]), tuple(info["shape"]), task)
+            module, adapter = _rebuild_role(name, spec, task.outputs(len(info["classes"])), tuple(info["shape"]), task)
         cast.add(name, module, _fed(spec, info, adapter))
     method: Method = methods.make(info["method"]["name"], info["method"]["arguments"])
     _rebuild_parts(method, cast, used(method.deployed), tuple(info["shape"]))

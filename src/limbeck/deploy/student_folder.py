@@ -20,7 +20,7 @@ from limbeck.errors import UserError
 from limbeck.files import aside, write_json
 from limbeck.files.saved import PROCESSOR, from_pretrained
 from limbeck.files.still import still
-from limbeck.models.pretrained import labels_to_keep, places
+from limbeck.models.pretrained import HEADS, head_for, labels_to_keep, places
 from limbeck.plan.roles import Normalise
 
 FOLDER, ONNX = "student", "onnx/model.onnx"
@@ -41,8 +41,10 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
     """
     module: Any = student.cast[role]
     target, hidden = run / FOLDER, aside(run / FOLDER)
-    names = labels_to_keep(module.config.id2label, data.classes)
-    module.config.id2label, module.config.label2id = names, {name: k for k, name in names.items()}
+    head = head_for(data.kind, data.task.name)
+    if data.classes:
+        names = labels_to_keep(module.config.id2label, data.classes)
+        module.config.id2label, module.config.label2id = names, {name: k for k, name in names.items()}
     try:
         with still():
             module.save_pretrained(hidden)
@@ -50,7 +52,7 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
                 Tokenizer(data.tokens.source).tokenizer.save_pretrained(hidden)
             if data.kind == "image":
                 write_json(hidden / PROCESSOR, _processor(student.cast.adapter_of(role).prepare, data.shape))
-        notes = [f"{FOLDER}/ is the student for transformers' from_pretrained{_compared(hidden, student, role, few)}"]
+        notes = [f"{FOLDER}/ is the student for transformers' from_pretrained{_compared(hidden, student, role, few, head)}"]
         if onnx and data.tokens is not None:
             notes.append(_exported(hidden, student, role, few))
         shutil.rmtree(target, ignore_errors=True)
@@ -81,11 +83,10 @@ def _processor(prepare: object, shape: tuple[int, ...]) -> dict[str, object]:
     return found
 
 
-def _compared(folder: Path, student: Deployed, role: str, few: Tensor) -> str:
+def _compared(folder: Path, student: Deployed, role: str, few: Tensor, head: str) -> str:
     """Whether a model that transformers loads from the folder answers as the student does."""
     own: Any = student.cast[role]
-    auto = library().AutoModelForSequenceClassification if few.dim() == 2 else library().AutoModelForImageClassification
-    loaded = from_pretrained(auto, str(folder)).eval()
+    loaded = from_pretrained(getattr(library(), HEADS[head]), str(folder)).eval()
     adapter = student.cast.adapter_of(role)
     with torch.no_grad():
         ours, theirs = (adapter.feed(net, few).logits for net in (own, loaded))

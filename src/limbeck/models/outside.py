@@ -120,15 +120,16 @@ def _transformers(name: str, classes: int, shape: tuple[int, ...], arguments: di
     task, trust = arguments.pop("task", None), arguments.pop("trust_remote_code", False) is True
     pickled = arguments.pop("use_safetensors", True) is False
     named, folder = getattr(library, name, None), folder_of(name)
+    width = {} if task == "causal-lm" else {"num_labels": classes}
     loaded = False
     if inspect.isclass(named) and issubclass(named, library.PretrainedConfig):
-        config = _call(f"transformers:{name}", named, {**_image(named, shape), "num_labels": classes, **arguments})
+        config = _call(f"transformers:{name}", named, {**_image(named, shape), **width, **arguments})
     elif name in library.CONFIG_MAPPING:
         kind = library.CONFIG_MAPPING[name]
-        config = _call(f"transformers:{name}", kind, {**_image(kind, shape), "num_labels": classes, **arguments})
+        config = _call(f"transformers:{name}", kind, {**_image(kind, shape), **width, **arguments})
     else:
         loaded = True
-        own = {"num_labels": classes, "trust_remote_code": trust, **arguments}
+        own = {**width, "trust_remote_code": trust, **arguments}
         config = _fetch(name, library.AutoConfig, name, own, library.CONFIG_MAPPING)
         if not trust:
             pretrained.need_plain(name, config)
@@ -157,17 +158,13 @@ def _image(config: Any, shape: tuple[int, ...]) -> dict[str, int]:
 
 
 def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], task: object) -> Any:
-    tasks = {
-        "image-classification": "AutoModelForImageClassification",
-        "sequence-classification": "AutoModelForSequenceClassification",
-        "causal-lm": "AutoModelForCausalLM",
-    }
-    if task is not None and task not in tasks:
-        raise unknown("transformers task", str(task), tasks)
-    order = [task] if task else list(tasks)[: 1 if len(shape) == 3 else None]
+    heads = pretrained.HEADS
+    if task is not None and task not in heads:
+        raise unknown("transformers task", str(task), heads)
+    order = [str(task)] if task else list(heads)[: 1 if len(shape) == 3 else None]
     for candidate in order:
-        auto = getattr(library, tasks[candidate])
-        if type(config) in auto._model_mapping or tasks[candidate] in (getattr(config, "auto_map", None) or {}):
+        auto = getattr(library, heads[candidate])
+        if type(config) in auto._model_mapping or heads[candidate] in (getattr(config, "auto_map", None) or {}):
             return auto
     raise UserError(f"transformers:{name} has no head for {' or '.join(order)}; name another model or give arguments.task")
 

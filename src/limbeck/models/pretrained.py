@@ -110,7 +110,7 @@ def labels_of(module: nn.Module, names: Sequence[str], who: str) -> Matched:
     """How the labels of a module are matched with the data's; as they are for one that is no model of transformers."""
     came = CAME.get(module)
     own = came.labels if came is not None else getattr(module.config, "id2label", None) if of_transformers(module) else None
-    return matched(own, names, who) if own else Matched()
+    return matched(own, names, who) if own and names else Matched()
 
 
 def labels_to_keep(own: Mapping[Any, str], names: Sequence[str]) -> dict[int, str]:
@@ -188,15 +188,32 @@ def need_plain(name: str, config: Any) -> None:
         )
 
 
-def from_config(folder: Path, *, image: bool) -> nn.Module:
+HEADS = {
+    "image-classification": "AutoModelForImageClassification",
+    "sequence-classification": "AutoModelForSequenceClassification",
+    "causal-lm": "AutoModelForCausalLM",
+}
+"""Classes of transformers by the kind of answer that their heads give."""
+
+
+def head_for(kind: str, task: str) -> str:
+    """The kind of head, of `HEADS`, for data of a kind and a task.
+
+    >>> head_for("text", "next_token"), head_for("image", "classify")
+    ('causal-lm', 'image-classification')
+    """
+    return "causal-lm" if task == "next_token" else "image-classification" if kind == "image" else "sequence-classification"
+
+
+def from_config(folder: Path, head: str) -> nn.Module:
     """A model of transformers with random weights, as the configuration of a folder says; no code of the folder's is run.
 
-    Raises `UserError` where there is none for images, or else for sequences.
+    head: a key of `HEADS`. Raises `UserError` where there is none with such a head.
     """
     try:
         import transformers
 
-        auto = transformers.AutoModelForImageClassification if image else transformers.AutoModelForSequenceClassification
+        auto = getattr(transformers, HEADS[head])
         config = from_pretrained(transformers.AutoConfig, str(folder), trust_remote_code=False)
         need_plain(str(folder), config)
         module: nn.Module = auto.from_config(config, trust_remote_code=False)

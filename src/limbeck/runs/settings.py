@@ -131,7 +131,7 @@ class ModelSettings(_Settings):
             return self._looked_up(role, data), Adapter()
         if self.served:
             return Served(self.model, data.classes, data.texts, self.arguments), Adapter()
-        classes, shape = self.classes or len(data.classes), shape_seen(self.sees, tuple(data.shape))
+        classes, shape = self.classes or data.outputs, shape_seen(self.sees, tuple(data.shape))
         make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.own_arguments(data))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
@@ -157,10 +157,14 @@ class ModelSettings(_Settings):
         return self.model.startswith("transformers:") or folder_of(self.model) is not None
 
     def own_arguments(self, data: "Data") -> dict[str, object]:
-        """Its arguments; a type of transformers' models gets the size of the tokenizer's vocabulary, if it is not given."""
-        if data.tokens is None or not self.of_transformers or folder_of(self.model) is not None:
+        """Its arguments; a model of transformers gets a head for next tokens where these are asked for, and one that is a type alone
+        the size of the tokenizer's vocabulary, if it is not given."""
+        if data.tokens is None or not self.of_transformers:
             return self.arguments
-        return {"vocab_size": data.tokens.facts["vocabulary"], "pad_token_id": data.tokens.facts["pad"], **self.arguments}
+        head = {"task": "causal-lm"} if data.task.name == "next_token" else {}
+        if folder_of(self.model) is not None:
+            return {**head, **self.arguments}
+        return {**head, "vocab_size": data.tokens.facts["vocabulary"], "pad_token_id": data.tokens.facts["pad"], **self.arguments}
 
     def _looked_up(self, role: str, data: "Data") -> "nn.Module":
         from limbeck.data import answers

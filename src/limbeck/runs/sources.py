@@ -58,7 +58,7 @@ class Given:
     def role(self, role: str, data: Data) -> tuple[nn.Module, Adapter]:
         found = self.adapters.get(role, Adapter())
         if found.logits is None and not isinstance(self.modules[role], BlackBox):
-            found = replace(found, logits=data.task.finder(len(data.classes), tuple(data.shape)))
+            found = replace(found, logits=data.task.finder(data.outputs, tuple(data.shape)))
         module = self.modules[role]
         if data.tokens is not None and found.prepare is None and not isinstance(module, BlackBox):
             return module, texted(role, "", module, found, data)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import nn
 
 from limbeck.data import Data
-from limbeck.data.tokens import Tokenizer, inputs_for
+from limbeck.data.tokens import Tokenizer, Tokens, inputs_for
 from limbeck.errors import UserError
 from limbeck.files.saved import processor_in, tokenizer_of
 from limbeck.models import pretrained
@@ -24,7 +24,7 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
     assert data.tokens is not None
     facts, who = data.tokens.facts, f"role {role!r}"
     own = tokenizer_of(model) if model else None
-    if own is not None and own != data.tokens.source and Tokenizer(own).facts["fingerprint"] != facts["fingerprint"]:
+    if own is not None and own != data.tokens.source and not _same_tokens(own, data.tokens):
         raise UserError(
             f"{who}: the tokenizer of {own[-70:]} is another than that of the data, {data.tokens.source[-70:]}; all roles must "
             "read the same tokens: leave its tokenizer out, or set data.tokenizer"
@@ -34,6 +34,16 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
     if config is not None and getattr(config, "pad_token_id", 0) is None:
         config.pad_token_id = facts["pad"]  # some look for the last token that is none
     return labelled(module, replace(adapter, prepare=inputs_for(module, facts)), data)
+
+
+def _same_tokens(own: str, tokens: Tokens) -> bool:
+    """Whether a tokenizer makes the data's tokens: it is the same one, or numbers a sample of the data's texts alike."""
+    other = Tokenizer(own)
+    if other.facts["fingerprint"] == tokens.facts["fingerprint"]:
+        return True
+    first = Tokenizer(tokens.source)
+    alike = tokens.facts["vocabulary"] <= other.facts["vocabulary"]
+    return bool(tokens.sample) and alike and other.rows(tokens.sample)[0] == first.rows(tokens.sample)[0]
 
 
 def labelled(module: nn.Module, adapter: Adapter, data: Data) -> Adapter:

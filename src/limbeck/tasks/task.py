@@ -91,6 +91,10 @@ class Task(ABC):
         """How many classes labels speak of, where nobody named them."""
         return int(labels.max()) + 1
 
+    def outputs(self, classes: int) -> int:
+        """How many numbers a model gives for each thing that it answers."""
+        return classes
+
     def prepared(self, labels: Tensor) -> Tensor:
         """Labels as they came, in the type and shape that the task has them in."""
         return labels

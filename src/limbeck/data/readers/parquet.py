@@ -5,6 +5,7 @@ cells count as missing values. Columns of lists, dates or bytes are refused by n
 """
 
 from pathlib import Path
+from typing import Any
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader, part_files
@@ -41,8 +42,8 @@ class Parquet(Reader):
         return from_table(Table(path, names, parts), how.columns, how.texts)
 
 
-def columns_of(file: Path) -> dict[str, list[str]]:
-    """The cells of every column as text, "" where one is missing."""
+def table_of(file: Path) -> Any:
+    """A file as a table of pyarrow. Raises `UserError` where it is none, or has two columns of one name."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -53,10 +54,17 @@ def columns_of(file: Path) -> dict[str, list[str]]:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise UserError(f"{file} has several columns called {twice!r}; give every column a name of its own")
-        table = pyarrow.parquet.read_table(file)
+        return pyarrow.parquet.read_table(file)
     except (OSError, pyarrow.ArrowException) as error:
         first = str(error).strip().splitlines()[0][:160]
         raise UserError(f"{file} is not a Parquet file, or a damaged one ({first}); write it again") from error
+
+
+def columns_of(file: Path) -> dict[str, list[str]]:
+    """The cells of every column as text, "" where one is missing."""
+    table = table_of(file)
+    import pyarrow
+
     if not table.num_rows or not table.num_columns:
         raise UserError(f"{file} is empty; expected a row for each sample")
     found = {}
