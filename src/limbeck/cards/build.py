@@ -285,7 +285,9 @@ def _folder(finished: Finished, info: StudentFile) -> list[str]:
     """Save the student as a folder of transformers, too; sentences that say what was written and how it was checked."""
     sources = finished.sources
     role = handed_out(sources.cast, sources.method, sources.data)
-    few = next(Batches(sources.data.judged, sources.data, size=min(64, sources.data.task.at_once(sources.data.shape)), seed=0).ordered())["inputs"]
+    few = next(
+        Batches(sources.data.judged, sources.data, size=min(64, sources.data.task.at_once(sources.data.shape)), seed=0).ordered()
+    )["inputs"]
     found = save_folder(finished.folder, finished.entries["student"], role, sources.data, few, onnx=sources.recipe.onnx)
     info["roles"][role]["folder"] = FOLDER
     return found

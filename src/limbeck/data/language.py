@@ -55,13 +55,17 @@ class _Counts:
     characters: float = 0.0
     cut: int = 0
 
+    def __str__(self) -> str:
+        said = f"{self.labels:,} tokens to predict ({self.characters:,.0f} characters, {self.bytes:,.0f} bytes)"
+        return f"{said} in {self.documents:,} document{'' if self.documents == 1 else 's'}"
+
 
 def language(source: str, parts: Mapping[str, Sequence[Document]], how: TextColumns, test: float | None, seed: int) -> Raw:
     """Documents of each part as rows (n, T) of tokens, with labels (n, T).
 
     Args:
-        source: where they came from, for messages. how: tokenizer, and T in `longest`. test: share or number of documents that are
-            held out where there is no test part, or of the text where it is one document. seed: of that choice.
+        source: where they came from, for messages. how: tokenizer, and T in `longest`. seed: of what is held out.
+        test: share or number of documents that are held out where there is no test part, or of the text where it is one document.
 
     Raises:
         UserError: no tokenizer, nothing to learn in a document, a prompt that fills a row.
@@ -74,7 +78,9 @@ def language(source: str, parts: Mapping[str, Sequence[Document]], how: TextColu
     tokenizer = Tokenizer(how.tokenizer)
     width = min(how.longest or BLOCK, tokenizer.facts["longest"])
     if how.longest is not None and how.longest > width:
-        raise UserError(f"data.longest = {how.longest}, but the model of {how.tokenizer[-80:]} reads at most {width} tokens; lower it")
+        raise UserError(
+            f"data.longest = {how.longest}, but the model of {how.tokenizer[-80:]} reads at most {width} tokens; lower it"
+        )
     notes: list[str] = []
     encoder = Encoder(tokenizer, source)
     found = {part: [encoder(k, one) for k, one in enumerate(documents, start=1)] for part, documents in parts.items()}
@@ -95,7 +101,16 @@ def language(source: str, parts: Mapping[str, Sequence[Document]], how: TextColu
     notes = [*notes, *_told(counted, packs, width, how.tokenizer, tokenizer)]
     sample = tuple(_plain(one)[:2000] for one in list(parts["train"])[:SAMPLE])
     facts: TokenFacts = {**tokenizer.facts, "longest": width, "types": False, "documents": borders}
-    return Raw(made, (), "text", test_share=0, held_out="test" not in parts, notes=notes, task=task, tokens=Tokens(how.tokenizer, facts, sample))
+    return Raw(
+        made,
+        (),
+        "text",
+        test_share=0,
+        held_out="test" not in parts,
+        notes=notes,
+        task=task,
+        tokens=Tokens(how.tokenizer, facts, sample),
+    )
 
 
 class Encoder:
@@ -160,8 +175,8 @@ class Encoder:
             after = self._templated(messages[: k + 1], where)
             if whole[: len(before)] != before or whole[: len(after)] != after:
                 raise UserError(
-                    f"{where}: the tokenizer's chat template writes earlier turns otherwise once others follow, so the assistant's "
-                    "words cannot be told from the rest; give rows of prompt and completion"
+                    f"{where}: the tokenizer's chat template writes earlier turns otherwise once others follow, so what the "
+                    "assistant says cannot be told from the rest; give rows of prompt and completion"
                 )
             learned[len(before) : len(after)] = [True] * (len(after) - len(before))
         said = "".join(one["content"] for one in messages if one["role"] == "assistant")
@@ -173,20 +188,23 @@ class Encoder:
         try:
             text = self.inner.apply_chat_template([dict(one) for one in messages], tokenize=False, **how)
         except Exception as error:  # a template is a program of somebody's, run in a sandbox by transformers
-            raise UserError(f"{where}: the tokenizer's chat template refuses it ({reason(error)}); correct or remove it") from error
+            raise UserError(
+                f"{where}: the tokenizer's chat template refuses it ({reason(error)}); correct or remove it"
+            ) from error
         return self._ids(text)
 
 
-def _held_out(
-    found: Mapping[str, list[Encoded]], test: float | None, seed: int
-) -> tuple[dict[str, list[Encoded]], str]:
+def _held_out(found: Mapping[str, list[Encoded]], test: float | None, seed: int) -> tuple[dict[str, list[Encoded]], str]:
     """The parts with a test part: whole documents that are drawn, or the end of the text where it is one."""
     train = found["train"]
     if len(train) > 1:
         count = size_of(test or HELD_OUT, len(train), "test")
         drawn = set(order(seed, len(train), "test documents")[:count].tolist())
         shown = {"train": [one for k, one in enumerate(train) if k not in drawn], "test": [train[k] for k in sorted(drawn)]}
-        return {**found, **shown}, f"no test part at the source: {count} of {len(train):,} documents were held out, split seed {seed}"
+        return {
+            **found,
+            **shown,
+        }, f"no test part at the source: {count} of {len(train):,} documents were held out, split seed {seed}"
     (one,) = train
     count = size_of(test or HELD_OUT, len(one.ids), "test")
     cut = len(one.ids) - count
@@ -256,14 +274,11 @@ def _tensors(rows: Sequence[Row], width: int, many: int) -> tuple[Tensor, Tensor
 def _told(counted: Mapping[str, _Counts], packs: bool, width: int, name: str, tokenizer: Tokenizer) -> list[str]:
     """What was made of the texts, in sentences."""
     facts = tokenizer.facts
-    each = ", ".join(
-        f"{part} {counted[part].labels:,} tokens to predict ({counted[part].characters:,.0f} characters, {counted[part].bytes:,.0f} bytes) in {counted[part].documents:,} "
-        f"document{'' if counted[part].documents == 1 else 's'}"
-        for part in ORDER
-        if part in counted
-    )
+    each = ", ".join(f"{part} {counted[part]}" for part in ORDER if part in counted)
     how = f"documents one behind the other in blocks of {width}" if packs else f"a row of at most {width} for each document"
-    notes = [f"next tokens by the tokenizer of {name[-80:]} ({facts['tokenizer']}, {facts['vocabulary']:,} tokens), {how}; {each}"]
+    notes = [
+        f"next tokens by the tokenizer of {name[-80:]} ({facts['tokenizer']}, {facts['vocabulary']:,} tokens), {how}; {each}"
+    ]
     cut = sum(count.cut for count in counted.values())
     if cut:
         notes.append(f"{cut:,} documents were cut behind {width} tokens (data.longest)")
@@ -274,4 +289,3 @@ def _told(counted: Mapping[str, _Counts], packs: bool, width: int, name: str, to
 
 def _plain(one: Document) -> str:
     return (one.prompt or "") + one.text if not one.messages else "\n".join(str(each["content"]) for each in one.messages)
-

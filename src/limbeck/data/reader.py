@@ -13,8 +13,8 @@ from limbeck.data.text import TextColumns
 @dataclass(frozen=True)
 class How:
     """What a user says of the reading: `size` (height, width) that images are scaled to, `void` a value of masks that is not
-    counted, `columns` of a table that are labels, and of which task, `texts` which columns are texts, and by which tokenizer; `test`
-    and `split_seed`: what a reader holds out that cannot leave it to others (see `limbeck.data.load`)."""
+    counted, `columns` of a table that are labels, and of which task, `texts` which columns are texts, and by which tokenizer.
+    `test`, `split_seed`: what a reader holds out that cannot leave it to others (see `limbeck.data.load`)."""
 
     size: tuple[int, int] | None = None
     void: int | None = None

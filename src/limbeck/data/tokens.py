@@ -46,7 +46,7 @@ class TokenFacts(TypedDict):
 
 @dataclass(frozen=True)
 class Tokens:
-    """What of a tokenizer is known beside the numbers it made. source: its folder, or its name on a hub. sample: a few of the texts."""
+    """What of a tokenizer is known beside the numbers it made. source: its folder, or its name on a hub. sample: a few texts."""
 
     source: str
     facts: TokenFacts
@@ -117,9 +117,9 @@ class Tokenizer:
 
 
 class TokenInputs(nn.Module):
-    """Numbers (n, L) as a network takes them: by name the `takes` among input_ids, attention_mask, token_type_ids and position_ids,
-    each (n, L) int64, or the ids alone where it takes none of these names. The tokens are those of the tokenizer, `pad` where
-    nothing stands. Positions count from 0 in every document of a row.
+    """Numbers (n, L) as a network takes them: by name the `takes` among input_ids, attention_mask, token_type_ids and
+    position_ids, each (n, L) int64, or the ids alone where it takes none of these names. The tokens are those of the tokenizer,
+    `pad` where nothing stands. Positions count from 0 in every document of a row. `use_cache` stands for use_cache=False.
 
     >>> found = TokenInputs(10, 9, ("input_ids", "attention_mask"))(torch.tensor([[3.0, 5.0, 0.0]]))
     >>> found["input_ids"].tolist(), found["attention_mask"].tolist()
@@ -130,18 +130,20 @@ class TokenInputs(nn.Module):
         super().__init__()
         self.vocabulary, self.pad, self.takes = vocabulary, pad, tuple(takes)
 
-    def forward(self, x: Tensor) -> Tensor | dict[str, Tensor]:
+    def forward(self, x: Tensor) -> Tensor | dict[str, Any]:
         whole = x.long()
         there = whole != 0
         place = (whole - 1).clamp_min(0)
         ids = torch.where(there, place % self.vocabulary, self.pad)
         if not self.takes:
             return ids
-        every = {"input_ids": ids, "attention_mask": there.long()}
+        every: dict[str, Any] = {"input_ids": ids, "attention_mask": there.long()}
         if "token_type_ids" in self.takes:
             every["token_type_ids"] = place // self.vocabulary
         if "position_ids" in self.takes:
             every["position_ids"] = _within(place // self.vocabulary)
+        if "use_cache" in self.takes:
+            every["use_cache"] = False
         return {name: every[name] for name in self.takes}
 
 
@@ -169,7 +171,7 @@ def inputs_for(module: nn.Module, facts: TokenFacts) -> TokenInputs:
     if several is None:
         names = ("input_ids", "attention_mask", *(("token_type_ids",) if facts["types"] else ()))
     else:
-        names = ("input_ids", *(("position_ids",) if several else ()))
+        names = ("input_ids", *(("position_ids",) if several else ()), "use_cache")  # what a cache would keep is never asked for
     return TokenInputs(facts["vocabulary"], facts["pad"], tuple(name for name in names if name in known))
 
 

@@ -112,8 +112,10 @@ def _exported(folder: Path, student: Deployed, role: str, few: Tensor) -> str:
     """Write the ONNX file with free batch and length, and compare; a sentence where it cannot be had."""
     prepare = student.cast.adapter_of(role).prepare
     assert isinstance(prepare, TokenInputs)
-    given, model = prepare(few), _ByName(student.cast[role], prepare.takes).eval()
-    assert isinstance(given, dict)
+    every = prepare(few)
+    assert isinstance(every, dict)
+    given = {name: value for name, value in every.items() if isinstance(value, Tensor)}
+    model = _ByName(student.cast[role], tuple(given)).eval()
     file = folder / ONNX
     file.parent.mkdir()
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", min=2, max=places(student.cast[role]))}

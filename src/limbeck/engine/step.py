@@ -13,6 +13,7 @@ from limbeck.engine.graphs import Graphs, shared_taps
 from limbeck.engine.late import Late
 from limbeck.errors import UserError
 from limbeck.losses.module import masked_sum
+from limbeck.losses.traits import traits_of
 from limbeck.plan import Term, Update
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, needs_grad, observe
@@ -45,8 +46,11 @@ class Learner:
 def evaluate_term(term: Term, scene: Scene) -> tuple[Tensor, Tensor]:
     """(mask-weighted sum, count) of a term's values; a mismatch names the term."""
     try:
-        values = term.by(**{key: scene(source) for key, source in term.inputs.items()})
-        return masked_sum(values, None if term.mask is None else scene(term.mask))
+        given = {key: scene(source) for key, source in term.inputs.items()}
+        if term.mask is not None and getattr(traits_of(term.by), "summed", False):
+            mask = scene(term.mask)
+            return term.by(**given, mask=mask), mask.bool().sum().clamp(min=1)
+        return masked_sum(term.by(**given), None if term.mask is None else scene(term.mask))
     except UserError as error:
         raise UserError(f"term {term.name!r}: {error}") from error
 
@@ -178,8 +182,10 @@ def weighted_total(
         if accelerator.num_processes > 1:
             count = accelerator.reduce(count, reduction="mean")
         mean = value / count
-        shown = mean.detach() if accelerator.num_processes == 1 else accelerator.reduce(mean.detach(), reduction="mean")
-        seen[term.name] = seen[term.name] + shown if term.name in seen else shown
+        for name, own in (getattr(term.by, "sums", None) or {term.name: value}).items():
+            part = (own / count).detach()
+            shown = part if accelerator.num_processes == 1 else accelerator.reduce(part, reduction="mean")
+            seen[name] = seen[name] + shown if name in seen else shown
         total = weight * mean if total is None else total + weight * mean
     assert total is not None
     return total

@@ -7,7 +7,6 @@ result is one value, the weighted mean, not one value per token.
 """
 # ruff: noqa: F722, F821
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,10 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.losses.response import ROUNDING
+from limbeck.losses import rules
+from limbeck.losses.rules import Rule
 from limbeck.losses.traits import loss
-
-Rule = Callable[..., tuple[Tensor, Tensor]]  # (values, slopes) of rows of log-probabilities, worked out in place
 
 
 @loss(
@@ -52,7 +50,7 @@ def linear_kl(
     >>> linear_kl(h, w, torch.zeros(2, 4))
     tensor(0.)
     """
-    return _run(_kl, student, student_head, teacher, teacher_head, mask, temperature, chunk)
+    return _run(rules.kl, student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
 @loss(
@@ -82,7 +80,7 @@ def linear_jsd(
     """
     if not 0 < beta < 1:
         raise UserError(f"linear_jsd: beta must lie between 0 and 1, got {beta}; its ends are linear_kl and a reverse KL")
-    return _run(_jsd(beta), student, student_head, teacher, teacher_head, mask, temperature, chunk)
+    return _run(rules.jsd(beta), student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
 @loss(family="divergence", knowledge=None, over="classes", batchwise=True, source="Ko et al. 2024 (DistiLLM), arXiv 2402.03898")
@@ -104,7 +102,7 @@ def linear_skew_kl(
     """
     if not 0 <= alpha < 1:
         raise UserError(f"linear_skew_kl: alpha must be at least 0 and below 1, got {alpha}")
-    return _run(_skew(alpha), student, student_head, teacher, teacher_head, mask, temperature, chunk)
+    return _run(rules.skew(alpha), student, student_head, teacher, teacher_head, mask, temperature, chunk)
 
 
 @loss(family="divergence", knowledge=None, over="classes", batchwise=True, source="`top_k_kl` on a linear head")
@@ -134,71 +132,9 @@ def linear_top_k_kl(
         )
 
     def rule(log_q: Tensor, rows: slice, *_: Tensor) -> tuple[Tensor, Tensor]:
-        return _top_k(log_q, indices[rows], probabilities[rows].to(log_q.dtype))
+        return rules.top_k(log_q, indices[rows], probabilities[rows].to(log_q.dtype))
 
     return _Chunked.apply(student, student_head, rule, _weights(student, mask), temperature, chunk)
-
-
-# ------------------------------------------------------------------------------------------- the rules
-
-
-def _kl(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
-    p = torch.exp(log_p, out=spare)
-    value = _dot(p, _where(p, log_p.sub_(log_q)))
-    return value, log_q.exp_().sub_(p)
-
-
-def _where(p: Tensor, values: Tensor) -> Tensor:
-    """Values in place, 0 where p = 0: a class that is ruled out adds nothing, though its logarithm is −inf."""
-    return values.masked_fill_(p == 0, 0.0)
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Row by row sum of a * b, (c, V) and (c, V) -> (c,), without a third tensor of that size."""
-    return torch.bmm(a[:, None], b[:, :, None])[:, 0, 0]
-
-
-def _jsd(beta: float) -> Rule:
-    from math import log
-
-    def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
-        log_m = torch.logaddexp(log_p + log(beta), log_q + log(1 - beta))
-        p, q = torch.exp(log_p, out=spare), log_q.exp()
-        slope = _where(q, log_q.sub_(log_m))  # log q - log m
-        inner = _dot(q, slope)
-        value = beta * _dot(p, _where(p, log_p.sub_(log_m))) + (1 - beta) * inner
-        return value, slope.sub_(inner[:, None]).mul_(q).mul_(1 - beta)
-
-    return rule
-
-
-def _skew(alpha: float) -> Rule:
-    from math import log
-
-    def rule(log_q: Tensor, log_p: Tensor, spare: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = log_q + log(1 - alpha)
-        log_m = torch.logaddexp(log_p + log(alpha), mixed) if alpha else mixed
-        p = torch.exp(log_p, out=spare)
-        value = _dot(p, _where(p, log_p.sub_(log_m)))
-        pull = _where(p, mixed.sub_(log_m).exp_()).mul_(p)  # p (1 - a) q / m
-        return value, log_q.exp_().mul_(pull.sum(1, keepdim=True)).sub_(pull)
-
-    return rule
-
-
-def _top_k(log_q: Tensor, indices: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    kept = log_q.gather(1, indices)
-    others = log_q.scatter(1, indices, float("-inf"))
-    log_rest = others.logsumexp(1)
-    rest = (1 - p.sum(1)).clamp_min(0)
-    tiny = torch.finfo(p.dtype).tiny
-    value = (p * _where(p, p.clamp_min(tiny).log() - kept)).sum(1)
-    there = (rest > 0) & ~(log_rest.isneginf() & (rest < ROUNDING))  # else a rest that neither side has
-    value = value + torch.where(there, rest * (rest.clamp_min(tiny).log() - log_rest), 0.0)
-    slope = torch.exp(log_q)
-    slope -= rest[:, None] * (others - log_rest[:, None]).exp_().nan_to_num_(0.0)
-    slope.scatter_(1, indices, kept.exp() - p)
-    return value, slope
 
 
 # ------------------------------------------------------------------------------------------- the machinery
@@ -230,9 +166,9 @@ def _run(
         if teacher_head is None:
             other.copy_(teacher[rows].detach())
         else:
-            z, w = _factors(teacher[rows].detach(), teacher_head.detach(), log_q.dtype)
-            _product(z, w.T, other)
-        return rule(log_q, *_log_softmax_(other, temperature, spare))
+            z, w = factors(teacher[rows].detach(), teacher_head.detach(), log_q.dtype)
+            product(z, w.T, other)
+        return rule(log_q, *log_softmax_(other, temperature, spare))
 
     return _Chunked.apply(student, head, with_teacher, _weights(student, mask), temperature, chunk)
 
@@ -251,7 +187,7 @@ def _weights(student: Tensor, mask: Tensor | None) -> Tensor:
     return weights / torch.where(total > 0, total, torch.ones_like(total))
 
 
-def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> tuple[Tensor, Tensor]:
+def log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> tuple[Tensor, Tensor]:
     """log softmax(z / T) in one of the two, and the other one, which is free again."""
     if temperature != 1.0:
         z.div_(temperature)
@@ -261,13 +197,13 @@ def _log_softmax_(z: Tensor, temperature: float, spare: Tensor) -> tuple[Tensor,
     return z.sub_(torch.exp(z, out=spare).sum(1, keepdim=True).log_()), spare
 
 
-def _factors(left: Tensor, right: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def factors(left: Tensor, right: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The two in one precision: 16 bits stay on a GPU, which sums their products in float32; all else becomes `dtype`."""
     short = left.dtype == right.dtype and left.dtype in (torch.bfloat16, torch.float16) and left.device.type == "cuda"
     return (left, right) if short else (left.to(dtype), right.to(dtype))
 
 
-def _product(left: Tensor, right: Tensor, out: Tensor) -> None:
+def product(left: Tensor, right: Tensor, out: Tensor) -> None:
     """left @ right into `out`, whose precision may be higher than the factors'."""
     if left.dtype == out.dtype:
         torch.mm(left, right, out=out)
@@ -281,7 +217,7 @@ class _Chunked(torch.autograd.Function):
         ctx: Any, hidden: Tensor, head: Tensor, rule: Rule, weights: Tensor, temperature: float, chunk: int | None
     ) -> Tensor:
         dtype, chunk = weights.dtype, chunk or (128 if hidden.device.type == "cpu" else 512)
-        states, w = _factors(hidden.detach(), head.detach(), dtype)
+        states, w = factors(hidden.detach(), head.detach(), dtype)
         need_hidden, need_head = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(states) if need_hidden else None
         grad_head = torch.zeros_like(w) if need_head else None
@@ -291,8 +227,8 @@ class _Chunked(torch.autograd.Function):
             rows = slice(start, start + chunk)
             h = states[rows]
             z, other, spare = (buffer[: len(h)] for buffer in buffers)
-            _product(h, w.T, z)
-            log_q, spare = _log_softmax_(z, temperature, spare)
+            product(h, w.T, z)
+            log_q, spare = log_softmax_(z, temperature, spare)
             value, slope = rule(log_q, rows, other, spare)
             share = weights[rows]
             used = share != 0

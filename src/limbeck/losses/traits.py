@@ -24,7 +24,8 @@ class Traits(Facts):
     minimum: the value when the student equals the teacher; None promises nothing (cross-entropies).
     symmetric: exchanging student and teacher leaves the value unchanged. raw: of an answer it compares the values, not
     the probabilities. knobs: inputs that say how it compares, not with what. source: the paper, and the code where a
-    constant or reading was taken from it. batchwise: a sample's value depends on the other samples of the batch.
+    constant or reading was taken from it. batchwise: a sample's value depends on the other samples of the batch. summed: it takes
+    the mask itself and gives the sum over what counts.
     """
 
     family: Family
@@ -34,6 +35,7 @@ class Traits(Facts):
     raw: bool = False
     knobs: tuple[str, ...] = ()
     source: str = ""
+    summed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

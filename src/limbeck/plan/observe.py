@@ -56,7 +56,8 @@ def observe(
     learns: roles or sub-paths that train now. A graph is recorded for a role only if it learns or if
         its input requires a gradient; all else runs without one.
     shorten: stop a forward as soon as its last tap was read. Only for roles whose taps were seen to
-        fire once (the engine's first, checked step): a second call could no longer be noticed.
+        fire once (the engine's first, checked step): a second call could no longer be noticed. Roles all of whose taps name
+        their call are always stopped there.
     now: the moment of the run that `Now` reads.
     known: values of taps that were observed before, which are not asked for again.
     Raises `UserError` if a tap never ran, ran more than once without `call=`, or was overwritten in
@@ -97,7 +98,8 @@ def _forward(cast: Cast, role: str, inputs: Value, taps: list[Tap], *, shorten: 
     if isinstance(caller := cast.callers.get(role), TapReader):
         return _compiled(cast, role, caller, inputs, taps)
     inner = [_Capture(tap) for tap in taps if tap.path]
-    shorten = shorten and len(inner) == len(taps)
+    chosen = role not in cast.callers and all(tap.call is not None for tap in taps)  # no other call could be missed
+    shorten = (shorten or chosen) and len(inner) == len(taps)
     with ExitStack() as stack:
         for capture in inner:
             module = submodule(cast.acting(role), capture.tap.path, role)

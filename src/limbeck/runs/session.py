@@ -119,7 +119,9 @@ class Session:
     def rehearse(self, who: str, method: Method) -> None:
         """Every check of a training; where images in channels-last memory are to blame, none has them."""
         sources, streams = self.sources, self.sources.streams(method)
-        check = partial(engine.rehearse, method, sources.cast, streams, sources.fit(streams, who), device=sources.recipe.on)
+        check = partial(
+            engine.rehearse, sources.lean(method), sources.cast, streams, sources.fit(streams, who), device=sources.recipe.on
+        )
         try:
             check()
         except UserError:
@@ -184,10 +186,11 @@ class Session:
         engine.place(cast, streams, fit, device=sources.recipe.on)
         tally = self._tally(who) if processes.first() else None
         planned = self._plan(method, cast, streams, tally)
+        planned = replace(planned, method=sources.lean(planned.method))
         if who == "student" and not sources.shared.in_turns and not processes.several():
-            for stage in estimate(method, cast, streams, planned, fit):
+            for stage in estimate(sources.lean(method), cast, streams, planned, fit):
                 self.say(stage)
-            self.note(too_large(balance(method, cast, streams, fit, device=sources.recipe.on)))
+            self.note(too_large(balance(sources.lean(method, join=False), cast, streams, fit, device=sources.recipe.on)))
         yield  # the others plan too, so that one forward of a teacher can fill the store for all
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(

@@ -157,8 +157,8 @@ class ModelSettings(_Settings):
         return self.model.startswith("transformers:") or folder_of(self.model) is not None
 
     def own_arguments(self, data: "Data") -> dict[str, object]:
-        """Its arguments; a model of transformers gets a head for next tokens where these are asked for, and one that is a type alone
-        the size of the tokenizer's vocabulary, if it is not given."""
+        """Its arguments; a model of transformers gets a head for next tokens where these are asked for, and one that is a type
+        alone the size of the tokenizer's vocabulary, if it is not given."""
         if data.tokens is None or not self.of_transformers:
             return self.arguments
         head = {"task": "causal-lm"} if data.task.name == "next_token" else {}

@@ -38,6 +38,7 @@ from limbeck.runs.casting import (
     settings_for,
 )
 from limbeck.runs.events import Download, Listener, Message, silent
+from limbeck.runs.heads import Heads, find_heads
 from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
 from limbeck.runs.recipes import read
 from limbeck.runs.settings import ModelSettings, Recipe
@@ -46,6 +47,7 @@ from limbeck.runs.supervised import at_once, label_loss
 from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import Loss, bind
+from limbeck.tasks.next_token import NextToken
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Sources:
 
     foreign: given roles whose answers are of another task, of which methods read layers only. contiguous: roles that do not bear
     images in channels-last memory. whole: roles that take whole numbers only (an embedding). notes: what a reader of the
-    results needs to know of the models. labels: the loss of labels where it is not plain cross-entropy.
+    results needs to know of the models. labels: the loss of labels where it is not plain cross-entropy. heads: of language
+    models, where their logits come from.
     """
 
     recipe: Recipe
@@ -85,6 +88,11 @@ class Sources:
     whole: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     labels: Loss | None = None
+    heads: Heads = Heads({})
+
+    def lean(self, method: Method, *, join: bool = True) -> Method:
+        """The method as it is trained: language models without full logits (see `limbeck.runs.heads`)."""
+        return self.heads.lean(method, join=join)
 
     def streams(self, method: Method | None = None) -> Streams:
         return self.recipe.streams(self.data, method or self.method, self.shared.streams)
@@ -229,6 +237,13 @@ def open_sources(
     sources = Sources(recipe, bind(made, data.task, labels), data, given or Given(), sharing, notes=settings, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
+    if data.task.name == NextToken.name:
+        batch = next(Batches(data["train"], data, size=1, seed=0).ordered())
+        sources.heads = find_heads(sources.cast, batch, data.outputs)
+        sources.notes += [
+            *sources.heads.notes,
+            *(note for role in sources.cast for note in texts.borders(sources.cast, role, data)),
+        ]
     return sources
 
 

@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from limbeck.data import Data
 from limbeck.data.tokens import Tokenizer, Tokens, inputs_for
+from limbeck.engine.check import quiet
 from limbeck.errors import UserError
 from limbeck.files.saved import processor_in, tokenizer_of
 from limbeck.models import pretrained
-from limbeck.plan.roles import Adapter
+from limbeck.plan.roles import Adapter, Cast
+
+SAME = 1e-3  # relative to the largest logit
 
 
 def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Data) -> Adapter:
@@ -34,6 +38,27 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
     if config is not None and getattr(config, "pad_token_id", 0) is None:
         config.pad_token_id = facts["pad"]  # some look for the last token that is none
     return labelled(module, replace(adapter, prepare=inputs_for(module, facts)), data)
+
+
+def borders(cast: Cast, role: str, data: Data) -> list[str]:
+    """A sentence where a role looks across the borders of documents that share a row: asked for one alone, it answers otherwise."""
+    inputs = data["train"].inputs
+    if data.tokens is None or not data.tokens.facts.get("documents") or not isinstance(inputs, Tensor):
+        return []
+    side = (inputs - 1) // data.tokens.facts["vocabulary"]
+    turns = (side[:, 1:] != side[:, :-1]) & (inputs[:, 1:] != 0)
+    rows = turns[:, :-1].any(1).nonzero()
+    if not len(rows):
+        return []
+    row = inputs[rows[0]]
+    start = int(turns[rows[0]].nonzero()[0, 1]) + 1
+    with quiet(cast), torch.no_grad():
+        together, alone = (cast.adapter_of(role).find_logits(cast.feed(role, x), role)[0] for x in (row, row[:, start:]))
+    if float((together[start : start + 4] - alone[:4]).abs().max()) <= SAME * float(alone.abs().max()):
+        return []
+    return [
+        f"{role}: it looks across the borders of documents that share a row; what is learned of a document may come from another"
+    ]
 
 
 def _same_tokens(own: str, tokens: Tokens) -> bool:

@@ -3,7 +3,7 @@
 Letters: n rows, T places, V tokens, t = n T.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import final
@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy as nll
 
 from limbeck.errors import UserError
-from limbeck.losses import cross_entropy
+from limbeck.losses import cross_entropy, traits_of
 from limbeck.metrics.bootstrap import interval
 from limbeck.plan import Field, Labels, Soft, Tap, Term
 from limbeck.tasks.figure import Figure, Judged, finite
 from limbeck.tasks.keeping import Kept, need, pick
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import Section, Values
+from limbeck.tasks.section import Cell, Section, Values
 from limbeck.tasks.task import AGREES, Task, in_range
 from limbeck.transforms.masks import known
 
@@ -42,7 +42,9 @@ class FirstWords:
     def __call__(self, output: object) -> Tensor:
         found = output["logits"] if isinstance(output, Mapping) and "logits" in output else getattr(output, "logits", output)
         if not isinstance(found, Tensor):
-            raise UserError(f"a language model must return logits (n, T, {self.count}), got {type(output).__name__}; see Adapter(logits=)")
+            raise UserError(
+                f"a language model must return logits (n, T, {self.count}), got {type(output).__name__}; see Adapter(logits=)"
+            )
         return found[..., : self.count]
 
 
@@ -109,7 +111,6 @@ class NextToken(Task):
     item = "token"
     fewest = 0
     counted = "tokens"
-    instead = "kd, skewed, adaptive, between or taid"
     amiss = "it was trained on other texts, or with another tokenizer"
     figures = (
         Figure(
@@ -178,8 +179,8 @@ class NextToken(Task):
         wanted = (*labels.shape, self.vocabulary)
         if outputs.shape != wanted:
             raise UserError(
-                f"role {who!r} has outputs of shape {tuple(outputs.shape)}, but {data} needs logits {wanted} (rows, places, tokens); "
-                "give a causal language model of this tokenizer"
+                f"role {who!r} has outputs of shape {tuple(outputs.shape)}, but {data} needs logits {wanted} (rows, places, "
+                "tokens); give a causal language model of this tokenizer"
             )
 
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +212,21 @@ class NextToken(Task):
         """The mentor's softened answer at every place that counts: padding and prompts do not."""
         sides = {"student": Tap(soft.learner), "teacher": Tap(soft.mentor).detach()}
         return (Term(soft.name, soft.by, weight=soft.weight, mask=soft.mask or Field("labels").via(known), **sides),)
+
+    def adapted(self, term: Term, parts: Collection[str]) -> Term:
+        """Answers are compared at the places that count.
+
+        Raises `UserError` for a loss that compares the answers to several samples with each other.
+        """
+        traits = traits_of(term.by)
+        if traits is None or traits.over != "classes":
+            return term
+        if term.batchwise:
+            raise UserError(
+                f"term {term.name!r} compares the answers to several samples, which next tokens are not; use kd, skewed, "
+                "adaptive, between or taid"
+            )
+        return term if term.mask is not None else term.but(mask=Field("labels").via(known))
 
     # ---------------------------------------------------------------- figures
 
@@ -258,15 +274,20 @@ def _by_place(kept: Kept) -> Section:
     labels = next(iter(kept.predictions.values())).labels
     width = labels.shape[1]
     edges = sorted({0, *(e for e in (8, 32, 128, 512, 2048) if e < width), width})
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for start, end in zip(edges, edges[1:]):
         there = labels[:, start:end] != -100
         if not bool(there.any()):
             continue
-        cells = []
+        cells: list[Cell] = []
         for p in kept.predictions.values():
             value = finite(float(p.answers[:, start:end, 0][there].double().mean().exp()))
             cells.append(("–" if value is None else f"{value:.4g}", value))
         rows.append((f"{start:,} to {end - 1:,}", (f"{int(there.sum()):,}", float(there.sum())), *cells))
     head = ("tokens before it in the row", "tokens", *kept.predictions)
-    return Section("places", "Perplexity by context", (Values(head, tuple(rows)),), "How well the next token is told, by how many stand before it.")
+    return Section(
+        "places",
+        "Perplexity by context",
+        (Values(head, tuple(rows)),),
+        "How well the next token is told, by how many stand before it.",
+    )

@@ -1,7 +1,7 @@
 """Texts whose next tokens are to be predicted: .txt files, or objects of JSON Lines or rows of Parquet without a label.
 
-A .txt is one document. An object has `text`; or `prompt` and `completion`; or `messages`, a list of {"role", "content"}. A folder has
-train.txt (.jsonl, .parquet), and validation and test where there are such.
+A .txt is one document. An object has `text`; or `prompt` and `completion`; or `messages`, a list of {"role", "content"}. A folder
+has train.txt (.jsonl, .parquet), and validation and test where there are such.
 """
 
 import json
@@ -62,10 +62,10 @@ def _documents(file: Path) -> Iterator[Document]:
         yield Document(_text(file))
         return
     objects = _objects(file) if kind in LINES else enumerate(table_of(file).to_pylist(), start=1)
-    count = 0
-    for count, (number, each) in enumerate(objects, start=1):
+    number = 0
+    for number, each in objects:
         yield _document(f"{file}: {'line' if kind in LINES else 'row'} {number}", each)
-    if not count:
+    if not number:
         raise UserError(f"{file} is empty; expected a text in each {'line' if kind in LINES else 'row'}")
 
 

@@ -1,0 +1,114 @@
+"""Language models distilled from folders: figures as plain transformers has them, a folder that opens without us, notes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from limbeck.cards.schema import read_card
+from limbeck.face.load import load as load_student
+from limbeck.runs import recipes
+from tests.folder_of_lm import sentences, student, trained
+
+OPEN = """
+import sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+assert "limbeck" not in sys.modules
+model, tokens = AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval(), AutoTokenizer.from_pretrained(sys.argv[1])
+ids = tokens(sys.argv[2], return_tensors="pt")["input_ids"]
+print(ids.tolist()[0])
+print(model(input_ids=ids).logits[0, -1].tolist())
+"""
+FIT = {"epochs": 2, "batch": 8, "optimizer": "adamw", "lr": 5e-3}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("language")
+    texts = sentences(240)
+    tokens, model = trained(folder / "big", texts, padded=7)
+    student(folder / "small", tokens)
+    for part, some in {"train": texts[:200], "test": texts[200:]}.items():
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in some))
+    return folder, tokens, model, texts[200:]
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    folder, *_ = place
+    from limbeck.cards.build import build
+    from limbeck.runs.session import Session
+    from limbeck.runs.sources import open_sources
+    from limbeck.engine.turns import last
+
+    heard = []
+    recipe = recipes.make(
+        {
+            "data": {"name": str(folder), "longest": 32},
+            "teacher": {"model": str(folder / "big")},
+            "student": {"model": str(folder / "small")},
+            "method": {"name": "kd", "arguments": {"temperature": 1.0}},
+            "train": FIT,
+            "store": {"use": False},
+            "device": "cpu",
+        }
+    )
+    sources = open_sources(recipe, listen=heard.append)
+    finished = last(Session(sources, folder / "run").steps())
+    return build(finished), folder / "run", [str(getattr(each, "text", "")) for each in heard]
+
+
+def test_the_teachers_perplexity_is_that_of_plain_transformers(run, place):
+    card, _, _ = run
+    _, tokens, model, held = place
+    lost, count = 0.0, 0
+    for text in held:
+        ids = torch.tensor([[*tokens(text)["input_ids"], 0]])
+        with torch.no_grad():
+            z = model(input_ids=ids).logits[0, :-1, : len(tokens)]
+        lost += float(torch.nn.functional.cross_entropy(z, ids[0, 1:], reduction="sum"))
+        count += ids.shape[1] - 1
+    figures = card["models"]["teacher"]["figures"]
+    # blocks of 32 cut documents: the first tokens of a block lack what stood before, so ours is a little higher
+    wanted = float(torch.tensor(lost / count).exp())
+    assert wanted * 0.98 < figures["perplexity"] < wanted * 1.35
+    assert figures["bits_per_byte"] == pytest.approx(
+        float(torch.tensor(figures["perplexity"]).log2())
+        * count
+        / sum(len(t.encode()) - len(tokens.decode(tokens(t)["input_ids"][:1]).encode()) for t in held),
+        rel=1e-3,
+    )
+
+
+def test_the_student_is_a_folder_that_transformers_opens_alone(run, place):
+    _, folder, _ = run
+    text = "the cat sees a naïve dog"
+    found = subprocess.run(
+        [sys.executable, "-c", OPEN, str(folder / "student"), text], capture_output=True, text=True, check=True
+    )
+    ids, logits = (json.loads(line) for line in found.stdout.splitlines())
+    ours = load_student(folder)
+    mine = ours(torch.tensor([ids]) + 1)[0, -1]
+    assert torch.allclose(mine, torch.tensor(logits), atol=1e-5)
+    assert json.loads((folder / "student" / "generation_config.json").read_text())["eos_token_id"] == 0
+
+
+def test_the_baseline_and_the_teacher_stand_beside_the_student(run):
+    card, _, _ = run
+    figures = {who: entry["figures"] for who, entry in card["models"].items()}
+    assert figures["teacher"]["perplexity"] < figures["student"]["perplexity"]
+    assert set(figures) == {"teacher", "baseline", "student"}
+    assert figures["teacher"]["agreement_with_teacher"] == 1.0 and figures["student"]["agreement_with_teacher"] < 1.0
+    assert not any("looks across the borders" in note for note in card["notes"])
+    assert not any("not those of one linear layer" in note for note in card["notes"])
+
+
+def test_the_page_is_drawn_from_its_card(run):
+    from limbeck.report.page import write_report
+
+    card, folder, _ = run
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "Perplexity by context" in page and "1 / perplexity" in page
+    assert len(page) < 150_000 and read_card(folder)["data"]["classes"] == []
