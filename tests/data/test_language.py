@@ -130,11 +130,9 @@ def test_a_long_text_is_numbered_piece_by_piece_as_a_whole(tmp_path, plain, monk
 
 
 def test_parquet_is_read_alike(tmp_path, plain):
-    pyarrow = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     talk = [[{"role": "user", "content": "the cat?"}, {"role": "assistant", "content": text}] for text in sentences(12)]
-    pyarrow.parquet.write_table(pyarrow.table({"messages": talk}), tmp_path / "talk.parquet")
+    parquet.write_table(pyarrow.table({"messages": talk}), tmp_path / "talk.parquet")
     lines(tmp_path / "talk.jsonl", [{"messages": each} for each in talk])
     first, second = (load(str(tmp_path / f"talk.{kind}"), tokenizer=plain) for kind in ("parquet", "jsonl"))
     assert torch.equal(first["train"].inputs, second["train"].inputs) and torch.equal(first["test"].labels, second["test"].labels)

@@ -169,6 +169,9 @@ ROWS: dict[str, Row] = {
         ),
         match=top_k_match,
     ),
+    "drawn_cross_entropy": Row(
+        lambda n: {"student": draw(n, CLASSES, seed=0), "words": labels_for(3 * n).reshape(n, 3)}, {"temperature": 2.0}
+    ),
     "n_best_nll": Row(
         lambda n: {
             "student": draw(n, 2, 3, CLASSES, seed=0),

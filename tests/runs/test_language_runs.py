@@ -7,9 +7,14 @@ import sys
 import pytest
 import torch
 
+from limbeck.cards.build import build
 from limbeck.cards.schema import read_card
+from limbeck.engine.turns import last
 from limbeck.face.load import load as load_student
+from limbeck.report.page import write_report
 from limbeck.runs import recipes
+from limbeck.runs.session import Session
+from limbeck.runs.sources import open_sources
 from tests.folder_of_lm import sentences, student, trained
 
 OPEN = """
@@ -38,11 +43,6 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(place):
     folder, *_ = place
-    from limbeck.cards.build import build
-    from limbeck.runs.session import Session
-    from limbeck.runs.sources import open_sources
-    from limbeck.engine.turns import last
-
     heard = []
     recipe = recipes.make(
         {
@@ -106,8 +106,6 @@ def test_the_baseline_and_the_teacher_stand_beside_the_student(run):
 
 
 def test_the_page_is_drawn_from_its_card(run):
-    from limbeck.report.page import write_report
-
     card, folder, _ = run
     page = write_report(folder).read_text(encoding="utf-8")
     assert "Perplexity by context" in page and "1 / perplexity" in page

@@ -1,6 +1,7 @@
 """`limbeck plan`: estimated time, memory and stored answers of a run."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from limbeck.cli.command import command_of
@@ -23,9 +24,11 @@ def plan(recipe: Recipe) -> None:
         method, cast, streams = sources.method, sources.cast, sources.streams()
         fit = sources.fit(streams, "student")
         Session(sources, Path(scratch), _said).rehearse("student", method)  # what cannot be trained needs no plan
-        planned = planner.plan(
-            method, cast, streams, recipe.store.open(Path(scratch) / "store"), form=recipe.store.form, top_k=recipe.store.top_k
-        )
+        own = recipe.store
+        store = own.open(Path(scratch) / "store")
+        planned = planner.plan(method, cast, streams, store, form=own.form, top_k=own.top_k, draws=own.draws)
+        planned = replace(planned, method=sources.lean(planned.method))
+        method = sources.lean(method)
         for line in (*sources.notes, *planned.decisions):
             print(line)
         for stage in estimate(method, cast, streams, planned, fit):
@@ -33,7 +36,7 @@ def plan(recipe: Recipe) -> None:
         if all(
             sources.has_weights(role) for role in planner.frozen_roles(method)
         ):  # gradients of an untrained teacher mean nothing
-            for line in balance(method, cast, streams, fit):
+            for line in balance(sources.lean(sources.method, join=False), cast, streams, fit):
                 print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
             print(_layouts(sources))

@@ -155,7 +155,11 @@ def _within(part: Tensor) -> Tensor:
     """
     at = torch.arange(part.shape[1], device=part.device).expand_as(part)
     begins = torch.nn.functional.pad(part[:, 1:] != part[:, :-1], (1, 0), value=False)
-    return at - torch.where(begins, at, 0).cummax(1).values
+    last, reach = torch.where(begins, at, 0), 1
+    while reach < part.shape[1]:  # the largest so far, by doubling: there is no running maximum in ONNX
+        last = torch.maximum(last, torch.nn.functional.pad(last[:, :-reach], (reach, 0)))
+        reach *= 2
+    return at - last
 
 
 def inputs_for(module: nn.Module, facts: TokenFacts) -> TokenInputs:

@@ -86,6 +86,7 @@ from limbeck.losses.relation import rkd_angle as rkd_angle
 from limbeck.losses.relation import rkd_distance as rkd_distance
 from limbeck.losses.relation import similarity_preserving as similarity_preserving
 from limbeck.losses.response import cross_entropy as cross_entropy
+from limbeck.losses.response import drawn_cross_entropy as drawn_cross_entropy
 from limbeck.losses.response import fidelity_kl as fidelity_kl
 from limbeck.losses.response import kl as kl
 from limbeck.losses.response import kl_to_probabilities as kl_to_probabilities

@@ -219,6 +219,12 @@ def _quick(part: Part, values: Mapping[str, Any], take: Callable[[str], Tensor])
         log_q, _ = log_softmax_(z, 1.0, torch.empty_like(z))
         value, slope = rules.right(log_q, values[part.others["labels"]])
         return value, {student[0]: slope}
+    if base is response.drawn_cross_entropy and "words" in part.others:
+        heat, power = (float(getattr(part.by, "keywords", {}).get(k, d)) for k, d in (("temperature", 1.0), ("power", 0.0)))
+        z = take(student[0])
+        log_q, _ = log_softmax_(z, heat, torch.empty_like(z))
+        value, slope = rules.of_drawn(log_q, values[part.others["words"]].long())
+        return value.mul_(heat**power), {student[0]: slope.mul_(heat ** (power - 1))}
     found = rules.rule_of(part.by)
     teacher = part.logits.get("teacher")
     if found is None or set(part.inputs) != {"student", "teacher"} or not (teacher or "teacher" in part.others):

@@ -225,6 +225,33 @@ def cross_entropy(
     return ((1 - label_smoothing) * exact + label_smoothing * smooth).masked_fill(ignored, 0.0)
 
 
+@loss(
+    family="divergence",
+    knowledge=None,
+    over="classes",
+    minimum=None,
+    source="Anshumann et al. 2025 (Sparse Logit Sampling), ACL, https://arxiv.org/abs/2503.16870",
+)
+def drawn_cross_entropy(
+    student: Float[Tensor, "*n classes"], words: Int[Tensor, "*n k"], *, temperature: float = 1.0, power: float = 0.0
+) -> Float[Tensor, "*n"]:
+    """T^power times the mean of −log q over k classes drawn from the teacher's p at T: on average the cross-entropy to p.
+
+    Its gradient is on average that of `kl` (times T^power); its value is larger by the entropy of p. student: logits. words:
+    class numbers, drawn with replacement. temperature: T > 0. power: 2 for the gradient of `soft_target`.
+    Raises `UserError` where the shapes do not fit.
+
+    >>> drawn_cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([[1, 1, 0]]))
+    tensor([0.6931])
+    """
+    if words.shape[:-1] != student.shape[:-1]:
+        raise UserError(
+            f"drawn_cross_entropy: student {tuple(student.shape)} and words {tuple(words.shape)} do not fit; give k for each row"
+        )
+    log_q = (upcast(student) / temperature).log_softmax(-1)
+    return -(temperature**power) * log_q.gather(-1, words.long()).mean(-1)
+
+
 def one_hot(who: str, student: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """(true at the label, true where the label is -100); labels must have one class number per row of logits."""
     if labels.is_floating_point() or labels.shape != student.shape[:-1]:

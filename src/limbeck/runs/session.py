@@ -223,6 +223,7 @@ class Session:
             settings.open(),
             form=settings.form,
             top_k=settings.top_k,
+            draws=settings.draws,
             folds=not shared.in_turns,
             shared=shared.fillings,
             say=self.say,

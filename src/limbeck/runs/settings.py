@@ -296,6 +296,17 @@ class StoreSettings(_Settings):
         ge=1,
         description="store only the k largest teacher probabilities and the sum of the rest; for many classes",
     )
+    draws: int | None = Field(
+        default=None,
+        ge=1,
+        description="store only so many classes or words drawn from the teacher's probabilities; for language models",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.top_k is not None and self.draws is not None:
+            raise ValueError("top_k and draws cannot both be set; draws are unbiased, top_k keeps the likeliest")
+        return self
 
     def open(self, folder: Path | None = None) -> "Store | None":
         """The store of answers, or None if frozen models run live; folder replaces the setting `path`."""

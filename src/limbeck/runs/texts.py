@@ -41,7 +41,7 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
 
 
 def borders(cast: Cast, role: str, data: Data) -> list[str]:
-    """A sentence where a role looks across the borders of documents that share a row: asked for one alone, it answers otherwise."""
+    """A sentence where a role looks across the borders of documents that share a row: it answers otherwise for one alone."""
     inputs = data["train"].inputs
     if data.tokens is None or not data.tokens.facts.get("documents") or not isinstance(inputs, Tensor):
         return []

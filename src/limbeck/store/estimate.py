@@ -17,7 +17,7 @@ from limbeck.plan import Method, Stage
 from limbeck.plan.kinds import Batch
 from limbeck.plan.observe import observe
 from limbeck.plan.roles import Cast, role_of
-from limbeck.store.filling import CHUNK
+from limbeck.store.filling import at_once
 from limbeck.store.planner import Plan
 
 STEPS = 4  # per measurement; the first ones are warm-up
@@ -113,14 +113,15 @@ def _fill_seconds(cast: Cast, streams: Streams, planned: Plan) -> dict[str, floa
     """Seconds to fill what is missing of the store, charged to the first stage that reads it."""
     if not planned.stored:
         return {}
-    batch = next(streams.in_order("train", 0, CHUNK))
+    size = at_once(streams)
+    batch = next(streams.in_order("train", 0, size))
     missing = [i for i in planned.stored if not i.shelf.filled()]
     if not missing:
         return {}
     start = time.perf_counter()
     with quiet(cast), torch.no_grad():
         observe(cast, batch, [item.source for item in missing], shorten=True)
-    chunks = -(-len(streams.data["train"]) // CHUNK) * (streams.cycle or 1)
+    chunks = -(-len(streams.data["train"]) // size) * (streams.cycle or 1)
     first = next(d.stage for d in planned.decisions if d.stored)
     return {first: (time.perf_counter() - start) * chunks}
 

@@ -18,7 +18,7 @@ from limbeck.plan.taps import Source, Tap, leaves
 from limbeck.store.checking import ASKED, ELSEWHERE, checksums, differing, other_chance
 from limbeck.store.shelves import Shelf
 
-CHUNK = 256  # samples per forward when the store is filled
+CHUNK = 256  # samples per forward when the store is filled, or as many as its data's task asks at once
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Stored:
     shelf: Shelf
     view: str
     bytes: int
+
+
+def at_once(streams: Streams) -> int:
+    """Samples per forward."""
+    return min(CHUNK, streams.data.task.at_once(tuple(streams.data.shape)))
 
 
 class Filling:
@@ -177,7 +182,7 @@ class Filling:
 
     def _fill(self, partition: str, view: int, missing: list[Stored]) -> None:
         items = not isinstance(self.streams.data[partition].inputs, Tensor)
-        for batch in self.streams.in_order(partition, max(view, 0), CHUNK):
+        for batch in self.streams.in_order(partition, max(view, 0), at_once(self.streams)):
             if all(bool(i.shelf.has(batch["index"], self._number(i, view)).all()) for i in missing):
                 continue
             before = dict(self.cast.answered)

@@ -20,6 +20,7 @@ class Form(ABC):
     spelling: str  # of safetensors
     kind: np.dtype[np.generic]
     coarse: float  # the largest error, as a share of the largest value of all answers
+    loose: float = 0.0  # share of an answer's numbers that noise may turn into others
 
     @abstractmethod
     def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -96,7 +97,37 @@ class _Eight(Form):
         return (given[:, 8:].float() * step + low).reshape(len(rows), *shape)
 
 
+class _Whole(Form):
+    """Whole numbers from 0 in 2 or 3 bytes: words that were drawn. Where a draw falls on the border between two words, noise in
+    the probabilities turns one into the other."""
+
+    spelling, kind, coarse, loose = "U8", np.dtype("u1"), 0.0, 0.1
+
+    def __init__(self, width: int):
+        self.name, self.width = f"uint{8 * width}", width
+
+    def row(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape, self.width)
+
+    def write(self, values: Tensor) -> np.ndarray:
+        found = values.to(torch.int32).numpy()
+        if found.size and (found.min() < 0 or found.max() >= 1 << 8 * self.width):
+            raise UserError(f"a stored word is outside 0 to {(1 << 8 * self.width) - 1}; it cannot be written as {self.name}")
+        return found[..., None].view("u1")[..., : self.width] if found.flags.c_contiguous else self.write(values.contiguous())
+
+    def read(self, rows: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        given = torch.from_numpy(np.ascontiguousarray(rows)).to(torch.int32)
+        return sum((given[..., k] << 8 * k for k in range(1, self.width)), given[..., 0]).float()
+
+
 FORMS: dict[str, Form] = {
     form.name: form
-    for form in (_Plain("float32", "F32", "<f4", 0.0), _Plain("float16", "F16", "<f2", 2.0**-11), _BFloat16(), _Eight())
+    for form in (
+        _Plain("float32", "F32", "<f4", 0.0),
+        _Plain("float16", "F16", "<f2", 2.0**-11),
+        _BFloat16(),
+        _Eight(),
+        _Whole(2),
+        _Whole(3),
+    )
 }

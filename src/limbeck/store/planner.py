@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,9 @@ from limbeck.data.views import View
 from limbeck.engine.check import quiet
 from limbeck.engine.fold import fold
 from limbeck.engine.state import BatchSource
+from limbeck.errors import UserError
 from limbeck.files import CannotWrite
-from limbeck.plan import Method, Stage
+from limbeck.plan import Method, Stage, Term
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.observe import Scene, observe
 from limbeck.plan.roles import Cast, role_of
@@ -23,8 +25,8 @@ from limbeck.store.checking import ELSEWHERE, other_chance, repeats
 from limbeck.store.filling import Filling, Stored
 from limbeck.store.identity import code_of, identity
 from limbeck.store.shelves import Key, Store, needed
-from limbeck.store.thin import thin, top_of
-from limbeck.transforms.facts import facts_of
+from limbeck.store.thin import drawn, drawn_of, thin, top_of
+from limbeck.transforms.facts import facts_of, plain
 
 ALONE, AGAIN = 1e-3, 1e-5  # relative to the largest value: what half of a batch, and the same batch asked again, may change
 
@@ -70,6 +72,7 @@ def plan(
     *,
     form: str = "float32",
     top_k: int | None = None,
+    draws: int | None = None,
     folds: bool = True,
     shared: "list[Filling] | None" = None,
     say: Callable[[str], None] = lambda text: None,
@@ -80,13 +83,19 @@ def plan(
     Only answers to replayable views of real partitions are stored: a view must repeat (`cycle`, or no
     augmentation). Results stay the same up to the storage form; float32 rounds nothing. A frozen role that is
     still run gets its batch-norms folded, which changes its answers by float32 rounding. store: None stores
-    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. folds: False leaves
+    nothing. top_k: keep so many of a teacher's class probabilities, and their tail as one. draws: keep so many classes drawn
+    from a teacher's probabilities, where they are stored. folds: False leaves
     the roles that are run as they are. shared: of runs that take turns; one forward then fills for all of them.
     tally: see `Filling`.
     """
     frozen = frozen_roles(method)
     if store is None:
         return Plan(method, streams, (), (), _folded(method, cast, streams, frozen) if folds else {})
+    origins: dict[Term, Term] = {}
+    if draws is not None:
+        if draws > streams.data.outputs:
+            raise UserError(f"store.draws = {draws}, but there are {streams.data.outputs:,} to draw from; draw fewer")
+        method, origins = drawn(method, draws, frozen)
     method = method if top_k is None else thin(method, top_k, frozen)
     repeating = cache(lambda name: repeats(streams.data[name]))
     shelves: dict[Source, Stored] = {}
@@ -112,7 +121,7 @@ def plan(
             decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
             for item in made or ():
                 swap[item.source] = Field(item.field)
-        stages.append(_rewritten(stage, swap))
+        stages.append(_rewritten(stage, swap, origins))
     rewritten = replace(method, stages=tuple(stages))
     needed_now = tuple(shelves.values())
     draw = Filling(streams, cast, needed_now, say, shared, tally) if needed_now else streams
@@ -162,7 +171,8 @@ def _largest(source: Source, role: str) -> list[Source]:
     inside = list(leaves(source))
     if not any(isinstance(leaf, Tap) and leaf.role == role for leaf in inside):
         return []
-    pure = all(isinstance(leaf, Tap) and leaf.role == role for leaf in inside) and not list(modules_of(source))
+    pure = all((isinstance(leaf, Tap) and leaf.role == role) or leaf == Field("index") for leaf in inside)
+    pure = pure and not list(modules_of(source))
     pure = pure and not any(facts_of(fn).batchwise for fn in functions_of(source))
     if pure:
         return [source]
@@ -181,7 +191,7 @@ def _each_alone(sources: list[Source], many: Scene) -> bool:
     count = len(many.batch["index"])
     half = count // 2 or count
     first = {key: _first(value, half, count) for key, value in many.batch.items()}
-    asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]  # type: ignore[attr-defined]
+    asked = [source.sources[0] if _holds_numbers_of_classes(source) else source for source in sources]
     with other_chance(ELSEWHERE):
         few, again = _observed(asked, many.cast, first), _observed(asked, many.cast, many.batch)
     with torch.no_grad():
@@ -230,6 +240,8 @@ def _shelves(
     for source, value in zip(kept, values, strict=True):
         role, view = next((leaf.role, leaf.on) for leaf in leaves(source) if isinstance(leaf, Tap))
         exact = "float32" if source in whole or _holds_numbers_of_classes(source) else form
+        if is_drawn(source):
+            exact = "uint16" if streams.data.outputs <= 2**16 else "uint24"
         wanted[source] = (_key(source, role, view, scene.cast, streams, exact), tuple(value.shape[1:]), exact, view)
     grows = sum(store.grows(key, needed(shape, used, views, exact)) for key, shape, exact, _ in wanted.values())
     if grows and store.size() + grows > store.limit:
@@ -244,8 +256,13 @@ def _shelves(
     return list(made.values())
 
 
-def _holds_numbers_of_classes(source: Source) -> bool:
-    return isinstance(source, Via) and isinstance(source.fn, partial) and source.fn.func is top_of
+def _holds_numbers_of_classes(source: Source) -> TypeGuard[Via]:
+    return isinstance(source, Via) and (plain(source.fn) is top_of or plain(source.fn) is drawn_of)
+
+
+def is_drawn(source: Source) -> bool:
+    """Whether a source is of classes drawn from answers."""
+    return isinstance(source, Via) and plain(source.fn) is drawn_of
 
 
 def _integers(value: object) -> bool:
@@ -287,11 +304,13 @@ def _size_text(made: list[Stored]) -> str:
     return f"{sum(item.bytes for item in made) / 2**20:.1f} MiB for {', '.join(str(item.source) for item in made)}"
 
 
-def _rewritten(stage: Stage, swap: Mapping[Source, Field]) -> Stage:
-    if not swap:
+def _rewritten(stage: Stage, swap: Mapping[Source, Field], origins: Mapping[Term, Term]) -> Stage:
+    """The stage with stored fields; what was to be drawn and is not stored is compared in full."""
+    if not swap and not origins:
         return stage
     updates = []
     for update in stage.updates:
-        terms = tuple(term.reading(swap) for term in update.terms)
+        live = (origins[t] if t in origins and t.inputs["words"] not in swap else t for t in update.terms)
+        terms = tuple(term.reading(swap) for term in live)
         updates.append(replace(update, terms=terms) if update.partitions else update)
     return replace(stage, updates=tuple(updates))
