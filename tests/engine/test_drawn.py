@@ -51,7 +51,9 @@ def test_the_gradient_is_on_average_that_of_the_divergence():
 @pytest.mark.parametrize(("name", "width"), [("uint16", 2), ("uint24", 3)])
 def test_words_are_written_in_two_or_three_bytes(name, width):
     form = FORMS[name]
-    words = torch.tensor([[0, 1, 255, 256, 65_535], [7, 300, 50_256, 2, 9]] if width == 2 else [[0, 65_536, 151_935, 2, (1 << 24) - 1]])
+    words = torch.tensor(
+        [[0, 1, 255, 256, 65_535], [7, 300, 50_256, 2, 9]] if width == 2 else [[0, 65_536, 151_935, 2, (1 << 24) - 1]]
+    )
     rows = form.write(words.float())
     assert rows.dtype == "u1" and rows.shape == (*words.shape, width) and form.bytes(tuple(words.shape[1:])) == width * 5
     assert torch.equal(form.read(rows, tuple(words.shape[1:])), words.float())
