@@ -15,8 +15,9 @@ from limbeck.__main__ import run
 from limbeck.data import load
 from limbeck.errors import UserError
 from limbeck.models import build, save_weights
+from limbeck.models.inherit import hand_down, share_of
 from limbeck.runs.settings import ModelSettings
-from limbeck.shrinking.candidates import parse_candidates, pieces, take_from, usual
+from limbeck.shrinking.candidates import parse_candidates, pieces, usual
 from limbeck.shrinking.limits import Limits, parse_seconds, parse_share, parse_size
 from limbeck.shrinking.search import Search
 from limbeck.shrinking.verdict import Guess, choose, front, nothing
@@ -205,13 +206,13 @@ def test_candidates_from_words_and_from_the_teacher():
 def test_a_piece_of_the_teacher_is_a_piece_of_it():
     torch.manual_seed(0)
     wide, narrow = (build("cnn", classes=10, shape=(1, 8, 8), arguments={"width": w}) for w in (8, 4))
-    assert take_from(wide, narrow) == 1.0
-    assert torch.equal(narrow.layer2[0][0].weight, wide.layer2[0][0].weight[:8, :4])
+    assert share_of(hand_down(wide, narrow)) == 1.0
+    assert torch.equal(narrow.layer2[0][0].weight, wide.layer2[0][0].weight[::2, ::2])
     deep, shallow = (build(n, classes=10, shape=(3, 32, 32)) for n in ("resnet20", "resnet14"))
-    assert take_from(deep, shallow) == 1.0
+    assert share_of(hand_down(deep, shallow)) == 1.0
     assert torch.equal(shallow.layer2[1].conv1.weight, deep.layer2[2].conv1.weight), "the last of 2 is the last of 3"
     same = build("cnn", classes=10, shape=(1, 8, 8), arguments={"width": 8})
-    take_from(wide, same)
+    hand_down(wide, same)
     x = torch.rand(3, 1, 8, 8)
     assert torch.equal(same.eval()(x), wide.eval()(x))
 

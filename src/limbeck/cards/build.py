@@ -39,7 +39,7 @@ from limbeck.runs.session import Finished
 from limbeck.runs.sources import Sources
 from limbeck.store.identity import identity
 from limbeck.tasks.figure import Measured, known
-from limbeck.tasks.keeping import write_predictions
+from limbeck.tasks.keeping import STARTED, write_predictions
 from limbeck.tasks.predictions import Predictions, predict
 
 Note = Callable[[str], None]
@@ -59,6 +59,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
     models = {who: _entry(who, finished, seen, example, same, note) for who in entries if who in seen or who == "student"}
     card = _facts(sources, models)
+    if finished.handed:
+        card["start"] = [{"layer": each.layer, "of": each.of, "how": each.how} for each in finished.handed]
     _warn_chance(note, seen, data, trained="teacher" in finished.phases)
     packed = save_packed(finished.folder, entries["student"])
     info = student_file(finished.sources)
@@ -221,6 +223,7 @@ def _sizes(entry: Deployed, example: Value) -> tuple[int | None, int | None]:
 class _Relations(TypedDict):
     drop_percent: float | None
     gain_percent: float | None
+    lesson_percent: float | None
     size_cut_percent: float | None
     distillation_score: float | None
 
@@ -229,7 +232,7 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     """Survey A's relative figures; None where a model to compare with is missing, or a score is not above 0."""
     scores = {who: model["score"] for who, model in models.items()}
     student, teacher, baseline = (scores.get(who) for who in ("student", "teacher", "baseline"))
-    found = _Relations(drop_percent=None, gain_percent=None, size_cut_percent=None, distillation_score=None)
+    found = _Relations(drop_percent=None, gain_percent=None, lesson_percent=None, size_cut_percent=None, distillation_score=None)
     if "teacher" in models:
         own, whole = (models[who]["parameters"] for who in ("student", "teacher"))
         found["size_cut_percent"] = size_cut(own, whole) if own is not None and whole else None
@@ -240,6 +243,9 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
             )
     if known(student) and known(baseline) and student >= 0 and baseline > 0:
         found["gain_percent"] = relative_gain(student, baseline)
+    started = scores.get(STARTED)
+    if known(student) and known(started) and student >= 0 and started > 0:
+        found["lesson_percent"] = relative_gain(student, started)
     return found
 
 

@@ -115,9 +115,10 @@ def _figures(card: Card) -> str:
         for column in columns(card)
         if column.key != "latency_ms"
     ]
-    relations: tuple[tuple[Literal["drop_percent", "gain_percent", "distillation_score"], str, str], ...] = (
+    relations: tuple[tuple[Literal["drop_percent", "gain_percent", "lesson_percent", "distillation_score"], str, str], ...] = (
         ("drop_percent", f"Relative to the teacher, {plain(score_in(card).title)} lost", " %"),
         ("gain_percent", "gained over the supervised baseline", " %"),
+        ("lesson_percent", "gained over the baseline that starts from the teacher, too", " %"),
         ("distillation_score", "distillation score", ""),
     )
     said = [f"{words} {value:.4g}{unit}" for key, words, unit in relations if known(value := card.get(key))]

@@ -65,6 +65,14 @@ class ModelEntry(TypedDict, total=False):
     packed: PackedFacts
 
 
+class StartFacts(TypedDict):
+    """How a layer of a student started: of which layer of its teacher, "" at random; and what of it, or why nothing."""
+
+    layer: str
+    of: str
+    how: str
+
+
 class ExportFacts(TypedDict, total=False):
     """The student's ONNX file beside the student."""
 
@@ -80,8 +88,9 @@ class Card(TypedDict, total=False):
     """What card.json holds.
 
     drop_percent, gain_percent, size_cut_percent, distillation_score: the survey's relative figures, None where they have no
-    meaning. svg: the file of the method's drawing. command: what does the run again. A run that is not finished has no card; a
-    process that only helps to train gets an empty one.
+    meaning; lesson_percent: the gain over the baseline that starts from the teacher as the student does. start: where the student
+    started so, layer by layer. svg: the file of the method's drawing. command: what does the run again. A run that is
+    not finished has no card; a process that only helps to train gets an empty one.
     """
 
     version: int
@@ -96,10 +105,12 @@ class Card(TypedDict, total=False):
     models: dict[str, ModelEntry]
     drop_percent: float | None
     gain_percent: float | None
+    lesson_percent: float | None
     size_cut_percent: float | None
     distillation_score: float | None
     exits: Exits
     export: dict[str, ExportFacts]
+    start: list[StartFacts]
     notes: list[str]
     command: str
 

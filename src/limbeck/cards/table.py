@@ -15,7 +15,7 @@ from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
 from limbeck.tasks.keeping import WHO
 
 Cell = tuple[str, float | None]  # the words, and the value to sort by
-Relation = Literal["drop_percent", "gain_percent", "size_cut_percent", "distillation_score"]
+Relation = Literal["drop_percent", "gain_percent", "lesson_percent", "size_cut_percent", "distillation_score"]
 Plain = Literal["parameters", "bytes", "train_seconds"]
 
 
@@ -87,6 +87,7 @@ def relations(card: Card) -> list[tuple[str, str, str]]:
     found: tuple[tuple[str, Relation, str, str], ...] = (
         ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {score_in(card).title} lost (negative: gained)"),
         ("gain", "gain_percent", "{:.2f} %", "over the supervised baseline"),
+        ("lesson", "lesson_percent", "{:.2f} %", "over the baseline that starts from the teacher, too"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
     )
@@ -126,7 +127,7 @@ def card_table(card: Card) -> Table:
     order = [*(who for who in WHO if who in given), *(who for who in given if who not in WHO)]
     table.add_column("")
     for who in order:
-        table.add_column(Text(f"{who}\n{given[who].get('model', '')}".strip()), justify="right")
+        table.add_column(Text(f"{who.replace('-', ' ')}\n{given[who].get('model', '')}".strip()), justify="right")
     for column in columns(card):
         cells = (column.cell(given[who])[0] for who in order)
         table.add_row(column.title, *(Text(re.sub(r" (?=[\[(])", "\n", cell)) for cell in cells))

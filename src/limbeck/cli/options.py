@@ -30,6 +30,7 @@ OPTIONS = {  # settings that have an option of their own; --set reaches all othe
     "teacher.answers": "teacher-answers",
     "student.model": "student",
     "student.weights": "student-weights",
+    "student.start": "student-start",
     "method.name": "method",
     "train.epochs": "epochs",
     "train.batch": "batch",

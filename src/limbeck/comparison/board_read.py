@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.cards.schema import Card
-from limbeck.comparison.leaderboard import BASELINE, leaderboard, run_folder
+from limbeck.comparison.leaderboard import leaderboard, run_folder
 from limbeck.comparison.schema import COMPARISON, Board, Done, EntryFile, Failed, RunResult, read_comparison
+from limbeck.comparison.verdict import baselines
 from limbeck.comparison.work import failure_in
 from limbeck.errors import UserError
 from limbeck.report.read import RunView, read_run
@@ -60,7 +61,7 @@ def read_board(folder: Path) -> BoardView:
     except (UserError, tomllib.TOMLDecodeError) as error:
         why = error if isinstance(error, UserError) else f"{folder / COMPARISON}: its recipe cannot be read: {error}"
         raise UserError(f"{why}; give the folder that `limbeck compare` made") from None
-    names, seeds = [BASELINE, *(entry["name"] for entry in facts["entries"])], facts["seeds"]
+    names, seeds = [*baselines(recipe), *(entry["name"] for entry in facts["entries"])], facts["seeds"]
     runs: dict[str, dict[int, RunView]] = {name: {} for name in names}
     results: list[RunResult] = []
     missing: list[tuple[str, int]] = []

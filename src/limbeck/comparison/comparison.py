@@ -24,6 +24,7 @@ from limbeck.comparison.schema import (
     write_comparison,
     write_leaderboard,
 )
+from limbeck.comparison.verdict import baselines
 from limbeck.comparison.work import Job, failure_in
 from limbeck.engine.turns import last
 from limbeck.errors import UserError, unknown
@@ -102,7 +103,7 @@ class Comparison:
         results = [result for job in every if (result := job.result) is not None]
         if len(data_of_runs(Path(job.folder) for job in every)) > 1:
             raise UserError(f"the data has changed since the first runs of {self.folder}; put it back, or give another folder")
-        board = leaderboard(results, self.recipe, [BASELINE, *(e.name for e in self.entries)], list(self.seeds))
+        board = leaderboard(results, self.recipe, [e.name for e in self._every()], list(self.seeds))
         if chosen:
             board["hyperparameters"] = (
                 f"chosen on validation among {self.search} trials for each, the given ones and {self.search - 1} drawn around "
@@ -122,11 +123,14 @@ class Comparison:
 
     def _settings(self, entry: Entry, seed: int, teacher: str | None) -> Recipe:
         method = MethodSettings(name=entry.method, arguments=dict(entry.arguments))
+        student = self.recipe.student.model_copy(update={"start": "random"} if entry.name == BASELINE else {})
         own = self.recipe.teacher if teacher is None else self.recipe.teacher.model_copy(update={"weights": teacher})
-        return self.recipe.model_copy(update={"seed": seed, "baseline": False, "method": method, "teacher": own})
+        return self.recipe.model_copy(
+            update={"seed": seed, "baseline": False, "method": method, "teacher": own, "student": student}
+        )
 
     def _every(self) -> tuple[Entry, ...]:
-        return (Entry(BASELINE, "alone"), *self.entries)
+        return (*(Entry(name, "alone") for name in baselines(self.recipe)), *self.entries)
 
     def _chosen(self, teacher: str | None) -> dict[str, tuning.TrialSettings]:
         """The settings found for every entry by a search of the same size; nothing without a search."""
@@ -157,7 +161,8 @@ class Comparison:
 
     def _teacher(self) -> str | None:
         """The weights that every run gets: given ones, or one teacher trained here, once, with the first seed."""
-        needs = any("teacher" in methods.make(e.method, e.arguments).roles() for e in self.entries)
+        started = self.recipe.student.start == "teacher"
+        needs = started or any("teacher" in methods.make(e.method, e.arguments).roles() for e in self.entries)
         if not needs or self.recipe.teacher.comes_trained(self.recipe.data.load()):
             return self.recipe.teacher.weights
         folder = (self.folder / "teacher").resolve()

@@ -3,10 +3,17 @@
 from collections.abc import Sequence
 
 from limbeck.comparison.schema import BoardRow, Gap, half_of, mean_of
+from limbeck.runs.settings import Recipe
 from limbeck.tasks.figure import FigureInfo
+from limbeck.tasks.keeping import BASELINES
 
-BASELINE = "baseline"
+BASELINE, STARTED = BASELINES
 MANY = 10  # methods that are spoken of one by one
+
+
+def baselines(recipe: Recipe) -> tuple[str, ...]:
+    """The baselines of a comparison: where students start from their teacher, one that does so, too."""
+    return BASELINES if recipe.student.start == "teacher" else (BASELINE,)
 
 
 def verdict(rows: Sequence[BoardRow], score: FigureInfo = FigureInfo()) -> list[str]:  # noqa: B008  frozen

@@ -72,6 +72,7 @@ def distill(
     validation: float | Arrays = 0.1,
     test: Arrays | None = None,
     method: Method | None = None,
+    start: Literal["random", "teacher"] = "random",
     roles: Mapping[str, nn.Module] | None = None,
     adapters: Mapping[str, Adapter] | None = None,
     epochs: float | None = None,
@@ -109,6 +110,8 @@ def distill(
         validation: share of them to hold out (0 to below 1), or samples. test: samples; without them the held-out part is
             reported.
         method: a value such as `limbeck.methods.kd(temperature=4)`, which is also the default.
+        start: "teacher" gives the student the teacher's layers before training, as far as names, places and shapes match; the
+            baseline is then trained from both starts. "random": the student starts as it was given.
         roles: modules of further roles (peers, assistants, more teachers) by name.
         adapters: how a role takes a batch, by role, where a plain call will not do.
         epochs (above 0), lr (above 0), batch (from 1): in place of those in `train`.
@@ -145,7 +148,7 @@ def distill(
         "train": (train or TrainSettings()).model_dump() | fit,
         "store": (store or StoreSettings()).model_dump(),
         "roles": {name: {"model": _python(module)} for name, module in (roles or {}).items()},
-        "student": {"model": _python(student)},
+        "student": {"model": _python(student), "start": start},
         **teachers,
     }
     recipe = make(settings, "distill(...)")

@@ -4,6 +4,13 @@ from limbeck.cards.schema import ModelEntry, median_of
 from limbeck.cards.words import count, number, percent
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import FigureInfo, known, score_in
+from limbeck.tasks.keeping import STARTED
+
+OTHERS = (
+    ("teacher", "its teacher"),
+    ("baseline", "the supervised baseline"),
+    (STARTED, "the baseline that starts from the teacher, too"),
+)
 
 
 def headline(view: RunView) -> list[str]:
@@ -13,9 +20,10 @@ def headline(view: RunView) -> list[str]:
         return []
     teacher, baseline = view.models.get("teacher"), view.models.get("baseline")
     found = [_first(student, teacher, score_in(view.card))]
-    for other, name in ((teacher, "its teacher"), (baseline, "the supervised baseline")):
+    for who, name in OTHERS:
+        other = view.models.get(who)
         if other and known(other.get("score")):
-            found.append(_against(view, student, other, "teacher" if other is teacher else "baseline", name))
+            found.append(_against(view, student, other, who, name))
     if baseline or teacher:
         found.append("This is one seed: these figures do not show how the result varies between seeds.")
     return found

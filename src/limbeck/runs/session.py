@@ -15,10 +15,12 @@ from limbeck.engine.balance import balance, too_large
 from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
 from limbeck.files import write_json
+from limbeck.models.inherit import Handed
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
+from limbeck.runs import starting
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
@@ -29,6 +31,7 @@ from limbeck.store.estimate import estimate
 from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
 from limbeck.tasks.figure import finite
+from limbeck.tasks.keeping import STARTED
 from limbeck.tasks.predictions import NotFinite, predict
 
 Validate = Callable[[Cast], Mapping[str, float]]
@@ -38,8 +41,9 @@ Validate = Callable[[Cast], Mapping[str, float]]
 class Finished:
     """What a run's training left, for whoever measures, exports and shows it.
 
-    entries: "teacher" and "baseline" where there are such, and "student", from raw inputs to predictions, on the CPU or
-    wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
+    entries: "teacher", "baseline" and "baseline-started" where there are such, and "student", from raw inputs to predictions, on
+    the CPU or wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
+    handed: what each layer of the student got of its teacher at the start.
     """
 
     sources: Sources
@@ -47,6 +51,7 @@ class Finished:
     entries: Mapping[str, Deployed]
     phases: Mapping[str, Trained]
     notes: list[str]
+    handed: list[Handed] = field(default_factory=list)
 
     def on_cpu(self) -> "Finished":
         """The same with models on the CPU, as they are exported and measured; copies where they were elsewhere, for others
@@ -68,6 +73,7 @@ class Session:
     among: Path | None = None  # the folder of the comparison or search that the run belongs to
     notes: list[str] = field(default_factory=list)
     phases: dict[str, Trained] = field(default_factory=dict)
+    handed: list[Handed] = field(default_factory=list)
 
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
@@ -79,18 +85,20 @@ class Session:
         twinned = self._has_twin()
         for role in sources.untrained():
             yield from self._phase(role, supervised(sources.data.task, sources.cast, role, sources.labels), sources.cast)
-        baseline = (yield from self._baseline()) if twinned else None
-        yield from self._phase("student", method, sources.cast)
+        baseline = (yield from self._baseline("baseline")) if twinned else None
+        started = (yield from self._baseline(STARTED)) if twinned and sources.starts else None
+        yield from self._student()
         if not processes.first():
             return None
         entries = {"teacher": Deployed(sources.cast, Tap("teacher")) if judged else None}
-        entries |= {"baseline": baseline, "student": Deployed(sources.cast, method.deployed)}
-        return Finished(sources, self.folder, {k: v for k, v in entries.items() if v is not None}, self.phases, self.notes)
+        entries |= {"baseline": baseline, STARTED: started, "student": Deployed(sources.cast, method.deployed)}
+        known = {who: entry for who, entry in entries.items() if entry is not None}
+        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed)
 
     def learning(self) -> Generator[None, None, Trained]:
         """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
         self._begin()
-        return (yield from self._phase("student", self.sources.method, self.sources.cast))
+        return (yield from self._student())
 
     def note(self, notes: Iterable[str]) -> None:
         """Sentences that are said now and stay with the results, each once."""
@@ -140,12 +148,20 @@ class Session:
             return False
         return True
 
-    def _baseline(self) -> Generator[None, None, Deployed]:
-        """The student's own architecture and initial weights, trained on the labels alone."""
+    def _baseline(self, who: str) -> Generator[None, None, Deployed]:
+        """The student's own architecture and initial weights, trained on the labels alone; STARTED: from its teacher's layers."""
         cast = self.sources.twin_of_student()
+        if who == STARTED:
+            starting.start(self.sources, cast["student"])
         plain = supervised(self.sources.data.task, cast, labels=self.sources.labels)
-        yield from self._phase("baseline", plain, cast)
+        yield from self._phase(who, plain, cast)
         return Deployed(cast, plain.deployed)
+
+    def _student(self) -> Generator[None, None, Trained]:
+        """Train the student by the method, from where it is to start; a checkpoint takes its place where there is one."""
+        if self.sources.starts:
+            self.handed = starting.start(self.sources, self.sources.cast["student"])
+        return (yield from self._phase("student", self.sources.method, self.sources.cast))
 
     def _phase(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
         """Train one method, unless an earlier go at this run has: then load what it left."""

@@ -101,6 +101,9 @@ class ModelSettings(_Settings):
         default="auto", description="what the numbers in the file of answers are"
     )
     answers_id: str | None = Field(default=None, description="column of the file of answers that names the samples")
+    start: Literal["random", "teacher"] = Field(
+        default="random", description="where a student's weights start: at random, or from its teacher's layers"
+    )
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     sees: str = Field(default="", description="part of each sample that this role gets: bands:0:20, ...; default: all")
@@ -146,6 +149,11 @@ class ModelSettings(_Settings):
         if data.kind == "text" and data.words and self.of_transformers:
             outside.need_own_tokens(self.model, role)
         return module, labelled(module, Adapter(prepare=self.preparation(data), logits=logits, factory=make), data)
+
+    def scaled_as(self, teacher: "ModelSettings") -> "ModelSettings":
+        """The same with the teacher's mean and standard deviation where it has none of its own: what its layers know."""
+        own = self.mean is not None or self.std is not None
+        return self if own else self.model_copy(update={"mean": teacher.mean, "std": teacher.std})
 
     @property
     def served(self) -> bool:
@@ -352,6 +360,16 @@ class Recipe(_Settings):
             serves = own[role] or first
             if settings.mean is None and settings.std is None and settings.of_transformers and serves.mean is not None:
                 self._set_role(role, settings.model_copy(update={"mean": serves.mean, "std": serves.std}))
+        return self
+
+    @model_validator(mode="after")
+    def _follow_start(self) -> Self:
+        """A student that starts from its teacher gets inputs on the teacher's scale; nobody else starts so."""
+        others = [role for role, settings in self.models.items() if role != "student" and settings.start != "random"]
+        if others:
+            raise ValueError(f"start = 'teacher' is for the student, not for the {others[0]}; leave it out there")
+        if self.student.start == "teacher":
+            self.student = self.student.scaled_as(self.teacher)
         return self
 
     def _set_role(self, role: str, settings: ModelSettings) -> None:

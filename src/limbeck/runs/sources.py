@@ -26,7 +26,7 @@ from limbeck.plan.declare import settled
 from limbeck.plan.kinds import Value
 from limbeck.plan.roles import Adapter, Cast, Normalise
 from limbeck.plan.taps import Tap, leaves
-from limbeck.runs import texts
+from limbeck.runs import starting, texts
 from limbeck.runs.casting import (
     answers_read,
     check_output,
@@ -47,6 +47,7 @@ from limbeck.runs.supervised import at_once, label_loss
 from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import Loss, bind
+from limbeck.tasks.keeping import BASELINES
 from limbeck.tasks.next_token import NextToken
 
 
@@ -99,7 +100,7 @@ class Sources:
 
     def fit(self, streams: Streams, role: str) -> Fit:
         """The budget of a role: the student's and the baseline's are the run's own."""
-        own = None if role in ("student", "baseline") else self.settings_for(role)
+        own = None if role in ("student", *BASELINES) else self.settings_for(role)
         seconds = self.recipe.checkpoint_seconds
         return self.recipe.train.fit(streams.steps_per_epoch, own=own, checkpoint_seconds=seconds)
 
@@ -122,9 +123,17 @@ class Sources:
         """The roles that this run trains: those of the method, and those that are trained first."""
         return learners(self.method) | set(self.untrained())
 
+    @property
+    def starts(self) -> bool:
+        """Whether the student starts from its teacher."""
+        return self.recipe.student.start == "teacher"
+
     def role(self, role: str) -> tuple[nn.Module, Adapter]:
         """Its module and adapter; one that takes whole numbers only gets them as they are."""
         module, adapter = self._role(role)
+        theirs = self.given.adapters.get("teacher", Adapter()).prepare
+        if role == "student" and self.starts and adapter.prepare is None and isinstance(theirs, Normalise):
+            adapter = replace(adapter, prepare=theirs)  # inputs on the scale that its layers know
         return module, replace(adapter, prepare=Whole()) if role in self.whole else adapter
 
     def _role(self, role: str) -> tuple[nn.Module, Adapter]:
@@ -278,7 +287,7 @@ def _cast(sources: Sources) -> None:
     method, data, cast = sources.method, sources.data, sources.cast
     check_places(method, data)
     names = list(method.roles())
-    if "teacher" not in names and sources.has_weights("teacher"):
+    if "teacher" not in names and (sources.starts or sources.has_weights("teacher")):
         names.append("teacher")
     for role in names:
         cast.add(role, *sources.role(role))
@@ -307,6 +316,7 @@ def _cast(sources: Sources) -> None:
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):
             sources.contiguous.add(role)
     sources.laid_out(cast)
+    sources.notes += starting.told(sources)
 
 
 UNEVEN = 100  # times that columns' standard deviations may differ, before networks hardly learn

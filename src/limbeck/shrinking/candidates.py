@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck import models
 from limbeck.data import Data
@@ -116,48 +116,6 @@ def _can_be(candidate: Candidate, data: Data) -> bool:
     except UserError:
         return False
     return True
-
-
-def take_from(teacher: nn.Module, student: nn.Module) -> float:
-    """Give a student the teacher's weights wherever a tensor of the same name is at least as large: the channels of
-    each layer that come first, and of a row of layers those that lie at equal distances.
-
-    Returns the share of the student's parameters that were taken.
-    """
-    theirs, rows = teacher.state_dict(), _lengths(teacher.state_dict())
-    mine = student.state_dict()
-    lengths, taken = _lengths(mine), 0
-    with torch.no_grad():
-        for name, value in mine.items():
-            other = theirs.get(_moved(name, lengths, rows))
-            if other is None or other.dim() != value.dim() or any(a > b for a, b in zip(value.shape, other.shape, strict=True)):
-                continue
-            value.copy_(other[tuple(slice(0, size) for size in value.shape)] if value.dim() else other)
-            taken += value.numel() if value.is_floating_point() else 0
-    total = sum(value.numel() for value in mine.values() if value.is_floating_point())
-    return taken / max(total, 1)
-
-
-def _lengths(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """How many numbered children each path has: "layer1" -> 9 of `layer1.0` to `layer1.8`."""
-    found: dict[str, int] = {}
-    for name in tensors:
-        words = name.split(".")
-        for place, word in enumerate(words):
-            if word.isdigit():
-                path = ".".join(words[:place])
-                found[path] = max(found.get(path, 0), int(word) + 1)
-    return found
-
-
-def _moved(name: str, mine: Mapping[str, int], theirs: Mapping[str, int]) -> str:
-    """The teacher's name for a student's tensor: the k-th of few layers is the one as far along among many."""
-    words = name.split(".")
-    for place, word in enumerate(words):
-        path = ".".join(words[:place])
-        if word.isdigit() and mine.get(path, 1) > 1 and theirs.get(path, 0) > mine[path]:
-            words[place] = str(round(int(word) * (theirs[path] - 1) / (mine[path] - 1)))
-    return ".".join(words)
 
 
 def key(candidate: Candidate) -> str:

@@ -22,7 +22,7 @@ from limbeck.runs.recipes import read
 from limbeck.runs.session import Session, validation_score
 from limbeck.runs.settings import MethodSettings, ModelSettings, Recipe
 from limbeck.runs.sources import open_sources
-from limbeck.shrinking.candidates import Candidate, take_from
+from limbeck.shrinking.candidates import Candidate
 from limbeck.shrinking.fitting import Considered, Fitting
 from limbeck.shrinking.limits import Limits
 from limbeck.shrinking.page import write_page
@@ -213,9 +213,6 @@ class Search:
         trial.set_user_attr("folder", folder)
         candidate = candidates[name]
         sources = open_sources(self._recipe(trial, candidate, teacher), data=self.data, listen=self.listen)
-        if candidate.from_teacher and "teacher" in sources.cast:
-            take_from(sources.cast["teacher"], sources.cast["student"])
-
         told = steps_told(trial)
 
         def on_event(event: Event) -> None:
@@ -236,7 +233,9 @@ class Search:
     def _recipe(self, trial: "Trial", candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         """The recipe of one training: the candidate, and the settings that Optuna draws."""
         recipe, (model, arguments) = self.recipe, candidate.settings
-        student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None})
+        student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None, "start": "random"})
+        if candidate.from_teacher and teacher is not None:
+            student = student.model_copy(update={"start": "teacher"}).scaled_as(teacher)
         self._reseed(trial, "lr")
         lr = trial.suggest_float("lr", recipe.train.lr / 5, recipe.train.lr * 2, log=True)
         own = {"student": student, "train": recipe.train.model_copy(update={"lr": lr}), "baseline": False, "onnx": False}

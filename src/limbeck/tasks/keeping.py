@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from limbeck.tasks.task import Task
 
 FILE = "predictions.safetensors"
-WHO = ("teacher", "baseline", "student")
+STARTED = "baseline-started"
+BASELINES = ("baseline", STARTED)
+"""The student from labels alone: from its own weights, and from its teacher's layers where the student starts from these."""
+WHO = ("teacher", *BASELINES, "student")
 
 
 @dataclass(frozen=True, eq=False)

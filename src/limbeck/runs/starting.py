@@ -1,0 +1,83 @@
+"""A student that starts from its teacher: whether it can, what is said of it, and doing it."""
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from limbeck.data.views.seen import shape_seen
+from limbeck.errors import UserError
+from limbeck.models.black_box import BlackBox
+from limbeck.models.inherit import Ends, Handed, hand_down, share_of
+from limbeck.models.pretrained import Ordered
+from limbeck.runs.casting import learners
+
+if TYPE_CHECKING:
+    from limbeck.runs.sources import Sources
+
+SHOWN = 4  # layers that a sentence names
+
+
+def start(sources: "Sources", student: nn.Module, *, try_only: bool = False) -> list[Handed]:
+    """Give a student its teacher's layers, in place; what each of its layers got."""
+    return hand_down(sources.cast["teacher"], student, ends=_ends(sources), try_only=try_only)
+
+
+def _ends(sources: "Sources") -> Ends:
+    """What is not to be chosen among: classes that are others or in another order, and inputs that are others."""
+    recipe, data = sources.recipe, sources.data
+    classes, logits = len(data.classes), [sources.cast.adapter_of(role).logits for role in ("teacher", "student")]
+    orders = [each.order if isinstance(each, Ordered) else () for each in logits]
+    theirs = recipe.teacher.classes or classes
+    if orders[0] != orders[1]:
+        raise UserError(
+            "the student's labels stand in another order than its teacher's, whose layers it starts from; name them alike"
+        )
+    seen = [shape_seen(settings.sees, tuple(data.shape))[0] for settings in (recipe.teacher, recipe.student)]
+    return Ends((theirs, classes), (seen[0], seen[1]))
+
+
+def told(sources: "Sources") -> list[str]:
+    """What a reader needs to know of a student that starts from its teacher; nothing where it does not.
+
+    Raises `UserError` where it cannot.
+    """
+    if not sources.starts:
+        return []
+    cast, why = sources.cast, "student.start = 'teacher'"
+    if "student" not in cast:
+        raise UserError(f"{why}: method {sources.method.name!r} trains no role called student; leave it out")
+    if "teacher" in learners(sources.method):
+        raise UserError(f"{why}: method {sources.method.name!r} trains its teacher beside the student; leave it out")
+    if isinstance(cast["teacher"], BlackBox) or cast.fed("teacher") != "inputs" or not list(cast["teacher"].parameters()):
+        raise UserError(f"{why} needs a network as teacher, and this one shows no layers; leave it out")
+    handed = start(sources, cast["student"], try_only=True)
+    if not share_of(handed):
+        raise UserError(
+            f"{why}: no layer of the student has the name and place of one of its teacher; give a student of its family"
+        )
+    notes = [words(handed)]
+    if sources.has_weights("teacher"):
+        notes.append(
+            "the teacher came trained: where it has seen the validation part, the validation score flatters a student that "
+            "starts from it; the test score does not"
+        )
+    return notes
+
+
+def words(handed: list[Handed]) -> str:
+    """What a student got of its teacher, in a sentence.
+
+    >>> words([Handed("a", "a", "whole", 3), Handed("b", "", "no such layer", 1)])
+    'the student starts from its teacher: 1 of 2 layers, 75 % of its parameters; at random: b (no such layer)'
+    """
+    taken = [each for each in handed if each.of]
+    chosen = sum(each.how != "whole" for each in taken)
+    moved = [f"{each.layer} from {each.of}" for each in taken if each.of != each.layer]
+    random = [f"{each.layer or 'the network itself'} ({each.how})" for each in handed if not each.of]
+    much = f"{len(taken)} of {len(handed)} layers, {100 * share_of(handed):.0f} % of its parameters"
+    said = f"the student starts from its teacher: {much}"
+    said += f", {chosen} of them with channels at equal distances" if chosen else ""
+    for what, names in (("; by place: ", moved), ("; at random: ", random)):
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        said += what + ", ".join(names[:SHOWN]) + more if names else ""
+    return said
