@@ -167,6 +167,7 @@ ROWS: dict[str, Row] = {
     "simclr_semi": Row(PAIR, SOFT),
     "similarity": Row(PAIR, DEEP, arguments={"gamma": 10.0}),
     "simkd": Row(PAIR, ("other parts", "offline", False, "1-1", False, "a branch of student")),
+    "lm_kd": Row(PAIR, SOFT),
     "skewed": Row(PAIR, SOFT),
     "soft_tree": Row({"teacher": ("cnn", {"width": 4}), "student": ("tree", {"depth": 3})}, SOFT),
     "specialists": Row(PAIR, MANY),

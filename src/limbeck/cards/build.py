@@ -40,7 +40,8 @@ from limbeck.runs.sources import Sources
 from limbeck.store.identity import identity
 from limbeck.tasks.figure import Measured, known
 from limbeck.tasks.keeping import STARTED, write_predictions
-from limbeck.tasks.predictions import Predictions, predict
+from limbeck.tasks.predictions import Predictions, distances, predict
+from limbeck.tasks.task import Task
 
 Note = Callable[[str], None]
 Found = TypeVar("Found")
@@ -53,11 +54,16 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     note = _note(finished, listen)
     same = _same_teacher(finished.entries.get("teacher"), finished.sources.data)
     seen = _test(finished.sources.data, finished.entries, finished.sources.shared.predictions, same, note)
+    apart = _apart(finished.sources.data, finished.entries, seen, note)
     finished = finished.on_cpu()
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
     example = next(Batches(data["train"], data, size=2, seed=0).ordered())["inputs"]
-    models = {who: _entry(who, finished, seen, example, same, note) for who in entries if who in seen or who == "student"}
+    models = {
+        who: _entry(who, finished, seen, example, same, note, apart.get(who))
+        for who in entries
+        if who in seen or who == "student"
+    }
     card = _facts(sources, models)
     if finished.handed:
         card["start"] = [{"layer": each.layer, "of": each.of, "how": each.how} for each in finished.handed]
@@ -163,6 +169,16 @@ def _test(
     return seen
 
 
+def _apart(data: Data, entries: Mapping[str, Deployed], seen: Mapping[str, Predictions], note: Note) -> dict[str, Tensor]:
+    """What the task says of everybody's answers beside the teacher's; the teacher is asked once more for it."""
+    others = {who: entry for who, entry in entries.items() if who in seen and who != "teacher"}
+    if "teacher" not in seen or type(data.task).apart is Task.apart:
+        return {}
+    batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0).ordered()
+    found = _or_note(note, "", lambda: distances(others, entries["teacher"], batches, data.task))
+    return found or {}
+
+
 def _same_teacher(teacher: Deployed | None, data: Data) -> tuple[object, ...]:
     """What decides a teacher's answers to the judged part, and how long they take; () without a teacher."""
     if teacher is None:
@@ -182,7 +198,13 @@ def _latency(who: str, finished: Finished, example: Value, same: tuple[object, .
 
 
 def _entry(
-    who: str, finished: Finished, seen: Mapping[str, Predictions], example: Value, same: tuple[object, ...], note: Note
+    who: str,
+    finished: Finished,
+    seen: Mapping[str, Predictions],
+    example: Value,
+    same: tuple[object, ...],
+    note: Note,
+    apart: Tensor | None,
 ) -> ModelEntry:
     entry, trained, data = finished.entries[who], finished.phases.get(who), finished.sources.data
     recipe = finished.sources.recipe
@@ -190,7 +212,7 @@ def _entry(
     looked_up = entry.fed != "inputs" or any(isinstance(part, Served) for part in entry.modules())  # no time of this machine's
     parameters, size = _sizes(entry, example)
     lacking = Measured(len(data.judged), None, None, {}, None, None)
-    measured = data.task.measure(seen[who], data.classes, seen.get("teacher")) if who in seen else lacking
+    measured = data.task.measure(seen[who], data.classes, seen.get("teacher"), apart) if who in seen else lacking
     return {
         "model": (recipe.teacher if who == "teacher" else recipe.student).called,
         "samples": measured.samples,

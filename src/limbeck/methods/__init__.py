@@ -57,6 +57,7 @@ from limbeck.methods.kdcl import kdcl_naive as kdcl_naive
 from limbeck.methods.knowledge_adaptation import knowledge_adaptation as knowledge_adaptation
 from limbeck.methods.label_refinery import label_refinery as label_refinery
 from limbeck.methods.ladder import ladder as ladder
+from limbeck.methods.lm_kd import lm_kd as lm_kd
 from limbeck.methods.logit_regression import logit_regression as logit_regression
 from limbeck.methods.lsl import lsl as lsl
 from limbeck.methods.lupi import lupi as lupi

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from limbeck.errors import UserError
 from limbeck.files.programs import is_address, is_program
-from limbeck.files.saved import folder_of, processor_in, tokenizer_of
+from limbeck.files.saved import folder_of, processor_in, tokenizer_of, weights_in
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
     from torch import nn
@@ -341,11 +341,18 @@ class Recipe(_Settings):
     method: MethodSettings = Field(default_factory=MethodSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    _followed: str = PrivateAttr(default="")
+
+    @property
+    def followed(self) -> str:
+        """How the training follows from the student, where nothing else was set; "" where it does not."""
+        return self._followed
 
     @model_validator(mode="after")
     def _follow_folders(self) -> Self:
         """What folders of models say of their inputs goes where nothing else was set: texts are numbered by the tokenizer of the
         teacher, else of the student or another role; an image processor's size, mean and std serve all roles of transformers."""
+        self._follow_student()
         named = [settings.model for settings in self.models.values() if settings.answers is None]
         found = next(filter(None, map(tokenizer_of, named)), None)
         if self.data.tokenizer is None and found is not None:
@@ -371,6 +378,17 @@ class Recipe(_Settings):
         if self.student.start == "teacher":
             self.student = self.student.scaled_as(self.teacher)
         return self
+
+    def _follow_student(self) -> None:
+        """A student of transformers is trained by AdamW, with a small rate where it comes with weights, unless it is said how."""
+        given = self.train.model_fields_set
+        if not self.student.of_transformers or given & {"optimizer", "lr"}:
+            return
+        folder = folder_of(self.student.model)
+        rate = 3e-4 if folder is not None and weights_in(folder) else 1e-3
+        own = {"optimizer": "adamw", "lr": rate, "weight_decay": 0.01, "clip": 1.0}
+        self.train = self.train.model_copy(update={key: value for key, value in own.items() if key not in given})
+        self._followed = f"trained by AdamW at a rate of {rate:g}, as is usual for transformers (train.optimizer, train.lr)"
 
     def _set_role(self, role: str, settings: ModelSettings) -> None:
         if role in ("teacher", "student"):

@@ -246,6 +246,7 @@ def open_sources(
     sources = Sources(recipe, bind(made, data.task, labels), data, given or Given(), sharing, notes=settings, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
+    sources.notes += [recipe.followed] if recipe.followed else []
     if data.task.name == NextToken.name:
         batch = next(Batches(data["train"], data, size=1, seed=0).ordered())
         sources.heads = find_heads(sources.cast, batch, data.outputs)

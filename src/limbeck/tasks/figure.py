@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
+from torch import Tensor
 from typing_extensions import TypedDict
 
 from limbeck.tasks.predictions import Predictions
@@ -41,12 +42,14 @@ class Judged:
         task: what was answered. predictions: a model's answers, and the labels.
         classes: the names of classes, in the order of their numbers; () where only the score is wanted.
         teacher: a teacher's answers to the same samples, or None.
+        apart: what `Task.apart` gave for each sample beside that teacher, (n, ...), or None.
     """
 
     task: "Task"
     predictions: Predictions
     classes: tuple[str, ...] = ()
     teacher: Predictions | None = None
+    apart: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,17 @@ def _right(judged: Judged) -> float:
     return float(total[1] / total[2])
 
 
+def _kl(judged: Judged) -> float | None:
+    if judged.apart is None:
+        return None
+    total = judged.apart.double().sum(0)
+    return float(total[0] / total[1])
+
+
+def _kl_interval(judged: Judged) -> tuple[float, float] | None:
+    return None if judged.apart is None else interval(judged.apart.double(), lambda each: each[:, 0] / each[:, 1])
+
+
 def _drawn(figure: Callable[[Tensor], Tensor]) -> Callable[[Judged], tuple[float, float] | None]:
     """The bootstrap's interval over rows of a figure that is a function of the sums."""
     return lambda judged: interval(sums(judged.predictions), lambda each: figure(each))
@@ -147,6 +158,15 @@ class NextToken(Task):
             "Share of places where the likeliest token is the right one.",
             interval=_drawn(lambda each: each[:, 1] / each[:, 2]),
         ),
+        Figure(
+            "kl_to_teacher",
+            "KL to teacher",
+            _kl,
+            "Mean divergence KL(teacher || model) of the next token's probabilities, in nats: 0 is the teacher itself.",
+            better="lower",
+            form=".3g",
+            interval=_kl_interval,
+        ),
         AGREES,
     )
 
@@ -189,6 +209,15 @@ class NextToken(Task):
             raise UserError(f"a model must return {(*labels.shape, self.vocabulary)} logits, got {tuple(outputs.shape)}")
         lost = nll(outputs.flatten(0, 1), labels.flatten().long(), reduction="none", ignore_index=-100).view(labels.shape)
         return torch.stack([lost.float(), outputs.argmax(-1).float()], -1), labels.to(torch.int32)
+
+    def apart(self, outputs: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """(n, 2) of each row the sum of KL(p || q) over the places that count, p the teacher's, and how many these are."""
+        there = labels != -100
+        found = []
+        for z, other, row in zip(outputs, teacher, there, strict=True):
+            log_q, log_p = z[row].log_softmax(-1), other[row].log_softmax(-1)
+            found.append(torch.stack([(log_p.exp() * (log_p - log_q)).sum().double(), row.sum().double()]))
+        return torch.stack(found)
 
     def gives(self, classes: Sequence[str]) -> str:
         return f"one logit for each of {self.vocabulary:,} tokens at every place"

@@ -61,13 +61,10 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     Raises:
         UserError: nothing to predict, answers of another shape, not finite, or labels of other classes.
     """
-    tensors = (*answer.parameters(), *answer.buffers()) if isinstance(answer, nn.Module) else ()
-    place = next((tensor.device for tensor in tensors), None)
     answers, labels, index, seen = [], [], [], 0
     for batch in batches:
-        outputs = answer(moved(batch[getattr(answer, "fed", "inputs")], place)).detach()
         count = len(batch["labels"])
-        kept, given = task.keep(_finite(outputs, count), batch["labels"].detach().cpu())
+        kept, given = task.keep(_asked(answer, batch), batch["labels"].detach().cpu())
         answers.append(kept)
         labels.append(given)
         index.append(batch["index"].detach().long().cpu() if "index" in batch else torch.arange(seen, seen + count))
@@ -75,6 +72,36 @@ def predict(answer: Callable[[Any], Tensor], batches: Iterable[Mapping[str, Any]
     if not seen:
         raise UserError("nothing to predict: the partition is empty; give at least one sample")
     return Predictions(torch.cat(answers), torch.cat(labels), torch.cat(index))
+
+
+@torch.no_grad()
+def distances(
+    answers: Mapping[str, Callable[[Any], Tensor]],
+    teacher: Callable[[Any], Tensor],
+    batches: Iterable[Mapping[str, Any]],
+    task: Any,
+) -> dict[str, Tensor]:
+    """What `Task.apart` says of every model's answers beside a teacher's, (n, ...); {} for a task that says nothing.
+
+    The arguments are those of `predict`; the teacher is asked once for all.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        labels = batch["labels"].detach().cpu()
+        first = _asked(teacher, batch)
+        for who, answer in answers.items():
+            each = task.apart(_asked(answer, batch), first, labels)
+            if each is None:
+                return {}
+            found.setdefault(who, []).append(each)
+    return {who: torch.cat(parts) for who, parts in found.items()}
+
+
+def _asked(answer: Callable[[Any], Tensor], batch: Mapping[str, Any]) -> Tensor:
+    """A model's answer to a batch, on the CPU."""
+    tensors = (*answer.parameters(), *answer.buffers()) if isinstance(answer, nn.Module) else ()
+    place = next((tensor.device for tensor in tensors), None)
+    return _finite(answer(moved(batch[getattr(answer, "fed", "inputs")], place)).detach(), len(batch["labels"]))
 
 
 def _finite(outputs: Tensor, count: int) -> Tensor:

@@ -71,6 +71,11 @@ class Task(ABC):
     def keep(self, outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """What is kept, for every sample, of a batch's logits and labels."""
 
+    def apart(self, outputs: Tensor, teacher: Tensor, labels: Tensor) -> Tensor | None:
+        """(n, ...) how far a batch's logits are from a teacher's, sample by sample, where `keep` does not keep enough of both to
+        say; None where it does."""
+        return None
+
     @abstractmethod
     def gives(self, classes: Sequence[str]) -> str:
         """What a model's answer is, in words that go on a model card: "one logit for each of 10 classes"."""
@@ -173,13 +178,21 @@ class Task(ABC):
         return float("nan") if value is None else float(value)
 
     @final
-    def measure(self, predictions: Predictions, classes: Sequence[str], teacher: Predictions | None = None) -> Measured:
+    def measure(
+        self,
+        predictions: Predictions,
+        classes: Sequence[str],
+        teacher: Predictions | None = None,
+        apart: Tensor | None = None,
+    ) -> Measured:
         """Every figure of a model's answers, with the score's interval.
+
+        teacher, apart: see `Judged`.
 
         Raises `UserError` if teacher and model answered different samples.
         """
         same_samples(predictions, teacher)
-        judged = Judged(self, predictions, tuple(classes), teacher)
+        judged = Judged(self, predictions, tuple(classes), teacher, apart)
         values = {figure.key: finite(figure.value(judged)) for figure in self.figures}
         first = self.figures[0]
         each = None if first.per_class is None else [finite(value) for value in first.per_class.value(judged)]
