@@ -159,6 +159,7 @@ ROWS: dict[str, Row] = {
     "ickd": Row(MAPS),
     "affinity": Row(MAPS),
     "nst": Row(MAPS),
+    "position_similarity": Row(MAPS, {"temperature": 0.5}),
     "gaussian_transport": Row(MAPS, {"grid": 2}),
     "ctc": Row(lambda n: {"student": draw(n, 6, CLASSES, seed=0), "labels": labels_for(2 * n).reshape(n, 2) % 4 + 1}),
     "delayed_kl": Row(shaped(5, CLASSES), {"delay": 2}, match=lambda x: x | {"teacher": x["student"]}),

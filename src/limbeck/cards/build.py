@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,11 +18,12 @@ from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.data import Batches, Data
 from limbeck.deploy.alone import write_script
+from limbeck.deploy.encoder_folder import save_encoder
 from limbeck.deploy.exits import measure_exits
 from limbeck.deploy.measure import Latency, module_latency, onnx_latency
 from limbeck.deploy.onnx_file import compare_onnx, export_onnx
 from limbeck.deploy.packed import same_predictions, save_packed
-from limbeck.deploy.shipment import input_words, raw_facts
+from limbeck.deploy.shipment import input_words, raw_facts, spread
 from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
@@ -44,6 +46,7 @@ from limbeck.tasks.predictions import Predictions, distances, predict
 from limbeck.tasks.task import Task
 
 Note = Callable[[str], None]
+PROBED = 20_000  # training samples from which a probe learns, at most
 Found = TypeVar("Found")
 
 
@@ -55,6 +58,7 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     same = _same_teacher(finished.entries.get("teacher"), finished.sources.data)
     seen = _test(finished.sources.data, finished.entries, finished.sources.shared.predictions, same, note)
     apart = _apart(finished.sources.data, finished.entries, seen, note)
+    _say_untrained(note, finished, seen)
     finished = finished.on_cpu()
     sources, entries = finished.sources, finished.entries
     recipe, method, data = sources.recipe, sources.method, sources.data
@@ -160,11 +164,11 @@ def _test(
     seen: dict[str, Predictions] = {}
     for who, entry in entries.items():
         ask = partial(predict, entry, batches.ordered(), data.task)
-        found = said.get(key) if who == "teacher" else None
+        found = (said.get(key) or data.task.remembered(data.judged.index)) if who == "teacher" else None
         if found is None:
             found = _or_note(note, f"the {who} is not measured", ask)
         if found is not None:
-            seen[who] = found
+            seen[who] = probed(found, entry, data)
             said |= {key: found} if who == "teacher" else {}
     return seen
 
@@ -177,6 +181,30 @@ def _apart(data: Data, entries: Mapping[str, Deployed], seen: Mapping[str, Predi
     batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0).ordered()
     found = _or_note(note, "", lambda: distances(others, entries["teacher"], batches, data.task))
     return found or {}
+
+
+def probed(found: Predictions, entry: Deployed, data: Data) -> Predictions:
+    """The answers with those to the training samples with labels, from which a probe learns, where the task has one."""
+    if not data.task.headless or len(data.classes) < 2 or found.known is not None:
+        return found
+    part = data["train[labelled]"]
+    part = part.select(spread(len(part), PROBED))
+    known = predict(entry, Batches(part, data, size=data.task.at_once(data.shape), seed=0).ordered(), data.task)
+    return replace(found, known=known)
+
+
+def _say_untrained(note: Note, finished: Finished, seen: Mapping[str, Predictions]) -> None:
+    """The figures of the student's network with its initial weights, beside a baseline that labels trained."""
+    entry, data = finished.untrained, finished.sources.data
+    if entry is None:
+        return
+    batches = Batches(data.judged, data, size=data.task.at_once(data.shape), seed=0)
+    found = _or_note(note, "random weights are not measured", lambda: predict(entry.eval(), batches.ordered(), data.task))
+    if found is None:
+        return
+    measured = data.task.measure(probed(found, entry, data), data.classes, seen.get("teacher"))
+    shown = [f"{f.title} {f.facts().text(measured.figures[f.key])}" for f in data.task.figures if known(measured.figures[f.key])]
+    note(f"the student's network with random weights: {', '.join(shown)}")
 
 
 def _same_teacher(teacher: Deployed | None, data: Data) -> tuple[object, ...]:
@@ -263,7 +291,8 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
             found["distillation_score"] = (
                 distillation_score(own, whole, student, teacher, alpha) if own is not None and whole else None
             )
-    if known(student) and known(baseline) and student >= 0 and baseline > 0:
+    trained = models["baseline"]["steps"] is not None if "baseline" in models else False
+    if trained and known(student) and known(baseline) and student >= 0 and baseline > 0:
         found["gain_percent"] = relative_gain(student, baseline)
     started = scores.get(STARTED)
     if known(student) and known(started) and student >= 0 and started > 0:
@@ -316,6 +345,10 @@ def _folder(finished: Finished, info: StudentFile) -> list[str]:
     few = next(
         Batches(sources.data.judged, sources.data, size=min(64, sources.data.task.at_once(sources.data.shape)), seed=0).ordered()
     )["inputs"]
+    if sources.data.task.headless:
+        found = save_encoder(finished.folder, finished.entries["student"], role, sources.data, few)
+        info["roles"][role]["folder"] = FOLDER
+        return found
     found = save_folder(finished.folder, finished.entries["student"], role, sources.data, few, onnx=sources.recipe.onnx)
     info["roles"][role]["folder"] = FOLDER
     return found

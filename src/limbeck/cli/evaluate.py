@@ -1,11 +1,13 @@
 """`limbeck evaluate`: evaluate a student again, on the run's data or on other data."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from limbeck.cards.build import probed
 from limbeck.cli.command import Trust, command_of
 from limbeck.cli.console import Plain
 from limbeck.data import Batches, Data
@@ -18,6 +20,7 @@ from limbeck.files import json_text, saved
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
 from limbeck.runs.recipes import make
+from limbeck.runs.sources import reopened
 from limbeck.runs.texts import told
 from limbeck.tasks.figure import FEW
 from limbeck.tasks.predictions import predict
@@ -51,8 +54,11 @@ def evaluate(
         need_same_data(info, chosen)
     else:
         entry, notes = _bare(str(model), weights, chosen, mean, std, trust)
+    if run is not None and chosen.task.headless:
+        chosen, notes = _met(run, chosen, part, trust)
     size = min(250, chosen.task.at_once(chosen.shape))
     seen = predict(entry.eval(), Batches(chosen[part], chosen, size=size, seed=0).ordered(), chosen.task)
+    seen = probed(seen, entry, chosen)
     example = next(Batches(chosen[part], chosen, size=2, seed=0).ordered())["inputs"]
     facts = {
         "data": chosen.name,
@@ -68,6 +74,16 @@ def evaluate(
     if chosen.task.near_chance(seen, len(chosen.classes)):
         facts["warning"] = f"at chance level: usually {chosen.task.amiss}; --mean and --std set the first"
     _print(facts, json_)
+
+
+def _met(run: Path, data: Data, part: str, trust: bool) -> tuple[Data, list[str]]:
+    """The data, whose task knows the answers of the run's teacher to a part; or why they are not known."""
+    try:
+        cast = reopened(run, trust).cast
+        batches = Batches(data[part], data, size=data.task.at_once(data.shape), seed=0).ordered()
+        return replace(data, task=data.task.met([predict(Deployed(cast, Tap("teacher")).eval(), batches, data.task)])), []
+    except UserError as error:
+        return data, [f"not compared with the teacher: {error}"]
 
 
 def _few(data: Data, part: str) -> list[str]:

@@ -23,6 +23,7 @@ GROUPS = {"data": "Data", "teacher": "Models", "student": "Models"} | dict.fromk
 OPTIONS = {  # settings that have an option of their own; --set reaches all others
     "data.name": "data",
     "data.path": "data-path",
+    "data.task": "task",
     "data.augment": "augment",
     "data.views": "views",
     "teacher.model": "teacher",

@@ -67,6 +67,10 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         name, parts, raw.task, test=raw.test_share, test_seed=seed, validation=validation, limit=limit, split_seed=split_seed
     )
     notes += told
+    if raw.task.headless and "unlabelled" in parts:
+        more = parts.pop("unlabelled")
+        parts["train"] = joined(parts["train"], more)
+        notes.append(f"{len(more):,} unlabelled samples are training samples like the others")
     mean, std = raw.mean, raw.std
     if not mean and raw.kind != "text" and isinstance(parts["train"].inputs, Tensor):
         mean, std = statistics(parts["train"].inputs, raw.kind)
@@ -93,6 +97,13 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         raw.tokens,
         tuple(one for part in counts for one in raw.texts.get(part, ())),
     )
+
+
+def joined(first: Partition, second: Partition) -> Partition:
+    """Two parts as one, under the name of the first: tensors, with labels in one form."""
+    pairs = ((first.inputs, second.inputs), (first.labels, second.labels), (first.index, second.index))
+    inputs, labels, index = (torch.cat([a, b]) for a, b in pairs)  # type: ignore[list-item]
+    return Partition(first.name, inputs, labels, index)
 
 
 def cut(
@@ -125,6 +136,8 @@ def cut(
 
 def hidden(name: str, parts: Mapping[str, Partition], labelled: int, split_seed: int, task: Task) -> dict[str, Partition]:
     """Parts in their order, with all labels but so many of the training part hidden."""
+    if task.headless:
+        return {**parts, "train": _veiled(parts["train"], labelled, split_seed, task)}
     if "unlabelled" in parts:
         raise UserError(f"{name} has an unlabelled part of its own, so no labels are hidden; leave out data.labelled")
     shown, rest = _hide(parts["train"], labelled, split_seed, task)
@@ -182,6 +195,18 @@ def _split(part: Partition, count: int, name: str, seed: int, task: Task) -> tup
         raise AssertionError("only labelled partitions are split")
     drawn, rest = stratified(task.strata(part.labels), count, seed, name)
     return part.select(rest), part.select(drawn, name if name != "limit" else part.name)
+
+
+def _veiled(part: Partition, labelled: int, seed: int, task: Task) -> Partition:
+    """The part with all labels but so many unknown: no sample leaves it, for all of them teach."""
+    known = Partition(part.name, part.inputs, part.labels, torch.arange(len(part)))
+    assert part.labels is not None
+    if not (part.labels != task.unknown).any():
+        raise UserError("data.labelled hides labels, and the data has none; leave it out")
+    shown, _ = _hide(known.select((part.labels != task.unknown).nonzero()[:, 0]), labelled, seed, task)
+    labels = torch.full_like(part.labels, int(task.unknown))
+    labels[shown.index] = part.labels[shown.index]
+    return Partition(part.name, part.inputs, labels, part.index)
 
 
 def _hide(part: Partition, labelled: int, seed: int, task: Task) -> tuple[Partition, Partition]:

@@ -9,13 +9,16 @@ from pathlib import Path
 from limbeck.data import find, made, own, published
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
+from limbeck.data.own import Cuts
 from limbeck.data.reader import How
 from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
 from limbeck.data.tables import LabelColumns
 from limbeck.data.text import TextColumns
+from limbeck.data.unlabelled import judged
 from limbeck.errors import UserError, unknown
 from limbeck.files.programs import is_program
 from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.registry import task_of
 
 
 def names() -> list[str]:
@@ -65,7 +68,8 @@ def load(
         size: (height, width) that the images of folders are scaled to; None for as they are, or `folder`'s own choice.
         tile: side of the square tiles to cut images and masks into, after the splits; None for whole images.
         void: mask value to ignore, besides 255.
-        task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered.
+        task: what the labels of a table are: classify (the default), numbers, tags, or a name that a package registered; or
+            embed for any data, whose labels may be missing and otherwise only judge.
         label: the column of a table that is to be predicted, or several; None for the usual one (see `limbeck.data.tables`).
         id: the column of a table that names its samples; it is no feature, and answers of a teacher are matched by it.
         text: the column of a table that holds the texts, or two of a pair; None for the usual one.
@@ -89,29 +93,31 @@ def load(
             raise UserError("data 'translation' has no labels that could be hidden; leave out data.labelled")
         other = partial(load, path=path, cache=cache, size=size, download=download, on_progress=on_progress)
         other = partial(other, validation=validation, test=test, labelled=labelled, limit=limit, split_seed=split_seed)
+        if task is not None:
+            raise UserError(f"data {name!r} is made for a task of its own, so data.task = {task} cannot be used; leave it out")
         return made.make(name, place, arguments or {}, limit, split_seed, other)
     if is_program(name):
         if path is not None:
             raise UserError(f"data {name!r} is a function, which takes no path; give it as an argument: data.arguments.path")
-        return own.made(
-            name, arguments or {}, validation=validation, test=test, labelled=labelled, limit=limit, split_seed=split_seed
-        )
+        cuts = Cuts(validation, test, labelled, limit, split_seed)
+        return own.made(name, arguments or {}, cuts, None if task is None else task_of(task))
     if arguments:
         known = f"those are for {', '.join(made.NAMES)}"
         raise UserError(f"data {name!r} takes no arguments, got {', '.join(arguments)}; {known}")
-    columns = (
-        None if task is None and label is None and id is None else LabelColumns(task or CLASSIFY.name, _listed(label), id or "")
-    )
+    headless = task is not None and task_of(task).headless
+    asked = label is not None or id is not None or (task is not None and not headless)
+    columns = LabelColumns(task or CLASSIFY.name, _listed(label), id or "") if asked or headless else None
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
-    how = replace(how, texts=TextColumns("" if tokenizer is None else str(tokenizer), longest, _listed(text)))
-    how = replace(how, test=test, split_seed=split_seed)
+    columns_of_texts = TextColumns("" if tokenizer is None else str(tokenizer), longest, _listed(text))
+    how = replace(how, unlabelled=headless, texts=columns_of_texts, test=test, split_seed=split_seed)
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
-    if columns is not None and raw.kind not in ("table", "text"):
+    if asked and raw.kind not in ("table", "text"):
         raise UserError(f"data.task, data.label and data.id name columns of a table, but {name} is not a table; remove them")
     if test is not None and "test" in raw.parts and not raw.held_out:
         raw.notes.append("data.test is not used, for the source has a test part")
     elif test is not None and not raw.held_out:
         raw.test_share = test
+    raw = judged(raw) if headless else raw
     data = assemble(name, raw, validation=validation, labelled=labelled, limit=limit, split_seed=split_seed)
     return data if tile is None else masks.tiled(data, tile)
 

@@ -12,6 +12,7 @@ from limbeck.data.core import Data, Partition
 from limbeck.data.items import plain
 from limbeck.data.readers import npz
 from limbeck.data.splits import size_of, stratified
+from limbeck.data.unlabelled import labelled_anyhow
 from limbeck.errors import UserError
 from limbeck.plan.kinds import Value
 from limbeck.tasks.classify import CLASSIFY
@@ -49,9 +50,9 @@ def from_datasets(
         validation: None, a share or number of the training samples to hold out (stratified), or samples.
         test: None or samples.
         classes: their names or number; else `train.classes`, else as many as the labels say.
-        task: what is to be answered; without one it is `Segment()` where labels are masks (n, h, w), `Detect()` where they are
-            boxes (n, m, 5) as floats, what `limbeck.tasks` has for floats (n,) or (n, k) and for rows of true and false, else
-            `Classify()`, also where every row (n, k) of numbers has a single 1.
+        task: what is to be answered; with `Embed()` labels may be missing. Without one it is `Segment()` where labels are masks
+            (n, h, w), `Detect()` where they are boxes (n, m, 5) as floats, what `limbeck.tasks` has for floats (n,) or (n, k) and
+            for rows of true and false, else `Classify()`, also where every row (n, k) of numbers has a single 1.
         further: parts of your own by name: samples, or inputs alone (a tensor or an array (n, ...)), which have no labels:
             `further={"unlabelled": x}` for what methods with few labels read.
 
@@ -66,12 +67,16 @@ def from_datasets(
     given: dict[str, Value] = {"train": train, "validation": None if share is not None else validation, "test": test}
     given |= further or {}
     notes: list[str] = []
+    headless = task is not None and task.headless
     for part, value in given.items():
         if value is not None:
-            given[part], told, named = plain(f"{name} {part}", value)
+            given[part], told, named = plain(f"{name} {part}", value, bare=headless)
+            given[part] = labelled_anyhow(given[part]) if headless else given[part]
             notes += told
             classes = named if classes is None and part == "train" else classes
     found = {k: _samples(f"{name} {k}", v, task, labelled=k not in (further or {})) for k, v in given.items() if v is not None}
+    if headless and all(y is None or bool((y == -100).all()) for _, y in found.values()):
+        classes = ()
     if task is None:
         found, told = _classes_of_rows(found)
         notes += told
@@ -92,7 +97,7 @@ def from_datasets(
     parts = {k: parts[k] for k in sorted(parts, key=rank)}
     labels = parts["train"].labels
     task = task if labels is None else task.learned(labels)
-    source = "as given from Python"
+    source = "as given from Python" if names else ""
     return Data(name, kind, names, shape, (), (), parts, tuple(notes), split_seed, task, labels_from=source, counts=counts)
 
 
@@ -216,7 +221,9 @@ def _labels(who: str, dataset: Value, task: Task | None) -> Tensor:
 
 def _label(who: str, item: Value, row: int) -> int:
     if not isinstance(item, (tuple, list)) or len(item) != 2:
-        raise UserError(f"{who}: item {row} is a {type(item).__name__}; expected a pair (input, label)")
+        raise UserError(
+            f"{who}: item {row} is a {type(item).__name__}; expected a pair (input, label), or task embed, which needs none"
+        )
     try:
         label = float(item[1])
         if label == int(label):

@@ -17,11 +17,11 @@ LABELS = ("label", "labels", "target", "targets", "y", "class")
 MOST = 5_000_000  # items of an iterable that are read into memory
 
 
-def plain(who: str, given: Value) -> tuple[Value, list[str], tuple[str, ...] | None]:
+def plain(who: str, given: Value, *, bare: bool = False) -> tuple[Value, list[str], tuple[str, ...] | None]:
     """Samples in a form that `from_datasets` takes, sentences on what was done, and names of classes that they bring.
 
     A DataLoader counts as its Dataset (and its collate function), an iterable is read to its end, a list of items is a Dataset,
-    items that are mappings are split into their label and the rest.
+    items that are mappings are split into their label and the rest. bare: there need be no label.
 
     Raises `UserError` where that cannot be done.
     """
@@ -47,6 +47,8 @@ def plain(who: str, given: Value) -> tuple[Value, list[str], tuple[str, ...] | N
     if isinstance(first, Mapping):
         label = next((key for key in LABELS if key in first), None)
         rest = [str(key) for key in first if key != label]
+        if label is None and bare:
+            return given, notes, classes
         if label is None or not rest:
             raise UserError(
                 f"{who}: items are mappings with {', '.join(map(str, first))[:80]}; call the label one of {', '.join(LABELS)}"

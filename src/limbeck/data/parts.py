@@ -1,5 +1,6 @@
 """Parts of a partition by their spelling: `train[2/5]` is the second of five disjoint parts, `train[classes 0-2,7]` the
-samples of some classes. Which role learns from which of them is what a plan's updates say."""
+samples of some classes, `train[labelled]` those whose class is known. Which role learns from which of them is what a plan's
+updates say."""
 
 import re
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def part_of(data: "Data", name: str) -> "Partition | None":
             raise UserError(f"partition {name!r}: expected a share 1/n to n/n with n up to {len(whole)}, got {what}")
         drawn = order(data.split_seed, len(whole), "part", found[1])
         return whole.select(drawn[number - 1 :: of].sort().values, name)
+    if what == "labelled" and whole.labels is not None and whole.labels.dim() == 1:
+        return whole.select((whole.labels != data.task.unknown).nonzero()[:, 0], name)
     if what.startswith("classes "):
         if whole.labels is None:
             raise UserError(f"partition {name!r}: {found[1]} has no labels to choose classes by")

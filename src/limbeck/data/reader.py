@@ -14,7 +14,8 @@ from limbeck.data.text import TextColumns
 class How:
     """What a user says of the reading: `size` (height, width) that images are scaled to, `void` a value of masks that is not
     counted, `columns` of a table that are labels, and of which task, `texts` which columns are texts, and by which tokenizer.
-    `test`, `split_seed`: what a reader holds out that cannot leave it to others (see `limbeck.data.load`)."""
+    `test`, `split_seed`: what a reader holds out that cannot leave it to others (see `limbeck.data.load`). `unlabelled`: whether
+    files without labels will do."""
 
     size: tuple[int, int] | None = None
     void: int | None = None
@@ -22,6 +23,7 @@ class How:
     texts: TextColumns = TextColumns()
     test: float | None = None
     split_seed: int = 0
+    unlabelled: bool = False
 
 
 class Reader(ABC):

@@ -23,6 +23,7 @@ from limbeck.tasks.registry import task_of
 TEXT = ("text", "sentence")
 PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 LABEL = ("label", "target", "class", "y")
+NONE = "(no label)"  # the name of a column of labels that is not there
 _ROW_NUMBERS = ("", "unnamed: 0", "index", "id")  # names of columns that are dropped if they count the rows
 
 Rows = list[list[str]]
@@ -53,11 +54,15 @@ class Table:
 
 def from_table(table: Table, columns: LabelColumns, how: TextColumns = TextColumns()) -> Raw:  # noqa: B008  it is frozen
     """Samples out of a table; see the module for what is understood."""
+    bare = task_of(columns.task).headless and not columns.label and not (table.named and _usual(table.names))
+    if bare:  # a column of empty cells stands for the labels
+        wider = {part: [[*row, ""] for row in rows] for part, rows in table.parts.items()}
+        table, columns = replace(table, names=[*table.names, NONE], parts=wider), replace(columns, label=(NONE,))
     places = label_places(table.path, table.names, columns.label, table.named)
     for part, rows in table.parts.items():
         _whole(table.path, part, rows, len(table.names), table.first)
-    origin = _origin(table, places, columns)
-    table = _labelled(table, places)
+    origin = "" if bare else _origin(table, places, columns)
+    table = table if bare else _labelled(table, places)
     table = _spelt_alike(table, places[0]) if columns.task == CLASSIFY.name and len(places) == 1 else table
     if columns.id:
         table, places, ids = _named(table, places, columns.id)
@@ -91,6 +96,7 @@ def _samples(table: Table, places: list[int], columns: LabelColumns, origin: str
     if where:
         return replace(_of_texts(table, places[0], where, how), labels_from=origin)
     task, table = task_of(columns.task), _with_points(table)
+    task = CLASSIFY if task.headless else task
     path, names, tables = table.path, table.names, table.parts
     counting = [k for k in range(len(names)) if k not in places and _counts_rows(table, k)]
     made, features = Features(path, table.first), [k for k in range(len(names)) if k not in (*places, *counting)]
@@ -99,8 +105,11 @@ def _samples(table: Table, places: list[int], columns: LabelColumns, origin: str
     blocks = [made.of(names[k], {part: [row[k] for row in rows] for part, rows in tables.items()}) for k in features]
     inputs = {part: torch.from_numpy(np.concatenate([block[part] for block in blocks], axis=1)) for part in tables}
     known = {part: rows for part, rows in tables.items() if part != "unlabelled"}
-    labels, classes = task.read(str(path), _label_cells(path, known, names, places))
-    told = dict(zip(known, labels.split([len(rows) for rows in known.values()]), strict=True))
+    told: dict[str, torch.Tensor] = {}
+    classes: tuple[str, ...] = ()
+    if columns.label != (NONE,):
+        labels, classes = task.read(str(path), _label_cells(path, known, names, places))
+        told = dict(zip(known, labels.split([len(rows) for rows in known.values()]), strict=True))
     notes = [
         *table.notes,
         *([f"columns of row numbers were left out: {listed([repr(names[k]) for k in counting])}"] if counting else []),
@@ -179,6 +188,16 @@ def _spelt_alike(table: Table, place: int) -> Table:
     return replace(table, parts=parts, notes=tuple(notes))
 
 
+def _usual(names: list[str]) -> bool:
+    """Whether a column is called as labels usually are."""
+    return any(name.lower() in LABEL for name in names)
+
+
+def _of_classes(columns: LabelColumns) -> bool:
+    """Whether labels are classes, or none are needed."""
+    return columns.task == CLASSIFY.name or task_of(columns.task).headless
+
+
 def _value(name: str) -> str | float:
     """A class as a number where it is one: 1 and 1.0 are the same."""
     return float(name) if number(name) else name
@@ -211,10 +230,10 @@ def _text_places(table: Table, places: list[int], columns: LabelColumns, how: Te
         for name in how.columns:
             if name not in table.names or table.names.index(name) in places:
                 raise unknown(f"column of texts in {table.path}", name, [table.names[k] for k in rest.values()])
-        if len(how.columns) > 2 or columns.task != CLASSIFY.name or len(places) != 1:
+        if len(how.columns) > 2 or not _of_classes(columns) or len(places) != 1:
             raise UserError(f"data.text of {table.path}: expected one or two columns beside one label of classes; correct it")
         return [table.names.index(name) for name in how.columns]
-    if columns.task != CLASSIFY.name or len(places) != 1:
+    if not _of_classes(columns) or len(places) != 1:
         return []
     if len(rest) == 1 and _is_text(table, next(iter(rest.values()))):
         return list(rest.values())

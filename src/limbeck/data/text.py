@@ -46,26 +46,35 @@ def texts(
     """Texts (text, label) by part as class numbers: <cls>, words of a vocabulary of at most 8,000, <sep>, cut to 32; or as a
     tokenizer has them. The labels of a part "unlabelled" are not read.
 
-    classes: names in the order of the sorted labels, where they are as many.
+    classes: names in the order of the sorted labels, where they are as many. Where no text has a label, there are none.
     """
     if not how.tokenizer:
         raw = _worded(source, parts)
     else:
         _complete(source, parts)
         raw = _tokenized(parts, how)
+    kept = {part: [text for text, _ in rows] for part, rows in parts.items()}
+    if _bare(parts):
+        return replace(raw, parts={part: (inputs, None) for part, (inputs, _) in raw.parts.items()}, texts=kept)
     known = {part: rows for part, rows in parts.items() if part != "unlabelled"}
     every, labels = CLASSIFY.read(source, {"label": [label for rows in known.values() for _, label in rows]})
     told = dict(zip(known, every.split([len(rows) for rows in known.values()]), strict=True))
     named = classes if len(classes) == len(labels) else tuple(labels)
     made = {part: (inputs, told.get(part)) for part, (inputs, _) in raw.parts.items()}
-    return replace(raw, parts=made, classes=named, texts={part: [text for text, _ in rows] for part, rows in parts.items()})
+    return replace(raw, parts=made, classes=named, texts=kept)
+
+
+def _bare(parts: Mapping[str, Sequence[tuple[object, str]]]) -> bool:
+    """Whether no text at all has a label."""
+    return not any(label for rows in parts.values() for _, label in rows)
 
 
 def _complete(source: str, parts: Mapping[str, Sequence[tuple[object, str]]]) -> None:
+    bare = _bare(parts)
     for part, rows in parts.items():
         for k, (text, label) in enumerate(rows, start=1):
             whole = all(text) if isinstance(text, tuple) else bool(text)
-            if not whole or not (label or part == "unlabelled"):
+            if not whole or not (label or bare or part == "unlabelled"):
                 raise UserError(f"{source}: sample {k} of {part} lacks a text or a label; complete or remove it")
 
 

@@ -31,7 +31,7 @@ def understood(data: Data) -> str:
 def _classes(data: Data) -> str:
     names, counts = data.classes, _counts(data, "train")
     if not names:
-        return f"{data.outputs:,} {_several(data, data.outputs)} to choose from"
+        return "no labels" if data.task.headless else f"{data.outputs:,} {_several(data, data.outputs)} to choose from"
     what = f"{len(names):,} {_several(data, len(names))}"
     if len(names) > NAMED:
         each = "" if not counts else f", {min(counts):,} to {max(counts):,} training {data.task.counted} each"

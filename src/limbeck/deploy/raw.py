@@ -204,10 +204,13 @@ def arrays(facts: Mapping[str, Any], path: Any) -> Iterator[tuple[str, np.ndarra
 
 
 def told(facts: Mapping[str, Any], outputs: np.ndarray) -> list[dict[str, Any]]:
-    """Outputs in words, a mapping for each sample: class and probabilities, labels, values, or a mask (h, w) of class numbers."""
+    """Outputs in words, a mapping for each sample: class and probabilities, labels, values, an embedding, or a mask (h, w) of
+    class numbers."""
     task, classes = facts["task"]["name"], list(facts["classes"])
     if task == "segment":
         return [{"mask": mask} for mask in outputs.argmax(-1).astype(np.int32)]
+    if task == "embed":
+        return [named(row, [f"e{k}" for k in range(len(row))], "{}") for row in outputs.astype(np.float64)]
     if task not in ("classify", "tags", "numbers"):
         raise UserError(f"answers of the task {task} are put into words by limbeck predict only")
     values = outputs.astype(np.float64).reshape(len(outputs), -1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from limbeck.data.views.seen import RoleInputs, Whole, shape_seen
 from limbeck.deploy.student_file import FILE, RoleFile, StudentFile, inside, read_student_file, write_student_file
 from limbeck.engine.check import build_parts
 from limbeck.errors import UserError
-from limbeck.models import load_weights, save_weights
+from limbeck.models import encoders, load_weights, save_weights
 from limbeck.models.pretrained import Ordered, from_config, head_for
 from limbeck.models.trust import Named, need_trust
 from limbeck.plan import Method
@@ -112,7 +113,11 @@ def rebuild(info: StudentFile, folder: Path) -> Deployed:
     for name, spec in info["roles"].items():
         task = task_of(info["task"]["name"], info["task"]["settings"])
         if spec.get("folder"):
-            module = from_config(inside(folder, spec["folder"]), head_for(info["kind"], info["task"]["name"]))
+            place = inside(folder, spec["folder"])
+            if task.headless:
+                module = encoders.from_config(place, image=info["kind"] == "image")
+            else:
+                module = from_config(place, head_for(info["kind"], info["task"]["name"]))
             adapter = Adapter(logits=task.finder(task.outputs(len(info["classes"])), tuple(info["shape"])))
         else:
             module, adapter = _rebuild_role(name, spec, task.outputs(len(info["classes"])), tuple(info["shape"]), task)
@@ -147,7 +152,8 @@ def _rebuild_role(role: str, spec: RoleFile, classes: int, shape: tuple[int, ...
         )
     sees, mean, std = spec.get("sees", ""), tuple(spec["mean"]), tuple(spec["std"])
     classes = spec.get("classes", classes)
-    module = models.build(spec["model"], classes=classes, shape=shape_seen(sees, shape), arguments=spec["arguments"])
+    make = encoders.build if task.headless else partial(models.build, classes=classes)
+    module = make(spec["model"], shape=shape_seen(sees, shape), arguments=spec["arguments"])
     prepare: nn.Module | None = RoleInputs(sees, mean, std) if sees else Normalise(mean, std) if mean else None
     prepare = Words() if spec.get("words") else Whole() if spec.get("whole") else prepare
     return module, Adapter(prepare=prepare, logits=task.finder(classes, shape))

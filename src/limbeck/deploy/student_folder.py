@@ -51,7 +51,7 @@ def save_folder(run: Path, student: Deployed, role: str, data: Data, few: Tensor
             if data.tokens is not None:
                 Tokenizer(data.tokens.source).tokenizer.save_pretrained(hidden)
             if data.kind == "image":
-                write_json(hidden / PROCESSOR, _processor(student.cast.adapter_of(role).prepare, data.shape))
+                write_json(hidden / PROCESSOR, processor(student.cast.adapter_of(role).prepare, data.shape))
         notes = [f"{FOLDER}/ is the student for transformers' from_pretrained{_compared(hidden, student, role, few, head)}"]
         if onnx and data.tokens is not None:
             notes.append(_exported(hidden, student, role, few))
@@ -74,7 +74,7 @@ def save_tokenizer(run: Path, data: Data) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def _processor(prepare: object, shape: tuple[int, ...]) -> dict[str, object]:
+def processor(prepare: object, shape: tuple[int, ...]) -> dict[str, object]:
     """What transformers is to do to a picture: scale it, divide by 255, and normalise as the student does."""
     found: dict[str, object] = {"image_processor_type": "ViTImageProcessor", "do_rescale": True, "rescale_factor": 1 / 255}
     found |= {"do_resize": True, "size": {"height": shape[1], "width": shape[2]}, "do_normalize": False}

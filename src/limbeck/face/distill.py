@@ -26,6 +26,7 @@ from limbeck.runs.recipes import make
 from limbeck.runs.session import Session
 from limbeck.runs.settings import Recipe, StoreSettings, TrainSettings
 from limbeck.runs.sources import Given, open_sources
+from limbeck.tasks import Task, task_of
 
 Samples = Data | Arrays
 """Loaded data, a map-style Dataset of (input, label), or a pair of arrays (inputs, labels)."""
@@ -71,6 +72,7 @@ def distill(
     *,
     validation: float | Arrays = 0.1,
     test: Arrays | None = None,
+    task: str | Task | None = None,
     method: Method | None = None,
     start: Literal["random", "teacher"] = "random",
     roles: Mapping[str, nn.Module] | None = None,
@@ -109,7 +111,10 @@ def distill(
             (input, label), or a pair of arrays (inputs, labels).
         validation: share of them to hold out (0 to below 1), or samples. test: samples; without them the held-out part is
             reported.
-        method: a value such as `limbeck.methods.kd(temperature=4)`, which is also the default.
+        task: what is answered, where `data` does not say: a name such as "embed", with which teacher and student are encoders and
+            `data` may be inputs alone, or a value such as `limbeck.tasks.tags()`.
+        method: a value such as `limbeck.methods.kd(temperature=4)`, which is also the default (without labels,
+            `embedding_match`).
         start: "teacher" gives the student the teacher's layers before training, as far as names, places and shapes match; the
             baseline is then trained from both starts. "random": the student starts as it was given.
         roles: modules of further roles (peers, assistants, more teachers) by name.
@@ -128,8 +133,8 @@ def distill(
     Raises `UserError` (a `ValueError`) with one sentence if something given cannot be used.
     """
     _need_known("distill", unknown)
-    chosen = method or methods.kd()
-    samples = _data_of(data, validation, test)
+    samples = _data_of(data, validation, test, task)
+    chosen = method or methods.make(samples.task.method, {})
     if teacher is not None and not isinstance(teacher, nn.Module):
         teacher = _answering(teacher, samples)
     given = {"student": student, **({"teacher": teacher} if teacher is not None else {}), **(roles or {})}
@@ -211,8 +216,11 @@ def _run(recipe: Recipe, folder: Path, method: Method, data: Data, given: Given,
     return Result(left.entries["student"].eval(), card, folder)
 
 
-def _data_of(data: Samples, validation: float | Arrays, test: Arrays | None) -> Data:
-    found = data if isinstance(data, Data) else from_datasets(data, validation=validation, test=test)
+def _data_of(data: Samples, validation: float | Arrays, test: Arrays | None, task: str | Task | None = None) -> Data:
+    wanted = task_of(task) if isinstance(task, str) else task
+    if isinstance(data, Data) and wanted is not None and wanted.name != data.task.name:
+        raise UserError(f"the data's task is {data.task.name}; give {wanted.name} where they are loaded: load(..., task=...)")
+    found = data if isinstance(data, Data) else from_datasets(data, validation=validation, test=test, task=wanted)
     if "test" not in found.partitions and "validation" not in found.partitions:
         raise UserError("nothing to evaluate on; give test=, or validation= a share above 0")
     return found

@@ -27,8 +27,8 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
 
     Returns:
         input (its name), and by the task: class, probability and p(NAME) of every class; labels and p(NAME); a value for each
-        target; mask (h, w) of class numbers; boxes, each with class, probability and corners x0, y0, x1, y1 in pixels of what
-        the student sees; or text.
+        target; mask (h, w) of class numbers; an embedding e0, e1, ...; boxes, each with class, probability and corners x0, y0,
+        x1, y1 in pixels of what the student sees; or text.
 
     Raises `UserError` for a file that is not there or that this student cannot take.
     """
@@ -60,7 +60,7 @@ def _encoder(folder: Path, longest: int) -> Callable[[str], np.ndarray]:
 def _told(info: StudentFile, outputs: torch.Tensor) -> Sequence[Mapping[str, Any]]:
     """Outputs in words: those of one answer by `deploy.raw`, lists of boxes and strings by their task."""
     name, classes = info["task"]["name"], info["classes"]
-    if name in ("classify", "tags", "numbers", "segment"):
+    if name in ("classify", "tags", "numbers", "embed", "segment"):
         return told(info, np.asarray(outputs.float()))
     task = task_of(name, info["task"]["settings"])
     kept, _ = task.keep(outputs.float(), torch.full((len(outputs), 1), -100))

@@ -53,12 +53,17 @@ def weights_in(folder: Path) -> str:
 
 def config_in(folder: Path) -> dict[str, object]:
     """What its config.json says. Raises `UserError` where that is no JSON object."""
+    return read_json_file(folder / CONFIG)
+
+
+def read_json_file(file: Path) -> dict[str, object]:
+    """The object in a JSON file of a model's folder. Raises `UserError` where that is none."""
     try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{folder / CONFIG} cannot be read ({str(error)[:80]}); save the model again") from None
+        raise UserError(f"{file} cannot be read ({str(error)[:80]}); save the model again") from None
     if not isinstance(found, dict):
-        raise UserError(f"{folder / CONFIG} is no JSON object; save the model again")
+        raise UserError(f"{file} is no JSON object; save the model again")
     return found
 
 

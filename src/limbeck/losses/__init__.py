@@ -53,6 +53,7 @@ from limbeck.losses.inner import affinity as affinity
 from limbeck.losses.inner import gaussian_transport as gaussian_transport
 from limbeck.losses.inner import ickd as ickd
 from limbeck.losses.inner import nst as nst
+from limbeck.losses.inner import position_similarity as position_similarity
 from limbeck.losses.labelled import dkd as dkd
 from limbeck.losses.labelled import dkd_nontarget as dkd_nontarget
 from limbeck.losses.labelled import dkd_target as dkd_target

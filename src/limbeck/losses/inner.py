@@ -7,6 +7,7 @@ Letters: n samples, c channels, h × w positions; the side that is not compared 
 import torch  # noqa: F401  doctests
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from limbeck.errors import UserError
 from limbeck.losses.traits import loss
@@ -121,3 +122,32 @@ def gaussian_transport(
     (mean_s, spread_s), (mean_t, spread_t) = moments(student), moments(teacher)
     value = ratio * (mean_s - mean_t).square() + (spread_s - spread_t).square()
     return value.sum((1, 2, 3)) / grid**2
+
+
+@loss(
+    family="divergence",
+    knowledge="relations of positions",
+    over="values",
+    source="LightlyTrain's distillationv3, https://docs.lightly.ai/train; code lightly-ai/lightly-train distillationv3_loss.py",
+)
+def position_similarity(
+    student: Float[Tensor, "n *places d1"], teacher: Float[Tensor, "n *places d2"], *, temperature: float = 0.07
+) -> Float[Tensor, "n"]:
+    """Places of one sample resemble each other as the teacher's do: mean over places i of KL(p_i‖q_i).
+
+    p_i = softmax_j(cos(t_i, t_j)/T) over all places j of the sample, i among them, q_i the student's. student, teacher: features
+    last, (n, h, w, d) or tokens (n, t, d); maps of another size are enlarged or shrunk to the teacher's, bilinearly. d may
+    differ. temperature: T > 0, the code's 0.07. Memory (h·w)². Raises `UserError` where tokens differ in number.
+
+    >>> position_similarity(torch.eye(2)[None], torch.ones(1, 2, 2), temperature=1.0)
+    tensor([0.1201])
+    """
+    same_samples("position_similarity", student, teacher)
+    student, teacher = upcast(student), upcast(teacher)
+    if student.dim() == teacher.dim() == 4 and student.shape[1:3] != teacher.shape[1:3]:
+        size = (teacher.shape[1], teacher.shape[2])
+        student = F.interpolate(student.movedim(-1, 1), size, mode="bilinear", align_corners=False).movedim(1, -1)
+    flat = [unit(x.reshape(len(x), -1, x.shape[-1])) for x in (student, teacher)]
+    logs = [(product(x, x.mT) / temperature).log_softmax(-1) for x in flat]
+    student, teacher = pair("position_similarity", *logs)
+    return (teacher.exp() * (teacher - student)).sum(-1).mean(-1)

@@ -35,6 +35,7 @@ from limbeck.methods.detection_gan import detection_gan as detection_gan
 from limbeck.methods.dist import dist as dist
 from limbeck.methods.distilbert import distilbert as distilbert
 from limbeck.methods.dkd import dkd as dkd
+from limbeck.methods.embedding_match import embedding_match as embedding_match
 from limbeck.methods.factor_transfer import factor_transfer as factor_transfer
 from limbeck.methods.factor_transfer import factor_transfer_code as factor_transfer_code
 from limbeck.methods.few_shot import few_shot as few_shot
@@ -45,6 +46,7 @@ from limbeck.methods.fsp import fsp as fsp
 from limbeck.methods.fsp import fsp_code as fsp_code
 from limbeck.methods.funmatch import funmatch as funmatch
 from limbeck.methods.generalised_distillation import generalised_distillation as generalised_distillation
+from limbeck.methods.global_local import global_local as global_local
 from limbeck.methods.gradual import gradual as gradual
 from limbeck.methods.irg import irg as irg
 from limbeck.methods.kd import kd as kd

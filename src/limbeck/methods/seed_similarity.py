@@ -44,7 +44,7 @@ def seed_similarity(
     mine = student.via("projection").via(beside, remembered).via(partial(tempered, temperature=temperature))
     goal = teacher.via(beside, remembered).via(partial(probabilities, temperature=teacher_temperature))
     follow = Term("similarity", losses.soft_labels_cross_entropy, student=mine, probabilities=goal)
-    first = Update((f"student:{at}", "projection", "queue"), (follow,), source=data)
+    first = Update((f"student:{at}" if at else "student", "projection", "queue"), (follow,), source=data)
     parts = {"projection": Part(ContrastHead, like=(student, teacher)), "queue": Part(partial(Queue, size=size), like=(teacher,))}
     stages = (Stage("similarity", (first,), share=share), Stage("task", (Update(("student",), (task(),)),), share=1 - share))
     return Method(stages, parts=parts)

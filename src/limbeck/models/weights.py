@@ -22,7 +22,9 @@ _CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
-def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = "student") -> list[str]:
+def load_weights(
+    module: nn.Module, path: str | os.PathLike[str], *, who: str = "student", head: str = "", headless: str = ""
+) -> list[str]:
     """Fill `module` from a file, all of it or nothing.
 
     Read are safetensors and torch files that hold tensors only (never code). A dictionary around the tensors
@@ -34,6 +36,8 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = 
         module: the network to fill, in place; its types and devices stay.
         path: the file.
         who: the role that the errors name.
+        head: path of a layer that `module` lacks and the file may have, which is left out.
+        headless: path of a layer of `module` that keeps its weights where the file is of the network without it.
 
     Returns:
         What was done to make it fit, a sentence each; empty where it fitted as it was.
@@ -50,6 +54,14 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str], *, who: str = 
         notes += [f"took the weights of role {role!r} in {file.name}"] if role else []
     if stripped:
         notes.append(f"dropped the prefix {stripped!r} from the names in {file.name}")
+    left = [key for key in state if head and key not in wanted and key.startswith(f"{head}.")]
+    if left:
+        state = {key: value for key, value in state.items() if key not in left}
+        notes.append(f"the head {head!r} in {file.name} was left out")
+    own = [key for key in wanted if headless and key.startswith(f"{headless}.")]
+    if own and not any(key in state for key in own):
+        state = {**state, **{key: wanted[key] for key in own}}
+        notes.append(f"{file.name} is of the network without its head {headless!r}, which is drawn at random")
     _same_network(module, wanted, state, f"{who}: {file}")
     parameters = dict(module.named_parameters(remove_duplicate=False))
     bad = [k for k, v in state.items() if k in parameters and not torch.isfinite(v).all()]

@@ -10,6 +10,7 @@ from limbeck.data.views.seen import RoleInputs, Whole
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError, reason
 from limbeck.models.black_box import BlackBox
+from limbeck.models.encoders import Pooled
 from limbeck.models.pretrained import Ordered, of_transformers
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
@@ -68,7 +69,7 @@ def handed_out(cast: Cast, method: Method, data: Data) -> str:
     """The role that is deployed alone and is a model of transformers for tokens of a tokenizer, or for images; else ""."""
     source = method.deployed
     role = source.role if isinstance(source, Tap) and not source.path else ""
-    if role not in cast or not of_transformers(cast[role]):
+    if role not in cast or not (of_transformers(cast[role]) or isinstance(cast[role], Pooled)):
         return ""
     plain = isinstance(cast.adapter_of(role).prepare, Normalise | None)
     return role if data.tokens is not None or (data.kind == "image" and plain) else ""
@@ -94,7 +95,7 @@ def has_other_classes(role: str, settings: ModelSettings, method: Method, data: 
 
     Raises `UserError` if it would have to be trained on the data nevertheless, or the method reads its answers.
     """
-    if settings.classes in (None, len(data.classes)):
+    if data.task.headless or settings.classes in (None, len(data.classes)):
         return False
     who = f"role {role!r} has {settings.classes} classes where {data.name} has {len(data.classes)}"
     if settings.weights is None or role in learners(method):

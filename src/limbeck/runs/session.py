@@ -26,7 +26,7 @@ from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
 from limbeck.runs.proving import proved
 from limbeck.runs.sources import Sources
-from limbeck.runs.supervised import supervised
+from limbeck.runs.supervised import learns_from_labels, supervised
 from limbeck.store.estimate import estimate
 from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
@@ -43,7 +43,8 @@ class Finished:
 
     entries: "teacher", "baseline" and "baseline-started" where there are such, and "student", from raw inputs to predictions, on
     the CPU or wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
-    handed: what each layer of the student got of its teacher at the start.
+    handed: what each layer of the student got of its teacher at the start. untrained: the student's network with its initial
+    weights, where a task without a head compares with it.
     """
 
     sources: Sources
@@ -52,6 +53,7 @@ class Finished:
     phases: Mapping[str, Trained]
     notes: list[str]
     handed: list[Handed] = field(default_factory=list)
+    untrained: Deployed | None = None
 
     def on_cpu(self) -> "Finished":
         """The same with models on the CPU, as they are exported and measured; copies where they were elsewhere, for others
@@ -85,15 +87,19 @@ class Session:
         twinned = self._has_twin()
         for role in sources.untrained():
             yield from self._phase(role, supervised(sources.data.task, sources.cast, role, sources.labels), sources.cast)
-        baseline = (yield from self._baseline("baseline")) if twinned else None
-        started = (yield from self._baseline(STARTED)) if twinned and sources.starts else None
+        untrained = Deployed(sources.twin_of_student(), Tap("student")) if twinned and sources.data.task.headless else None
+        baseline = untrained
+        if twinned and self._learns():
+            baseline = yield from self._baseline("baseline")
+        started = (yield from self._baseline(STARTED)) if twinned and sources.starts and self._learns() else None
         yield from self._student()
         if not processes.first():
             return None
         entries = {"teacher": Deployed(sources.cast, Tap("teacher")) if judged else None}
         entries |= {"baseline": baseline, STARTED: started, "student": Deployed(sources.cast, method.deployed)}
         known = {who: entry for who, entry in entries.items() if entry is not None}
-        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed)
+        beside = None if baseline is untrained else untrained
+        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed, beside)
 
     def learning(self) -> Generator[None, None, Trained]:
         """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
@@ -118,7 +124,7 @@ class Session:
         self.note(proved(sources))
         for role in sources.untrained():
             self.rehearse(role, supervised(sources.data.task, sources.cast, role, sources.labels))
-        if sources.recipe.baseline:
+        if sources.recipe.baseline and learns_from_labels(sources.data):
             self.rehearse("student", supervised(sources.data.task, sources.cast, labels=sources.labels))
         self.rehearse("student", sources.method)
         processes.agreed(lambda: keep_inputs(self.folder, sources, self.among), cpu=sources.recipe.on == "cpu")
@@ -147,6 +153,13 @@ class Session:
             self.note([f"no supervised baseline: {error}"])
             return False
         return True
+
+    def _learns(self) -> bool:
+        """Whether labels can train a baseline; where there are none, that is said."""
+        found = learns_from_labels(self.sources.data)
+        if not found:
+            self.note(["no labels, so the baseline is the student's network with its initial weights, trained by nothing"])
+        return found
 
     def _baseline(self, who: str) -> Generator[None, None, Deployed]:
         """The student's own architecture and initial weights, trained on the labels alone; STARTED: from its teacher's layers."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they ma
     from limbeck.store.shelves import Store
 
 LARGEST = 1e30  # a number that training computes with, well inside float32
+METHODS = {"embed": "embedding_match"}  # of tasks that kd is not for
 MOST_STEPS = 10**10  # of a training: a year of steps of 3 ms
 
 
@@ -49,7 +50,9 @@ class DataSettings(_Settings):
     size: tuple[int, int] | None = Field(default=None, description="height and width to scale the images of a folder to")
     tile: int | None = Field(default=None, ge=8, description="side of the square tiles to cut images and masks into")
     void: int | None = Field(default=None, ge=0, description="mask value to ignore, besides 255")
-    task: str | None = Field(default=None, description="what a table's labels are: classify, numbers, tags; default: classify")
+    task: str | None = Field(
+        default=None, description="what a table's labels are: classify, numbers, tags; embed: none; default: classify"
+    )
     label: str | int | list[str | int] | None = Field(
         default=None, description="column of a table to predict, or a list of columns"
     )
@@ -124,7 +127,7 @@ class ModelSettings(_Settings):
 
         from limbeck import models
         from limbeck.data.views.seen import shape_seen
-        from limbeck.models import outside
+        from limbeck.models import encoders, outside
         from limbeck.models.black_box import BlackBox
         from limbeck.models.served import Served
         from limbeck.plan import Adapter
@@ -136,6 +139,8 @@ class ModelSettings(_Settings):
             return Served(self.model, data.classes, data.texts, self.arguments), Adapter()
         classes, shape = self.classes or data.outputs, shape_seen(self.sees, tuple(data.shape))
         make = partial(models.build, self.model, classes=classes, shape=shape, arguments=self.own_arguments(data))
+        if data.task.headless:
+            make = partial(encoders.build, self.model, shape=shape, arguments=self.own_arguments(data))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + zlib.crc32(role.encode())) % 2**62)
             module = make()
@@ -143,7 +148,9 @@ class ModelSettings(_Settings):
         if isinstance(module, BlackBox):  # it answers in the labels' own units
             return module, Adapter(prepare=self.preparation(data), factory=make)
         if self.weights is not None:
-            models.load_weights(module, Path(self.weights), who=role)
+            whole = "" if role != "student" or data.task.headless else encoders.head_of(module, classes)
+            told = models.load_weights(module, Path(self.weights), who=role, head=encoders.HEADS.get(module, ""), headless=whole)
+            encoders.NOTES[module] = tuple(note for note in told if "head" in note)
         if data.tokens is not None:
             return module, texted(role, self.model, module, Adapter(logits=logits, factory=make), data)
         if data.kind == "text" and data.words and self.of_transformers:
@@ -347,6 +354,13 @@ class Recipe(_Settings):
     def followed(self) -> str:
         """How the training follows from the student, where nothing else was set; "" where it does not."""
         return self._followed
+
+    @model_validator(mode="after")
+    def _follow_task(self) -> Self:
+        """A task whose labels teach nothing has a method of its own where none is named."""
+        if self.data.task in METHODS and "name" not in self.method.model_fields_set:
+            self.method = self.method.model_copy(update={"name": METHODS[self.data.task]})
+        return self
 
     @model_validator(mode="after")
     def _follow_folders(self) -> Self:

@@ -12,11 +12,12 @@ from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
 from limbeck.data.views import parse
 from limbeck.data.views.seen import Whole
+from limbeck.deploy.student import Deployed
 from limbeck.engine import Fit, check
 from limbeck.engine.keep import changing
 from limbeck.errors import UserError
 from limbeck.files.saved import folder_of, weights_in
-from limbeck.models import load_weights, outside, zoo
+from limbeck.models import encoders, load_weights, outside, zoo
 from limbeck.models.answers import Answers
 from limbeck.models.black_box import BlackBox, told
 from limbeck.models.pretrained import of_transformers
@@ -49,6 +50,7 @@ from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import Loss, bind
 from limbeck.tasks.keeping import BASELINES
 from limbeck.tasks.next_token import NextToken
+from limbeck.tasks.predictions import predict
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Given:
         if found.logits is None and not isinstance(self.modules[role], BlackBox):
             found = replace(found, logits=data.task.finder(data.outputs, tuple(data.shape)))
         module = self.modules[role]
+        if data.task.headless:
+            module = encoders.pooled(module, image=data.kind == "image")
         if data.tokens is not None and found.prepare is None and not isinstance(module, BlackBox):
             return module, texted(role, "", module, found, data)
         return module, labelled(module, found, data)
@@ -254,7 +258,28 @@ def open_sources(
             *sources.heads.notes,
             *(note for role in sources.cast for note in texts.borders(sources.cast, role, data)),
         ]
+    sources.data = acquainted(sources)
     return sources
+
+
+def acquainted(sources: Sources) -> Data:
+    """The data, whose task knows the teacher's answers to the parts that models are measured on, where it asks for them.
+
+    Raises `UserError` for an encoder that would have to be trained first: there is nothing that it could learn from.
+    """
+    data = sources.data
+    if not data.task.headless:
+        return data
+    first = sources.untrained()
+    if first or not sources.judges("teacher"):
+        who = first[0] if first else "teacher"
+        raise UserError(
+            f"the {who} has no weights, and no labels train an encoder here; give them with --{who}-weights, or a trained folder"
+        )
+    teacher = Deployed(sources.cast, Tap("teacher")).eval()
+    names = [name for name in ("validation", "test") if name in data.partitions]
+    parts = [Batches(data[name], data, size=data.task.at_once(data.shape), seed=0).ordered() for name in names]
+    return replace(data, task=data.task.met([predict(teacher, part, data.task) for part in parts]))
 
 
 def _fed(sources: Sources) -> Method:
@@ -312,6 +337,7 @@ def _cast(sources: Sources) -> None:
             own_way = sources.settings_for(role)
             learns = role in learners(method) or own_way.epochs is not None or own_way.lr is not None
             sources.notes += texts.told(role, own_way.model, cast[role], data, learns=learns)
+            sources.notes += encoders.told(role, cast[role])
         need_answers_only(role, cast[role], method)
     for role in cast if sources.channels_last else ():
         if not sources.built_in(role) and not bears_channels_last(cast, role, batch["inputs"], trains=role in changed):

@@ -20,7 +20,15 @@ def supervised(task: Task, cast: Cast, role: str = "student", labels: Loss | Non
 
     labels: see `bind`.
     """
+    own = task.alone(role)
+    if own is not None:
+        return own
     return at_once(bind(methods.alone(role=role), task, labels), cast)
+
+
+def learns_from_labels(data: Data) -> bool:
+    """Whether there are labels that a supervised baseline could learn from."""
+    return not data.task.headless or data.task.alone("student") is not None
 
 
 def at_once(method: Method, cast: Cast) -> Method:
@@ -44,6 +52,8 @@ def label_loss(train: TrainSettings, data: Data) -> Loss | None:
     Raises `UserError` where the data has no classes to be weighed.
     """
     known = data["train"].labels
+    if data.task.headless and (train.label_smoothing or train.class_weights != "none"):
+        raise UserError("train.label_smoothing and train.class_weights are for labels, which teach no encoder; leave them out")
     weights: tuple[float, ...] = ()
     if train.class_weights == "balanced":
         counts = None if known is None else data.task.occurrences(known, len(data.classes))

@@ -3,6 +3,7 @@
 from limbeck.tasks.bind import bind
 from limbeck.tasks.classify import CLASSIFY, Classify
 from limbeck.tasks.detect import Detect
+from limbeck.tasks.embed import Embed
 from limbeck.tasks.figure import Figure, Judged, Measured, PerClass, Worst
 from limbeck.tasks.numbers import Numbers
 from limbeck.tasks.predictions import Predictions, predict
@@ -17,6 +18,7 @@ __all__ = [
     "CLASSIFY",
     "Classify",
     "Detect",
+    "Embed",
     "Figure",
     "Judged",
     "Measured",

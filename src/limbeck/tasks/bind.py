@@ -6,14 +6,11 @@ from dataclasses import replace
 from torch import Tensor
 
 from limbeck.errors import UserError
-from limbeck.losses import cross_entropy, traits_of
-from limbeck.plan import Labels, Method, Soft, Term
-from limbeck.plan.taps import functions_of
-from limbeck.tasks.task import Task
-from limbeck.transforms.facts import facts_of
+from limbeck.losses import cross_entropy
+from limbeck.plan import Labels, Method, Soft, Stage, Term
+from limbeck.tasks.task import Task, reads_classes
 
 Loss = Callable[..., Tensor]
-OF_CLASSES = ("hard labels", "soft labels", "relations of classes")
 
 
 def bind(method: Method, task: Task, labels: Loss | None = None) -> Method:
@@ -39,7 +36,23 @@ def bind(method: Method, task: Task, labels: Loss | None = None) -> Method:
         replace(stage, updates=tuple(replace(update, terms=bound(update.terms)) for update in stage.updates))
         for stage in method.stages
     )
-    return method.but(stages=stages)
+    return method.but(stages=_taught(method, stages, task))
+
+
+def _taught(method: Method, stages: tuple[Stage, ...], task: Task) -> tuple[Stage, ...]:
+    """The stages without updates that labels alone would have taught, of a task whose labels teach nothing; those that are left
+    share the budget.
+
+    Raises `UserError` where nothing is left.
+    """
+    if not task.headless:
+        return stages
+    kept = [replace(stage, updates=tuple(update for update in stage.updates if update.terms)) for stage in stages]
+    kept = [stage for stage in kept if stage.updates]
+    if not kept:
+        raise UserError(f"method {method.name or 'given'!r} learns from labels alone, which teach no encoder; use {task.method}")
+    whole, rest = (sum(stage.share for stage in each) for each in (stages, kept))
+    return tuple(stage if len(kept) == len(stages) else replace(stage, share=stage.share * whole / rest) for stage in kept)
 
 
 def _own(term: Term, method: Method, task: Task, labels: Loss | None) -> Iterator[Term]:
@@ -58,9 +71,7 @@ def _refuse_classes(method: Method, term: Term, task: Task) -> None:
     """Refuse a term of the method's own that reads probabilities of classes, where answers are none."""
     if isinstance(term, Labels | Soft):
         return
-    through = (facts_of(fn).knowledge for source in term.sources for fn in functions_of(source))
-    traits = traits_of(term.by)
-    if (traits is not None and traits.over == "classes") or any(kind in OF_CLASSES for kind in through):
+    if reads_classes(term):
         raise UserError(
             f"method {method.name or 'given'!r}: term {term.name!r} reads class probabilities, which the predictions of a task "
             f"of {task.name} are not; use {task.instead}"

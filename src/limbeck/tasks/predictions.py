@@ -22,11 +22,13 @@ class Predictions:
         answers: what the task keeps of each answer: (n, C) float32 logits of a classifier, (n, h, w) class
             numbers of a segmentation, ...
         labels: (n, ...) as the task keeps them. index: (n,) int64 sample numbers.
+        known: of a task without a head, the answers to the training samples with labels, from which a probe learns; else None.
     """
 
     answers: Tensor
     labels: Tensor
     index: Tensor
+    known: "Predictions | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)

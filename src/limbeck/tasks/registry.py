@@ -11,6 +11,7 @@ from typing import TypeVar
 from limbeck.errors import UserError, unknown
 from limbeck.tasks.classify import Classify
 from limbeck.tasks.detect import Detect
+from limbeck.tasks.embed import Embed
 from limbeck.tasks.next_token import NextToken
 from limbeck.tasks.numbers import Numbers
 from limbeck.tasks.segment import Segment
@@ -40,7 +41,7 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-for _ours in (Classify, Detect, NextToken, Numbers, Segment, Tags, Transcribe, Translate):
+for _ours in (Classify, Detect, Embed, NextToken, Numbers, Segment, Tags, Transcribe, Translate):
     register(_ours)
 
 

@@ -15,11 +15,16 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from limbeck.errors import UserError
-from limbeck.plan import Labels, Soft, Term
+from limbeck.losses import traits_of
+from limbeck.plan import Labels, Method, Soft, Term
+from limbeck.plan.taps import functions_of
 from limbeck.tasks.figure import Figure, FigureFacts, Judged, Measured, Worst, finite
 from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions, same_samples
 from limbeck.tasks.section import Section
+from limbeck.transforms.facts import facts_of
+
+OF_CLASSES = ("hard labels", "soft labels", "relations of classes")
 
 
 class TaskFacts(TypedDict):
@@ -55,6 +60,8 @@ class Task(ABC):
     whole: ClassVar[bool] = True
     unknown: ClassVar[float] = -100
     instead: ClassVar[str] = ""
+    method: ClassVar[str] = "kd"
+    headless: ClassVar[bool] = False
     amiss: ClassVar[str] = "its preprocessing (mean, std) or its label order differs from this data"
 
     # ---------------------------------------------------------------- labels and answers
@@ -140,6 +147,18 @@ class Task(ABC):
         Raises `UserError` where answers cannot be softened.
         """
         return (plain(soft),)
+
+    def alone(self, role: str) -> Method | None:
+        """How a role learns from labels where it needs a piece for it that is not kept; None for its own `label_terms`."""
+        return None
+
+    def met(self, answers: Sequence[Predictions]) -> "Task":
+        """The task with what it has to know of a teacher's answers to the parts that models are measured on."""
+        return self
+
+    def remembered(self, index: Tensor) -> Predictions | None:
+        """The teacher's answers to samples by number, where the task has met them all; else None."""
+        return None
 
     def adapted(self, term: Term, parts: Collection[str]) -> Term:
         """A term that is the method's own, as it reads this task's answers and labels; parts: the method's learned pieces."""
@@ -251,6 +270,13 @@ AGREES = Figure(
 def plain(term: Term) -> Term:
     """A `Labels` or `Soft` term as the loss that it stands for where one class is answered."""
     return Term(term.name, term.by, weight=term.weight, mask=term.mask, **term.inputs)
+
+
+def reads_classes(term: Term) -> bool:
+    """Whether a term reads probabilities of classes: by its loss, or by what a source goes through."""
+    through = (facts_of(fn).knowledge for source in term.sources for fn in functions_of(source))
+    traits = traits_of(term.by)
+    return (traits is not None and traits.over == "classes") or any(kind in OF_CLASSES for kind in through)
 
 
 def is_number(cell: str) -> bool:

@@ -33,6 +33,15 @@ def places(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n h w c"]:
     return features.permute(0, 2, 3, 1)
 
 
+def as_places(features: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
+    """Maps (n, c, h, w) with the channels last, as `places`; tokens (n, t, d) as they are.
+
+    >>> as_places(torch.zeros(1, 5, 2, 3)).shape, as_places(torch.zeros(1, 7, 5)).shape
+    (torch.Size([1, 2, 3, 5]), torch.Size([1, 7, 5]))
+    """
+    return places(features) if features.dim() == 4 else features
+
+
 def strongest(features: Float[Tensor, "n c h w"], *, size: tuple[int, int]) -> Float[Tensor, "n c height width"]:
     """The largest value of every channel in each of `size` = (height, width) equal regions.
 

@@ -34,11 +34,23 @@ class Idx(Reader):
         place = _place(path)
         if place is None:
             raise UserError(f"{path} holds no IDX files; expected {', '.join(f for pair in FILES.values() for f in pair)}")
-        return idx(place, ())
+        if not has_idx(place) and not how.unlabelled:
+            lacking = [file for pair in FILES.values() for file in pair if _idx_name(place, file) not in place]
+            raise UserError(f"{path} lacks {', '.join(lacking)}; put them there, or set data.task = embed, which needs no labels")
+        return idx(place, ()) if has_idx(place) else _unlabelled(place)
 
 
 def _place(path: Path) -> DataFiles | None:
-    return next((place for below in (path, path / "raw") if below.exists() and has_idx(place := DataFiles(below))), None)
+    train = FILES["train"][0]
+    found = [DataFiles(below) for below in (path, path / "raw") if below.exists()]
+    return next((place for place in found if has_idx(place) or _idx_name(place, train) in place), None)
+
+
+def _unlabelled(place: DataFiles) -> Raw:
+    """The images of whatever parts are there, without labels."""
+    there = {part: _idx_name(place, files[0]) for part, files in FILES.items()}
+    images = {part: _idx_array(place, file) for part, file in there.items() if file in place}
+    return Raw({part: (x[:, None] if x.dim() == 3 else x, None) for part, x in images.items()}, (), "image")
 
 
 def has_idx(place: DataFiles) -> bool:

@@ -40,7 +40,19 @@ class Images(Reader):
         return holds_images(path) if path.is_dir() else path.suffix.lower() == ".zip"
 
     def read(self, path: Path, how: How) -> Raw:
+        if how.unlabelled and not _classed(path):
+            from limbeck.data.readers import pictures
+
+            return pictures.read(path, how.size)
         return read(path, how.size)
+
+
+def _classed(path: Path) -> bool:
+    """Whether every image is in the folder of a class."""
+    try:
+        return bool(_grouped(Files(path)))
+    except UserError:
+        return False
 
 
 class Files:
@@ -103,24 +115,34 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     """
     files = Files(path)
     files_by_class = _grouped(files)
-    parts = sorted({part for part, _, _ in files_by_class})
     classes = in_order({label for _, label, _ in files_by_class if label is not None})
+    parts = sorted({part for part, _, _ in files_by_class})
     if "train" not in parts:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
-    size, mode, notes = _common(files, [f for _, _, f in files_by_class], wanted)
+    raw = of_files(files, files_by_class, classes, wanted)
+    raw.notes += _without_images(files, [(label, file) for _, label, file in files_by_class if label is not None])
+    return raw
+
+
+Member = tuple[str, str | None, tuple[str, ...]]
+"""An image: its part, its class or None, its file."""
+
+
+def of_files(files: Files, members: list[Member], classes: tuple[str, ...], wanted: tuple[int, int] | None) -> Raw:
+    """The images of one size, with the numbers of their classes, by part."""
+    size, mode, notes = _common(files, [f for _, _, f in members], wanted)
     if files.skipped:
         notes.append(f"{files.skipped} files that are not images were skipped")
-    notes += _without_images(files, [(label, file) for _, label, file in files_by_class if label is not None])
     out: dict[str, tuple[Tensor, Tensor | None]] = {}
     ids: dict[str, list[str]] = {}
-    for part in parts:
-        members = [(label, file) for p, label, file in files_by_class if p == part]
-        pixels = torch.stack([_pixels(files, file, size, mode) for _, file in members])
-        labels = [classes.index(label) for label, _ in members if label is not None]
+    for part in sorted({part for part, _, _ in members}):
+        own = [(label, file) for p, label, file in members if p == part]
+        pixels = torch.stack([_pixels(files, file, size, mode) for _, file in own])
+        labels = [classes.index(label) for label, _ in own if label is not None]
         out[part] = (pixels, torch.tensor(labels) if labels else None)
-        ids[part] = ["/".join(file) for _, file in members]
+        ids[part] = ["/".join(file) for _, file in own]
     notes += on_white(files)
-    return Raw(out, classes, "image", notes=notes, labels_from="names of folders", ids=ids)
+    return Raw(out, classes, "image", notes=notes, labels_from="names of folders" if classes else "", ids=ids)
 
 
 def _without_images(files: Files, members: list[tuple[str, tuple[str, ...]]]) -> list[str]:
@@ -133,7 +155,7 @@ def _without_images(files: Files, members: list[tuple[str, tuple[str, ...]]]) ->
     return [f"folders without images are no classes: {', '.join(empty[:6])}"] if empty else []
 
 
-def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
+def _grouped(files: Files) -> list[Member]:
     """Return (part, class, file) of every image; a single folder around everything is looked through."""
     depth = 0
     while len({f[: depth + 1] for f in files.all}) == 1 and min(map(len, files.all)) > depth + 2:
@@ -141,7 +163,7 @@ def _grouped(files: Files) -> list[tuple[str, str | None, tuple[str, ...]]]:
             break
         depth += 1
     split = bool(files.all) and {f[depth].lower() for f in files.all} <= {*PARTS, *UNLABELLED}
-    out: list[tuple[str, str | None, tuple[str, ...]]] = []
+    out: list[Member] = []
     for file in files.all:
         rest = file[depth:]
         if rest[0].lower() in UNLABELLED and len(rest) > 1:

@@ -35,29 +35,29 @@ class Npz(Reader):
         return path.is_file() and path.suffix.lower() == ".npz"
 
     def read(self, path: Path, how: How) -> Raw:
-        return read(path)
+        return read(path, unlabelled=how.unlabelled)
 
 
-def read(path: Path) -> Raw:
-    """Read a .npz file; see the module for its keys."""
+def read(path: Path, *, unlabelled: bool = False) -> Raw:
+    """Read a .npz file; see the module for its keys. unlabelled: labels may be missing."""
     arrays = _arrays(path)
     found: dict[str, tuple[np.ndarray, np.ndarray | None]] = {}
     own = {f"_{name}": name for kind, _, name in (key.partition("_") for key in arrays) if kind in _LABELS and name}
     for ending, part in (own | _PARTS).items():
         x = next((arrays[k + ending] for k in _INPUTS if k + ending in arrays), None)
         y = next((arrays[k + ending] for k in _LABELS if k + ending in arrays), None)
-        if x is not None and part not in found and (y is not None or part == "unlabelled"):
+        if x is not None and part not in found and (y is not None or unlabelled or part == "unlabelled"):
             found[part] = (x, y)
     if "train" not in found:
         keys = ", ".join(map(repr, arrays)) or "nothing"
         raise UserError(f"{path} holds {keys}; expected the keys x and y, or x_train and y_train (x_test, y_test)")
     classes = tuple(str(c) for c in arrays["classes"].tolist()) if "classes" in arrays else ()
     labels = {part: _labels(path, part, y) for part, (_, y) in found.items() if y is not None}
-    classes = classes or _classes(path, labels)
+    classes = classes or (_classes(path, labels) if labels else ())
     inputs = {part: tensor(f"{path} {part}", x) for part, (x, _) in found.items()}
     kind = kind_of(*inputs.values())
     parts = {part: (inputs[part], _numbers(path, labels[part], classes) if part in labels else None) for part in found}
-    return Raw(parts, classes, kind, labels_from="y, or labels")
+    return Raw(parts, classes, kind, labels_from="y, or labels" if labels else "")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

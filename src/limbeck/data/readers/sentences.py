@@ -34,7 +34,7 @@ class Sentences(Reader):
 
     def read(self, path: Path, how: How) -> Raw:
         asked = how.columns
-        if asked.label not in ((), ("label",)) or asked.task != CLASSIFY.name:
+        if asked.label not in ((), ("label",)) or not (asked.task == CLASSIFY.name or how.unlabelled):
             raise UserError(
                 f"{path} holds sentences, whose classes are in the column label; give other labels as a .csv or .jsonl"
             )
