@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader
-from limbeck.data.readers.images import ENDINGS, PARTS, Files, Member, of_files
+from limbeck.data.readers.images import ENDINGS, PARTS, Files, Member, holds_images, of_files
 from limbeck.errors import UserError
 
 
@@ -17,11 +17,13 @@ class Pictures(Reader):
 
     name = "folder"
     layout = "folders of pictures (without labels, for data.task = embed)"
-    order = 90
+    order = 79
     takes = ("size",)
 
     def recognises(self, path: Path) -> bool:
-        return path.is_dir() and any(f.suffix.lower() in ENDINGS and not f.name.startswith(".") for f in path.iterdir())
+        if not path.is_dir() or holds_images(path):
+            return False
+        return any(f.suffix.lower() in ENDINGS and not f.name.startswith(".") for f in path.iterdir())
 
     def read(self, path: Path, how: How) -> Raw:
         if not how.unlabelled:
