@@ -198,8 +198,6 @@ def test_arrays_files_and_texts_without_labels(tmp_path):
     (tmp_path / "text.txt").write_text("a fine film\n\nit is dull\n" * 10, encoding="utf-8")
     found = load(str(tmp_path / "text.txt"), task="embed")
     assert found.kind == "text" and sum(map(len, found.partitions.values())) == 20 and found.words
-    with pytest.raises(UserError, match="texts without labels"):
-        load(str(tmp_path / "text.txt"))
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n3,5\n" * 10, encoding="utf-8")
     table = load(str(tmp_path / "t.csv"), task="embed")
     assert table.shape == (2,) and table.classes == ()

@@ -148,7 +148,7 @@ def _read(
 
 def _whatever(path: Path, how: How) -> Raw:
     """Read what lies at a path, whichever layout it has."""
-    reader = recognised(path)
+    reader = recognised(path, how)
     if reader is None:
         layouts = ", ".join(dict.fromkeys(reader.layout for reader in readers()))
         raise UserError(f"{path} holds no data of a known layout; expected one of: {layouts}")

@@ -39,6 +39,10 @@ class Reader(ABC):
     order: ClassVar[int] = 50
     takes: ClassVar[tuple[str, ...]] = ()
 
+    def serves(self, how: How) -> bool:
+        """Whether what it reads is of the kind that was asked for; one that does not is passed over."""
+        return True
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether a file or folder that exists has this layout, by its header and content."""

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from limbeck.data.reader import Reader
+from limbeck.data.reader import How, Reader
 
 
 @cache
@@ -28,6 +28,6 @@ def named(name: str, path: Path) -> Reader | None:
     return next((reader for reader in found if path.exists() and reader.recognises(path)), found[-1] if found else None)
 
 
-def recognised(path: Path) -> Reader | None:
+def recognised(path: Path, how: How = How()) -> Reader | None:  # noqa: B008  it is frozen
     """The reader of what lies at a path."""
-    return next((reader for reader in readers() if reader.recognises(path)), None)
+    return next((reader for reader in readers() if reader.serves(how) and reader.recognises(path)), None)

@@ -26,6 +26,9 @@ class Language(Reader):
     layout = ".txt, or .jsonl or .parquet of text, prompt and completion, or messages"
     order = 5
 
+    def serves(self, how: How) -> bool:
+        return not how.unlabelled
+
     def recognises(self, path: Path) -> bool:
         files = part_files(path, PLAIN, *LINES, TABLE)
         return bool(files) and (files["train"].suffix.lower() == PLAIN or _keys(files["train"]) in KEYS)

@@ -16,6 +16,9 @@ class Lines(Reader):
     layout = ".txt of texts, a line each (without labels, for data.task = embed)"
     order = 95
 
+    def serves(self, how: How) -> bool:
+        return how.unlabelled
+
     def recognises(self, path: Path) -> bool:
         return bool(part_files(path, ".txt"))
 
@@ -23,10 +26,6 @@ class Lines(Reader):
         files = part_files(path, ".txt")
         if not files:
             raise UserError(f"{path} has no train.txt; give a folder with one, or the path of a .txt file")
-        if not how.unlabelled:
-            raise UserError(
-                f"{path} holds texts without labels; give them with labels as .csv or .jsonl, or set data.task = embed"
-            )
         notes: list[str] = []
         found = {part: [(line, "") for line in _lines(file, notes)] for part, file in files.items()}
         raw = texts(str(path), found, how=how.texts)
