@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the face, in full for type checkers and editors
     from limbeck.face.measure import measure
     from limbeck.face.predict import predict
     from limbeck.models.load import Load
+    from limbeck.models.pieces import pieces
     from limbeck.plan.actions import Adopt, Follow, Promote, Reinit, Snapshot
     from limbeck.plan.declare import method
     from limbeck.plan.method import Method, Part, Stage, Term, Update, single_stage
@@ -50,6 +51,7 @@ _HOMES = {
     "face.measure": ("measure",),
     "face.predict": ("predict",),
     "models.load": ("Load",),
+    "models.pieces": ("pieces",),
     "plan.actions": ("Adopt", "Follow", "Promote", "Reinit", "Snapshot"),
     "plan.declare": ("method",),
     "plan.method": ("Method", "Part", "Stage", "Term", "Update", "single_stage"),
@@ -69,8 +71,8 @@ __all__ = [
     "Normalise", "Now", "Part", "Progress", "Promote", "Recipe", "Reinit", "Result", "Scene", "Shrunk", "Snapshot", "Stage",
     "State", "Store", "Student", "Tap", "Term", "Train", "Update", "UserError", "Via", "__version__", "choose", "compare",
     "connectors", "cosine", "data", "deploy", "describe", "distill", "engine", "explain", "export", "linear", "load", "losses",
-    "measure", "method", "methods", "metrics", "models", "observe", "predict", "ramp_up", "shrink", "single_stage", "sometimes",
-    "tasks", "train", "transforms",
+    "measure", "method", "methods", "metrics", "models", "observe", "pieces", "predict", "ramp_up", "shrink", "single_stage",
+    "sometimes", "tasks", "train", "transforms",
 ]  # fmt: skip
 
 

@@ -63,6 +63,9 @@ def test_what_does_not_match_stays_at_random_and_says_why():
 def test_stacks_of_several_families():
     found = {stack.path: (stack.size, stack.alike) for stack in stacks(net("resnet20"))}
     assert found == {"layer1": (3, (0, 1, 2)), "layer2": (3, (1, 2)), "layer3": (3, (1, 2))}
+    two = {stack.path: stack.alike for stack in stacks(net("resnet14"))}
+    assert two == {"layer1": (0, 1), "layer2": (1,), "layer3": (1,)}, "the first of a later stage halves the map"
+    assert stacks(nn.Sequential(*(nn.Sequential(nn.Linear(a, 2 * a), nn.ReLU()) for a in (4, 8)))) == []
     assert stacks(net("cnn", depth=1)) == [] and stacks(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))) == []
     stack = Stack("layer2", 9, tuple(range(1, 9)))
     assert (stack.keep(3), stack.keep(3, "first"), stack.keep(3, "last"), stack.keep(1)) == ([0, 4, 8], [0, 1, 2], [0, 7, 8], [0])

@@ -2,11 +2,31 @@
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from limbeck.errors import UserError, reason, unknown
+
+RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
+PIECES = "limbeck.models.pieces:piece"  # likewise
+AROUND = (RESIZED, PIECES)
+
+
+def innermost(model: str, arguments: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+    """The network that a model of ours is built around, and its arguments; the model itself where it is another.
+
+    Raises `UserError` where the arguments name none.
+    """
+    for _ in range(8):
+        if model not in AROUND:
+            return model, arguments
+        inside, own = arguments.get("model"), arguments.get("arguments") or {}
+        if not isinstance(inside, str) or not isinstance(own, Mapping):
+            break
+        model, arguments = inside, own
+    raise UserError(f"the arguments of {model} name no model: write model and arguments")
 
 
 def is_program(name: str) -> bool:

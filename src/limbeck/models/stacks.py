@@ -70,9 +70,10 @@ def row(module: nn.Module) -> list[str]:
 
 
 def stacks(module: nn.Module) -> list[Stack]:
-    """The outermost repeated stacks: containers with at least two blocks of one class and the same layers.
+    """The outermost repeated stacks: containers of blocks of one class, of which some can be taken out.
 
-    Blocks are alike where they are written alike: class, layers, sizes, strides.
+    These are written alike (class, layers, sizes, strides), or there is one alone behind another, as wide at its end as at its
+    beginning.
     """
     found: list[Stack] = []
     _find(module, "", found)
@@ -84,11 +85,21 @@ def _find(module: nn.Module, path: str, found: list[Stack]) -> None:
     texts = [repr(module.get_submodule(name)) for name in names]
     most = max(texts, key=texts.count, default="")
     alike = tuple(k for k, text in enumerate(texts) if text == most)
-    if len(alike) > 1:
+    if len(alike) == 1:  # two blocks, say, of which the first widens: whether the second leaves the map as it is
+        alike = tuple(k for k, name in enumerate(names) if k and _keeps_shape(module.get_submodule(name)))
+    if alike:
         found.append(Stack(path, len(names), alike))
         return
     for name, child in module.named_children():
         _find(child, f"{path}.{name}" if path else name, found)
+
+
+def _keeps_shape(block: nn.Module) -> bool:
+    """Whether a block gives as many channels as it takes, without a stride, as far as its layers show."""
+    weights = [p for p in block.parameters() if p.dim() > 1]
+    strides = [getattr(part, "stride", 1) for part in block.modules()]
+    plain = all(step in (1, None) for each in strides for step in (each if isinstance(each, tuple) else (each,)))
+    return bool(weights) and plain and weights[0].shape[1] == weights[-1].shape[0]
 
 
 def keep_blocks(module: nn.Module, path: str, places: Sequence[int]) -> None:

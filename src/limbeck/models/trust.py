@@ -9,9 +9,8 @@ from types import FunctionType
 from torch import nn
 
 from limbeck.errors import UserError
-from limbeck.files.programs import find, is_address
+from limbeck.files.programs import AROUND, find, innermost, is_address
 
-RESIZED = "limbeck.models.resized:Resized"  # ours, around a network that its arguments name
 CODE = (
     "remote_code", "auto_map", "code_revision", "weights_only", "implementation", "kernel", "quantization", "checkpoint",
     "pickle", "pretrained_cfg", "pipeline", "adapter", "gguf", "_file", "use_safetensors",
@@ -52,20 +51,15 @@ def need_trust(named: Iterable[Named], where: object, trust: bool, typed: Collec
                     f"{place} gives {why} to the {one.role[:40]}, which {does}; look at it, then add --trust "
                     "(trust=True in Python), also for a run of your own"
                 )
-            known = _library(one.model) or is_address(one.model) or one.model == RESIZED
+            known = _library(one.model) or is_address(one.model) or one.model in AROUND
             if ":" in one.model and one.model not in typed and not known:
                 _need_network(one)
 
 
 def _inner(named: Named) -> list[Named]:
     """A model and the ones that it is built around."""
-    found = [named]
-    while found[-1].model == RESIZED:
-        inside, own = found[-1].arguments.get("model"), found[-1].arguments.get("arguments") or {}
-        if not isinstance(inside, str) or not isinstance(own, Mapping) or len(found) > 8:
-            raise UserError(f"the arguments of {RESIZED} name no model: write model, size and arguments")
-        found.append(Named(named.role, inside, own))
-    return found
+    inside, own = innermost(named.model, named.arguments)
+    return [named] if inside == named.model else [named, Named(named.role, inside, own)]
 
 
 def _library(model: str) -> bool:
@@ -74,7 +68,7 @@ def _library(model: str) -> bool:
 
 def _program(named: Named, typed: Collection[str]) -> str:
     """What of a model is code, in words; "" where it is data."""
-    if named.model == RESIZED:
+    if named.model in AROUND:
         return ""
     if ":" in named.model and not _library(named.model):
         return "" if named.model in typed else f"the model {named.model[:60]!r}"

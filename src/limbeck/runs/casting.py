@@ -28,7 +28,7 @@ def settings_for(role: str, method: Method, recipe: Recipe) -> ModelSettings:
     if role in ("teacher", "student"):
         return recipe.teacher if role == "teacher" else recipe.student
     twin = recipe.student if role in learners(method) else recipe.teacher
-    return twin.model_copy(update={"weights": None, "start": "random"})
+    return twin.model_copy(update={"weights": None, "start": None})
 
 
 def learners(method: Method) -> set[str]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from limbeck.errors import UserError
-from limbeck.files.programs import is_address, is_program
+from limbeck.files.programs import PIECES, innermost, is_address, is_program
 from limbeck.files.saved import folder_of, processor_in, tokenizer_of, weights_in
+from limbeck.runs import cutting
 
 if TYPE_CHECKING:  # settings are read and checked without PyTorch; what they make brings it
     from torch import nn
@@ -93,7 +94,7 @@ class ModelSettings(_Settings):
 
     model: str = Field(
         description="built-in name, folder with a config.json, file.onnx, http://address, package.module:factory, "
-        "transformers:NAME or timm:NAME"
+        "transformers:NAME or timm:NAME; of a student also pieces:layers=N or pieces:depth=SHARE of the teacher"
     )
     arguments: dict[str, object] = Field(default_factory=dict, description="keyword arguments of the factory")
     weights: str | None = Field(default=None, description="safetensors or state_dict file to start from")
@@ -104,8 +105,8 @@ class ModelSettings(_Settings):
         default="auto", description="what the numbers in the file of answers are"
     )
     answers_id: str | None = Field(default=None, description="column of the file of answers that names the samples")
-    start: Literal["random", "teacher"] = Field(
-        default="random", description="where a student's weights start: at random, or from its teacher's layers"
+    start: Literal["random", "teacher"] | None = Field(
+        default=None, description="where a student starts: random, or teacher, its teacher's layers; default: teacher for pieces"
     )
     mean: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
     std: tuple[float, ...] | None = Field(default=None, description="per channel, on 0..1; default: the data's")
@@ -169,17 +170,20 @@ class ModelSettings(_Settings):
 
     @property
     def of_transformers(self) -> bool:
-        return self.model.startswith("transformers:") or folder_of(self.model) is not None
+        inside = innermost(self.model, self.arguments)[0]
+        return inside.startswith("transformers:") or folder_of(inside) is not None
 
     def own_arguments(self, data: "Data") -> dict[str, object]:
         """Its arguments; a model of transformers gets a head for next tokens where these are asked for, and one that is a type
         alone the size of the tokenizer's vocabulary, if it is not given."""
         if data.tokens is None or not self.of_transformers:
             return self.arguments
+        inside, own = innermost(self.model, self.arguments)
         head = {"task": "causal-lm"} if data.task.name == "next_token" else {}
-        if folder_of(self.model) is not None:
-            return {**head, **self.arguments}
-        return {**head, "vocab_size": data.tokens.facts["vocabulary"], "pad_token_id": data.tokens.facts["pad"], **self.arguments}
+        facts = data.tokens.facts
+        sizes = {} if folder_of(inside) is not None else {"vocab_size": facts["vocabulary"], "pad_token_id": facts["pad"]}
+        filled = {**head, **sizes, **own}
+        return filled if inside == self.model else {**self.arguments, "arguments": filled}
 
     def _looked_up(self, role: str, data: "Data") -> "nn.Module":
         from limbeck.data import answers
@@ -195,7 +199,9 @@ class ModelSettings(_Settings):
 
     @property
     def called(self) -> str:
-        """What it is, for readers: the model's name, or its file of answers."""
+        """What it is, for readers: the model's name, its file of answers, or what it is cut out of."""
+        if self.model == PIECES:
+            return cutting.words(self.arguments)
         return self.model if self.answers is None else f"answers in {Path(self.answers).name}"
 
     def comes_trained(self, data: "Data") -> bool:
@@ -363,6 +369,18 @@ class Recipe(_Settings):
         return self
 
     @model_validator(mode="after")
+    def _cut_pieces(self) -> Self:
+        """A student that is to be pieces of its teacher is named by what it is cut out of, and starts from it."""
+        own, theirs = self.student, self.teacher
+        if cutting.is_pieces(own.model):
+            cut = cutting.arguments_of(own.model, own.arguments)
+            model, arguments = cutting.cut_out_of(theirs.model, theirs.arguments, cut, answers=theirs.answers is not None)
+            self.student = own.model_copy(
+                update={"model": model, "arguments": arguments, "start": own.start or "teacher", "sees": own.sees or theirs.sees}
+            )
+        return self
+
+    @model_validator(mode="after")
     def _follow_folders(self) -> Self:
         """What folders of models say of their inputs goes where nothing else was set: texts are numbered by the tokenizer of the
         teacher, else of the student or another role; an image processor's size, mean and std serve all roles of transformers."""
@@ -386,7 +404,7 @@ class Recipe(_Settings):
     @model_validator(mode="after")
     def _follow_start(self) -> Self:
         """A student that starts from its teacher gets inputs on the teacher's scale; nobody else starts so."""
-        others = [role for role, settings in self.models.items() if role != "student" and settings.start != "random"]
+        others = [role for role, settings in self.models.items() if role != "student" and settings.start == "teacher"]
         if others:
             raise ValueError(f"start = 'teacher' is for the student, not for the {others[0]}; leave it out there")
         if self.student.start == "teacher":
@@ -432,7 +450,8 @@ class Recipe(_Settings):
     @property
     def programs(self) -> bool:
         """Whether a model or the data is a program of somebody's, so that whoever reads a recipe's file has to trust it."""
-        named = any(":" in m.model and not m.model.startswith(("transformers:", "timm:")) for m in self.models.values())
+        inside = [innermost(m.model, m.arguments)[0] for m in self.models.values()]
+        named = any(":" in model and not model.startswith(("transformers:", "timm:")) for model in inside)
         return named or self.data.program
 
     @property

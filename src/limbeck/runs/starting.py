@@ -6,9 +6,12 @@ from torch import nn
 
 from limbeck.data.views.seen import shape_seen
 from limbeck.errors import UserError
+from limbeck.files.programs import PIECES
 from limbeck.models.black_box import BlackBox
 from limbeck.models.inherit import Ends, Handed, hand_down, share_of
+from limbeck.models.pieces import BATCHES, estimate_again
 from limbeck.models.pretrained import Ordered
+from limbeck.models.stacks import Choice
 from limbeck.runs.casting import learners
 
 if TYPE_CHECKING:
@@ -18,8 +21,17 @@ SHOWN = 4  # layers that a sentence names
 
 
 def start(sources: "Sources", student: nn.Module, *, try_only: bool = False) -> list[Handed]:
-    """Give a student its teacher's layers, in place; what each of its layers got."""
-    return hand_down(sources.cast["teacher"], student, ends=_ends(sources), try_only=try_only)
+    """Give a student its teacher's layers, in place; what each of its layers got. Of one that is cut out of its teacher the
+    statistics of batch-norm are estimated again."""
+    own = sources.recipe.student
+    cut = own.model == PIECES
+    choice: Choice = own.arguments.get("choose", "equal") if cut else "equal"  # type: ignore[assignment]
+    handed = hand_down(sources.cast["teacher"], student, choice=choice, ends=_ends(sources), try_only=try_only)
+    if cut and not try_only:
+        streams, adapter = sources.streams(), sources.cast.adapter_of("student")
+        batches = (streams(("train",), k)["inputs"] for k in range(BATCHES))
+        estimate_again(student, (adapter.feed(student, inputs) for inputs in batches))
+    return handed
 
 
 def _ends(sources: "Sources") -> Ends:

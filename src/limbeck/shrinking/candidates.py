@@ -13,8 +13,8 @@ from torch import nn
 from limbeck import models
 from limbeck.data import Data
 from limbeck.errors import UserError
+from limbeck.files.programs import RESIZED
 from limbeck.models import zoo
-from limbeck.models.trust import RESIZED
 from limbeck.runs.recipes import parse_value
 from limbeck.runs.settings import ModelSettings
 

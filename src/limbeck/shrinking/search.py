@@ -233,7 +233,7 @@ class Search:
     def _recipe(self, trial: "Trial", candidate: Candidate, teacher: ModelSettings | None) -> Recipe:
         """The recipe of one training: the candidate, and the settings that Optuna draws."""
         recipe, (model, arguments) = self.recipe, candidate.settings
-        student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None, "start": "random"})
+        student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None, "start": None})
         if candidate.from_teacher and teacher is not None:
             student = student.model_copy(update={"start": "teacher"}).scaled_as(teacher)
         self._reseed(trial, "lr")
