@@ -166,6 +166,7 @@ def test_words_become_settings_that_a_file_keeps(tmp_path):
         ("pieces", "needs to know how much"),
         ("pieces:4", "write pieces:layers=4"),
         ("pieces:layer=4", "did you mean"),
+        ("pieces:layers=x", "layers cannot be 'x'"),
     ):
         with pytest.raises(UserError, match=said):
             make({"student": {"model": model}})

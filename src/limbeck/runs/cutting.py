@@ -6,7 +6,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.files.programs import PIECES, is_address
 
 WORD = "pieces"
-KEYS = ("layers", "depth", "choose")
+KEYS: Mapping[str, type | tuple[type, ...]] = {"layers": int, "depth": (int, float), "choose": str}
 
 
 def is_pieces(model: str) -> bool:
@@ -34,9 +34,13 @@ def arguments_of(model: str, given: Mapping[str, object]) -> dict[str, object]:
                 f"--student {model}: write {WORD}:layers=4 or {WORD}:depth=0.5, with :choose=first or last if you like"
             )
         found[key.strip()] = parse_value(value.strip())
-    for key in found:
+    for key, value in found.items():
         if key not in KEYS:
             raise unknown(f"setting of {WORD}", key, KEYS)
+        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+            raise UserError(
+                f"--student {model}: {key} cannot be {value!r}; write {WORD}:layers=4 or {WORD}:depth=0.5:choose=first"
+            )
     if not found:
         raise UserError(f"--student {WORD} needs to know how much: write {WORD}:layers=4 or {WORD}:depth=0.5")
     return found

@@ -22,6 +22,9 @@ def _sentence(error: ValidationError, where: str) -> UserError:
     errors = error.errors()  # a misspelt key tells more than the missing key it causes
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     path = ".".join(str(step) for step in first["loc"])
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, ValueError) and not path:  # of settings that do not go together, in a sentence of ours
+        return UserError(str(cause))
     if first["type"] == "extra_forbidden":
         *parents, key = first["loc"]
         return unknown(f"setting in {where}:", path, [".".join(map(str, [*parents, k])) for k in _keys(parents, str(key))])

@@ -416,8 +416,9 @@ class Recipe(_Settings):
         given = self.train.model_fields_set
         if not self.student.of_transformers or given & {"optimizer", "lr"}:
             return
-        folder = folder_of(self.student.model)
-        rate = 3e-4 if folder is not None and weights_in(folder) else 1e-3
+        folder = folder_of(self.student.model)  # not of one that it is cut out of: that counts by where the student starts
+        tuned = self.student.start == "teacher" or (folder is not None and weights_in(folder) != "")
+        rate = 3e-4 if tuned else 1e-3
         own = {"optimizer": "adamw", "lr": rate, "weight_decay": 0.01, "clip": 1.0}
         self.train = self.train.model_copy(update={key: value for key, value in own.items() if key not in given})
         self._followed = f"trained by AdamW at a rate of {rate:g}, as is usual for transformers (train.optimizer, train.lr)"
