@@ -34,12 +34,12 @@ def arguments_of(model: str, given: Mapping[str, object]) -> dict[str, object]:
                 f"--student {model}: write {WORD}:layers=4 or {WORD}:depth=0.5, with :choose=first or last if you like"
             )
         found[key.strip()] = parse_value(value.strip())
-    for key, value in found.items():
+    for key, set_to in found.items():
         if key not in KEYS:
             raise unknown(f"setting of {WORD}", key, KEYS)
-        if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+        if not isinstance(set_to, KEYS[key]) or isinstance(set_to, bool):
             raise UserError(
-                f"--student {model}: {key} cannot be {value!r}; write {WORD}:layers=4 or {WORD}:depth=0.5:choose=first"
+                f"--student {model}: {key} cannot be {set_to!r}; write {WORD}:layers=4 or {WORD}:depth=0.5:choose=first"
             )
     if not found:
         raise UserError(f"--student {WORD} needs to know how much: write {WORD}:layers=4 or {WORD}:depth=0.5")
