@@ -10,7 +10,7 @@ from limbeck.deploy.student import load_student
 from limbeck.errors import UserError
 from limbeck.face.run import run
 from limbeck.models import build
-from limbeck.models.pieces import estimate_again, pieces
+from limbeck.models.pieces import estimate_again, piece, pieces, with_sizes
 from limbeck.models.stacks import stacks
 from limbeck.runs.recipes import dump, make
 from limbeck.runs.recipes import load as read_toml
@@ -126,7 +126,7 @@ def test_a_configuration_that_cannot_say_it_is_refused():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, "give either layers"),
+        ({}, "say how much: layers, depth or width"),
         ({"layers": 1, "depth": 0.5}, "give either layers"),
         ({"layers": 4}, "layer1 has 3 blocks; keep 1 to 3 of them, not 4"),
         ({"depth": 1.5}, "depth is a share of the blocks above 0 and at most 1, not 1.5"),
@@ -187,3 +187,76 @@ def test_a_run_and_its_files(tmp_path):
     assert data.task.score(seen) == card["models"]["student"]["score"]
     again = run(make(settings), tmp_path / "again", data=data)
     assert again["models"]["student"]["score"] == card["models"]["student"]["score"] and student.training is False
+
+
+def test_a_narrower_model_of_transformers_is_a_choice_of_channels():
+    """Heads stay as many: of 2 heads of 8, every second channel is 2 heads of 4."""
+    for kind in ("bert", "llama"):
+        teacher = transformer(kind).eval()
+        student = pieces(teacher, width=0.5, layers=2)
+        config = student.config
+        assert (config.hidden_size, config.intermediate_size, config.num_attention_heads, config.num_hidden_layers) == (
+            8,
+            12,
+            2,
+            2,
+        )
+        body, whole = (net.bert if kind == "bert" else net.model for net in (student, teacher))
+        first, old = (b.encoder.layer[1] if kind == "bert" else b.layers[1] for b in (body, whole))
+        there = whole.encoder.layer[4] if kind == "bert" else whole.layers[4]
+        mine, theirs = (
+            (layer.attention.self.query if kind == "bert" else layer.self_attn.q_proj).weight for layer in (first, there)
+        )
+        assert torch.equal(mine, theirs[::2, ::2]) and old is not there
+        assert student(WORDS).logits.shape == teacher(WORDS).logits.shape
+    with pytest.raises(UserError, match="width is a share of the channels"):
+        pieces(transformer("bert"), width=1.5)
+
+
+def test_the_most_active_channels_stay():
+    """A network of two convolutions in which half of the channels give nothing: cut to half it answers the same."""
+    pytest.importorskip("torch_pruning")
+    torch.manual_seed(0)
+    teacher = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 16, 4)
+    ).eval()
+    with torch.no_grad():
+        for conv, dead in ((teacher[0], [0, 3, 4, 6]), (teacher[2], [1, 2, 5])):
+            conv.weight[dead], conv.bias[dead] = 0.0, 0.0
+    x = torch.rand(5, 3, 8, 8)
+    student = pieces(teacher, width=0.5, probe=[x, x + 1])
+    assert student[0].out_channels == 4 and student[2].weight.shape == (3, 4, 3, 3)
+    assert torch.equal(student[0].weight, teacher[0].weight[[1, 2, 5, 7]])
+    torch.testing.assert_close(student(x), teacher(x))
+    assert all(p.requires_grad for p in student.parameters())
+    with pytest.raises(UserError, match="width needs probe"):
+        pieces(teacher, width=0.5)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenetv2", "resnet8x4"])
+def test_a_narrow_student_is_rebuilt_from_its_sizes_alone(name, monkeypatch):
+    pytest.importorskip("torch_pruning")
+    torch.manual_seed(0)
+    own = {"model": name, "arguments": {}, "width": 0.5}
+    student = piece(10, (3, 32, 32), **own).eval()
+    assert sum(p.numel() for p in student.parameters()) < 0.45 * sum(p.numel() for p in net(name).parameters())
+    kept = with_sizes(own, student, 10, (3, 32, 32))
+    monkeypatch.setitem(__import__("sys").modules, "torch_pruning", None)
+    again = piece(10, (3, 32, 32), **kept)
+    again.load_state_dict(student.state_dict())
+    assert repr(again) == repr(student) and torch.equal(again.eval()(X), student(X))
+    with pytest.raises(UserError, match=r"pip install \"limbeck\[prune\]\""):
+        piece(10, (3, 32, 32), **own)
+
+
+def test_a_run_with_a_narrow_student(tmp_path):
+    pytest.importorskip("torch_pruning")
+    settings = {"teacher": {"model": "resnet8"}, "student": {"model": "pieces:width=0.5"}, "train": {"epochs": 1}, "onnx": False}
+    data = load("digits", limit=300)
+    card = run(make(settings), tmp_path / "run", data=data)
+    assert card["models"]["student"]["parameters"] < 0.6 * card["models"]["teacher"]["parameters"]
+    assert any(note.endswith("with the most active channels") for note in card["notes"])
+    assert {row["how"] for row in card["start"]} >= {"8 of 16 outputs by mean activation"}
+    student, _ = load_student(tmp_path / "run")
+    seen = predict(student, Batches(data.judged, data, size=256, seed=0).ordered(), data.task)
+    assert data.task.score(seen) == card["models"]["student"]["score"]

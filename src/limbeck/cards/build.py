@@ -311,7 +311,7 @@ def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data, *, tra
 def student_file(sources: Sources) -> StudentFile:
     """What student.json says of a run's student."""
     method, data, given = sources.method, sources.data, sources.given.modules
-    roles = role_files(sources.cast, method, sources.recipe, used(method.deployed))
+    roles = role_files(sources.cast, method, sources.recipe, used(method.deployed), data)
     for name in set(roles) & set(given):
         roles[name]["model"] = f"python object of class {type(given[name]).__qualname__}"
     info: StudentFile = {

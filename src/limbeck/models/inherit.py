@@ -73,7 +73,7 @@ Way = tuple[Mapping[str, Stack], Choice, Ends, bool]
 
 
 def _walk(mine: nn.Module, theirs: nn.Module | None, at: tuple[str, str], way: Way, found: list[Handed]) -> None:
-    tensors = _own(mine)
+    tensors = own_tensors(mine)
     if tensors:
         count = sum(p.numel() for p in mine.parameters(recurse=False))
         how, whole = ("no such layer", False) if theirs is None else _layer(mine, theirs, way)
@@ -103,7 +103,7 @@ def _matched(mine: nn.Module, theirs: nn.Module | None, path: str, way: Way) -> 
     return {name: name for name, _ in mine.named_children() if name in known}
 
 
-def _own(module: nn.Module) -> dict[str, Tensor]:
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The tensors of a module itself that its state has."""
     buffers = {k: v for k, v in module._buffers.items() if k not in module._non_persistent_buffers_set}
     return {k: v for k, v in {**module._parameters, **buffers}.items() if v is not None}
@@ -111,7 +111,7 @@ def _own(module: nn.Module) -> dict[str, Tensor]:
 
 def _layer(mine: nn.Module, theirs: nn.Module, way: Way) -> tuple[str, bool]:
     """Fill one layer out of the teacher's; what was taken of it, or why nothing."""
-    own, other = _own(mine), _own(theirs)
+    own, other = own_tensors(mine), own_tensors(theirs)
     if set(own) - set(other):
         return f"the teacher's has no {sorted(set(own) - set(other))[0]}", False
     taken, words = {}, ""
@@ -154,4 +154,4 @@ def share_of(handed: Sequence[Handed]) -> float:
     return sum(each.parameters for each in handed if each.of) / max(1, sum(each.parameters for each in handed))
 
 
-__all__ = ["Ends", "Handed", "Inherit", "hand_down", "share_of"]
+__all__ = ["Ends", "Handed", "Inherit", "hand_down", "own_tensors", "share_of"]

@@ -1,6 +1,6 @@
-"""Students cut out of a network: fewer blocks of its repeated stacks, by themselves or by the name of the network.
+"""Students cut out of a network: fewer blocks of its repeated stacks, fewer channels, by themselves or by the network's name.
 
-A piece of a model of transformers is a model of transformers: its configuration says how many layers it has.
+A piece of a model of transformers is a model of transformers: its configuration says how many layers it has, and how wide.
 """
 
 import copy
@@ -8,44 +8,63 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.errors import UserError, reason
 from limbeck.models.inherit import hand_down, share_of
 from limbeck.models.pretrained import of_transformers
 from limbeck.models.stacks import Choice, Stack, keep_blocks, stacks
+from limbeck.models.widths import brought_to, narrowed, sizes_of
 from limbeck.plan.copies import copied
+from limbeck.plan.roles import restarted
 
 BATCHES = 10  # from which the statistics of a cut network are estimated again
 
 
-def pieces(module: nn.Module, *, layers: int | None = None, depth: float | None = None, choose: Choice = "equal") -> nn.Module:
-    """A copy of a network with fewer blocks, with the weights of those that stay.
+def pieces(
+    module: nn.Module,
+    *,
+    layers: int | None = None,
+    depth: float | None = None,
+    width: float | None = None,
+    choose: Choice = "equal",
+    probe: Sequence[Tensor] = (),
+) -> nn.Module:
+    """A copy of a network with fewer blocks or channels, with the weights of those that stay.
 
     Blocks are counted in each repeated stack: the containers of blocks of one class that the tree shows, such as the stages
     of a ResNet or the layers of a transformer. A block that halves or widens the map always stays.
 
     Args:
         layers: blocks of each stack, at least 1. depth: their share, 0 .. 1, in its place.
-        choose: which stay: at "equal" distances, the "first" or the "last" ones.
+        width: share of the channels of every layer but the last. Of a model of transformers that of its hidden size, inner size
+            and each head, with channels at equal distances; else those with the largest mean activation on the probe stay, which
+            needs Torch-Pruning.
+        choose: which blocks stay: at "equal" distances, the "first" or the "last" ones.
+        probe: batches (n, ...) of inputs, for width; batch-norm's statistics are estimated again on them.
 
     Raises:
-        UserError: neither or both are given, there is no such stack, or it cannot be cut so.
+        UserError: nothing is asked for, there is no such stack, or it cannot be cut so.
 
     >>> net = nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(6)))
     >>> len(pieces(net, layers=2)), len(pieces(net, depth=0.5))
     (2, 3)
     """
-    kept = _kept(module, layers, depth, choose)
+    kept = _kept(module, layers, depth, choose, width)
     if of_transformers(module):
-        twin = _configured(module, kept)
+        twin = _configured(module, kept, width)
         if share_of(hand_down(module, twin, choice=choose)) < 1:
             raise _not_said(module)
         return twin.train(module.training)
     twin = copied(module, "the network")
     for path, places in kept.items():
         keep_blocks(twin, path, places)
-    return twin
+    if width is not None:
+        if not probe:
+            raise UserError("pieces: width needs probe=[inputs], on which channels are chosen by their mean activation")
+        narrowed(twin, width, probe[0][:2], probe)
+        estimate_again(twin, (twin(inputs) for inputs in probe))
+    return twin.train(module.training)
 
 
 def piece(
@@ -56,27 +75,52 @@ def piece(
     arguments: Mapping[str, object] | None = None,
     layers: int | None = None,
     depth: float | None = None,
+    width: float | None = None,
     choose: Choice = "equal",
+    sizes: Mapping[str, Sequence[int]] | None = None,
 ) -> nn.Module:
     """The same by name, with random weights: what `--student pieces:layers=4` is built as, and rebuilt as without the teacher.
 
     Args:
-        model: a name for `limbeck.models.build`, with `arguments`. layers, depth, choose: as for `pieces`.
+        model: a name for `limbeck.models.build`, with `arguments`. layers, depth, width, choose: as for `pieces`.
+        sizes: shapes that cutting the width led to, for who rebuilds it.
     """
-    from limbeck.models import build
-
-    whole = build(model, classes=classes, shape=shape, arguments=arguments)
-    kept = _kept(whole, layers, depth, choose)
+    whole = build(model, classes, shape, arguments)
+    kept = _kept(whole, layers, depth, choose, width)
     if of_transformers(whole):
-        return _configured(whole, kept)
+        return _configured(whole, kept, width)
     for path, places in kept.items():
         keep_blocks(whole, path, places)
-    return whole
+    if sizes:
+        return brought_to(whole, sizes)
+    return whole if width is None else restarted(narrowed(whole, width, torch.zeros(2, *shape)))
 
 
-def _kept(module: nn.Module, layers: int | None, depth: float | None, choose: Choice) -> dict[str, list[int]]:
-    if (layers is None) == (depth is None):
+def with_sizes(arguments: Mapping[str, object], module: nn.Module, classes: int, shape: tuple[int, ...]) -> dict[str, object]:
+    """The arguments of `piece` with the sizes that cutting the width led to, so that nothing is needed to rebuild it."""
+    if "width" not in arguments or of_transformers(module):
+        return dict(arguments)
+    own: Any = {key: value for key, value in arguments.items() if key not in ("width", "sizes")}
+    cut = "layers" in own or "depth" in own
+    whole = piece(classes, shape, **own) if cut else build(own["model"], classes, shape, own["arguments"])
+    return {**arguments, "sizes": sizes_of(module, whole)}
+
+
+def build(model: str, classes: int, shape: tuple[int, ...], arguments: Mapping[str, object] | None) -> nn.Module:
+    from limbeck import models
+
+    return models.build(model, classes=classes, shape=shape, arguments=arguments)
+
+
+def _kept(
+    module: nn.Module, layers: int | None, depth: float | None, choose: Choice, width: float | None
+) -> dict[str, list[int]]:
+    if layers is not None and depth is not None:
         raise UserError("pieces: give either layers, the blocks of each stack, or depth, their share; as in pieces:layers=4")
+    if layers is None and depth is None:
+        if width is None:
+            raise UserError("pieces: say how much: layers, depth or width; as in pieces:layers=4")
+        return {}
     if depth is not None and not 0 < depth <= 1:
         raise UserError(f"pieces: depth is a share of the blocks above 0 and at most 1, not {depth:g}")
     if choose not in ("equal", "first", "last"):
@@ -94,10 +138,12 @@ def _count(stack: Stack, layers: int | None, depth: float | None) -> int:
     return layers if layers is not None else max(stack.least, round((depth or 0) * stack.size))
 
 
-def _configured(module: nn.Module, kept: Mapping[str, Sequence[int]]) -> nn.Module:
-    """A model of transformers of the same class with random weights, whose configuration has that many layers."""
+def _configured(module: nn.Module, kept: Mapping[str, Sequence[int]], width: float | None) -> nn.Module:
+    """A model of transformers of the same class with random weights, whose configuration has that many layers, so wide."""
     own: Any = module
     config = copy.deepcopy(own.config)
+    if width is not None:
+        _say_width(config, width, type(module).__name__)
     sizes = {path: len(list(module.get_submodule(path).children())) for path in kept}
     depths = getattr(config, "depths", None)
     if isinstance(depths, list | tuple) and list(depths) == list(sizes.values()):
@@ -121,6 +167,20 @@ def _not_said(module: nn.Module) -> UserError:
     return UserError(
         f"pieces: the configuration of {name} does not say how many layers it has; build a smaller one by its settings"
     )
+
+
+def _say_width(config: Any, width: float, name: str) -> None:
+    """Hidden size, inner size and size of a head in a configuration; heads stay as many, and get narrower."""
+    if not 0 < width < 1:
+        raise UserError(f"pieces: width is a share of the channels above 0 and below 1, not {width:g}")
+    known = {key: getattr(config, key, None) for key in ("hidden_size", "intermediate_size", "head_dim")}
+    heads = getattr(config, "num_attention_heads", None)
+    if type(known["hidden_size"]) is not int or type(heads) is not int:
+        raise UserError(f"pieces: the configuration of {name} does not say how wide it is; build a narrower one by its settings")
+    for key, value in known.items():
+        if type(value) is int:
+            step = heads if key == "hidden_size" else 1
+            setattr(config, key, max(step, round(value * width / step) * step))
 
 
 def _say_layers(config: Any, size: int, places: Sequence[int]) -> None:

@@ -6,11 +6,13 @@ from torch import nn
 from limbeck.data import Data
 from limbeck.data.text import Words
 from limbeck.data.tokens import TokenInputs
-from limbeck.data.views.seen import RoleInputs, Whole
+from limbeck.data.views.seen import RoleInputs, Whole, shape_seen
 from limbeck.deploy.student_file import RoleFile
 from limbeck.errors import UserError, reason
+from limbeck.files.programs import PIECES
 from limbeck.models.black_box import BlackBox
 from limbeck.models.encoders import Pooled
+from limbeck.models.pieces import with_sizes
 from limbeck.models.pretrained import Ordered, of_transformers
 from limbeck.plan import Method
 from limbeck.plan.actions import Promote
@@ -36,7 +38,7 @@ def learners(method: Method) -> set[str]:
     return {role_of(path) for stage in method.stages for path in stage.trains} - set(method.parts)
 
 
-def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> dict[str, RoleFile]:
+def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str], data: Data) -> dict[str, RoleFile]:
     """What `student.json` keeps of each deployed role; a promoted role is a copy of its source."""
     made = {a.role: a.source for s in method.stages for a in s.before if isinstance(a, Promote)}
     files: dict[str, RoleFile] = {}
@@ -47,7 +49,11 @@ def role_files(cast: Cast, method: Method, recipe: Recipe, names: list[str]) -> 
         prepare = cast.adapter_of(name).prepare
         normalise = prepare if isinstance(prepare, Normalise | RoleInputs) else None
         mean, std = (list(normalise.mean_values), list(normalise.std_values)) if normalise else ([], [])
-        file = RoleFile(model=settings.model, arguments=settings.arguments, mean=mean, std=std)
+        own = settings.arguments
+        if settings.model == PIECES:
+            classes = settings.classes or len(data.classes)
+            own = with_sizes(own, cast[name], classes, shape_seen(settings.sees, tuple(data.shape)))
+        file = RoleFile(model=settings.model, arguments=own, mean=mean, std=std)
         if settings.classes:
             file["classes"] = settings.classes
         if isinstance(prepare, RoleInputs):

@@ -6,7 +6,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.files.programs import PIECES, is_address
 
 WORD = "pieces"
-KEYS: Mapping[str, type | tuple[type, ...]] = {"layers": int, "depth": (int, float), "choose": str}
+KEYS: Mapping[str, type | tuple[type, ...]] = {"layers": int, "depth": (int, float), "width": (int, float), "choose": str}
 
 
 def is_pieces(model: str) -> bool:
@@ -42,7 +42,7 @@ def arguments_of(model: str, given: Mapping[str, object]) -> dict[str, object]:
                 f"--student {model}: {key} cannot be {set_to!r}; write {WORD}:layers=4 or {WORD}:depth=0.5:choose=first"
             )
     if not found:
-        raise UserError(f"--student {WORD} needs to know how much: write {WORD}:layers=4 or {WORD}:depth=0.5")
+        raise UserError(f"--student {WORD} needs to know how much: write {WORD}:layers=4, {WORD}:depth=0.5 or {WORD}:width=0.5")
     return found
 
 

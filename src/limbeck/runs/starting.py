@@ -1,17 +1,21 @@
 """A student that starts from its teacher: whether it can, what is said of it, and doing it."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from limbeck.data.views.seen import shape_seen
 from limbeck.errors import UserError
 from limbeck.files.programs import PIECES
 from limbeck.models.black_box import BlackBox
 from limbeck.models.inherit import Ends, Handed, hand_down, share_of
-from limbeck.models.pieces import BATCHES, estimate_again
-from limbeck.models.pretrained import Ordered
+from limbeck.models.pieces import BATCHES, estimate_again, pieces
+from limbeck.models.pretrained import Ordered, of_transformers
 from limbeck.models.stacks import Choice
+from limbeck.plan.copies import copied
+from limbeck.plan.kinds import Value
+from limbeck.plan.roles import Adapter
 from limbeck.runs.casting import learners
 
 if TYPE_CHECKING:
@@ -26,12 +30,46 @@ def start(sources: "Sources", student: nn.Module, *, try_only: bool = False) -> 
     own = sources.recipe.student
     cut = own.model == PIECES
     choice: Choice = own.arguments.get("choose", "equal") if cut else "equal"  # type: ignore[assignment]
-    handed = hand_down(sources.cast["teacher"], student, choice=choice, ends=_ends(sources), try_only=try_only)
+    narrow = cut and "width" in own.arguments and not of_transformers(student)
+    handed = hand_down(sources.cast["teacher"], student, choice=choice, ends=_ends(sources), try_only=try_only or narrow)
     if cut and not try_only:
         streams, adapter = sources.streams(), sources.cast.adapter_of("student")
-        batches = (streams(("train",), k)["inputs"] for k in range(BATCHES))
+        batches = [streams(("train",), k)["inputs"] for k in range(BATCHES)]
+        if narrow:
+            _active(sources, student, [_prepared(adapter, inputs) for inputs in batches])
         estimate_again(student, (adapter.feed(student, inputs) for inputs in batches))
-    return handed
+    how = " by mean activation" if narrow else ""
+    return [replace(each, how=each.how + how) if each.of and each.how != "whole" else each for each in handed]
+
+
+def _blocks(mine: str, theirs: str) -> str:
+    """Two paths without what they end in alike.
+
+    >>> _blocks("layer1.1.conv1", "layer1.4.conv1")
+    'layer1.1 from layer1.4'
+    """
+    here, there = mine.split("."), theirs.split(".")
+    while len(here) > 1 and len(there) > 1 and here[-1] == there[-1]:
+        here.pop(), there.pop()
+    return f"{'.'.join(here)} from {'.'.join(there)}"
+
+
+def _prepared(adapter: Adapter, inputs: Value) -> Tensor:
+    """A batch as it goes into the network."""
+    made = inputs if adapter.prepare is None else adapter.prepare(inputs)
+    if not isinstance(made, Tensor):
+        raise UserError("widths are cut of networks that take one tensor; cut this one by layers")
+    return made
+
+
+def _active(sources: "Sources", student: nn.Module, probe: list[Tensor]) -> None:
+    """Fill a narrow student with the teacher's channels that are most active on the training data, in its shapes."""
+    own = sources.recipe.student.arguments
+    cut: Any = {key: own[key] for key in ("layers", "depth", "choose", "width") if key in own}
+    device = next(student.parameters()).device
+    teacher = copied(sources.cast["teacher"], "the teacher").to(device)
+    whole = pieces(teacher, probe=[inputs.to(device) for inputs in probe], **cut)
+    student.load_state_dict(whole.state_dict())
 
 
 def _ends(sources: "Sources") -> Ends:
@@ -84,11 +122,12 @@ def words(handed: list[Handed]) -> str:
     """
     taken = [each for each in handed if each.of]
     chosen = sum(each.how != "whole" for each in taken)
-    moved = [f"{each.layer} from {each.of}" for each in taken if each.of != each.layer]
+    moved = list(dict.fromkeys(_blocks(each.layer, each.of) for each in taken if each.of != each.layer))
     random = [f"{each.layer or 'the network itself'} ({each.how})" for each in handed if not each.of]
     much = f"{len(taken)} of {len(handed)} layers, {100 * share_of(handed):.0f} % of its parameters"
     said = f"the student starts from its teacher: {much}"
-    said += f", {chosen} of them with channels at equal distances" if chosen else ""
+    by = "the most active channels" if any("activation" in each.how for each in taken) else "channels at equal distances"
+    said += f", {chosen} of them with {by}" if chosen else ""
     for what, names in (("; by place: ", moved), ("; at random: ", random)):
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         said += what + ", ".join(names[:SHOWN]) + more if names else ""
