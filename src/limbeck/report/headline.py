@@ -3,7 +3,7 @@
 from limbeck.cards.schema import ModelEntry, median_of
 from limbeck.cards.words import count, number, percent
 from limbeck.report.read import RunView
-from limbeck.tasks.figure import FigureInfo, known, score_in
+from limbeck.tasks.figure import FigureInfo, known, score_in, spoken_in
 from limbeck.tasks.keeping import STARTED
 
 OTHERS = (
@@ -19,7 +19,7 @@ def headline(view: RunView) -> list[str]:
     if not student or not known(student.get("score")):
         return []
     teacher, baseline = view.models.get("teacher"), view.models.get("baseline")
-    found = [_first(student, teacher, score_in(view.card))]
+    found = [_first(student, teacher, spoken_in(view.card))]
     for who, name in OTHERS:
         other = view.models.get(who)
         if other and known(other.get("score")):
@@ -31,7 +31,7 @@ def headline(view: RunView) -> list[str]:
 
 def _first(student: ModelEntry, teacher: ModelEntry | None, score: FigureInfo) -> str:
     sentence = score.sentence or f"reaches {{}} {score.title} on the test samples"
-    right = f"The student {sentence.format(score.text(student.get('score')))}"
+    right = f"The student {sentence.format(score.text(_value(student, score)))}"
     mine, theirs = student.get("parameters"), (teacher or {}).get("parameters")
     if known(mine) and known(theirs) and mine and theirs:
         ratio = theirs / mine
@@ -46,11 +46,19 @@ def _first(student: ModelEntry, teacher: ModelEntry | None, score: FigureInfo) -
     return f"{right} with {count(mine)} parameters." if known(mine) else right + "."
 
 
+def _value(entry: ModelEntry, figure: FigureInfo) -> float | None:
+    """A model's value of a figure, the score or another."""
+    found = entry.get("figures") or {}
+    return found.get(figure.key, entry.get("score"))
+
+
 def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, name: str) -> str:
-    score, mine, theirs = score_in(view.card), student.get("score"), other.get("score")
-    assert known(mine) and known(theirs), "the caller has looked"
+    score = spoken_in(view.card)
+    mine, theirs = _value(student, score), _value(other, score)
+    if not known(mine) or not known(theirs):
+        return f"{name} has no {score.title} to compare with.".capitalize()
     gap = mine - theirs
-    if score.scale * abs(gap) < 0.005 * (1 if score.share else 0.01):
+    if abs(gap) < 5e-5 * (1 if score.share else max(abs(mine), abs(theirs))):
         return f"That is level with {name}."
     words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
     p = _chance(view, who)
@@ -71,7 +79,9 @@ def numbers(view: RunView) -> list[tuple[str, str, str]]:
     score, found = score_in(view.card), []
     mine, theirs = student.get("score"), teacher.get("score")
     if known(mine) and known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
-        beside = f"{score.text(mine)}, teacher {score.text(theirs)}{_baseline(view)}"
+        said = spoken_in(view.card)
+        pair = f"{said.text(_value(student, said))}, teacher {said.text(_value(teacher, said))}{_baseline(view)}"
+        beside = pair if said == score else f"{said.title} {pair}"
         found.append((f"{score.title} kept", percent(mine / theirs, 1), beside))
     small, large = student.get("parameters"), teacher.get("parameters")
     if known(small) and known(large) and small and large:
@@ -84,8 +94,8 @@ def numbers(view: RunView) -> list[tuple[str, str, str]]:
 
 def _baseline(view: RunView) -> str:
     """The baseline's score, and whether the student can be told apart from it on the test samples."""
-    baseline, score = view.models.get("baseline"), score_in(view.card)
-    other = (baseline or {}).get("score")
+    baseline, score = view.models.get("baseline"), spoken_in(view.card)
+    other = None if not baseline else _value(baseline, score)
     if not known(other):
         return ""
     p = _chance(view, "baseline")

@@ -89,7 +89,7 @@ def _sections(view: RunView) -> list[PageSection]:
         _curves_section(view),
         {"id": "cost", "title": f"{title} cost", "figures": costs, "note": said},
         *_exits_section(view.card),
-        _class_section(view),
+        *([_class_section(view)] if names else []),
         *(drawn(section, names) for section in own),
     ]
 

@@ -32,6 +32,7 @@ class FigureFacts(TypedDict, total=False):
     within: str
     sentence: str
     most: float
+    spoken: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ class FigureInfo:
         within: the title of the same within one class; "" where there is none.
         sentence: of the headline about a student, after "The student", with {} for the value.
         most: the largest value there can be, where that is known and the figure is no share.
+        spoken: of a score, the key of the figure that sentences speak of in its place, "" for itself.
     """
 
     key: str = "score"
@@ -72,12 +74,14 @@ class FigureInfo:
     within: str = ""
     sentence: str = ""
     most: float | None = None
+    spoken: str = ""
 
     def plain(self) -> FigureFacts:
         """The same as a file holds it."""
         own: FigureFacts = {"key": self.key, "title": self.title, "words": self.words, "better": self.better}
         own |= {"form": self.form, "within": self.within, "sentence": self.sentence}
-        return own if self.most is None else own | {"most": self.most}
+        own |= {} if self.most is None else {"most": self.most}
+        return own | {"spoken": self.spoken} if self.spoken else own
 
     def inside(self, low: float, high: float) -> tuple[float, float]:
         """An interval of values cut to what there can be: shares lie in 0 .. 1, errors are at least 0.
@@ -176,6 +180,7 @@ class Figure:
     sentence: str = ""
     interval: Callable[[Judged], tuple[float, float] | None] | None = None
     most: float | None = None
+    spoken: str = ""
 
     def facts(self) -> FigureInfo:
         """What a card keeps of it."""
@@ -249,3 +254,9 @@ def _facts_of(each: Mapping[str, Any]) -> FigureInfo:
 def score_in(facts: Mapping[str, object]) -> FigureInfo:
     """The score that a card or a board names."""
     return figures_in(facts)[0]
+
+
+def spoken_in(facts: Mapping[str, object]) -> FigureInfo:
+    """The figure that sentences speak of: the score, or what it names in its place."""
+    score, *others = figures_in(facts)
+    return next((figure for figure in others if figure.key == score.spoken), score)

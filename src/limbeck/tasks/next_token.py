@@ -131,7 +131,7 @@ class NextToken(Task):
             "Geometric mean of the probability of the right token: 1 / perplexity.",
             form=".4g",
             most=1.0,
-            sentence="gives the right token a probability of {} (geometric mean, 1 / perplexity)",
+            spoken="perplexity",
         ),
         Figure(
             "perplexity",
@@ -141,6 +141,7 @@ class NextToken(Task):
             better="lower",
             form=".4g",
             interval=_drawn(lambda each: (each[:, 0] / each[:, 2]).exp()),
+            sentence="has a perplexity of {} on the test text",
         ),
         Figure(
             "bits_per_byte",
