@@ -110,3 +110,44 @@ def test_the_page_is_drawn_from_its_card(run):
     page = write_report(folder).read_text(encoding="utf-8")
     assert "Perplexity by context" in page and "1 / perplexity" in page
     assert len(page) < 150_000 and read_card(folder)["data"]["classes"] == []
+
+
+def test_texts_are_those_that_plain_transformers_writes(run, place):
+    from transformers import AutoModelForCausalLM
+
+    card, folder, _ = run
+    _, tokens, teacher, _ = place
+    written = card["writing"]
+    assert set(written["figures"]) == {"teacher", "baseline", "student"} and 0 < len(written["texts"]) <= 6
+    student = AutoModelForCausalLM.from_pretrained(folder / "student").eval()
+    for row in written["texts"][:2]:
+        ids = tokens(row["prompt"], return_tensors="pt")["input_ids"]
+        for who, model in (("teacher", teacher), ("student", student)):
+            z, added = ids, []
+            with torch.no_grad():
+                for _ in range(written["new"]):  # naive, without a cache
+                    added.append(int(model(input_ids=z).logits[0, -1, : len(tokens)].argmax()))
+                    z = torch.cat([z, torch.tensor([[added[-1]]])], 1)
+                    if added[-1] == 0:
+                        break
+            assert row["models"][who] == tokens.decode(added, skip_special_tokens=True)
+    for each in written["figures"].values():
+        assert 0 <= each["repeated"] <= 1 and each["rouge_l"] is None and each["exact"] is None
+
+
+def test_completions_are_compared_with_what_is_written(place, tmp_path):
+    from limbeck.data import load
+    from limbeck.deploy.student import Deployed
+    from limbeck.deploy.writing import write
+    from limbeck.plan.roles import Cast
+    from limbeck.plan.taps import Tap
+
+    folder, tokens, teacher, held = place
+    rows = [{"prompt": " ".join(text.split()[:3]), "completion": " " + " ".join(text.split()[3:])} for text in held[:12]]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = load(str(tmp_path / "pairs.jsonl"), tokenizer=folder / "big", test=0.5)
+    found = write({"teacher": Deployed(Cast({"teacher": teacher}), Tap("teacher"))}, data)
+    assert found["prompts"] == len(data["test"]) and found["figures"]["teacher"]["rouge_l"] is not None
+    asked = {row["prompt"]: row["completion"] for row in rows}
+    for row in found["texts"]:
+        assert row["follows"] == asked[row["prompt"]]

@@ -28,6 +28,7 @@ from limbeck.deploy.student import Deployed, save_student, used
 from limbeck.deploy.student_file import VERSION as STUDENT_VERSION
 from limbeck.deploy.student_file import PackedFile, StudentFile
 from limbeck.deploy.student_folder import FOLDER, save_folder, save_tokenizer
+from limbeck.deploy.writing import write
 from limbeck.errors import UserError, reason
 from limbeck.metrics.score import distillation_score, relative_drop, relative_gain, size_cut
 from limbeck.models.black_box import BlackBox
@@ -42,6 +43,7 @@ from limbeck.runs.sources import Sources
 from limbeck.store.identity import identity
 from limbeck.tasks.figure import Measured, known
 from limbeck.tasks.keeping import STARTED, write_predictions
+from limbeck.tasks.next_token import NextToken
 from limbeck.tasks.predictions import Predictions, distances, predict
 from limbeck.tasks.task import Task
 
@@ -87,6 +89,9 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     if method.exits:
         exits = _or_note(note, "its exits cannot be measured", lambda: measure_exits(sources.cast, method.exits, data, example))
         card |= {"exits": exits} if exits else {}
+    if data.task.name == NextToken.name:
+        written = _or_note(note, "no texts were written", lambda: write(entries, data))
+        card |= {"writing": written} if written else {}
     exported = _or_note(note, "", lambda: _export(finished, example)) if recipe.onnx else None
     card["export"] = {} if exported is None else {"onnx": exported}
     for part in (part for entry in entries.values() for part in entry.modules() if isinstance(part, Served)):

@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 from limbeck.data.core import DataFacts
 from limbeck.deploy.exits import Exits
 from limbeck.deploy.measure import Latency
+from limbeck.deploy.writing import Writing
 from limbeck.files import read_json, write_json
 from limbeck.tasks.figure import marked
 from limbeck.tasks.task import TaskFacts
@@ -109,6 +110,7 @@ class Card(TypedDict, total=False):
     size_cut_percent: float | None
     distillation_score: float | None
     exits: Exits
+    writing: Writing
     export: dict[str, ExportFacts]
     start: list[StartFacts]
     notes: list[str]

@@ -4,6 +4,7 @@ Letters: n strings, t frames, l places; strings are (n, l) int64 with -100 behin
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -121,3 +122,32 @@ def interval(
     found = torch.tensor([figure(counts[row]) for row in rows]).double()
     low, high = torch.quantile(found, torch.tensor([(1 - level) / 2, (1 + level) / 2]).double()).tolist()
     return low, high
+
+
+def repeated(tokens: Sequence[int], run: int = 4) -> float:
+    """The share of a text's runs of so many tokens that stood in it before: 0 for one that never repeats itself.
+
+    >>> repeated([1, 2, 3, 4, 5]), repeated([1, 2, 1, 2, 1, 2, 1, 2], run=2)
+    (0.0, 0.7142857142857143)
+    """
+    runs = [tuple(tokens[k : k + run]) for k in range(len(tokens) - run + 1)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def rouge_l(text: str, right: str) -> float:
+    """ROUGE-L of a text: F1 of the longest common subsequence of words (runs of letters and digits, lower case).
+
+    Lin 2004, https://aclanthology.org/W04-1013; words as in google-research/rouge, without its stemmer. Two empty texts have 1.
+
+    >>> round(rouge_l("the cat sat", "The cat has sat down."), 4)
+    0.75
+    """
+    first, second = (re.findall(r"[^\W_]+", each.casefold()) for each in (text, right))
+    if not first or not second:
+        return float(first == second)
+    row = [0] * (len(second) + 1)
+    for word in first:
+        before = 0
+        for k, other in enumerate(second, start=1):
+            before, row[k] = row[k], before + 1 if word == other else max(row[k], row[k - 1])
+    return 2 * row[-1] / (len(first) + len(second))

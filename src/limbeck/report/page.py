@@ -16,6 +16,7 @@ from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
 from limbeck.report.headline import headline, numbers
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
+from limbeck.report.writing import written
 from limbeck.tasks.figure import score_in
 
 PAGE = "report.html"
@@ -91,6 +92,7 @@ def _sections(view: RunView) -> list[PageSection]:
         *_exits_section(view.card),
         *([_class_section(view)] if names else []),
         *(drawn(section, names) for section in own),
+        *(drawn(section, names) for section in written(view.card)),
     ]
 
 
