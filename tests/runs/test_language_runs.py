@@ -148,6 +148,5 @@ def test_completions_are_compared_with_what_is_written(place, tmp_path):
     data = load(str(tmp_path / "pairs.jsonl"), tokenizer=folder / "big", test=0.5)
     found = write({"teacher": Deployed(Cast({"teacher": teacher}), Tap("teacher"))}, data)
     assert found["prompts"] == len(data["test"]) and found["figures"]["teacher"]["rouge_l"] is not None
-    asked = {row["prompt"]: row["completion"] for row in rows}
-    for row in found["texts"]:
-        assert row["follows"] == asked[row["prompt"]]
+    asked = {(row["prompt"], row["completion"]) for row in rows}
+    assert all((row["prompt"], row["follows"]) in asked for row in found["texts"])

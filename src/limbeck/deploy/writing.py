@@ -94,10 +94,11 @@ def _prompts(data: Data) -> list[Prompt]:
     for row, own in zip(inputs[: 4 * ROWS], labels[: 4 * ROWS], strict=True):
         side, ids = (row - 1) // many, ((row - 1) % many).tolist()
         known = (own != -100).nonzero()[:, 0]
-        first = int(known[0]) + 1 if asked else OPENING
         border = next((k + 1 for k in range(len(ids) - 1) if row[k + 1] == 0 or side[k + 1] != side[k]), len(ids))
-        if first < border or asked:
-            found.append((ids[:first], own[first - 1 :][own[first - 1 :] != -100].tolist(), asked))
+        first = int(known[0]) + 1 if asked else min(OPENING, border // 2)
+        if first:
+            follows = own[first - 1 : border]
+            found.append((ids[:first], follows[follows != -100].tolist(), asked))
         if len(found) == ROWS:
             break
     return found
