@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from limbeck.data.tagged import split
 from limbeck.data.tokens import Tokenizer
 from limbeck.deploy.raw import samples, told
 from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.deploy.student_folder import FOLDER
 from limbeck.errors import UserError
 from limbeck.face.load import load
-from limbeck.tasks import task_of
+from limbeck.tasks import TokenClassification, task_of
 
 
 def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, trust: bool = False) -> list[dict[str, Any]]:
@@ -27,23 +28,52 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
 
     Returns:
         input (its name), and by the task: class, probability and p(NAME) of every class; labels and p(NAME); a value for each
-        target; mask (h, w) of class numbers; an embedding e0, e1, ...; boxes, each with class, probability and corners x0, y0,
-        x1, y1 in pixels of what the student sees; or text.
+        target; words and tags; mask (h, w) of class numbers; an embedding e0, e1, ...; boxes, each with class, probability and
+        corners x0, y0, x1, y1 in pixels of what the student sees; or text.
 
     Raises `UserError` for a file that is not there or that this student cannot take.
     """
     student = load(folder, trust=trust)
     info = read_student_file(Path(folder))
-    facts = dict(info) | ({"encode": _encoder(Path(folder), student.tokens["longest"])} if student.tokens else {})
+    tagged = info["task"]["name"] == TokenClassification.name
+    words = _Words(Path(folder), student.tokens["longest"]) if tagged and student.tokens else None
+    encode = words or (_encoder(Path(folder), student.tokens["longest"]) if student.tokens else None)
+    facts = dict(info) | ({"encode": encode} if encode else {})
     wanted = [files] if isinstance(files, str | Path) else list(files)
     found: list[dict[str, Any]] = []
     for names, inputs in samples(facts, wanted):
         with torch.no_grad():
             outputs = student(torch.from_numpy(inputs))
-        found += [{"input": name, **one} for name, one in zip(names, _told(info, outputs), strict=True)]
+        said = _told(info, outputs) if words is None else words.tagged(outputs, info["classes"])
+        found += [{"input": name, **one} for name, one in zip(names, said, strict=True)]
     if not found:
         raise UserError(f"nothing to answer in {', '.join(map(str, wanted))[:200]}; give at least one sample")
     return found
+
+
+class _Words:
+    """Texts, cut at spaces into words, as the student's tokenizer numbers them; and tags back to the words."""
+
+    def __init__(self, folder: Path, longest: int):
+        self.tokenizer = Tokenizer(str(folder / FOLDER), longest)
+        self.waiting: list[tuple[list[str], dict[int, int]]] = []  # words and first pieces of what was not answered yet
+
+    def __call__(self, text: str) -> np.ndarray:
+        words = text.split()
+        numbers, firsts = split(self.tokenizer, words)
+        self.waiting.append((words, firsts))
+        return self.tokenizer.tensor([numbers], len(numbers)).numpy()[0]
+
+    def tagged(self, outputs: torch.Tensor, classes: Sequence[str]) -> list[dict[str, Any]]:
+        """Words and tags of the next samples, "" for a word that was cut off; outputs: (n, L, C)."""
+        if len(self.waiting) < len(outputs):
+            raise UserError("this student tags words, which arrays have none of; give texts")
+        now, self.waiting = self.waiting[: len(outputs)], self.waiting[len(outputs) :]
+        best = outputs.argmax(-1).tolist()
+        return [
+            {"words": words, "tags": [classes[row[firsts[k]]] if k in firsts else "" for k in range(len(words))]}
+            for row, (words, firsts) in zip(best, now, strict=True)
+        ]
 
 
 def _encoder(folder: Path, longest: int) -> Callable[[str], np.ndarray]:

@@ -161,7 +161,7 @@ def _auto(library: ModuleType, name: str, config: Any, shape: tuple[int, ...], t
     heads = {**pretrained.HEADS, "encoder": "AutoModel"}
     if task is not None and task not in heads:
         raise unknown("transformers task", str(task), heads)
-    order = [str(task)] if task else list(pretrained.HEADS)[: 1 if len(shape) == 3 else None]
+    order = [str(task)] if task else list(pretrained.HEADS)[: 1 if len(shape) == 3 else 3]
     for candidate in order:
         auto = getattr(library, heads[candidate])
         if type(config) in auto._model_mapping or heads[candidate] in (getattr(config, "auto_map", None) or {}):

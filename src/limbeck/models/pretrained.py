@@ -49,7 +49,7 @@ class Matched:
 
 
 class Ordered:
-    """Logits (n, C) in the order of the data's classes, out of what a model returns.
+    """Logits (..., C) in the order of the data's classes, out of what a model returns.
 
     >>> Ordered((1, 0))(torch.tensor([[3.0, 5.0]]))
     tensor([[5., 3.]])
@@ -65,7 +65,7 @@ class Ordered:
             found = self.inner(output)
         else:
             found = output if isinstance(output, Tensor) else element(output, "logits")
-        return found[:, list(self.order)]
+        return found[..., list(self.order)]
 
 
 def matched(own: Mapping[Any, str], names: Sequence[str], who: str) -> Matched:
@@ -192,8 +192,13 @@ HEADS = {
     "image-classification": "AutoModelForImageClassification",
     "sequence-classification": "AutoModelForSequenceClassification",
     "causal-lm": "AutoModelForCausalLM",
+    "token-classification": "AutoModelForTokenClassification",
 }
 """Classes of transformers by the kind of answer that their heads give."""
+
+
+OF_TASKS = {"next_token": "causal-lm", "token_classification": "token-classification"}
+"""The kind of head that a task needs, whatever the data are."""
 
 
 def head_for(kind: str, task: str) -> str:
@@ -202,7 +207,7 @@ def head_for(kind: str, task: str) -> str:
     >>> head_for("text", "next_token"), head_for("image", "classify")
     ('causal-lm', 'image-classification')
     """
-    return "causal-lm" if task == "next_token" else "image-classification" if kind == "image" else "sequence-classification"
+    return OF_TASKS.get(task) or ("image-classification" if kind == "image" else "sequence-classification")
 
 
 def from_config(folder: Path, head: str) -> nn.Module:

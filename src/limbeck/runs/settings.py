@@ -174,12 +174,14 @@ class ModelSettings(_Settings):
         return inside.startswith("transformers:") or folder_of(inside) is not None
 
     def own_arguments(self, data: "Data") -> dict[str, object]:
-        """Its arguments; a model of transformers gets a head for next tokens where these are asked for, and one that is a type
+        """Its arguments; a model of transformers gets a head for every token where these are asked for, and one that is a type
         alone the size of the tokenizer's vocabulary, if it is not given."""
         if data.tokens is None or not self.of_transformers:
             return self.arguments
+        from limbeck.models.pretrained import OF_TASKS
+
         inside, own = innermost(self.model, self.arguments)
-        head = {"task": "causal-lm"} if data.task.name == "next_token" else {}
+        head = {"task": OF_TASKS[data.task.name]} if data.task.name in OF_TASKS else {}
         facts = data.tokens.facts
         sizes = {} if folder_of(inside) is not None else {"vocab_size": facts["vocabulary"], "pad_token_id": facts["pad"]}
         filled = {**head, **sizes, **own}

@@ -11,6 +11,7 @@ from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.tags import Tags
 from limbeck.tasks.task import Task
+from limbeck.tasks.token_classification import TokenClassification
 from limbeck.tasks.transcribe import Transcribe
 from limbeck.tasks.translate import Translate
 
@@ -28,6 +29,7 @@ __all__ = [
     "Segment",
     "Tags",
     "Task",
+    "TokenClassification",
     "Transcribe",
     "Translate",
     "Worst",

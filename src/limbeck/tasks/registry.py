@@ -17,6 +17,7 @@ from limbeck.tasks.numbers import Numbers
 from limbeck.tasks.segment import Segment
 from limbeck.tasks.tags import Tags
 from limbeck.tasks.task import Task
+from limbeck.tasks.token_classification import TokenClassification
 from limbeck.tasks.transcribe import Transcribe
 from limbeck.tasks.translate import Translate
 
@@ -41,7 +42,7 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-for _ours in (Classify, Detect, Embed, NextToken, Numbers, Segment, Tags, Transcribe, Translate):
+for _ours in (Classify, Detect, Embed, NextToken, Numbers, Segment, Tags, TokenClassification, Transcribe, Translate):
     register(_ours)
 
 
