@@ -64,6 +64,13 @@ def as_words(batch, position):
     return as_text(batch, position) | {"labels": strings[batch["labels"]]}
 
 
+def as_next(batch, position):
+    """For each class four tokens of its own, as rows of next tokens have them."""
+    spelt = torch.tensor([[3, 1, 0, 2], [1, 3, 2, 0], [2, 2, 0, 1], [3, 3, 1, 2]])[batch["labels"]]
+    views = {k: spelt + 1 for k, v in batch.items() if isinstance(v, torch.Tensor) and v.dim() == 4}
+    return batch | views | {"labels": torch.nn.functional.pad(spelt[:, 1:], (0, 1), value=-100)}
+
+
 def as_numbers(batch, position):
     """The class of every sample as four numbers that add up to 1."""
     return batch | {"labels": (torch.nn.functional.one_hot(batch["labels"], CLASSES).float() + 0.1) / 1.4}

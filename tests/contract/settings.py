@@ -13,12 +13,13 @@ from typing import Any
 if str(Path(__file__).parents[1]) not in sys.path:  # for `python -m`; under pytest it is there already
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from toy import SHAPE, Toy, as_boxes, as_frames, as_numbers, as_text, as_words, build, fit_of
+from toy import CLASSES, SHAPE, Toy, as_boxes, as_frames, as_next, as_numbers, as_text, as_words, build, fit_of
 
 from limbeck import methods
 from limbeck.catalogue.describe import describe
 from limbeck.catalogue.taxonomy import Taxonomy
 from limbeck.data.text import Words
+from limbeck.data.tokens import TokenInputs
 from limbeck.plan.roles import Adapter, Cast
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions"
@@ -64,6 +65,12 @@ TEXT = {
 }
 SMALL_TEXT = TEXT | {"student": ("transformers:bert", BERT | {"hidden_size": 4, "num_hidden_layers": 2})}
 KEYS = tuple(f"student.bert.encoder.layer.{k}.attention.self.key.bias" for k in (0, 1))  # softmax takes no notice of them
+LLAMA = {"task": "causal-lm", "vocab_size": CLASSES, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 8}
+LLAMA |= {"max_position_embeddings": 8, "eos_token_id": None, "bos_token_id": None, "pad_token_id": None}
+LANGUAGE = {
+    "teacher": ("transformers:llama", LLAMA | {"hidden_size": 8, "num_hidden_layers": 2}),
+    "student": ("transformers:llama", LLAMA | {"hidden_size": 4, "num_hidden_layers": 1}),
+}
 NONE = ("none", "offline", False, "0-1", False, "student")
 
 ROWS: dict[str, Row] = {
@@ -150,6 +157,7 @@ ROWS: dict[str, Row] = {
     "okddip": Row(THREE, TOGETHER),
     "okddip_branches": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "okddip_code": Row(THREE, TOGETHER),
+    "on_policy": Row(LANGUAGE, SOFT, shape=(4,), change=as_next, arguments={"slots": 16}),
     "one": Row(STUDENT, ("soft labels", "online", True, "1-1", False, "student")),
     "own_teacher": Row(STUDENT, ("other parts", "online", True, "1-1", False, "student")),
     "pate": Row(VOTERS, MANY, arguments={"teachers": 3}),
@@ -204,7 +212,9 @@ def cast_for(name, relu_in_place=False):
     cast = Cast({})
     for number, (role, (model, arguments)) in enumerate(ROWS[name].roles.items()):
         module = build(model, seed=number, shape=ROWS[name].shape, **arguments)
-        cast.add(role, module, Adapter(prepare=Words() if model.startswith("transformers:") else None))
+        text = Words() if model.startswith("transformers:") else None
+        language = TokenInputs(CLASSES, 0, ("input_ids", "use_cache"))
+        cast.add(role, module, Adapter(prepare=language if ROWS[name].change is as_next else text))
         for part in module.modules() if relu_in_place and role.startswith("teacher") else ():
             if hasattr(part, "inplace"):
                 part.inplace = True

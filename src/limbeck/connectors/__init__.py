@@ -44,6 +44,8 @@ from limbeck.connectors.records import UnitRecord as UnitRecord
 from limbeck.connectors.records import measure_records as measure_records
 from limbeck.connectors.records import strength as strength
 from limbeck.connectors.review import Review as Review
+from limbeck.connectors.rollouts import Replay as Replay
+from limbeck.connectors.rollouts import Rollouts as Rollouts
 from limbeck.connectors.route import AnchorChoice as AnchorChoice
 from limbeck.connectors.route import advance as advance
 from limbeck.connectors.temperature import SampleTemperature as SampleTemperature

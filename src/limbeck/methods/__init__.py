@@ -76,6 +76,7 @@ from limbeck.methods.ofa import ofa as ofa
 from limbeck.methods.okddip import okddip as okddip
 from limbeck.methods.okddip import okddip_branches as okddip_branches
 from limbeck.methods.okddip import okddip_code as okddip_code
+from limbeck.methods.on_policy import on_policy as on_policy
 from limbeck.methods.one import one as one
 from limbeck.methods.own_teacher import own_teacher as own_teacher
 from limbeck.methods.pate import pate as pate

@@ -42,7 +42,12 @@ def lm_kd(divergence: Divergence = "kl", labels: float = 0.5, temperature: float
         divergence: kl (forward, the teacher's mass is covered), reverse, jsd, skew, skew_reverse, adaptive, alpha_beta or
             total_variation. labels: share of the text itself, 0 .. 1. temperature: T > 0; 1 is usual for language models.
     """
+    own = follow(divergence, temperature=temperature, weight=1 - labels)
+    return single_stage(*([task(weight=labels)] if labels else []), *([own] if labels < 1 else []))
+
+
+def follow(divergence: Divergence, *, temperature: float = 1.0, weight: float = 1.0) -> Term:
+    """The divergence of the student's next tokens from the teacher's, at the places whose label is known."""
     by = partial(_LOSS[divergence], temperature=temperature)
     student, teacher = Tap("student"), Tap("teacher").detach()
-    follow = Term("teacher", by, weight=1 - labels, mask=Field("labels").via(known), student=student, teacher=teacher)
-    return single_stage(*([task(weight=labels)] if labels else []), *([follow] if labels < 1 else []))
+    return Term("teacher", by, weight=weight, mask=Field("labels").via(known), student=student, teacher=teacher)
