@@ -34,6 +34,13 @@ def soft(
     return Soft(learner, mentor, temperature=temperature, scaled=scaled, weight=weight)
 
 
+def follow(divergence: Divergence, *, temperature: float = 1.0, weight: float = 1.0) -> Term:
+    """The divergence of the student's next tokens from the teacher's, at the places whose label is known."""
+    by = partial(_DIVERGENCES[divergence], temperature=temperature)
+    student, teacher = Tap("student"), Tap("teacher").detach()
+    return Term("teacher", by, weight=weight, mask=Field("labels").via(known), student=student, teacher=teacher)
+
+
 def of_judges(rate: float) -> Callable[..., torch.optim.Optimizer]:
     """The optimiser of a judge: Adam with its first moment at 0.5, as usual since Radford et al. 2016 (arXiv 1511.06434).
     At the run's own rate, by SGD, its logits grow without bound and the game ends."""

@@ -1,25 +1,7 @@
 """Token by token: what a language model learns from another on text that is given."""
 
-from functools import partial
-from typing import Literal
-
-from limbeck import losses
-from limbeck.methods._terms import task
-from limbeck.plan import Method, Term, method, single_stage
-from limbeck.plan.taps import Field, Tap
-from limbeck.transforms.masks import known
-
-Divergence = Literal["kl", "reverse", "jsd", "skew", "skew_reverse", "adaptive", "alpha_beta", "total_variation"]
-_LOSS = {
-    "kl": losses.kl,
-    "reverse": losses.reverse_kl,
-    "jsd": losses.jsd,
-    "skew": losses.skew_kl,
-    "skew_reverse": losses.skew_reverse_kl,
-    "adaptive": losses.adaptive_kl,
-    "alpha_beta": losses.alpha_beta,
-    "total_variation": losses.total_variation,
-}
+from limbeck.methods._terms import Divergence, follow, task
+from limbeck.plan import Method, method, single_stage
 
 
 @method(
@@ -44,10 +26,3 @@ def lm_kd(divergence: Divergence = "kl", labels: float = 0.5, temperature: float
     """
     own = follow(divergence, temperature=temperature, weight=1 - labels)
     return single_stage(*([task(weight=labels)] if labels else []), *([own] if labels < 1 else []))
-
-
-def follow(divergence: Divergence, *, temperature: float = 1.0, weight: float = 1.0) -> Term:
-    """The divergence of the student's next tokens from the teacher's, at the places whose label is known."""
-    by = partial(_LOSS[divergence], temperature=temperature)
-    student, teacher = Tap("student"), Tap("teacher").detach()
-    return Term("teacher", by, weight=weight, mask=Field("labels").via(known), student=student, teacher=teacher)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from limbeck.connectors import Replay, Rollouts
-from limbeck.methods.lm_kd import Divergence, follow
+from limbeck.methods._terms import Divergence, follow
 from limbeck.plan import Method, Part, Stage, Update, method
 from limbeck.plan.taps import Field
 
