@@ -1,16 +1,30 @@
 """Terms that many declarations share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from limbeck import losses
 from limbeck.plan import Labels, Soft, Term
 from limbeck.plan.schedules import Weight
-from limbeck.plan.taps import Source, Tap
+from limbeck.plan.taps import Field, Source, Tap
 from limbeck.transforms import attention_map, standardise
+from limbeck.transforms.masks import known
 
+Divergence = Literal["kl", "reverse", "jsd", "skew", "skew_reverse", "adaptive", "alpha_beta", "total_variation"]
+_DIVERGENCES: Mapping[str, Callable[..., Tensor]] = {
+    "kl": losses.kl,
+    "reverse": losses.reverse_kl,
+    "jsd": losses.jsd,
+    "skew": losses.skew_kl,
+    "skew_reverse": losses.skew_reverse_kl,
+    "adaptive": losses.adaptive_kl,
+    "alpha_beta": losses.alpha_beta,
+    "total_variation": losses.total_variation,
+}
 LAYERS = ("layer1", "layer2", "layer3")
 """Of built-in classifiers: their stages."""
 
