@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.utils.data import ConcatDataset
 
 from limbeck.data.columns import Column
 from limbeck.data.core import Data, Partition, checked, statistics
 from limbeck.data.splits import size_of, stratified
+from limbeck.data.streamed import sampled
 from limbeck.data.tokens import Text, Tokens
 from limbeck.errors import UserError
 from limbeck.plan.kinds import Value
@@ -38,7 +40,7 @@ class Raw:
         held_out: the reader made the test part itself, as the settings say.
     """
 
-    parts: Mapping[str, tuple[Tensor, Tensor | None]]
+    parts: Mapping[str, tuple[Value, Tensor | None]]
     classes: tuple[str, ...]
     kind: str
     mean: tuple[float, ...] = ()
@@ -72,8 +74,10 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         parts["train"] = joined(parts["train"], more)
         notes.append(f"{len(more):,} unlabelled samples are training samples like the others")
     mean, std = raw.mean, raw.std
-    if not mean and raw.kind != "text" and isinstance(parts["train"].inputs, Tensor):
-        mean, std = statistics(parts["train"].inputs, raw.kind)
+    if not mean and raw.kind != "text":
+        inputs = parts["train"].inputs
+        some = inputs if isinstance(inputs, Tensor) else sampled(inputs, len(parts["train"]))
+        mean, std = statistics(some, raw.kind)
     ordered = parts if labelled is None else hidden(name, parts, labelled, split_seed, raw.task)
     shape = tuple(raw.parts["train"][0].shape[1:])
     known = parts["train"].labels
@@ -100,10 +104,12 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
 
 
 def joined(first: Partition, second: Partition) -> Partition:
-    """Two parts as one, under the name of the first: tensors, with labels in one form."""
-    pairs = ((first.inputs, second.inputs), (first.labels, second.labels), (first.index, second.index))
-    inputs, labels, index = (torch.cat([a, b]) for a, b in pairs)  # type: ignore[list-item]
-    return Partition(first.name, inputs, labels, index)
+    """Two parts as one, under the name of the first."""
+    assert first.labels is not None and second.labels is not None
+    labels, index = torch.cat([first.labels, second.labels]), torch.cat([first.index, second.index])
+    if isinstance(first.inputs, Tensor) and isinstance(second.inputs, Tensor):
+        return Partition(first.name, torch.cat([first.inputs, second.inputs]), labels, index)
+    return Partition(first.name, ConcatDataset([first.inputs, second.inputs]), labels, index)  # type: ignore[list-item]
 
 
 def cut(

@@ -10,7 +10,7 @@ from limbeck.data import find, made, own, published
 from limbeck.data.assemble import Raw, assemble
 from limbeck.data.core import Data
 from limbeck.data.own import Cuts
-from limbeck.data.reader import How
+from limbeck.data.reader import MEMORY, How
 from limbeck.data.readers import masks, named, readers, recognised, recordings, sentences
 from limbeck.data.tables import LabelColumns
 from limbeck.data.text import TextColumns
@@ -46,6 +46,7 @@ def load(
     tokenizer: str | os.PathLike[str] | None = None,
     longest: int | None = None,
     download: bool = True,
+    memory_gb: float = MEMORY,
     arguments: Mapping[str, object] | None = None,
     on_progress: find.OnProgress | None = None,
 ) -> Data:
@@ -76,6 +77,7 @@ def load(
         tokenizer: folder of a tokenizer of transformers that numbers the texts; None for words of the training part.
         longest: most tokens of a text; None for as many as the tokenizer's model reads.
         download: False forbids the network.
+        memory_gb: GiB of pictures that are held in memory; those of a larger folder are read from their files when a batch asks.
         arguments: of data that is made: `translation` (source, target, longest, vocabulary: line-aligned files at `path`),
             `strings` (of, least, most, gap, ...: sequences one after another, to be transcribed), `moving` (of, frames, ...:
             pictures that become videos). `of` is the data that they are made of, loaded with the other arguments here.
@@ -109,7 +111,7 @@ def load(
     columns = LabelColumns(task or CLASSIFY.name, _listed(label), id or "") if asked or headless else None
     how = How(None if size is None else (int(size[0]), int(size[1])), void, columns or LabelColumns())
     columns_of_texts = TextColumns("" if tokenizer is None else str(tokenizer), longest, _listed(text))
-    how = replace(how, unlabelled=headless, texts=columns_of_texts, test=test, split_seed=split_seed)
+    how = replace(how, unlabelled=headless, memory=memory_gb, texts=columns_of_texts, test=test, split_seed=split_seed)
     raw, name = _read(name, place, find.cache_folder(cache), download, on_progress, how)
     if asked and raw.kind not in ("table", "text"):
         raise UserError(f"data.task, data.label and data.id name columns of a table, but {name} is not a table; remove them")

@@ -9,13 +9,15 @@ from limbeck.data.assemble import ORDER, Raw
 from limbeck.data.tables import LabelColumns
 from limbeck.data.text import TextColumns
 
+MEMORY = 4.0  # GiB
+
 
 @dataclass(frozen=True)
 class How:
     """What a user says of the reading: `size` (height, width) that images are scaled to, `void` a value of masks that is not
     counted, `columns` of a table that are labels, and of which task, `texts` which columns are texts, and by which tokenizer.
     `test`, `split_seed`: what a reader holds out that cannot leave it to others (see `limbeck.data.load`). `unlabelled`: whether
-    files without labels will do."""
+    files without labels will do. `memory`: GiB of pictures, beyond which those of a folder stay in their files."""
 
     size: tuple[int, int] | None = None
     void: int | None = None
@@ -24,6 +26,7 @@ class How:
     test: float | None = None
     split_seed: int = 0
     unlabelled: bool = False
+    memory: float = MEMORY
 
 
 class Reader(ABC):

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from limbeck import engine, models, processes
 from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
@@ -312,13 +314,14 @@ def validator(method: Method, data: Data, who: str, note: Callable[[list[str]], 
     """What measures the deployed answer on validation, and notes where there is no score; None without such a part."""
     if "validation" not in data.partitions:
         return None
-    batches = list(Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0).ordered())
+    made = Batches(data["validation"], data, size=data.task.at_once(data.shape), seed=0)
+    kept = list(made.ordered()) if isinstance(data["validation"].inputs, Tensor) else None  # files are read again each time
 
     def validate(cast: Cast) -> Mapping[str, float]:
         if not all(name in cast for name in used(method.deployed)):
             return {}
         try:
-            seen = predict(Deployed(cast, method.deployed).to(cast.device).eval(), batches, data.task)
+            seen = predict(Deployed(cast, method.deployed).to(cast.device).eval(), kept or made.ordered(), data.task)
         except NotFinite as error:
             note([f"no score of the {who} on validation: {error}"])
             return {}

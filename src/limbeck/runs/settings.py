@@ -65,6 +65,9 @@ class DataSettings(_Settings):
     )
     longest: int | None = Field(default=None, ge=1, description="most tokens of a text; default: what its model reads")
     download: bool = Field(default=True, description="download published data that is not on disk")
+    memory_gb: float = Field(
+        default=4.0, ge=0, description="GiB of pictures held in memory; those of a larger folder are read as they are needed"
+    )
     workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":

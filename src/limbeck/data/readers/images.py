@@ -8,6 +8,8 @@ ROOT/unlabelled/1.png ...                    beside either: images that nobody l
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,11 @@ import torch
 from torch import Tensor
 
 from limbeck.data.assemble import Raw, in_order
-from limbeck.data.reader import How, Reader
+from limbeck.data.reader import MEMORY, How, Reader
+from limbeck.data.streamed import PictureFiles
 from limbeck.data.words import lines
 from limbeck.errors import UserError
+from limbeck.plan.kinds import Value
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 PARTS = {"train": "train", "training": "train", "test": "test", "testing": "test"}
@@ -43,8 +47,8 @@ class Images(Reader):
         if how.unlabelled and not _classed(path):
             from limbeck.data.readers import pictures
 
-            return pictures.read(path, how.size)
-        return read(path, how.size)
+            return pictures.read(path, how.size, how.memory)
+        return read(path, how.size, how.memory)
 
 
 def _classed(path: Path) -> bool:
@@ -106,8 +110,8 @@ def _below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]
             yield path
 
 
-def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
-    """Read all images as uint8 of one size.
+def read(path: Path, wanted: tuple[int, int] | None = None, memory: float = MEMORY) -> Raw:
+    """Read all images as uint8 of one size; those of a folder that need more than `memory` GiB stay in their files.
 
     Images of one size of at most 224 pixels stay as they are; else the middle of each is scaled to a square, its
     side the median of the shorter sides, at most 224; or all are scaled to the height and width `wanted`. Grey where
@@ -119,7 +123,7 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
     parts = sorted({part for part, _, _ in files_by_class})
     if "train" not in parts:
         raise UserError(f"{path} has {' and '.join(parts)} folders but no train folder; add one")
-    raw = of_files(files, files_by_class, classes, wanted)
+    raw = of_files(files, files_by_class, classes, wanted, memory)
     raw.notes += _without_images(files, [(label, file) for _, label, file in files_by_class if label is not None])
     return raw
 
@@ -128,18 +132,25 @@ Member = tuple[str, str | None, tuple[str, ...]]
 """An image: its part, its class or None, its file."""
 
 
-def of_files(files: Files, members: list[Member], classes: tuple[str, ...], wanted: tuple[int, int] | None) -> Raw:
-    """The images of one size, with the numbers of their classes, by part."""
+def of_files(
+    files: Files, members: list[Member], classes: tuple[str, ...], wanted: tuple[int, int] | None, memory: float = MEMORY
+) -> Raw:
+    """The images of one size, with the numbers of their classes."""
     size, mode, notes = _common(files, [f for _, _, f in members], wanted)
     if files.skipped:
         notes.append(f"{files.skipped} files that are not images were skipped")
-    out: dict[str, tuple[Tensor, Tensor | None]] = {}
+    shape = (1 if mode == "L" else 3, size[1], size[0])
+    room, decoded = len(members) * prod(shape) / 2**30, partial(_pixels, files, size=size, mode=mode)
+    streamed = files.zip is None and room > memory
+    if streamed:
+        notes.append(f"pictures are read from their files as they are needed: {room:.3g} GiB are more than data.memory_gb")
+    out: dict[str, tuple[Value, Tensor | None]] = {}
     ids: dict[str, list[str]] = {}
     for part in sorted({part for part, _, _ in members}):
         own = [(label, file) for p, label, file in members if p == part]
-        pixels = torch.stack([_pixels(files, file, size, mode) for _, file in own])
-        labels = [classes.index(label) for label, _ in own if label is not None]
-        out[part] = (pixels, torch.tensor(labels) if labels else None)
+        numbers, here = [classes.index(label) for label, _ in own if label is not None], [file for _, file in own]
+        labels = torch.tensor(numbers) if numbers else None
+        out[part] = (PictureFiles(here, decoded, labels, shape) if streamed else torch.stack([*map(decoded, here)]), labels)
         ids[part] = ["/".join(file) for _, file in own]
     notes += on_white(files)
     return Raw(out, classes, "image", notes=notes, labels_from="names of folders" if classes else "", ids=ids)

@@ -7,7 +7,7 @@ ROOT/train/1.png ... ROOT/test/9.png ...     (and val, valid or validation)  spl
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
-from limbeck.data.reader import How, Reader
+from limbeck.data.reader import MEMORY, How, Reader
 from limbeck.data.readers.images import ENDINGS, PARTS, Files, Member, holds_images, of_files
 from limbeck.errors import UserError
 
@@ -31,10 +31,10 @@ class Pictures(Reader):
                 f"{path} holds pictures without classes; put those of each class into a folder, or set data.task = embed, which "
                 "needs no labels"
             )
-        return read(path, how.size)
+        return read(path, how.size, how.memory)
 
 
-def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
+def read(path: Path, wanted: tuple[int, int] | None = None, memory: float = MEMORY) -> Raw:
     """Read all pictures below a folder as uint8 of one size (see `limbeck.data.readers.images`)."""
     files = Files(path)
     if not files.all:
@@ -45,4 +45,4 @@ def read(path: Path, wanted: tuple[int, int] | None = None) -> Raw:
         raise UserError(
             f"{path} has {' and '.join(sorted({part for part, _, _ in members}))} folders but no train folder; add one"
         )
-    return of_files(files, members, (), wanted)
+    return of_files(files, members, (), wanted, memory)
