@@ -302,7 +302,7 @@ def test_csv_without_labels(tmp_path, header, more):
     [
         ("", "is empty"),
         ("a,b\n1,2,3\n", "row 2 has 3 cells where 2"),
-        ("a,label\n1,x\n,y\n2,x\n", "'a' has 1 missing values, the first in row 3"),
+        ("a,b,label\n,1,x\n,2,y\n,3,x\n", "'a' has no number in the training part"),
         ("a,label\n1,x\n2,\n", "label column 'label' has 1 missing"),
         ("a,label\n1,x\ninf,y\n2,x\n3,y\n4,x\n5,y\n", "not finite"),
         ("".join(f"{k},{k / 7}\n" for k in range(99)), "99 different numbers"),

@@ -76,12 +76,24 @@ def test_values_that_training_lacks_are_none_of_its_values(tmp_path):
     assert "values that training lacks, fed as none of its values: 'few' (1), 'two' (1)" in understood(found)
 
 
-def test_a_missing_value_is_a_value_of_a_nominal_column_and_refused_of_numbers(tmp_path):
+def test_a_missing_value_is_a_value_of_a_nominal_column_and_of_numbers_the_median_with_a_mark(tmp_path):
     found = data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: ["x", "", "NA", "y"][k % 4], lambda k: k % 2)))
     assert found.shape == (3,) and in_order(found)[1:3].tolist() == [[1, 0, 0]] * 2
     assert "missing values, a value of their own: 'c' (10)" in understood(found)
-    with pytest.raises(UserError, match="'c' has 5 missing values, the first in row 3"):
-        data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: "" if k % 4 == 1 else k, lambda k: k % 2)))
+    found = data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: "" if k % 4 == 1 else k, lambda k: k % 2)))
+    there = [k for k in range(20) if k % 4 != 1]
+    middle = there[7]  # the eighth of 15 numbers
+    assert found.shape == (2,) and in_order(found)[:6].tolist() == [[0, 0], [middle, 1], [2, 0], [3, 0], [4, 0], [middle, 1]]
+    assert f"marked by a feature 0/1 each: 'c' (5, {middle})" in understood(found)
+    row = [{"c": ""}, {"c": "7"}]
+    assert encoded(row, [column.facts() for column in found.columns]).tolist() == [[middle, 1], [7, 0]]
+    (tmp_path / "parts").mkdir()
+    written(tmp_path / "parts" / "train.csv", "c,label\n" + rows(lambda k: k, lambda k: k % 2))
+    written(tmp_path / "parts" / "test.csv", "c,label\n" + rows(lambda k: "" if k == 2 else k, lambda k: k % 2))
+    found = data.load(str(tmp_path / "parts"))
+    assert found.shape == (1,) and found["test"].inputs[2].item() == 9.5 and "where training has none" in understood(found)
+    with pytest.raises(UserError, match="row 1: column 'c' holds numbers"):
+        encoded(row, [{"name": "c", "values": [], "hashed": False}])
     with pytest.raises(UserError, match="39 different numbers, and 'oops' among them"):
         data.load(written(tmp_path / "t.csv", "c,label\n" + rows(lambda k: "oops" if k == 3 else k, lambda k: k % 2, count=40)))
 

@@ -2,15 +2,15 @@
 
 A column of numbers is one feature. Every other is nominal: 0/1 where training has two values, one feature 0/1 for each of up to
 32 values, beyond that 32 features of which CRC-32 of the value's UTF-8 bytes, modulo 32, is 1. Values are those of the training
-part: one that it lacks is none of them (all 0; 0.5 between two). A missing value of a nominal column is a value of its own; a
-missing number is refused.
+part: one that it lacks is none of them (all 0; 0.5 between two). A missing value of a nominal column is a value of its own. A
+missing number becomes the median of training, and where training has missing ones a further feature 0/1 says so.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 from zlib import crc32
 
 import numpy as np
@@ -57,26 +57,35 @@ def with_points(path: Path, name: str, cells: Sequence[str]) -> list[str] | None
 
 
 class ColumnFacts(TypedDict):
-    """A column in student.json: a number, one of `values`, or hashed."""
+    """A column in student.json: a number, one of `values`, or hashed. fill: what stands for a missing number; marked: whether a
+    feature says where."""
 
     name: str
     values: list[str]
     hashed: bool
+    fill: NotRequired[float]
+    marked: NotRequired[bool]
 
 
 @dataclass(frozen=True)
 class Column:
-    """How the cells of a column are features. values: of a nominal one; () for numbers, and where values are hashed."""
+    """How the cells of a column are features. values: of a nominal one; () for numbers, and where values are hashed. fill: what
+    stands for a missing number, None where none may be missing. marked: whether a second feature is 1 where one was.
+    """
 
     name: str
     values: tuple[str, ...] = ()
     hashed: bool = False
+    fill: float | None = None
+    marked: bool = False
 
     def features(self, cells: Sequence[str]) -> np.ndarray:
-        """Return (n, k) float32 of n cells; numbers must not be missing."""
+        """Return (n, k) float32 of n cells; numbers must not be missing but where there is a `fill`."""
         if not self.hashed and not self.values:
+            gone = np.array([self.fill is not None and missing(c) for c in cells])
             with np.errstate(over="ignore"):
-                return np.array([float(c) for c in cells]).astype(np.float32)[:, None]
+                found = np.array([self.fill if absent else float(c) for c, absent in zip(cells, gone)]).astype(np.float32)
+            return np.stack([found, gone.astype(np.float32)], 1) if self.marked else found[:, None]
         plain = ["" if missing(cell) else cell for cell in cells]
         if self.hashed:
             return np.eye(ONE_HOT, dtype=np.float32)[[crc32(cell.encode("utf-8", "surrogatepass")) % ONE_HOT for cell in plain]]
@@ -87,7 +96,10 @@ class Column:
         return np.asarray(rows[[places.get(cell, len(places)) for cell in plain]])
 
     def facts(self) -> ColumnFacts:
-        return {"name": self.name, "values": list(self.values), "hashed": self.hashed}
+        found: ColumnFacts = {"name": self.name, "values": list(self.values), "hashed": self.hashed}
+        if self.fill is not None:
+            found["fill"], found["marked"] = self.fill, self.marked
+        return found
 
 
 def encoded(rows: Sequence[Mapping[str, str | float]], columns: Sequence[ColumnFacts]) -> Tensor:
@@ -106,12 +118,13 @@ def features(given: Sequence[Mapping[str, Any]], columns: Sequence[Mapping[str, 
     """`encoded`, as an array. first: the number of rows before them, for messages."""
     blocks = []
     for facts in columns:
-        column = Column(facts["name"], tuple(facts["values"]), facts["hashed"])
+        column = Column(facts["name"], tuple(facts["values"]), facts["hashed"], facts.get("fill"), facts.get("marked", False))
         if any(column.name not in row for row in given):
             raise UserError(f"a row has no cell for the column {column.name!r}; give every row the columns of the training data")
         cells = [str(row[column.name]) for row in given]
         numeric = not column.values and not column.hashed
-        odd = next((k for k, cell in enumerate(cells) if numeric and (missing(cell) or not number(cell))), None)
+        spare = column.fill is not None
+        odd = next((k for k, c in enumerate(cells) if numeric and not (spare if missing(c) else number(c))), None)
         if odd is not None:
             raise UserError(
                 f"row {first + odd + 1}: column {column.name!r} holds numbers, got {cells[odd][:40]!r}; correct that row"
@@ -138,6 +151,8 @@ class Features:
     unique: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    unmarked: list[str] = field(default_factory=list)
     alike: list[str] = field(default_factory=list)
 
     def of(self, name: str, cells: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -159,14 +174,17 @@ class Features:
         return {part: column.features(own) for part, own in cells.items()}
 
     def _numbers(self, name: str, cells: Mapping[str, Sequence[str]]) -> Column:
-        for part, column in cells.items():
-            gone = [k for k, cell in enumerate(column) if missing(cell)]
-            if gone:
-                raise UserError(
-                    f"{self.path} ({part}): column {name!r} has {len(gone)} missing values, the first in row "
-                    f"{gone[0] + self.first}; fill or remove those rows"
-                )
-        return Column(name)
+        gone = {part: sum(map(missing, column)) for part, column in cells.items()}
+        if not any(gone.values()):
+            return Column(name)
+        known = [float(cell) for cell in cells["train"] if not missing(cell)]
+        if not known:
+            raise UserError(f"{self.path}: column {name!r} has no number in the training part; remove that column")
+        fill = float(np.float32(np.median(known)))
+        marked = gone["train"] > 0
+        kept = self.filled if marked else self.unmarked
+        kept.append(f"{name!r} ({sum(gone.values())}, {fill:g})")
+        return Column(name, fill=fill, marked=marked)
 
     def _nominal(self, name: str, cells: Mapping[str, Sequence[str]]) -> Column:
         values = sorted(set(cells["train"]))
@@ -193,6 +211,8 @@ class Features:
                 "more than half of the rows have a value of their own, of which nothing is learnt; remove such columns",
             ),
             (self.absent, "missing values, a value of their own"),
+            (self.filled, "missing numbers (how many, filled with the median of training), marked by a feature 0/1 each"),
+            (self.unmarked, "missing numbers where training has none (how many, filled with the median of training)"),
             (self.alike, "values that differ in case or spaces alone were kept apart"),
             (self.unknown, "values that training lacks, fed as none of its values"),
         )
