@@ -101,6 +101,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
         write_predictions(finished.folder, data.task, seen, _pictures(data))
     if recipe.tensorboard:
         _or_note(note, "TensorBoard", lambda: write_tensorboard(finished.folder))
+    if finished.tracker is not None:
+        finished.tracker.finish({who: model["figures"] for who, model in models.items()})
     write_card(finished.folder, card)  # last: a run with a card is done but for its pages
     return card
 

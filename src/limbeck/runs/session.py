@@ -22,13 +22,14 @@ from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs import starting
+from limbeck.runs import starting, tracking
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
 from limbeck.runs.proving import proved
 from limbeck.runs.sources import Sources
 from limbeck.runs.supervised import learns_from_labels, supervised
+from limbeck.runs.tracking import Tracker
 from limbeck.store.estimate import estimate
 from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
@@ -46,7 +47,7 @@ class Finished:
     entries: "teacher", "baseline" and "baseline-started" where there are such, and "student", from raw inputs to predictions, on
     the CPU or wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
     handed: what each layer of the student got of its teacher at the start. untrained: the student's network with its initial
-    weights, where a task without a head compares with it.
+    weights, where a task without a head compares with it. tracker: what still waits for the figures.
     """
 
     sources: Sources
@@ -56,6 +57,7 @@ class Finished:
     notes: list[str]
     handed: list[Handed] = field(default_factory=list)
     untrained: Deployed | None = None
+    tracker: Tracker | None = None
 
     def on_cpu(self) -> "Finished":
         """The same with models on the CPU, as they are exported and measured; copies where they were elsewhere, for others
@@ -78,6 +80,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     phases: dict[str, Trained] = field(default_factory=dict)
     handed: list[Handed] = field(default_factory=list)
+    tracker: Tracker | None = None
 
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
@@ -87,6 +90,7 @@ class Session:
         judged = sources.judges("teacher")  # one that the method makes comes later
         self._begin()
         twinned = self._has_twin()
+        self.tracker = self._tracked()
         for role in sources.untrained():
             yield from self._phase(role, supervised(sources.data.task, sources.cast, role, sources.labels), sources.cast)
         untrained = Deployed(sources.twin_of_student(), Tap("student")) if twinned and sources.data.task.headless else None
@@ -101,7 +105,7 @@ class Session:
         entries |= {"baseline": baseline, STARTED: started, "student": Deployed(sources.cast, method.deployed)}
         known = {who: entry for who, entry in entries.items() if entry is not None}
         beside = None if baseline is untrained else untrained
-        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed, beside)
+        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker)
 
     def learning(self) -> Generator[None, None, Trained]:
         """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
@@ -123,6 +127,7 @@ class Session:
     def _begin(self) -> None:
         """Everything that can be refused is refused before the folder is made."""
         sources = self.sources
+        tracking.need(sources.recipe.train.tracker)
         self.note(proved(sources))
         for role in sources.untrained():
             self.rehearse(role, supervised(sources.data.task, sources.cast, role, sources.labels))
@@ -155,6 +160,13 @@ class Session:
             self.note([f"no supervised baseline: {error}"])
             return False
         return True
+
+    def _tracked(self) -> Tracker | None:
+        """The tracker that hears of this run, in the process that writes."""
+        name = self.sources.recipe.train.tracker
+        if name == "none" or not processes.first():
+            return None
+        return Tracker(name, self.folder, self.sources.recipe.model_dump(mode="json"), lambda text: self.note([text]))
 
     def _learns(self) -> bool:
         """Whether labels can train a baseline; where there are none, that is said."""
@@ -212,7 +224,7 @@ class Session:
         sources = self.sources
         streams = sources.streams(method)
         fit = sources.fit(streams, who)
-        self.listen(Phase(who, sum(fit.stage_steps(method.stages))))
+        self._tell(Phase(who, sum(fit.stage_steps(method.stages))))
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         engine.place(cast, streams, fit, device=sources.recipe.on)
         tally = self._tally(who) if processes.first() else None
@@ -272,7 +284,12 @@ class Session:
             add_to_curve(self.folder, who, facts)
         event = _event(who, kind, facts)
         if event is not None:
-            self.listen(event)
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        self.listen(event)
+        if self.tracker is not None:
+            self.tracker.hear(event)
 
 
 def _trained(path: Path) -> Trained:

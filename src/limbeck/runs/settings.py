@@ -284,6 +284,9 @@ class TrainSettings(_Settings):
     cuda_graphs: bool = Field(
         default=True, description="on a GPU, record training steps that do the same work every time and replay them"
     )
+    tracker: Literal["none", "tensorboard", "mlflow", "wandb", "trackio"] = Field(
+        default="none", description="tracker of experiments that hears the curves as they grow, by Accelerate's interface"
+    )
     layout: Literal["auto", "channels_last", "contiguous"] = Field(
         default="auto",
         description="memory layout of convolutional networks; auto: channels_last for images of 16 pixels and more",
@@ -293,7 +296,7 @@ class TrainSettings(_Settings):
         """Budget and optimisation as the engine takes them; own: the settings of a role that is trained first."""
         from limbeck.engine import Fit
 
-        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout", "label_smoothing", "class_weights"})
+        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout", "tracker", "label_smoothing", "class_weights"})
         epochs = (own.epochs if own else None) or self.epochs
         if epochs * steps_per_epoch > MOST_STEPS:
             raise UserError(
