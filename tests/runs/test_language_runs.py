@@ -150,3 +150,24 @@ def test_completions_are_compared_with_what_is_written(place, tmp_path):
     assert found["prompts"] == len(data["test"]) and found["figures"]["teacher"]["rouge_l"] is not None
     asked = {(row["prompt"], row["completion"]) for row in rows}
     assert all((row["prompt"], row["follows"]) in asked for row in found["texts"])
+
+
+def test_predict_goes_on_with_texts(run, place, tmp_path):
+    from limbeck.face.predict import predict
+
+    _, folder, _ = run
+    _, tokens, _, _ = place
+    (tmp_path / "prompts.txt").write_text("the cat sees\none old fox\n", encoding="utf-8")
+    first, second = predict(folder, tmp_path / "prompts.txt")
+    assert first["input"].endswith(":1") and set(first) == {"input", "text", "ended"}
+    assert first == predict(folder, "text:the cat sees")[0] | {"input": first["input"]}
+    student = load_student(folder)
+    ids = tokens("one old fox")["input_ids"]
+    with torch.no_grad():
+        for _ in range(64 - len(ids)):
+            ids.append(int(student(torch.tensor([ids]) + 1)[0, -1].argmax()))
+            if ids[-1] == 0:
+                break
+    asked = len(tokens("one old fox")["input_ids"])
+    assert second["text"] == tokens.decode(ids[asked:], skip_special_tokens=True) and second["ended"] == (ids[-1] == 0)
+    assert not (folder / "predict.py").exists()

@@ -373,7 +373,7 @@ def _export(finished: Finished, example: Value) -> ExportFacts:
     student, data, path = finished.entries["student"], finished.sources.data, finished.folder / "student.onnx"
     facts = raw_facts(student_file(finished.sources)) | {"command": command(finished)}
     export_onnx(student, example, path, metadata=facts)
-    write_script(finished.folder)
+    write_script(finished.folder, data.task.name)
     size = data.task.at_once(data.shape)
     few = next(Batches(data.judged, data, size=2 * size, seed=0).ordered())
     compared = compare_onnx(student, path, few["inputs"], few["labels"], batch=size, task=data.task)

@@ -135,11 +135,15 @@ class Encoder:
         ids = self._pieces(one.text)
         size, letters = len(one.text.encode("utf-8", "replace")), len(one.text)
         if one.prompt is not None:
-            asked = [*self.before, *self._pieces(one.prompt)]
+            asked = self.prompt(one.prompt)
             return Encoded(asked + ids + self.after, [False] * len(asked) + [True] * (len(ids) + len(self.after)), size, letters)
         first = "" if self.before else self.inner.decode(ids[:1])  # nothing stands before it
         learned = [False] * len(self.before) + [bool(self.before)] * min(1, len(ids)) + [True] * (len(ids) - 1 + len(self.after))
         return Encoded(self.before + ids + self.after, learned, size - len(first.encode()), letters - len(first))
+
+    def prompt(self, text: str) -> list[int]:
+        """A text that is to be gone on with: with what stands before a text, and without its end."""
+        return [*self.before, *self._pieces(text)]
 
     def _ids(self, text: str, **how: Any) -> list[int]:
         try:

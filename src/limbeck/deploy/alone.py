@@ -8,6 +8,7 @@ from limbeck.data import columns, text, words
 from limbeck.data.readers import csv, images
 from limbeck.deploy import raw
 from limbeck.files import atomic_write
+from limbeck.tasks.next_token import NextToken
 
 FILE = "predict.py"
 HEAD = '''"""Answer raw files with the exported student beside this script; needs numpy, onnxruntime, and Pillow for pictures.
@@ -101,8 +102,10 @@ def script() -> str:
     return HEAD + "\n" + "\n".join(lines) + "\n\n\n" + "\n\n\n".join(pieces) + "\n\n" + MAIN
 
 
-def write_script(folder: Path) -> Path:
-    """Put the script into a folder."""
+def write_script(folder: Path, task: str) -> Path | None:
+    """Put the script into a folder; none for a language model, which goes on with texts by more than one forward."""
+    if task == NextToken.name:
+        return None
     with atomic_write(folder / FILE) as file:
         file.write(script().encode())
     return folder / FILE

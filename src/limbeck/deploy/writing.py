@@ -58,7 +58,7 @@ def write(entries: Mapping[str, Deployed], data: Data) -> Writing | None:
     if not prompts or any(not isinstance(entry.source, Tap) or entry.source.path for entry in entries.values()):
         return None
     end = tokenizer.eos_token_id
-    said = {who: [_continued(entry, ids, data.outputs, end) for ids, *_ in prompts] for who, entry in entries.items()}
+    said = {who: [continued(entry, ids, data.outputs, end) for ids, *_ in prompts] for who, entry in entries.items()}
     texts, figures = {}, {}
     for who, rows in said.items():
         texts[who] = [tokenizer.decode(row, skip_special_tokens=True) for row in rows]
@@ -104,19 +104,23 @@ def _prompts(data: Data) -> list[Prompt]:
     return found
 
 
-def _continued(entry: Deployed, ids: Sequence[int], many: int, end: int | None) -> list[int]:
-    """The tokens that a model adds, the end of the text included where it comes."""
+def continued(entry: Deployed, ids: Sequence[int], many: int, end: int | None, new: int = NEW) -> list[int]:
+    """The tokens that a model adds to a prompt, greedily, the end of the text included where it comes.
+
+    Args:
+        entry: a role's whole answer. ids: of the prompt. many: V. end: the token that ends a text. new: at most so many.
+    """
     assert isinstance(entry.source, Tap)
     module: Any = entry.cast[entry.source.role]
     place = next((p.device for p in module.parameters()), torch.device("cpu"))
     given = torch.tensor([list(ids)], device=place)
     with in_evaluation(module), torch.no_grad(), still():
         if callable(getattr(module, "generate", None)):
-            return _generated(module, given, many, end)
-        return _looped(entry, given, end)
+            return _generated(module, given, many, end, new)
+        return _looped(entry, given, end, new)
 
 
-def _generated(module: Any, given: Tensor, many: int, end: int | None) -> list[int]:
+def _generated(module: Any, given: Tensor, many: int, end: int | None, new: int) -> list[int]:
     """By transformers, whose models keep what they have read."""
     wide = int(getattr(module.config, "vocab_size", many))
     beyond = {"suppress_tokens": list(range(many, wide))} if wide > many else {}
@@ -125,7 +129,7 @@ def _generated(module: Any, given: Tensor, many: int, end: int | None) -> list[i
         attention_mask=torch.ones_like(given),
         do_sample=False,
         num_beams=1,
-        max_new_tokens=NEW,
+        max_new_tokens=new,
         eos_token_id=end,
         pad_token_id=end if end is not None else 0,
         **beyond,
@@ -134,10 +138,10 @@ def _generated(module: Any, given: Tensor, many: int, end: int | None) -> list[i
     return found
 
 
-def _looped(entry: nn.Module, given: Tensor, end: int | None) -> list[int]:
+def _looped(entry: nn.Module, given: Tensor, end: int | None, new: int) -> list[int]:
     """By asking for the next token again and again."""
     added: list[int] = []
-    for _ in range(NEW):
+    for _ in range(new):
         numbers = torch.cat([given, given.new_tensor([added])], 1).long() + 1
         added.append(int(entry(numbers)[0, -1].argmax()))
         if added[-1] == end:

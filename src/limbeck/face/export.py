@@ -65,7 +65,7 @@ def _exported(
     keep(place, shipment.begun(wanted, int8, target), data)
     rows = shipment.go(wanted, int8, target)
     if any(row["format"] == "onnx" and "error" not in row for row in rows):
-        write_script(place)
+        write_script(place, data.task.name)
     lost = {row["file"]: loss(row) for row in rows if row["precision"] == "int8" and "error" not in row}
     advice = [
         f"{name} loses {100 * value:.1f} points on {judge(data)}, more than {100 * most_lost:g}"

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from limbeck.data.language import Encoder
 from limbeck.data.tagged import split
 from limbeck.data.tokens import Tokenizer
 from limbeck.deploy.raw import samples, told
+from limbeck.deploy.student import Deployed
 from limbeck.deploy.student_file import StudentFile, read_student_file
 from limbeck.deploy.student_folder import FOLDER
+from limbeck.deploy.writing import continued
 from limbeck.errors import UserError
 from limbeck.face.load import load
 from limbeck.tasks import TokenClassification, task_of
+from limbeck.tasks.next_token import NextToken
+
+WRITTEN = 128  # tokens that a language model writes at most
 
 
 def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, trust: bool = False) -> list[dict[str, Any]]:
@@ -29,7 +35,8 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
     Returns:
         input (its name), and by the task: class, probability and p(NAME) of every class; labels and p(NAME); a value for each
         target; words and tags; mask (h, w) of class numbers; an embedding e0, e1, ...; boxes, each with class, probability and
-        corners x0, y0, x1, y1 in pixels of what the student sees; or text.
+        corners x0, y0, x1, y1 in pixels of what the student sees; text; or, of a language model, the text that it writes after
+        each text, greedily and of at most 128 tokens, and whether that came to its end.
 
     Raises `UserError` for a file that is not there or that this student cannot take.
     """
@@ -39,9 +46,14 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
     words = _Words(Path(folder), student.tokens["longest"]) if tagged and student.tokens else None
     encode = words or (_encoder(Path(folder), student.tokens["longest"]) if student.tokens else None)
     facts = dict(info) | ({"encode": encode} if encode else {})
+    writer = _Writer(Path(folder)) if info["task"]["name"] == NextToken.name and student.tokens else None
+    facts |= {"encode": writer.numbers} if writer else {}
     wanted = [files] if isinstance(files, str | Path) else list(files)
     found: list[dict[str, Any]] = []
     for names, inputs in samples(facts, wanted):
+        if writer is not None:
+            found += [{"input": name, **writer.go_on(student.model, row)} for name, row in zip(names, inputs, strict=True)]
+            continue
         with torch.no_grad():
             outputs = student(torch.from_numpy(inputs))
         said = _told(info, outputs) if words is None else words.tagged(outputs, info["classes"])
@@ -49,6 +61,27 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
     if not found:
         raise UserError(f"nothing to answer in {', '.join(map(str, wanted))[:200]}; give at least one sample")
     return found
+
+
+class _Writer:
+    """Prompts as the student's tokenizer numbers them, and what a language model writes after them."""
+
+    def __init__(self, folder: Path):
+        self.tokenizer = Tokenizer(str(folder / FOLDER))
+        self.encoder = Encoder(self.tokenizer, "the prompts")
+
+    def numbers(self, text: str) -> np.ndarray:
+        """A text without the token that ends it, as rows of next tokens have it."""
+        return np.array([1 + i for i in self.encoder.prompt(text)], np.int64)
+
+    def go_on(self, model: Deployed, row: np.ndarray) -> dict[str, Any]:
+        """The greedy continuation of a prompt, of at most `WRITTEN` tokens, and whether the text came to its end."""
+        facts, end = self.tokenizer.facts, self.tokenizer.tokenizer.eos_token_id
+        room = facts["longest"] - len(row)
+        if room < 1:
+            raise UserError(f"a prompt has {len(row):,} tokens, but the student reads at most {facts['longest']:,}; shorten it")
+        added = continued(model, (row - 1).tolist(), facts["vocabulary"], end, min(WRITTEN, room))
+        return {"text": self.tokenizer.tokenizer.decode(added, skip_special_tokens=True), "ended": end in added}
 
 
 class _Words:
