@@ -218,7 +218,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _models_typed(words: object) -> set[str]:
     """The models and the data that `--set` names."""
     pairs = [word.partition("=") for word in words] if isinstance(words, list) else []
-    return {str(recipes.parse_value(value)) for key, _, value in pairs if key.endswith(".model") or key == "data.name"}
+    return {str(recipes.parse_value(value)) for key, _, value in pairs if key.endswith((".model", "data.name", "data.metric"))}
 
 
 def _with_role(given: dict[str, object], path: str) -> dict[str, object]:

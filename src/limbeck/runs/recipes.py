@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from limbeck.errors import UserError, unknown
+from limbeck.files.programs import is_program
 from limbeck.runs.settings import DataSettings, ModelSettings, Recipe
 
 
@@ -71,7 +72,8 @@ def need_trust(
     name."""
     special = {role: m for role, m in models.items() if ":" in m.model or not all(map(_number, m.arguments.values()))}
     if data is not None and data.program:
-        special["data"] = ModelSettings(model=data.name)
+        programs = {"data": data.name if is_program(data.name) else None, "metric": data.metric}
+        special |= {what: ModelSettings(model=name) for what, name in programs.items() if name is not None}
     if special:
         from limbeck.models import trust as gate
 

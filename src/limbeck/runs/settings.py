@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -68,6 +69,9 @@ class DataSettings(_Settings):
     memory_gb: float = Field(
         default=4.0, ge=0, description="GiB of pictures held in memory; those of a larger folder are read as they are needed"
     )
+    metric: str | None = Field(
+        default=None, description="package.module:function of predictions and labels: a further figure of your own"
+    )
     workers: int = Field(default=0, ge=0, description="worker processes that read a streamed data set")
 
     def load(self, on_progress: Callable[[str, int, int | None], None] | None = None) -> "Data":
@@ -76,14 +80,16 @@ class DataSettings(_Settings):
         Raises `UserError` if it cannot be read.
         """
         from limbeck.data import load
+        from limbeck.tasks import with_metric
 
-        own = self.model_dump(exclude={"augment", "views", "workers"})  # settings of the batches do not belong to the data
-        return load(own.pop("name"), on_progress=on_progress, **own)
+        own = self.model_dump(exclude={"augment", "views", "workers", "metric"})  # those of batches do not belong to the data
+        found = load(own.pop("name"), on_progress=on_progress, **own)
+        return found if self.metric is None else replace(found, task=with_metric(found.task, self.metric))
 
     @property
     def program(self) -> bool:
-        """Whether a function of somebody's gives the data."""
-        return is_program(self.name)
+        """Whether a function of somebody's gives the data, or judges."""
+        return is_program(self.name) or self.metric is not None
 
     def at(self, name: str | None, path: str | None) -> Self:
         """These settings for other data, or for the same data elsewhere."""

@@ -48,8 +48,10 @@ from limbeck.runs.supervised import at_once, label_loss
 from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import Loss, bind
+from limbeck.tasks.figure import Judged
 from limbeck.tasks.keeping import BASELINES
 from limbeck.tasks.next_token import NextToken
+from limbeck.tasks.own_metric import own_figures
 from limbeck.tasks.predictions import predict
 
 
@@ -259,7 +261,20 @@ def open_sources(
             *(note for role in sources.cast for note in texts.borders(sources.cast, role, data)),
         ]
     sources.data = acquainted(sources)
+    _try_metrics(sources)
     return sources
+
+
+def _try_metrics(sources: Sources) -> None:
+    """Ask metrics of the user's own about a few answers, so that one that fails is refused before anything is trained."""
+    data, found = sources.data, own_figures(sources.data.task)
+    role = next((one for one in ("student", "teacher") if sources.judges(one)), "")
+    if not found or not role or data.judged.labels is None:
+        return
+    few = next(Batches(data.judged, data, size=min(64, data.task.at_once(data.shape)), seed=0).ordered())
+    seen = predict(Deployed(sources.cast, Tap(role)).eval(), [few], data.task)
+    for metric in found:
+        metric.asked(Judged(data.task, seen, data.classes))
 
 
 def acquainted(sources: Sources) -> Data:

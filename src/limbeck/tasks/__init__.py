@@ -6,6 +6,7 @@ from limbeck.tasks.detect import Detect
 from limbeck.tasks.embed import Embed
 from limbeck.tasks.figure import Figure, Judged, Measured, PerClass, Worst
 from limbeck.tasks.numbers import Numbers
+from limbeck.tasks.own_metric import with_metric
 from limbeck.tasks.predictions import Predictions, predict
 from limbeck.tasks.registry import register, task_of
 from limbeck.tasks.segment import Segment
@@ -37,4 +38,5 @@ __all__ = [
     "predict",
     "register",
     "task_of",
+    "with_metric",
 ]
