@@ -121,3 +121,33 @@ def test_the_real_spoken_digits():
     data = D.load("fsdd", path=SHARED, validation=0)
     assert data.shape == (40, 59) and len(data["train"]) == 2700 and len(data["test"]) == 300
     assert torch.equal(data["test"].labels.bincount(), torch.full((10,), 30))
+
+
+def test_recordings_are_answered_as_they_are(tmp_path):
+    from typer.testing import CliRunner
+
+    import limbeck
+    from limbeck.cli.app import app
+
+    place = write(tmp_path / "recordings", [f"{word}_{k}.wav" for word in ("low", "high") for k in range(12)])
+    data = D.load(str(place))
+    assert data.sound == (RATE, round(0.3 * RATE))
+    found = list(recordings.heard(place, data.sound))
+    every, numbers = (torch.cat([getattr(part, key) for part in data.partitions.values()]) for key in ("inputs", "index"))
+    assert torch.equal(torch.stack([torch.from_numpy(one) for _, one in found]), every[numbers.argsort()])
+    words = ["distill", "--data", place, "--teacher", "gru", "--student", "gru", "--set", "student.width=4"]
+    done = CliRunner().invoke(
+        app, [*map(str, words), "--epochs", "1", "--no-baseline", "--no-onnx", "--out", str(tmp_path / "run")]
+    )
+    assert done.exit_code == 0, done.output
+    answers = limbeck.predict(tmp_path / "run", place)
+    assert [Path(one["input"]).name for one in answers] == sorted(file.name for file in place.iterdir())
+    with torch.no_grad():
+        shares = limbeck.load(tmp_path / "run")(every[numbers.argsort()]).softmax(-1)
+    assert [one["p(low)"] for one in answers] == pytest.approx(shares[:, data.classes.index("low")].tolist(), rel=1e-4)
+    wavfile.write(tmp_path / "fast.wav", 8000, sound(300))
+    with pytest.raises(UserError, match="8000 samples per second where this student knows 4000"):
+        limbeck.predict(tmp_path / "run", tmp_path / "fast.wav")
+    (tmp_path / "none.txt").write_text("x")
+    with pytest.raises(UserError, match="no recording that this student takes"):
+        limbeck.predict(tmp_path / "run", tmp_path / "none.txt")

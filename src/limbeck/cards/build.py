@@ -342,6 +342,8 @@ def student_file(sources: Sources) -> StudentFile:
         info["columns"] = [column.facts() for column in data.columns]
     if data.tokens is not None:
         info["tokens"] = data.tokens.facts
+    if data.sound is not None:
+        info["sound"] = list(data.sound)
     return info
 
 

@@ -37,6 +37,7 @@ class Raw:
         labels_from: where the labels were found, in words. columns: of a table, how their cells are features.
         ids: names of the samples of each part, {} where the source has none.
         tokens: of a text that a tokenizer numbered, how. texts: by part, what the numbers were made of.
+        sound: of recordings, samples per second and samples of each.
         held_out: the reader made the test part itself, as the settings say.
     """
 
@@ -55,6 +56,7 @@ class Raw:
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tokens: Tokens | None = None
     texts: Mapping[str, Sequence[Text]] = field(default_factory=dict)
+    sound: tuple[int, int] | None = None
     held_out: bool = False
 
 
@@ -100,6 +102,7 @@ def assemble(name: str, raw: Raw, *, validation: float, labelled: int | None, li
         ids,
         raw.tokens,
         tuple(one for part in counts for one in raw.texts.get(part, ())),
+        raw.sound,
     )
 
 

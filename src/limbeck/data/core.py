@@ -95,6 +95,7 @@ class Data:
         counts: samples of each part at the source, in the order in which they are numbered, before any were held out or left out.
         ids: names of all samples at the source, by sample number; () where it has none. texts: of texts, likewise.
         tokens: of a text that a tokenizer numbered, how (see `limbeck.data.tokens`).
+        sound: of recordings, samples per second and samples of each before they became spectrograms.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Data:
     ids: tuple[str, ...] = ()
     tokens: Tokens | None = None
     texts: tuple[Text, ...] = ()
+    sound: tuple[int, int] | None = None
     _memo: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ def samples(facts: Mapping[str, Any], given: Sequence[Any]) -> Iterator[tuple[li
     Raises:
         UserError: a file that is not there, or that this student cannot take.
     """
-    kind = {"image": pictures, "table": rows, "text": sentences}.get(str(facts["kind"]), arrays)
+    kind = {"image": pictures, "table": rows, "text": sentences}.get(str(facts["kind"]), facts.get("heard") or arrays)
     for one in given:
         path = Path(str(one)).expanduser()
         if str(one).startswith("text:") and kind is not sentences:

@@ -74,6 +74,7 @@ class StudentFile(TypedDict):
     columns: NotRequired[list[ColumnFacts]]
     tokens: NotRequired[TokenFacts]
     tile: NotRequired[int]
+    sound: NotRequired[list[int]]
     packed: NotRequired[PackedFile]
     repaired: NotRequired[dict[str, object]]
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from limbeck.data.language import Encoder
+from limbeck.data.readers.recordings import heard
 from limbeck.data.tagged import split
 from limbeck.data.tokens import Tokenizer
 from limbeck.deploy.raw import samples, told
@@ -29,7 +30,8 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
     Args:
         folder: of the run, or any with student.json and student.safetensors.
         files: pictures, folders or .zip files of them; tables with the columns of the training data (.csv, .tsv, .jsonl); texts
-            (.txt, a line each; tables with a column `text`; or sentences, written "text:..."); .npy files of inputs as they are.
+            (.txt, a line each; tables with a column `text`; or sentences, written "text:..."); recordings (.wav, or folders of
+            them); .npy files of inputs as they are.
         trust: let a model that the folder names run its code.
 
     Returns:
@@ -48,6 +50,7 @@ def predict(folder: str | Path, files: str | Path | Sequence[str | Path], *, tru
     facts = dict(info) | ({"encode": encode} if encode else {})
     writer = _Writer(Path(folder)) if info["task"]["name"] == NextToken.name and student.tokens else None
     facts |= {"encode": writer.numbers} if writer else {}
+    facts |= {"heard": lambda _, path: heard(path, info["sound"])} if "sound" in info else {}
     wanted = [files] if isinstance(files, str | Path) else list(files)
     found: list[dict[str, Any]] = []
     for names, inputs in samples(facts, wanted):

@@ -50,7 +50,7 @@ def strung(data: Data, *, least: int = 3, most: int = 5, times: float = 1.0, gap
     note = f"strings of {least} to {most} recordings of one part, drawn with replacement; {gap} silent frames between them"
     return replace(
         data, name=f"strings of {data.name}", classes=(BLANK, *data.classes), shape=(data.shape[0], longest), mean=mean, std=std,
-        partitions=parts, notes=(*data.notes, note), task=Transcribe(), _memo={},
+        sound=None, partitions=parts, notes=(*data.notes, note), task=Transcribe(), _memo={},
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ Letters: n recordings, s samples of sound, b bands, t frames.
 import io
 import re
 import tarfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def read(path: Path) -> Raw:
         raise UserError(f"{place} has recordings of {sorted(set(rates))} samples per second; bring them to one rate")
     rate = rates[0]
     length = min(max(map(len, waves)), round(LONGEST * rate))
-    spectra = log_mel(torch.stack([padded(wave, length) for wave in waves]), rate)
+    spectra, sound = log_mel(torch.stack([padded(wave, length) for wave in waves]), rate), (rate, length)
     said = [_label(name) for name in names]
     classes = in_order(said)
     labels = torch.tensor([classes.index(label) for label in said])
@@ -82,13 +83,32 @@ def read(path: Path) -> Raw:
         notes.append(f"{cut} recordings longer than {LONGEST:g} s were cut")
     numbers = [_FSDD.fullmatch(_file(name)) for name in names]
     if not all(numbers):
-        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM)
+        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM, sound=sound)
     test = torch.tensor([int(found[1]) < 5 for found in numbers if found])
     if not test.any() or test.all():
-        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM)
+        return Raw({"train": (spectra, labels)}, classes, "other", notes=notes, labels_from=FROM, sound=sound)
     parts = {"train": (spectra[~test], labels[~test]), "test": (spectra[test], labels[test])}
     notes.append("test: index 0 to 4 of every speaker and digit; the speakers are known")
-    return Raw(parts, classes, "other", notes=notes, labels_from=FROM)
+    return Raw(parts, classes, "other", notes=notes, labels_from=FROM, sound=sound)
+
+
+def heard(path: Path, sound: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and spectrograms (b, t) of a .wav file, or of all below a folder, as the data were made.
+
+    Args:
+        sound: samples per second, and samples of a recording: shorter ones are filled with silence, longer ones cut.
+
+    Raises:
+        UserError: no recording there, one that cannot be read, or one of another rate.
+    """
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() == ".wav") if path.is_dir() else [path]
+    if not files or files[0].suffix.lower() != ".wav":
+        raise UserError(f"{path} is no recording that this student takes; give .wav files, a folder of them, or a .npy file")
+    for file in files:
+        wave, rate = _wave(file.parent, file.name, file.read_bytes())
+        if rate != sound[0]:
+            raise UserError(f"{file} has {rate} samples per second where this student knows {sound[0]}; resample it")
+        yield str(file), log_mel(padded(wave, sound[1])[None], rate)[0].numpy()
 
 
 def _label(name: str) -> str:
