@@ -22,10 +22,14 @@ def distill(
     from limbeck.engine.turns import last
     from limbeck.face.run import done, running
     from limbeck.processes import agreed, first
+    from limbeck.runs import auto
     from limbeck.runs.folder import open_folder
 
-    with open_folder(out, recipe, resume) as folder, Display(quiet=quiet or not first()) as display:
-        card = agreed(lambda: done(folder), cpu=recipe.device == "cpu") or last(running(recipe, folder, display.on_event))
+    with Display(quiet=quiet or not first()) as display:
+        recipe, data = auto.settled(recipe, display.on_event, out if resume else None)
+        with open_folder(out, recipe, resume) as folder:
+            known = agreed(lambda: done(folder), cpu=recipe.device == "cpu")
+            card = known or last(running(recipe, folder, display.on_event, data=data))
     if first():
         display.show(card, folder)
 

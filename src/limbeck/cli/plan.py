@@ -15,12 +15,14 @@ from limbeck.runs.sources import Sources, open_sources
 def plan(recipe: Recipe) -> None:
     """Estimate time, memory and stored teacher answers of a run, without training."""
     from limbeck.engine.balance import balance
+    from limbeck.runs import auto
     from limbeck.runs.session import Session
     from limbeck.store import planner
     from limbeck.store.estimate import estimate
 
+    recipe, data = auto.settled(recipe)
     with tempfile.TemporaryDirectory() as scratch:
-        sources = open_sources(recipe, listen=_said)
+        sources = open_sources(recipe, data=data, listen=_said)
         method, cast, streams = sources.method, sources.cast, sources.streams()
         fit = sources.fit(streams, "student")
         Session(sources, Path(scratch), _said).rehearse("student", method)  # what cannot be trained needs no plan

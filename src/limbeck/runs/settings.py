@@ -246,13 +246,16 @@ class ModelSettings(_Settings):
 class MethodSettings(_Settings):
     """Which method, with which settings of its own."""
 
-    name: str = Field(default="kd", description="a name of `limbeck methods`")
+    name: str = Field(default="kd", description="a name of `limbeck methods`, or auto, which distill and plan take by default")
     arguments: dict[str, object] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
+    why: str | None = Field(default=None, description="why auto chose it, and where the student starts")
 
     def make(self) -> "Method":
         """The method as a value. Raises `UserError` for an unknown name or setting."""
         from limbeck import methods
 
+        if self.name == "auto":
+            raise UserError("auto chooses a method for limbeck distill and limbeck plan; name one here")
         return methods.make(self.name, self.arguments)
 
 

@@ -249,6 +249,7 @@ def open_sources(
     listen(Message(understood(data)))
     labels = label_loss(recipe.train, data)
     made, settings = settled(method or recipe.method.make(), len(data.classes))
+    settings = [f"auto: {recipe.method.why}", *settings] if recipe.method.why else settings
     sources = Sources(recipe, bind(made, data.task, labels), data, given or Given(), sharing, notes=settings, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
