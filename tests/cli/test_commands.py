@@ -27,7 +27,7 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "one"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMBECK_STORE", str(tmp_path_factory.mktemp("store")))
-        assert run(["distill", *TINY, "--quiet", "--seed", "3", "--out", str(folder)]) == 0
+        assert run(["distill", *TINY, "--method", "kd", "--quiet", "--seed", "3", "--out", str(folder)]) == 0
     return folder
 
 

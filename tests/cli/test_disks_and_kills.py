@@ -53,7 +53,7 @@ def test_two_at_once_without_out_get_two_folders(tmp_path, monkeypatch):
     words = [sys.executable, "-m", "limbeck", *WORDS]
     both = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[1] for process in both] == ["", ""] and not any(p.returncode for p in both)
-    assert sorted(p.name for p in Path("runs").iterdir()) == ["digits-kd-1", "digits-kd-2"]
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["digits-auto-1", "digits-auto-2"]
     assert all((p / "report.html").exists() for p in Path("runs").iterdir())
 
 

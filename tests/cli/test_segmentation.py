@@ -39,7 +39,19 @@ def squares(root, count=24, side=16):
 def run(tmp_path_factory):
     """`limbeck distill` on a folder of pairs; teacher and student are small U-Nets."""
     root = tmp_path_factory.mktemp("segmentation")
-    words = ["distill", "--data", str(squares(root / "squares")), "--teacher", "unet", "--student", "unet", "--epochs", "8"]
+    words = [
+        "distill",
+        "--data",
+        str(squares(root / "squares")),
+        "--teacher",
+        "unet",
+        "--student",
+        "unet",
+        "--epochs",
+        "8",
+        "--method",
+        "kd",
+    ]
     for setting in ("teacher.arguments.width=8", "student.arguments.width=2", "student.arguments.depth=2", "train.batch=4"):
         words += ["--set", setting]
     words += ["--augment", "crop:2,flip", "--set", "data.views=2", "--out", str(root / "run"), "--quiet"]

@@ -13,7 +13,7 @@ def test_plan_says_what_is_stored_and_trains_nothing(capsys, tmp_path, monkeypat
 
 def test_store_list_verify_prune(capsys, tmp_path):
     store = str(tmp_path / "store")
-    words = ["distill", "--epochs", "1", "--quiet", "--set", "teacher.epochs=1", "--set", f"store.path={store}"]
+    words = ["distill", "--method", "kd", "--epochs", "1", "--quiet", "--set", "teacher.epochs=1", "--set", f"store.path={store}"]
     assert run([*words, "--out", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert run(["store", "list", "--path", store]) == 0

@@ -21,7 +21,7 @@ from limbeck.plan.taps import Tap
 from limbeck.runs.events import StageBegins
 
 TINY = ("--epochs", "2", "--set", "teacher.width=4", "--set", "student.width=2", "--student", "cnn", "--set", "data.limit=400")
-TINY = ("--teacher", "cnn", *TINY)
+TINY = ("--teacher", "cnn", "--method", "kd", *TINY)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_the_student_is_the_one_that_the_network_itself_teaches_and_a_second_run
     address, bodies = serve(reply)
     live = ["--teacher", "mlp", "--set", "teacher.width=16", "--teacher-weights", "w.safetensors"]
     plain = ["--set", "teacher.mean=[0]", "--set", "teacher.std=[1]"]
-    assert run(["distill", *live, *plain, *SMALL, "--out", "live"]) == 0
+    assert run(["distill", *live, *plain, *SMALL, "--method", "kd", "--out", "live"]) == 0
     assert run(["distill", "--teacher", address, *SMALL, "--set", "teacher.batch=100", "--out", "served"]) == 0
     one, two = (load_file(tmp_path / name / "student.safetensors") for name in ("live", "served"))
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)

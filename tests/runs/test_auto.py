@@ -23,21 +23,28 @@ def decided(teacher=CNN, student=SMALL, data=DIGITS, given=None, **more):
 
 
 def test_pictures_with_maps_of_equal_size():
-    found = decided()
+    found = decided(train={"epochs": 80})
     assert (found.method.name, found.method.arguments) == ("kd_attention", {"at": ["layer1", "layer2", "layer3"]})
     assert found.student.start == "teacher" and "100 % of its parameters" in found.method.why
-    assert "for both networks have maps of equal size there" in found.method.why
+    assert "both networks have maps of equal size there" in found.method.why and "few" not in found.method.why
     assert found.method.make().name == "kd_attention"
+    short = decided(train={"epochs": 5}).method
+    assert short.arguments == {"at": ["layer1", "layer2", "layer3"], "weight": 1.0, "labels": 1.0, "looks": 1.0}
+    assert "all with the weight of the labels, for 20 steps are few" in short.why
 
 
 @pytest.mark.parametrize(
     ("settings", "start", "why"),
     [
-        ({"student": {**SMALL, "start": "random"}}, "random", "starts as it was asked to (random)"),
+        ({"student": {**SMALL, "start": "random"}}, "random", "starts at random, as asked"),
         ({"teacher": {"model": "cnn", "arguments": {"width": 32}}}, None, "it is less than a quarter as wide"),
         ({"student": {"model": "resnet8"}}, None, "only 0 % of its parameters match"),
         ({"teacher": {"model": "tree"}}, None, "its teacher shows no layers"),
-        ({"teacher": {"model": "resnet14"}, "student": {"model": "pieces:layers=1"}}, "teacher", "as it was asked to (teacher)"),
+        (
+            {"teacher": {"model": "resnet14"}, "student": {"model": "pieces:layers=1"}},
+            "teacher",
+            "starts from its teacher's layers",
+        ),
     ],
 )
 def test_where_the_student_starts(settings, start, why):
@@ -58,7 +65,7 @@ def test_where_the_student_starts(settings, start, why):
     ],
 )
 def test_how_it_is_taught(settings, name, why):
-    found = decided(**settings)
+    found = decided(**{"train": {"epochs": 80}} | settings)
     assert found.method.name == name and why in found.method.why and not found.method.arguments
 
 
@@ -91,7 +98,7 @@ def test_maps_are_found_in_any_network():
     assert cast["teacher"].training
     given = Given({"teacher": wrapped, "student": Steps(2)})
     names = {role: {"model": "python object of class Steps"} for role in ("teacher", "student")}
-    found = decided(names["teacher"], names["student"], given=given)
+    found = decided(names["teacher"], names["student"], given=given, train={"epochs": 80})
     assert found.method.arguments == {"at": ["first", "second"], "teacher_at": ["0.first", "0.second"]}
 
 

@@ -50,7 +50,7 @@ def card(folder):
 
 def test_the_student_is_the_one_that_the_network_teaches(network, tmp_path, capsys):
     live, file = network
-    assert run(["distill", *live, *SMALL, "--no-baseline", "--out", "live"]) == 0
+    assert run(["distill", *live, *SMALL, "--method", "kd", "--no-baseline", "--out", "live"]) == 0
     assert run(["distill", "--teacher-answers", str(file), *SMALL, "--no-baseline", "--out", "file"]) == 0
     one, two = student(tmp_path / "live"), student(tmp_path / "file")
     assert all(torch.allclose(one[key], two[key], atol=1e-5) for key in one)

@@ -5,7 +5,10 @@
 2. Classes of pictures, and maps of equal height and width in both networks: standardised soft labels with attention maps by angle
    at these (`kd_attention`).
 3. Other classes by gradient descent on networks without maps: standardised soft labels (`kd_standardised`).
-4. All else, transformers among it: soft labels in the form of the task (`kd`). Standardised ones pull too hard on a transformer
+4. In trainings of fewer than `FEW_STEPS` steps the labels, the soft labels and the maps of 2 and 3 have equal weights: ResNet-56
+   to ResNet-8 on CIFAR-10 at 84 steps, from the teacher's layers, reached 42.7 % so, 36.8 % with the published weights, and
+   41.6 % with labels alone (two seeds); at 700 steps the published weights gained 3.5 points over labels alone (three seeds).
+5. All else, transformers among it: soft labels in the form of the task (`kd`). Standardised ones pull too hard on a transformer
    that is trained by Adam.
 
 What it decides stands in the recipe, and does not change when this rule does.
@@ -31,6 +34,7 @@ from limbeck.runs.settings import MethodSettings, Recipe
 from limbeck.runs.sources import Given, Sources, open_sources
 
 NAME = "auto"
+FEW_STEPS = 300
 HALF, QUARTER = 0.5, 0.25
 PAIRS = 4  # pairs of layers at most
 
@@ -76,7 +80,10 @@ def decided(recipe: Recipe, data: Data, given: Given | None = None, listen: List
 def _start(sources: Sources) -> tuple[str | None, str]:
     own = sources.recipe.student.start
     if own is not None:
-        return own, f"the student starts as it was asked to ({own})"
+        return (
+            own,
+            "the student starts from its teacher's layers" if own == "teacher" else "the student starts at random, as asked",
+        )
     if sources.recipe.student.weights is not None:
         return None, "the student starts from its own weights"
     if _closed(sources.cast):
@@ -87,7 +94,7 @@ def _start(sources: Sources) -> tuple[str | None, str]:
         return None, "the student starts at random, for its labels stand in another order than its teacher's"
     share, narrowest = share_of(handed), _narrowest(handed)
     if share >= HALF and narrowest >= QUARTER:
-        return "teacher", f"the student starts from its teacher's layers, of which {100 * share:.0f} % of its parameters are part"
+        return "teacher", f"the student starts from its teacher's layers, which give it {100 * share:.0f} % of its parameters"
     few = f"only {100 * share:.0f} % of its parameters match" if share < HALF else "it is less than a quarter as wide"
     return None, f"the student starts at random, for {few}"
 
@@ -117,17 +124,20 @@ def _method(sources: Sources) -> tuple[str, dict[str, object], str]:
             f"soft labels at their own size, for standardised ones pull too hard on what {recipe.train.optimizer} trains",
         )
     pairs = looks(cast, data)
+    steps = round(recipe.train.epochs * sources.streams().steps_per_epoch)
+    arguments: dict[str, object] = {"weight": 1.0, "labels": 1.0} if steps < FEW_STEPS else {}
+    how = f", all with the weight of the labels, for {steps} steps are few" if arguments else ""
     if not pairs:
-        return "kd_standardised", {}, "standardised soft labels, for the networks share no maps of equal size"
+        return "kd_standardised", arguments, f"standardised soft labels teach it{how}: the networks share no maps of equal size"
     at, there = [pair.mine for pair in pairs], [pair.theirs for pair in pairs]
-    arguments: dict[str, object] = {"at": at}
+    arguments |= {"at": at} | ({"looks": 1.0} if arguments else {})
     if at != there:
         arguments["teacher_at"] = there
     where = f"attention maps at {', '.join(at)}"
     return (
         "kd_attention",
         arguments,
-        f"standardised soft labels and {where} teach it, for both networks have maps of equal size there",
+        f"standardised soft labels and {where} teach it{how}: both networks have maps of equal size there",
     )
 
 

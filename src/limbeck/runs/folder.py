@@ -37,7 +37,7 @@ def open_folder(path: Path | None, recipe: Recipe, resume: bool) -> Iterator[Pat
 def _open_folder(kept: contextlib.ExitStack, path: Path | None, recipe: Recipe, resume: bool) -> Path:
     if path is not None and not resume and (path / RECIPE).exists():
         raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
-    path = kept.enter_context(taken(path, f"{Path(recipe.data.name).stem}-{recipe.method.name}"))
+    path = kept.enter_context(taken(path, f"{Path(recipe.data.name).stem}-{'auto' if recipe.method.why else recipe.method.name}"))
     mine = path / RECIPE
     if mine.exists() and not resume:
         raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
