@@ -69,6 +69,11 @@ def test_how_it_is_taught(settings, name, why):
     assert found.method.name == name and why in found.method.why and not found.method.arguments
 
 
+def test_a_teacher_that_only_answers_is_not_asked():
+    found = decided(teacher={"model": "http://127.0.0.1:1/answer"})
+    assert found.method.name == "kd" and found.student.start is None and "shows nothing else" in found.method.why
+
+
 def test_other_tasks_are_taught_in_their_form():
     x = torch.rand(60, 5, generator=torch.Generator().manual_seed(0))
     numbers = from_datasets((x, 3 + x[:, 0]), validation=0.2)

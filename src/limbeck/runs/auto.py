@@ -66,6 +66,9 @@ def decided(recipe: Recipe, data: Data, given: Given | None = None, listen: List
 
     Raises `UserError` where the run could not be made with soft labels either.
     """
+    if recipe.teacher.served or recipe.teacher.answers is not None:  # nobody is asked for what is known beforehand
+        why = "the student starts at random and soft labels teach it, for its teacher shows nothing else"
+        return recipe.model_copy(update={"method": MethodSettings(name="kd", why=why)})
     plain = recipe.model_copy(update={"method": MethodSettings(name="kd")})
     sources = open_sources(plain, data=data, given=given, listen=listen)
     start, about = _start(sources)
