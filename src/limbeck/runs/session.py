@@ -22,7 +22,7 @@ from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs import starting, tracking
+from limbeck.runs import averaging, starting, tracking
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
@@ -221,7 +221,10 @@ class Session:
             old.unlink(missing_ok=True)
 
     def _train(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
-        sources = self.sources
+        sources, decay = self.sources, self.sources.recipe.train.average
+        if decay is not None:
+            method = averaging.averaged(method, decay)
+            self.note([f"weights are a moving average over the steps of the last stage, decay {decay:g} (train.average)"])
         streams = sources.streams(method)
         fit = sources.fit(streams, who)
         self._tell(Phase(who, sum(fit.stage_steps(method.stages))))
@@ -249,6 +252,7 @@ class Session:
             answers=sources.shared.answers,
         )
         cast.stand_ins.clear()
+        averaging.settled(cast)
         earlier = tallied(tally) - trained.filled if tally is not None else 0  # of goes that were stopped before a checkpoint
         return replace(trained, answered=trained.answered + max(0, earlier))
 

@@ -284,6 +284,9 @@ class TrainSettings(_Settings):
         ge=1,
         description="end training after so many epochs without a better validation score; keeps the best epoch",
     )
+    average: float | None = Field(
+        default=None, gt=0, lt=1, description="decay of a moving average of the weights, which is kept instead of the last ones"
+    )
     clip: float | None = Field(default=None, gt=0, le=LARGEST, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
@@ -305,7 +308,9 @@ class TrainSettings(_Settings):
         """Budget and optimisation as the engine takes them; own: the settings of a role that is trained first."""
         from limbeck.engine import Fit
 
-        kept = self.model_dump(exclude={"epochs", "batch", "lr", "layout", "tracker", "label_smoothing", "class_weights"})
+        kept = self.model_dump(
+            exclude={"epochs", "batch", "lr", "layout", "tracker", "average", "label_smoothing", "class_weights"}
+        )
         epochs = (own.epochs if own else None) or self.epochs
         if epochs * steps_per_epoch > MOST_STEPS:
             raise UserError(
