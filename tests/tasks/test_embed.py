@@ -309,6 +309,16 @@ def test_labels_train_the_baseline_alone_and_judge_all(tmp_path):
     assert (tmp_path / method / "weights" / "baseline.safetensors").exists()
 
 
+def test_a_comparison_has_the_supervised_baseline(tmp_path):
+    save_weights(models.build("cnn", classes=5, shape=(1, 8, 8), arguments={"width": 12}), tmp_path / "teacher.safetensors")
+    words = ["--data", "digits", "--task", "embed", "--set", "data.labelled=40", "--teacher", "cnn", "--student", "cnn"]
+    words += ["--teacher-weights", tmp_path / "teacher.safetensors", "--set", "teacher.arguments.width=12", "--epochs", 1]
+    call("compare", *words, "--methods", "embedding_match,rkd", "--seeds", 1, "--out", tmp_path / "board")
+    board = json.loads((tmp_path / "board" / "leaderboard.json").read_text())
+    figures = {row["name"]: row["figures"] for row in board["rows"]}
+    assert set(figures) == {"baseline", "embedding_match", "rkd"} and all(f["probe_accuracy"] > 0.2 for f in figures.values())
+
+
 def test_shipped_projectors_stand_in_for_the_teacher(tmp_path):
     x = DIGITS[:300]
     torch.manual_seed(0)

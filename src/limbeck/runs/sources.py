@@ -250,7 +250,7 @@ def open_sources(
     labels = label_loss(recipe.train, data)
     made, settings = settled(method or recipe.method.make(), len(data.classes))
     settings = [f"auto: {recipe.method.why}", *settings] if recipe.method.why else settings
-    sources = Sources(recipe, bind(made, data.task, labels), data, given or Given(), sharing, notes=settings, labels=labels)
+    sources = Sources(recipe, _bound(made, data, labels), data, given or Given(), sharing, notes=settings, labels=labels)
     _cast(sources)
     sources.method = at_once(_fed(sources), sources.cast)
     sources.notes += [recipe.followed] if recipe.followed else []
@@ -264,6 +264,19 @@ def open_sources(
     sources.data = acquainted(sources)
     _try_metrics(sources)
     return sources
+
+
+def _bound(method: Method, data: Data, labels: Loss | None) -> Method:
+    """The method bound to the data's task; the supervised baseline of a comparison as the task has it.
+
+    Raises `UserError` where the method asks for what the task has no term for, or there are no labels to learn from.
+    """
+    if not data.task.headless or method.name != "alone":
+        return bind(method, data.task, labels)
+    own = data.task.alone("student")
+    if own is None:
+        raise UserError(f"{data.name} has no labels, so no supervised baseline can be trained; use {data.task.method}")
+    return own
 
 
 def _try_metrics(sources: Sources) -> None:

@@ -151,7 +151,7 @@ class Embed(Task):
         told = Term("task", cross_entropy, student=Tap(role).via("classifier", answers=True), labels=Field("labels"))
         update = Update((role, "classifier"), (told,), source="train[labelled]")
         head = Part(partial(Head, classes=self.classes), like=(Tap(role),))
-        return Method((Stage("labels", (update,)),), parts={"classifier": head}, deploys=role, name="labels")
+        return Method((Stage("labels", (update,)),), parts={"classifier": head}, deploys=role, name="alone")
 
     def met(self, answers: Sequence[Predictions]) -> "Embed":
         """The task with a teacher's embeddings of the parts that models are measured on."""
