@@ -11,7 +11,7 @@ from limbeck.cli.options import takes_settings
 from limbeck.runs.settings import Recipe
 
 
-@takes_settings(leave=("method.name", "baseline", "tensorboard", "onnx"), table="compare")
+@takes_settings(leave=("method.name", "baseline", "equal_time", "tensorboard", "onnx"), table="compare")
 def compare(
     recipe: Recipe,
     compare: Mapping[str, object],

@@ -11,7 +11,7 @@ from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Sources, open_sources
 
 
-@takes_settings(leave=("alpha", "baseline", "tensorboard", "onnx"))
+@takes_settings(leave=("alpha", "baseline", "equal_time", "tensorboard", "onnx"))
 def plan(recipe: Recipe) -> None:
     """Estimate time, memory and stored teacher answers of a run, without training."""
     from limbeck.engine.balance import balance

@@ -13,7 +13,7 @@ from limbeck.runs.settings import Recipe
 SEARCH = "Search"
 
 
-@takes_settings(leave=("student.model", "student.weights", "baseline", "tensorboard", "onnx"))
+@takes_settings(leave=("student.model", "student.weights", "baseline", "equal_time", "tensorboard", "onnx"))
 def shrink(
     recipe: Recipe,
     max_latency: Annotated[

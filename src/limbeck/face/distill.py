@@ -86,6 +86,7 @@ def distill(
     train: TrainSettings | None = None,
     store: StoreSettings | None = None,
     baseline: bool = True,
+    equal_time: bool = False,
     alpha: float = 0.5,
     onnx: bool = True,
     tensorboard: bool = False,
@@ -123,7 +124,7 @@ def distill(
         augment: views of samples, as `crop,flip,cutout:8`. views: how many of each sample repeat, if not a new one per epoch.
         train: optimiser, schedule, precision and whatever else `Train` has. store: where a teacher's answers are kept, or
             `Store(use=False)`.
-        baseline: also train a twin of the student on the labels alone.
+        baseline: also train a twin of the student on the labels alone. equal_time: and one for as long as the student took.
         alpha: weight of size against accuracy in the distillation score, 0 .. 1.
         onnx: export the student to ONNX, reload it and compare its predictions. tensorboard: also log to TensorBoard.
         checkpoint_seconds: between checkpoints, at least 0.
@@ -144,6 +145,7 @@ def distill(
         "seed": seed,
         "alpha": alpha,
         "baseline": baseline,
+        "equal_time": equal_time,
         "onnx": onnx,
         "tensorboard": tensorboard,
         "device": device,

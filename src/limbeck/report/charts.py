@@ -7,7 +7,7 @@ from html import escape
 
 from limbeck.cards.words import number
 
-DASH = {"teacher": "7 4", "baseline": "2 3", "baseline-started": "9 3 2 3", "student": ""}
+DASH = {"teacher": "7 4", "baseline": "2 3", "baseline-started": "9 3 2 3", "baseline-longer": "1 3", "student": ""}
 
 
 @dataclass
@@ -119,11 +119,12 @@ class Chart:
             self.parts.append(f'<path class="line {css}" d="{path}"{extra}/>')
 
     def mark(self, who: str, x: float, y: float, tip: str, size: float = 5, *, hollow: bool = False) -> None:
-        """A point in the shape of its model: square teacher, triangles of baselines, round student."""
+        """A point in the shape of its model: square teacher, triangles and a diamond of baselines, round student."""
         shapes = {
             "teacher": f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"',
             "baseline": f'<path d="M{x:.1f} {y - size * 1.3:.1f}l{size * 1.25:.1f} {size * 2.2:.1f}h{-2.5 * size:.1f}z"',
             "baseline-started": f'<path d="M{x:.1f} {y + size * 1.3:.1f}l{size * 1.25:.1f} {-size * 2.2:.1f}h{-2.5 * size:.1f}z"',
+            "baseline-longer": f'<path d="M{x - size:.1f} {y:.1f}l{size} {-size}l{size} {size}l{-size} {size}z"',
         }
         shape = shapes.get(who, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size * 1.1:.1f}"')
         css = f"mark {escape(who)}{' hollow' if hollow else ''}"

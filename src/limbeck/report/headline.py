@@ -4,12 +4,13 @@ from limbeck.cards.schema import ModelEntry, median_of
 from limbeck.cards.words import count, number, percent
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import FigureInfo, known, score_in, spoken_in
-from limbeck.tasks.keeping import STARTED
+from limbeck.tasks.keeping import LONGER, STARTED
 
 OTHERS = (
     ("teacher", "its teacher"),
     ("baseline", "the supervised baseline"),
     (STARTED, "the baseline that starts from the teacher, too"),
+    (LONGER, "the baseline that was trained for as long"),
 )
 
 

@@ -12,7 +12,7 @@ from limbeck import engine, models, processes
 from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
-from limbeck.engine import Trained
+from limbeck.engine import Fit, Trained
 from limbeck.engine.balance import balance, too_large
 from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
@@ -34,7 +34,7 @@ from limbeck.store.estimate import estimate
 from limbeck.store.filling import tallied
 from limbeck.store.planner import Plan, plan
 from limbeck.tasks.figure import finite
-from limbeck.tasks.keeping import STARTED
+from limbeck.tasks.keeping import LONGER, STARTED
 from limbeck.tasks.predictions import NotFinite, predict
 
 Validate = Callable[[Cast], Mapping[str, float]]
@@ -99,10 +99,11 @@ class Session:
             baseline = yield from self._baseline("baseline")
         started = (yield from self._baseline(STARTED)) if twinned and sources.starts and self._learns() else None
         yield from self._student()
+        longer = (yield from self._baseline(LONGER)) if twinned and sources.recipe.equal_time and self._learns() else None
         if not processes.first():
             return None
         entries = {"teacher": Deployed(sources.cast, Tap("teacher")) if judged else None}
-        entries |= {"baseline": baseline, STARTED: started, "student": Deployed(sources.cast, method.deployed)}
+        entries |= {"baseline": baseline, STARTED: started, LONGER: longer, "student": Deployed(sources.cast, method.deployed)}
         known = {who: entry for who, entry in entries.items() if entry is not None}
         beside = None if baseline is untrained else untrained
         return Finished(sources, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker)
@@ -176,13 +177,24 @@ class Session:
         return found
 
     def _baseline(self, who: str) -> Generator[None, None, Deployed]:
-        """The student's own architecture and initial weights, trained on the labels alone; STARTED: from its teacher's layers."""
+        """The student's own architecture and initial weights, trained on the labels alone; STARTED: from its teacher's layers,
+        LONGER: from where the student starts, for as long."""
         cast = self.sources.twin_of_student()
-        if who == STARTED:
+        if who == STARTED or (who == LONGER and self.sources.starts):
             starting.start(self.sources, cast["student"])
         plain = supervised(self.sources.data.task, cast, labels=self.sources.labels)
         yield from self._phase(who, plain, cast)
         return Deployed(cast, plain.deployed)
+
+    def _fit(self, streams: Streams, who: str) -> Fit:
+        """The budget of a training; of LONGER as many of a baseline's steps as fit into the time that the student took."""
+        found = self.sources.fit(streams, who)
+        if who != LONGER:
+            return found
+        first, student = self.phases[STARTED if self.sources.starts else "baseline"], self.phases["student"]
+        steps = max(1, round(first.steps * student.seconds / max(first.seconds, 1e-9)))
+        self.note([f"{who}: {steps:,} steps, in the time in which the student took {student.steps:,} and its teacher answered"])
+        return replace(found, steps=steps)
 
     def _student(self) -> Generator[None, None, Trained]:
         """Train the student by the method, from where it is to start; a checkpoint takes its place where there is one."""
@@ -226,7 +238,7 @@ class Session:
             method = averaging.averaged(method, decay)
             self.note([f"weights are a moving average over the steps of the last stage, decay {decay:g} (train.average)"])
         streams = sources.streams(method)
-        fit = sources.fit(streams, who)
+        fit = self._fit(streams, who)
         self._tell(Phase(who, sum(fit.stage_steps(method.stages))))
         keep_curve(self.folder, who, [])  # of an unfinished go; the engine tells what its checkpoint knows
         engine.place(cast, streams, fit, device=sources.recipe.on)

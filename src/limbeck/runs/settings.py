@@ -365,6 +365,9 @@ class Recipe(_Settings):
     seed: int = Field(default=0, ge=0, description="seed of weights, sample order and augmentation")
     alpha: float = Field(default=0.5, ge=0, le=1, description="weight of size against the score in the distillation score")
     baseline: bool = Field(default=True, description="also train the supervised baseline: the same student without the teacher")
+    equal_time: bool = Field(
+        default=False, description="also train a baseline for as long as the student took, its teacher's answers included"
+    )
     tensorboard: bool = Field(default=False, description="also log to TensorBoard")
     onnx: bool = Field(default=True, description="export the student to ONNX, reload it and compare its predictions")
     device: Literal["auto", "cpu"] = Field(default="auto", description="device to train on")

@@ -49,7 +49,7 @@ from limbeck.runs.texts import labelled, texted
 from limbeck.store.planner import frozen_roles
 from limbeck.tasks.bind import Loss, bind
 from limbeck.tasks.figure import Judged
-from limbeck.tasks.keeping import BASELINES
+from limbeck.tasks.keeping import TWINS
 from limbeck.tasks.next_token import NextToken
 from limbeck.tasks.own_metric import own_figures
 from limbeck.tasks.predictions import predict
@@ -106,7 +106,7 @@ class Sources:
 
     def fit(self, streams: Streams, role: str) -> Fit:
         """The budget of a role: the student's and the baseline's are the run's own."""
-        own = None if role in ("student", *BASELINES) else self.settings_for(role)
+        own = None if role in ("student", *TWINS) else self.settings_for(role)
         seconds = self.recipe.checkpoint_seconds
         return self.recipe.train.fit(streams.steps_per_epoch, own=own, checkpoint_seconds=seconds)
 

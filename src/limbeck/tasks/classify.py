@@ -14,7 +14,7 @@ from limbeck.errors import UserError
 from limbeck.metrics import classification as metrics
 from limbeck.tasks.differing import NOT_TWO, TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
-from limbeck.tasks.keeping import BASELINES, Kept, need, pick
+from limbeck.tasks.keeping import TWINS, Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Cell, Curve, Mark, Matrix, Sample, SampleList, SamplePrediction, Section, Values
 from limbeck.tasks.task import AGREES, Task, in_range, is_number, wrong_classes
@@ -201,7 +201,7 @@ class Classify(Task):
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
         """Confusion matrix, how sure the models are, and the samples on which they differ."""
-        taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.predictions.items() if w not in BASELINES)
+        taken = tuple(Matrix(w, metrics.confusion(p.logits, p.labels)) for w, p in kept.predictions.items() if w not in TWINS)
         sure = (_confidence(kept), _confidence_values(kept)) if kept.predictions else ()
         return (
             Section("confusion", "Confusion matrix", taken),

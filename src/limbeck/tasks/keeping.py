@@ -21,7 +21,10 @@ FILE = "predictions.safetensors"
 STARTED = "baseline-started"
 BASELINES = ("baseline", STARTED)
 """The student from labels alone: from its own weights, and from its teacher's layers where the student starts from these."""
-WHO = ("teacher", *BASELINES, "student")
+LONGER = "baseline-longer"
+"""From where the student starts, from labels alone, for as long as the student's training took."""
+TWINS = (*BASELINES, LONGER)
+WHO = ("teacher", *TWINS, "student")
 
 
 @dataclass(frozen=True, eq=False)

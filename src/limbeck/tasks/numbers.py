@@ -19,7 +19,7 @@ from limbeck.plan import Field, Labels, Soft, Source, Tap, Term
 from limbeck.plan.taps import leaves, replaced
 from limbeck.tasks.differing import differing, recall_all, record_all
 from limbeck.tasks.figure import Figure, Judged, PerClass
-from limbeck.tasks.keeping import BASELINES, Kept
+from limbeck.tasks.keeping import TWINS, Kept
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Mark, SamplePrediction, Scatter, Section, Values
 from limbeck.tasks.task import AGREES, Task, is_number
@@ -239,7 +239,7 @@ class Numbers(Task):
         return recall_all(tensors, tensors["labels"].float())
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
-        drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.predictions.items() if who not in BASELINES)
+        drawn = tuple(_scatter(who, p, names[0]) for who, p in kept.predictions.items() if who not in TWINS)
         note = "Marks on the dotted diagonal are exact." + (f" The first target, {names[0]}, is shown." if len(names) > 1 else "")
         errors = Section("errors", "Answers against labels", (*drawn, _errors(kept, names)), note)
 

@@ -16,7 +16,7 @@ from limbeck.errors import UserError
 from limbeck.metrics import iou as masks
 from limbeck.tasks.differing import TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
-from limbeck.tasks.keeping import BASELINES, Kept, need, pick
+from limbeck.tasks.keeping import TWINS, Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Gallery, Marked, MarkedPicture, Matrix, Section
 from limbeck.tasks.task import AGREES, Task, in_range, wrong_classes
@@ -168,7 +168,7 @@ class Segment(Task):
         return Kept({who: Predictions(m, labels, index) for who, m in predicted.items()}, samples, torch.arange(len(at)), counts)
 
     def sections(self, kept: Kept, names: Sequence[str]) -> tuple[Section, ...]:
-        taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who not in BASELINES)
+        taken = tuple(Matrix(who, counts, "pixels") for who, counts in kept.counts.items() if who not in TWINS)
         return Section("confusion", "Confusion matrix", taken), _differing(kept, names)
 
     def finder(self, classes: int, shape: tuple[int, ...]) -> Callable[[object], Tensor] | None:

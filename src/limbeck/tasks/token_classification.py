@@ -18,7 +18,7 @@ from limbeck.metrics.bootstrap import interval
 from limbeck.plan import Field, Soft, Term
 from limbeck.tasks.differing import TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged
-from limbeck.tasks.keeping import BASELINES, Kept, need, pick
+from limbeck.tasks.keeping import TWINS, Kept, need, pick
 from limbeck.tasks.predictions import Predictions
 from limbeck.tasks.section import Cell, Section, Texts, Values
 from limbeck.tasks.task import AGREES, Task, in_range, plain, wrong_classes
@@ -161,7 +161,7 @@ class TokenClassification(Task):
 
     def _by_type(self, kept: Kept) -> tuple[Section, ...]:
         """How often each type of entity is there, and how well each model finds it."""
-        shown = {who: p for who, p in kept.predictions.items() if who not in BASELINES}
+        shown = {who: p for who, p in kept.predictions.items() if who not in TWINS}
         found = {who: _counted(p, self.names) for who, p in shown.items()}
         types, first = next(iter(found.values()))
         rows: list[tuple[Cell, ...]] = []
