@@ -102,6 +102,7 @@ def _bounds(field: FieldInfo, default: object) -> str:
     limits = [(key, getattr(limit, key)) for limit in field.metadata for key in words if getattr(limit, key, None) is not None]
     text = ", ".join(words[key].format(value) for key, value in limits)
     usual = ("yes" if default else "no") if isinstance(default, bool) else "" if default is None else f"{default}"
+    usual = "" if usual and str(field.description).endswith(f" {usual}") else usual  # the words say it already
     found = [text] * bool(text) + [f"default {usual}"] * bool(usual)
     return f" ({'; '.join(found)})" if found else ""
 

@@ -246,7 +246,9 @@ class ModelSettings(_Settings):
 class MethodSettings(_Settings):
     """Which method, with which settings of its own."""
 
-    name: str = Field(default="kd", description="a name of `limbeck methods`, or auto, which distill and plan take by default")
+    name: str = Field(
+        default="kd", description="a name of `limbeck methods`; without one distill and plan take auto, other commands kd"
+    )
     arguments: dict[str, object] = Field(default_factory=dict, description="its settings; `limbeck methods NAME` lists them")
     why: str | None = Field(default=None, description="why auto chose it, and where the student starts")
 
