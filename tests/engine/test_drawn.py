@@ -84,3 +84,13 @@ def test_where_there_is_no_room_the_whole_answer_is_asked_live(digits, tmp_path)
 def test_more_draws_than_there_are_words_are_refused(digits, tmp_path):  # noqa: F811
     with pytest.raises(UserError, match=r"store.draws = 11, but there are 10 to draw from"):
         plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path), draws=11)
+
+
+def test_the_share_that_the_likeliest_classes_hold_is_said(digits, tmp_path):  # noqa: F811
+    cast, streams = cast_of(), streams_of(digits)
+    planned = plan(methods.kd(temperature=50.0), cast, streams, Store(tmp_path), top_k=2)
+    batch = streams(("train",), 0)
+    with torch.no_grad():
+        z = cast.adapter_of("teacher").find_logits(cast.feed("teacher", batch["inputs"]), "teacher")
+    held = (z / 50).softmax(-1).topk(2).values.sum(-1).mean()
+    assert f"the classes kept hold {100 * float(held):.0f} % of its probability; nothing orders" in planned.decisions[0].why

@@ -171,3 +171,33 @@ def test_predict_goes_on_with_texts(run, place, tmp_path):
     asked = len(tokens("one old fox")["input_ids"])
     assert second["text"] == tokens.decode(ids[asked:], skip_special_tokens=True) and second["ended"] == (ids[-1] == 0)
     assert not (folder / "predict.py").exists()
+
+
+def test_auto_takes_what_fits_next_tokens_and_leaves_weights_that_came(place):
+    from limbeck.runs.auto import settled
+
+    folder, *_ = place
+    roles = {"teacher": {"model": str(folder / "big")}, "student": {"model": str(folder / "big")}}
+    recipe, _ = settled(recipes.make({"data": {"name": str(folder), "longest": 32}, **roles}))
+    assert recipe.method.name == "lm_kd" and recipe.student.start is None
+    assert "the student starts from its own weights" in recipe.method.why
+
+
+def test_a_teacher_that_is_no_better_than_the_baseline_is_said(place):
+    from limbeck.cards.build import _warn_level
+    from limbeck.data import load
+    from limbeck.tasks.predictions import Predictions
+
+    folder, *_ = place
+    data = load(str(folder), tokenizer=folder / "big", longest=32)
+    labels = data["test"].labels
+    index = torch.arange(len(labels))
+
+    def told(lost):
+        return Predictions(torch.stack([torch.full(labels.shape, lost), labels.float()], -1), labels, index)
+
+    heard = []
+    _warn_level(heard.append, {"teacher": told(2.0), "baseline": told(3.0)}, data)
+    assert heard == []
+    _warn_level(heard.append, {"teacher": told(3.0), "baseline": told(2.9)}, data)
+    assert len(heard) == 1 and "not clearly better than the baseline" in heard[0]

@@ -73,6 +73,7 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     card = _facts(sources, models)
     if finished.handed:
         card["start"] = [{"layer": each.layer, "of": each.of, "how": each.how} for each in finished.handed]
+    _warn_level(note, seen, data)
     _warn_chance(note, seen, data, trained="teacher" in finished.phases)
     packed = save_packed(finished.folder, entries["student"])
     info = student_file(finished.sources)
@@ -305,6 +306,18 @@ def _relations(models: Mapping[str, ModelEntry], alpha: float) -> _Relations:
     if known(student) and known(started) and student >= 0 and started > 0:
         found["lesson_percent"] = relative_gain(student, started)
     return found
+
+
+def _warn_level(note: Note, seen: Mapping[str, Predictions], data: Data) -> None:
+    """Say of a language model's teacher that it is not clearly better than the baseline: then little can be learned from it."""
+    if data.task.name != NextToken.name or not {"teacher", "baseline"} <= set(seen):
+        return
+    teacher, baseline = (data.task.score(seen[who]) for who in ("teacher", "baseline"))
+    chance = data.task.paired(seen["teacher"], seen["baseline"])
+    if teacher <= baseline or (chance is not None and chance > 0.05):
+        note(
+            "the teacher is not clearly better than the baseline on this text, so little can be learned from it; take another one"
+        )
 
 
 def _warn_chance(note: Note, seen: Mapping[str, Predictions], data: Data, *, trained: bool) -> None:

@@ -1,14 +1,15 @@
 """`auto`: where the student starts and which method teaches it, by a rule that is written down here.
 
 1. The student starts from its teacher's layers where at least half of its parameters match and none of the layers that do is less
-   than a quarter as wide; a start that the settings name stays.
+   than a quarter as wide; a start that the settings name stays, and so do weights that it came with.
 2. Classes of pictures, and maps of equal height and width in both networks: standardised soft labels with attention maps by angle
    at these (`kd_attention`).
 3. Other classes by gradient descent on networks without maps: standardised soft labels (`kd_standardised`).
 4. In trainings of fewer than `FEW_STEPS` steps the labels, the soft labels and the maps of 2 and 3 have equal weights: ResNet-56
    to ResNet-8 on CIFAR-10 at 84 steps, from the teacher's layers, reached 42.7 % so, 36.8 % with the published weights, and
    41.6 % with labels alone (two seeds); at 700 steps the published weights gained 3.5 points over labels alone (three seeds).
-5. All else, transformers among it: soft labels in the form of the task (`kd`). Standardised ones pull too hard on a transformer
+5. Next tokens: the teacher's probabilities and the text in equal parts (`lm_kd`).
+6. All else, transformers among it: soft labels in the form of the task (`kd`). Standardised ones pull too hard on a transformer
    that is trained by Adam.
 
 What it decides stands in the recipe, and does not change when this rule does.
@@ -24,6 +25,7 @@ from limbeck.data import Batches, Data
 from limbeck.errors import UserError
 from limbeck.models.black_box import BlackBox
 from limbeck.models.inherit import Handed, share_of
+from limbeck.models.outside import came_trained
 from limbeck.models.pretrained import of_transformers
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.runs import starting
@@ -32,6 +34,7 @@ from limbeck.runs.folder import RECIPE
 from limbeck.runs.recipes import load, make
 from limbeck.runs.settings import MethodSettings, Recipe
 from limbeck.runs.sources import Given, Sources, open_sources
+from limbeck.tasks.next_token import NextToken
 
 NAME = "auto"
 FEW_STEPS = 300
@@ -87,7 +90,7 @@ def _start(sources: Sources) -> tuple[str | None, str]:
             own,
             "the student starts from its teacher's layers" if own == "teacher" else "the student starts at random, as asked",
         )
-    if sources.recipe.student.weights is not None:
+    if sources.recipe.student.weights is not None or came_trained(sources.cast["student"]):
         return None, "the student starts from its own weights"
     if _closed(sources.cast):
         return None, "the student starts at random, for its teacher shows no layers"
@@ -116,6 +119,8 @@ def _narrowest(handed: list[Handed]) -> float:
 
 def _method(sources: Sources) -> tuple[str, dict[str, object], str]:
     data, cast, recipe = sources.data, sources.cast, sources.recipe
+    if data.task.name == NextToken.name:
+        return "lm_kd", {}, "at every place its teacher's probabilities of the next token teach it, and the text itself as much"
     if data.task.name != "classify":
         return "kd", {}, f"soft labels in the form of the task, {data.task.name}"
     if _closed(cast):

@@ -118,7 +118,8 @@ def plan(
                         made = _shelves(found, scene, _read(stage), streams, store, form, shelves)
                     except CannotWrite as error:
                         why = f"the store is full or read-only ({error})"
-            decisions.append(Decision(stage.name, role, bool(made), why if not made else _size_text(made)))
+            text = why if not made else _size_text(made) + _kept_text(found, scene)
+            decisions.append(Decision(stage.name, role, bool(made), text))
             for item in made or ():
                 swap[item.source] = Field(item.field)
         stages.append(_rewritten(stage, swap, origins))
@@ -298,6 +299,19 @@ def _key(source: Source, role: str, view: str, cast: Cast, streams: Streams, for
         }
         | ({} if streams.on is None or streams.on.type == "cpu" else {"device": streams.on.type})
     )
+
+
+SURE = 0.9  # share of the probability that k classes should hold, before the rest may be one bucket
+
+
+def _kept_text(sources: list[Source], scene: Scene) -> str:
+    """How much of a teacher's probability its k likeliest classes hold, on one batch; "" where none are kept."""
+    with torch.no_grad():
+        held = [float(scene(s).chunk(2, -1)[1].sum(-1).mean()) for s in sources if isinstance(s, Via) and plain(s.fn) is top_of]
+    if not held:
+        return ""
+    less = "; nothing orders the others, so store.draws teaches more" if min(held) < SURE else ""
+    return f"; the classes kept hold {100 * min(held):.0f} % of its probability{less}"
 
 
 def _size_text(made: list[Stored]) -> str:
