@@ -38,12 +38,12 @@ def test_what_was_written_comes_back_from_the_memory():
 
 
 def cast_of(folder):
-    tokens, teacher = trained(folder, sentences(200), steps=80)
+    tokens, teacher = trained(folder, sentences(200), steps=60)
     torch.manual_seed(1)
     student = transformers.LlamaForCausalLM(config(tokens, layers=1, width=16))
     ids = torch.tensor([i for text in sentences(200, seed=5) for i in [*tokens(text)["input_ids"], 0]])
     optimizer = torch.optim.AdamW(student.parameters(), 1e-2)
-    for step in range(60):  # it must write something before it can learn from that
+    for step in range(40):  # it must write something before it can learn from that
         rows = ids[: len(ids) // 32 * 32].view(-1, 32)[step % 12 * 4 :][:8]
         student(input_ids=rows, labels=rows).loss.backward()
         optimizer.step()

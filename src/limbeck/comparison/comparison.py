@@ -123,7 +123,8 @@ class Comparison:
 
     def _settings(self, entry: Entry, seed: int, teacher: str | None) -> Recipe:
         method = MethodSettings(name=entry.method, arguments=dict(entry.arguments))
-        student = self.recipe.student.model_copy(update={"start": "random"} if entry.name == BASELINE else {})
+        plain = entry.name == BASELINE and self.recipe.student.start == "teacher"
+        student = self.recipe.student.model_copy(update={"start": "random"} if plain else {})
         own = self.recipe.teacher if teacher is None else self.recipe.teacher.model_copy(update={"weights": teacher})
         return self.recipe.model_copy(
             update={"seed": seed, "baseline": False, "method": method, "teacher": own, "student": student}
