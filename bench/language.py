@@ -1,6 +1,6 @@
 """Language models on wikitext-2: time and memory of a step beside a loop by hand and TRL's, and what a teacher is worth.
 
-    LIMBECK_BENCH_DATA=FOLDER python -m bench.language speed     # medians of the CPU time of a step, in fresh processes
+    LIMBECK_BENCH_DATA=FOLDER python -m bench.language speed [3] # medians of the CPU time of a step, in fresh processes, in 3 rounds
     LIMBECK_BENCH_DATA=FOLDER python -m bench.language quality   # 80 steps, three seeds: labels, live, drawn words, cut students
     LIMBECK_BENCH_DATA=FOLDER python -m bench.language tables
 
@@ -253,10 +253,10 @@ def by_trl() -> tuple[list[float], float]:
     return ticks, before
 
 
-def speed() -> None:
+def speed(rounds: int = 3) -> None:
     prepare()
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    for _ in range(3):
+    for _ in range(rounds):
         for way in WAYS:
             said = subprocess.run(
                 [sys.executable, "-m", "bench.language", "step", way],
@@ -362,5 +362,10 @@ def tables() -> None:
 
 
 if __name__ == "__main__":
-    what = sys.argv[1] if len(sys.argv) > 1 else ""
-    step(sys.argv[2]) if what == "step" else {"speed": speed, "quality": quality, "tables": tables}[what]()
+    what, *rest = sys.argv[1:] or [""]
+    if what == "step":
+        step(rest[0])
+    elif what == "speed":
+        speed(*map(int, rest[:1]))
+    else:
+        {"quality": quality, "tables": tables}[what]()
