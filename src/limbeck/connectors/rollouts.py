@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import UserError
+from limbeck.models.writing import added
 from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast, in_evaluation
 from limbeck.transforms.facts import connector
@@ -84,25 +85,14 @@ class Rollouts:
         devices = [given.device] if given.device.type == "cuda" else []
         with in_evaluation(module), torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-            added = self._added(module, given, there, width + 1 - min(map(len, prompts)), many, end)
-        return _rows(prompts, added, width, end)
+            tokens = self._added(module, given, there, width + 1 - min(map(len, prompts)), many, end)
+        return _rows(prompts, tokens, width, end)
 
     def _added(self, module: Any, given: Tensor, there: Tensor, new: int, many: int, end: int | None) -> Tensor:
         """(n, up to new) tokens that the student adds to prompts (n, L), which end on the right."""
         if not callable(getattr(module, "generate", None)):
             raise UserError(f"role {self.role!r} cannot write: it is no model of transformers; give a folder with a causal model")
-        wide = int(getattr(module.config, "vocab_size", many))
-        how: dict[str, object] = (
-            {"do_sample": True, "temperature": self.temperature} if self.temperature else {"do_sample": False}
-        )
-        if wide > many:
-            how["suppress_tokens"] = list(range(many, wide))
-        stop = {"eos_token_id": end, "pad_token_id": 0 if end is None else end}
-        out = module.generate(
-            input_ids=given, attention_mask=there, max_new_tokens=new, top_k=0, top_p=1.0, num_beams=1, **stop, **how
-        )
-        found: Tensor = out[:, given.shape[1] :]
-        return found
+        return added(module, given, there, new, many, end, self.temperature)
 
 
 def _tokens_of(cast: Cast, role: str) -> tuple[int, int | None]:
@@ -129,11 +119,11 @@ def _prompt(numbers: Tensor, labels: Tensor, many: int, opening: int) -> Tensor:
     return (row[int(borders[-1]) + 1 :] if len(borders) else row).sub(1) % many
 
 
-def _rows(prompts: list[Tensor], added: Tensor, width: int, end: int | None) -> tuple[Tensor, Tensor]:
+def _rows(prompts: list[Tensor], tokens: Tensor, width: int, end: int | None) -> tuple[Tensor, Tensor]:
     """Rows (n, T) of numbers and of labels: what was added is learned, up to the end of the text."""
-    numbers = added.new_zeros(len(prompts), width)
+    numbers = tokens.new_zeros(len(prompts), width)
     labels = torch.full_like(numbers, -100)
-    for k, (prompt, new) in enumerate(zip(prompts, added, strict=True)):
+    for k, (prompt, new) in enumerate(zip(prompts, tokens, strict=True)):
         ends = (new == end).nonzero() if end is not None else new.new_zeros(0, 1)
         own = new[: int(ends[0]) + 1] if len(ends) else new
         ids = torch.cat([prompt, own])[: width + 1]

@@ -15,6 +15,7 @@ from limbeck.data.tokens import Tokenizer
 from limbeck.deploy.student import Deployed
 from limbeck.files.still import still
 from limbeck.metrics.strings import repeated, rouge_l
+from limbeck.models.writing import added
 from limbeck.plan.roles import in_evaluation
 from limbeck.plan.taps import Tap
 
@@ -116,34 +117,17 @@ def continued(entry: Deployed, ids: Sequence[int], many: int, end: int | None, n
     given = torch.tensor([list(ids)], device=place)
     with in_evaluation(module), torch.no_grad(), still():
         if callable(getattr(module, "generate", None)):
-            return _generated(module, given, many, end, new)
+            found: list[int] = added(module, given, torch.ones_like(given), new, many, end)[0].tolist()
+            return found
         return _looped(entry, given, end, new)
-
-
-def _generated(module: Any, given: Tensor, many: int, end: int | None, new: int) -> list[int]:
-    """By transformers, whose models keep what they have read."""
-    wide = int(getattr(module.config, "vocab_size", many))
-    beyond = {"suppress_tokens": list(range(many, wide))} if wide > many else {}
-    out = module.generate(
-        input_ids=given,
-        attention_mask=torch.ones_like(given),
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=new,
-        eos_token_id=end,
-        pad_token_id=end if end is not None else 0,
-        **beyond,
-    )
-    found: list[int] = out[0, given.shape[1] :].tolist()
-    return found
 
 
 def _looped(entry: nn.Module, given: Tensor, end: int | None, new: int) -> list[int]:
     """By asking for the next token again and again."""
-    added: list[int] = []
+    row: list[int] = []
     for _ in range(new):
-        numbers = torch.cat([given, given.new_tensor([added])], 1).long() + 1
-        added.append(int(entry(numbers)[0, -1].argmax()))
-        if added[-1] == end:
+        numbers = torch.cat([given, given.new_tensor([row])], 1).long() + 1
+        row.append(int(entry(numbers)[0, -1].argmax()))
+        if row[-1] == end:
             break
-    return added
+    return row

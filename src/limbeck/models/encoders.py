@@ -205,17 +205,6 @@ def from_config(folder: Path, *, image: bool) -> nn.Module:
 
     Raises `UserError` where no model can be made of it.
     """
-    try:
-        import transformers
-
-        config = from_pretrained(transformers.AutoConfig, str(folder), trust_remote_code=False)
-        pretrained.need_plain(str(folder), config)
-        module = transformers.AutoModel.from_config(config, trust_remote_code=False)
-    except ModuleNotFoundError as error:
-        raise UserError('transformers is not installed; run: pip install "limbeck[transformers]"') from error
-    except UserError:
-        raise
-    except Exception as error:  # a damaged configuration, one of another version
-        raise UserError(f"no encoder can be made of {folder}/config.json ({reason(error)[:150]})") from error
+    module = pretrained.configured(folder, "AutoModel", "encoder")
     _without_pooler(module)
-    return Pooled(module.float(), first=_first_token(folder), image=image)
+    return Pooled(module, first=_first_token(folder), image=image)

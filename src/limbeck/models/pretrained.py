@@ -215,10 +215,15 @@ def from_config(folder: Path, head: str) -> nn.Module:
 
     head: a key of `HEADS`. Raises `UserError` where there is none with such a head.
     """
+    return configured(folder, HEADS[head], "model")
+
+
+def configured(folder: Path, kind: str, what: str) -> nn.Module:
+    """What a class of transformers makes of a folder's configuration, in float32; what: its name in messages."""
     try:
         import transformers
 
-        auto = getattr(transformers, HEADS[head])
+        auto = getattr(transformers, kind)
         config = from_pretrained(transformers.AutoConfig, str(folder), trust_remote_code=False)
         need_plain(str(folder), config)
         module: nn.Module = auto.from_config(config, trust_remote_code=False)
@@ -227,7 +232,7 @@ def from_config(folder: Path, head: str) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # a damaged configuration, one of another version
-        raise UserError(f"no model can be made of {folder}/config.json ({reason(error)[:150]})") from error
+        raise UserError(f"no {what} can be made of {folder}/config.json ({reason(error)[:150]})") from error
     return module.float()
 
 

@@ -5,6 +5,7 @@ Letters: n rows, T places, V tokens, t = n T.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, log
 from typing import final
 
@@ -48,6 +49,7 @@ class FirstWords:
         return found[..., : self.count]
 
 
+@lru_cache(maxsize=4)
 def sums(predictions: Predictions) -> Tensor:
     """(n, 3) float64 of each row: the sum of -ln q of the right tokens, how many are right, and how many there are."""
     there = predictions.labels != -100
@@ -94,7 +96,7 @@ def _kl_interval(judged: Judged) -> tuple[float, float] | None:
 
 def _drawn(figure: Callable[[Tensor], Tensor]) -> Callable[[Judged], tuple[float, float] | None]:
     """The bootstrap's interval over rows of a figure that is a function of the sums."""
-    return lambda judged: interval(sums(judged.predictions), lambda each: figure(each))
+    return lambda judged: interval(sums(judged.predictions), figure)
 
 
 def _bits_interval(judged: Judged) -> tuple[float, float] | None:
