@@ -175,3 +175,9 @@ def test_a_template_that_writes_earlier_turns_otherwise_is_refused(tmp_path):
     path = lines(tmp_path / "talk.jsonl", [{"messages": [*talk, {"role": "assistant", "content": "d"}]}] * 4)
     with pytest.raises(UserError, match="chat template writes earlier turns otherwise"):
         load(str(path), tokenizer=tmp_path / "tokens")
+
+
+def test_an_object_with_a_key_twice_is_refused_like_everywhere(tmp_path, plain):
+    (tmp_path / "talk.jsonl").write_text('{"text": "the cat", "text": "a dog"}\n' * 3, encoding="utf-8")
+    with pytest.raises(UserError, match="line 1 is not JSON .a key occurs twice.; correct or remove it"):
+        load(str(tmp_path / "talk.jsonl"), tokenizer=plain)

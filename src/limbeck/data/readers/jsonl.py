@@ -5,7 +5,7 @@ A key that a line lacks, or null, is a missing value. Values are numbers, string
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
@@ -42,25 +42,45 @@ class Jsonl(Reader):
         return from_table(Table(path, names, parts), how.columns, how.texts)
 
 
-def _objects(file: Path) -> Iterator[dict[str, str]]:
-    """The objects of a file with their values as text; lines end at newlines only."""
+def text_of(file: Path) -> str:
+    """The content of a text file. Raises `UserError` where it is no UTF-8."""
     try:
-        lines = file.read_bytes().decode("utf-8-sig").split("\n")
+        return file.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read as UTF-8 text: {error}; write it again") from error
-    count = 0
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        count += 1
-        try:
-            found = json.loads(line, object_pairs_hook=_once)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
+
+
+def values(file: Path) -> Iterator[tuple[int, object]]:
+    """The number of every line that is not empty, and what stands in it; lines end at newlines only.
+
+    Raises `UserError` for one that is no JSON, or has a key twice.
+    """
+    for number, line in enumerate(text_of(file).split("\n"), start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line, object_pairs_hook=_once)
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
+
+
+def first_object(file: Path) -> Mapping[str, object]:
+    """The first object of a file; empty where it has none."""
+    try:
+        with file.open(encoding="utf-8-sig") as opened:
+            found = json.loads(next((line for line in opened if line.strip()), ""))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _objects(file: Path) -> Iterator[dict[str, str]]:
+    """The objects of a file with their values as text."""
+    number = 0
+    for number, found in values(file):
         if not isinstance(found, dict):
             raise UserError(f'{file}: line {number} is not an object; expected one such as {{"text": ..., "label": ...}}')
         yield {str(key): _cell(file, number, key, value) for key, value in found.items()}
-    if not count:
+    if not number:
         raise UserError(f"{file} is empty; expected an object on each line")
 
 

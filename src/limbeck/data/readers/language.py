@@ -4,13 +4,13 @@ A .txt is one document. An object has `text`; or `prompt` and `completion`; or `
 has train.txt (.jsonl, .parquet), and validation and test where there are such.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
 from limbeck.data.language import Document, language
 from limbeck.data.reader import How, Reader, part_files
+from limbeck.data.readers.jsonl import first_object, text_of, values
 from limbeck.data.readers.parquet import table_of
 from limbeck.errors import UserError
 
@@ -49,13 +49,7 @@ def _keys(file: Path) -> set[str]:
             return set(table_of(file).column_names)
         except UserError:
             return set()
-    try:
-        with file.open(encoding="utf-8-sig") as lines:
-            first = next((line for line in lines if line.strip()), "")
-        found = json.loads(first)
-    except (OSError, ValueError, RecursionError):
-        return set()
-    return set(map(str, found)) if isinstance(found, dict) else set()
+    return set(first_object(file))
 
 
 def _documents(file: Path) -> Iterator[Document]:
@@ -64,7 +58,7 @@ def _documents(file: Path) -> Iterator[Document]:
     if kind == PLAIN:
         yield Document(_text(file))
         return
-    objects = _objects(file) if kind in LINES else enumerate(table_of(file).to_pylist(), start=1)
+    objects = values(file) if kind in LINES else enumerate(table_of(file).to_pylist(), start=1)
     number = 0
     for number, each in objects:
         yield _document(f"{file}: {'line' if kind in LINES else 'row'} {number}", each)
@@ -73,22 +67,10 @@ def _documents(file: Path) -> Iterator[Document]:
 
 
 def _text(file: Path) -> str:
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as UTF-8 text: {error}; write it again") from error
+    text = text_of(file)
     if not text.strip():
         raise UserError(f"{file} is empty; expected a text")
     return text
-
-
-def _objects(file: Path) -> Iterator[tuple[int, object]]:
-    for number, line in enumerate(_text(file).split("\n"), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
 
 
 def _document(where: str, each: object) -> Document:

@@ -5,12 +5,12 @@ number others from 1), an empty line between sentences; lines of -DOCSTART- are 
 (.bio, .iob, .txt, .jsonl) and others. Tags in JSON Lines are words, or numbers; `ner_tags` and `labels` mean tags, too.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from limbeck.data.assemble import Raw
 from limbeck.data.reader import How, Reader, part_files
+from limbeck.data.readers.jsonl import first_object, text_of, values
 from limbeck.data.tagged import Tagged, tagged
 from limbeck.data.words import lines
 from limbeck.errors import UserError
@@ -41,7 +41,7 @@ class TaggedWords(Reader):
         first = files["train"]
         kind = first.suffix.lower()
         if kind in OBJECTS:
-            return "tokens" in (keys := _keys(first)) and any(name in keys for name in TAGS)
+            return "tokens" in (keys := first_object(first)) and any(name in keys for name in TAGS)
         return kind in COLUMNS or _looks_tagged(first)
 
     def read(self, path: Path, how: How) -> Raw:
@@ -72,13 +72,6 @@ def _place(named: tuple[str, ...], setting: str, usual: int) -> int:
     return int(named[0]) - 1
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read as UTF-8 text: {error}; write it again") from error
-
-
 def _looks_tagged(file: Path) -> bool:
     """Whether a .txt has columns, as many on each line, of which the last is O or B- and the like on all of them."""
     try:
@@ -95,7 +88,7 @@ def _sentences(file: Path, word: int, tag: int) -> Iterator[Tagged]:
     words: list[str] = []
     tags: list[str] = []
     width = 0
-    for number, line in enumerate([*lines(_text(file)), ""], start=1):
+    for number, line in enumerate([*lines(text_of(file)), ""], start=1):
         cells = line.split("\t") if "\t" in line else line.split()
         if not line.strip():
             if words:
@@ -112,25 +105,9 @@ def _sentences(file: Path, word: int, tag: int) -> Iterator[Tagged]:
         tags.append(cells[tag].strip())
 
 
-def _keys(file: Path) -> Mapping[str, object]:
-    """The first object of a file; empty where it has none."""
-    try:
-        with file.open(encoding="utf-8-sig") as opened:
-            found = json.loads(next((line for line in opened if line.strip()), ""))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _objects(file: Path) -> Iterator[Tagged]:
     """The sentences of JSON Lines."""
-    for number, line in enumerate(_text(file).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{file}: line {number} is not JSON ({error}); correct or remove it") from None
+    for number, found in values(file):
         key = next((name for name in TAGS if isinstance(found, dict) and name in found), "tags")
         words, tags = (found.get(name) if isinstance(found, dict) else None for name in ("tokens", key))
         fine = isinstance(words, list) and isinstance(tags, list) and all(isinstance(one, str) for one in words)
