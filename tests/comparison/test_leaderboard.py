@@ -102,6 +102,15 @@ def test_the_verdict_on_many_methods_stays_short():
     assert said[2].startswith("20 methods cannot be told apart from the baseline with 3 seeds")
 
 
+def test_two_seeds_settle_nothing_however_small_p_is():
+    said = board({"baseline": [70.0, 71.0], "kd": [72.0, 73.001], "dkd": [72.5, 73.501]})["verdict"]
+    assert said == [
+        "dkd comes first with 73.00 %, but from two seeds, which settle nothing; use at least 3.",
+        "dkd is 2.50 points above the baseline with two seeds; two seeds settle nothing, use at least 3.",
+        "kd is 2.00 points above the baseline with two seeds; two seeds settle nothing, use at least 3.",
+    ]
+
+
 def test_worse_equal_and_constant():
     base = [70.0, 72.0, 74.0]
     found = board({"baseline": base, "bad": [60.0, 61.5, 64.1], "same": base, "more": [70.5, 72.5, 74.5]})

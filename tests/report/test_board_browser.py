@@ -11,7 +11,7 @@ from test_browser import CONTRAST, browser  # noqa: F401  (the fixture)
 from limbeck.comparison.pages import write_page
 from limbeck.web.watch import server
 
-ROWS = "return [...document.querySelectorAll('#result tbody tr th')].map(x => x.innerText.trim())"
+ROWS = "return [...document.querySelector('#result table').querySelectorAll('tbody th')].map(x => x.innerText.trim())"
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def opened(browser, address):
 
 def rows(browser) -> list[str]:
     return browser.execute_script(
-        "return [...document.querySelectorAll('#result tbody tr th')].map(x => x.innerText.split('\\n')[0].trim())"
+        "return [...document.querySelector('#result table').querySelectorAll('tbody th')].map(x => x.innerText.split('\\n')[0].trim())"
     )
 
 
@@ -112,7 +112,8 @@ def test_hovering_shows_the_value(opened):
     assert not tip.is_displayed()
     for place, expected in (
         ("#curves .zone:nth-last-of-type(3)", "step"),
-        ("#cost .mark.teacher", "300\u202f000"),
+        ("#result .mark.teacher", "1.2 MB"),
+        ("#cost .mark.teacher", "0.9 ms"),
         ("#confusion .cell", "label 0, predicted 0"),
     ):
         mark = opened.find_element(By.CSS_SELECTOR, place)

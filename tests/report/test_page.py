@@ -13,14 +13,17 @@ from synthetic_run import make_run
 
 from limbeck.errors import UserError
 from limbeck.report import card_table, write_report
+from limbeck.report.charts import score_span
+from limbeck.report.costs import cost_chart, cost_points
 from limbeck.report.curves import stages, thinned
 from limbeck.report.headline import headline, numbers
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
 from limbeck.tasks.classify import CLASSIFY
+from limbeck.tasks.figure import FigureInfo
 from limbeck.tasks.keeping import Kept
 from limbeck.tasks.predictions import Predictions
-from limbeck.tasks.section import SamplePrediction
+from limbeck.tasks.section import Matrix, SamplePrediction, Section
 
 
 class Page(HTMLParser):
@@ -159,8 +162,8 @@ def test_what_is_no_run_is_one_sentence(tmp_path):
 
 def test_many_classes_are_cut_down_and_said(tmp_path):
     text = page(make_run(tmp_path / "run", classes=tuple(f"class {i}" for i in range(100)), n=600)).text
-    assert "The 24 classes with the student's lowest score, of 100." in text
-    assert "100 classes are too many to draw" in text
+    assert "The 24 of 100 classes with the student's lowest score" in text
+    assert "100 classes: the labels and answers that the student confuses most." in text and "too many" not in text
 
 
 def test_headline_says_what_the_samples_can_tell():
@@ -182,8 +185,57 @@ def test_headline_says_what_the_samples_can_tell():
     assert said[2].startswith("That is 30.0 points above the supervised baseline, a significant difference on 100 test samples")
     assert "one seed" in said[3]
     kept, smaller = numbers(view)  # no latency: no third number; 90 / 92 = 97.8 %; 30 points on 100 samples are told apart
-    assert kept == ("accuracy kept", "97.8 %", "90.0 %, teacher 92.0 %, baseline 60.0 %, told apart")
-    assert smaller == ("smaller", "2.5 times", "40 parameters, teacher 100")
+    assert kept == ("accuracy kept", "97.8 %", ("90.0 %, teacher 92.0 %", "baseline 60.0 %: can be told apart"))
+    assert smaller == ("smaller", "2.5 times", ("40 parameters, teacher 100",))
+
+
+def test_the_test_of_chance_is_made_once_however_often_it_is_spoken_of(run_folder, monkeypatch):
+    made = []
+    real = type(CLASSIFY).paired
+    monkeypatch.setattr(type(CLASSIFY), "paired", lambda self, a, b: made.append(1) or real(self, a, b))
+    assert page(run_folder).text.count("told apart") == 1
+    assert len(made) == 2, "with the teacher and with the baseline"
+
+
+def test_confused_pairs_are_counted_where_labels_have_enough_samples():
+    counts = torch.zeros(50, 50)
+    counts[0, 1], counts[0, 0], counts[2, 3], counts[4, 4] = 3, 7, 4, 9  # label 2 has 4 samples: too few to tell
+    other = torch.zeros(50, 50)
+    other[0, 1] = 8
+    section = Section("confusion", "Confusion", (Matrix("teacher", other), Matrix("student", counts)))
+    found = drawn(section, [f"c{k}" for k in range(50)])
+    assert found["figures"] == []
+    assert found["values"]["rows"] == [["c0 as c1", ("10", 10.0), ("8", 8.0), ("3", 3.0)]]
+
+
+def test_axes_of_scores_do_not_make_small_differences_large():
+    share, error = FigureInfo(), FigureInfo(form=".3f", better="lower")
+    assert score_span(share, [0.97, 0.98]) == (0.9, 1.0) and score_span(share, [0.01]) == (0.0, 0.1)
+    low, high = score_span(error, [10.0, 10.1])
+    assert high - low == pytest.approx(2.02) and low < 10 < high, "a fifth of the largest value"
+    assert score_span(share, [0.2, 0.9], margin=0.1) == pytest.approx((0.13, 0.97))
+
+
+def test_exported_files_stand_in_the_picture_with_a_mark_of_their_own(run_folder):
+    part = {"samples": 100, "score": 0.5, "student": 0.6}
+    rows = [
+        {"format": "onnx", "precision": kind, "file": f"student.{kind}", "bytes": size, "sha256": {}, "test": part}
+        for kind, size in (("float32", 50_000), ("int8", 15_000))
+    ]
+    (run_folder / "exports.json").write_text(json.dumps({"version": 1, "data": "x", "rows": rows}))
+    view = read_run(run_folder)
+    assert [(p.who, p.cost) for p in cost_points(view, "size")][3:] == [("int8", 15_000.0)]
+    assert "int8, onnx 15 kB, 50.0 %" in cost_chart(view, "size")
+    (run_folder / "exports.json").write_text("{}")
+    assert "Exported files are left out" in page(run_folder).text
+
+
+def test_a_run_in_progress_says_what_is_left_and_how_it_stands_beside_the_baseline(run_folder):
+    (run_folder / "card.json").unlink()
+    (run_folder / "recipe.toml").write_text("[train]\nepochs = 20\n")
+    text = page(run_folder).text
+    assert "In progress: the student trains, stage distil, step 400, epoch 10 of 20, 50 % of its training." in text
+    assert "Best on validation so far: 93.8 % at step 400; the baseline had reached 89.8 % by then." in text
 
 
 def test_the_page_opens_with_a_sentence_and_three_numbers(run_folder):

@@ -12,7 +12,7 @@ from rich.text import Text
 from limbeck.cards.schema import Card, MethodFacts, ModelEntry, latency_of, marked_classes, median_of, onnx_of
 from limbeck.cards.words import bytes_words, count, item_of, number, percent, seconds_words
 from limbeck.tasks.figure import FigureInfo, figures_in, known, score_in
-from limbeck.tasks.keeping import WHO
+from limbeck.tasks.keeping import STARTED, WHO
 
 Cell = tuple[str, float | None]  # the words, and the value to sort by
 Relation = Literal["drop_percent", "gain_percent", "lesson_percent", "size_cut_percent", "distillation_score"]
@@ -21,24 +21,37 @@ Plain = Literal["parameters", "bytes", "train_seconds"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a result table: its key and title, and how a model's cell is made."""
+    """One column of a result table: its key and title, how a model's cell is made, and what it means."""
 
     key: str
     title: str
     cell: Callable[[ModelEntry], Cell]
+    words: str = ""
 
 
 def columns(card: Card) -> list[Column]:
     """The score and what is worst, the task's other figures in order, and what a model costs."""
     score, *others = figures_in(card)
+    item = item_of(card)
+    lowest = f"The {item} with the lowest {score.within or score.title}, in brackets."
     return [
-        Column(score.key, f"test {score.title} [95\u00a0%]", partial(_score, score)),
-        *([Column("worst", f"worst {item_of(card)}", partial(_worst, score, _marked(card)))] if _has_worst(card) else []),
-        *(Column(figure.key, figure.title, partial(_figure, figure)) for figure in others),
-        Column("parameters", "parameters", partial(_plain, count, "parameters")),
-        Column("bytes", "size", partial(_plain, bytes_words, "bytes")),
-        Column("latency_ms", "latency (quartiles)", _latency),
-        Column("train_seconds", "training", partial(_plain, seconds_words, "train_seconds")),
+        Column(
+            score.key, f"test {score.title} [95\u00a0%]", partial(_score, score), f"{score.words} In brackets its 95 % interval."
+        ),
+        *([Column("worst", f"worst {item}", partial(_worst, score, _marked(card)), lowest)] if _has_worst(card) else []),
+        *(Column(figure.key, figure.title, partial(_figure, figure), figure.words) for figure in others),
+        *cost_columns(),
+    ]
+
+
+def cost_columns() -> list[Column]:
+    """What a model costs."""
+    used = "Parameters that are used in inference."
+    return [
+        Column("parameters", "parameters", partial(_plain, count, "parameters"), used),
+        Column("bytes", "size", partial(_plain, bytes_words, "bytes"), "Bytes of these parameters and of the buffers."),
+        Column("latency_ms", "latency (quartiles)", _latency, "Median time of one answer, batch 1, on this machine."),
+        Column("train_seconds", "training", partial(_plain, seconds_words, "train_seconds"), "Time of the training."),
     ]
 
 
@@ -82,16 +95,25 @@ def _latency(model: ModelEntry) -> Cell:
 
 
 def relations(card: Card) -> list[tuple[str, str, str]]:
-    """Survey A's figures as (name, value, what it means); those that are unknown are left out."""
-    alpha = card.get("alpha", 0.5)
+    """Survey A's figures as (name, value, what it means), differences in points first; those that are unknown are left out."""
+    alpha, title = card.get("alpha", 0.5), score_in(card).title
     found: tuple[tuple[str, Relation, str, str], ...] = (
-        ("drop", "drop_percent", "{:.2f} %", f"of the teacher's {score_in(card).title} lost (negative: gained)"),
-        ("gain", "gain_percent", "{:.2f} %", "over the supervised baseline"),
-        ("lesson", "lesson_percent", "{:.2f} %", "over the baseline that starts from the teacher, too"),
+        ("drop", "drop_percent", _points(card, "teacher", -1) + "{:.2f} %", f"of the teacher's {title} lost (negative: gained)"),
+        ("gain", "gain_percent", _points(card, "baseline") + "{:.2f} %", "over the supervised baseline"),
+        ("lesson", "lesson_percent", _points(card, STARTED) + "{:.2f} %", "over the baseline that starts from the teacher, too"),
         ("size cut", "size_cut_percent", "{:.2f} %", "of the teacher's parameters gone"),
         ("distillation score", "distillation_score", "{:.4f}", f"at alpha {alpha:g}; lower is better, 0 is ideal"),
     )
     return [(name, form.format(value), why) for name, key, form, why in found if known(value := card.get(key))]
+
+
+def _points(card: Card, who: str, way: int = 1) -> str:
+    """The student's score minus another model's, in points or in the score's own unit; "" where one is unknown."""
+    score, models = score_in(card), card.get("models", {})
+    mine, theirs = (models.get(name, {}).get("score") for name in ("student", who))
+    if not known(mine) or not known(theirs):
+        return ""
+    return f"{way * score.scale * (mine - theirs):{'+.1f' if score.share else '+.3g'}}{score.points}, "
 
 
 def latency_note(card: Card) -> str:

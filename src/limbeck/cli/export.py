@@ -26,10 +26,14 @@ def export(
     trust: Trust = False,
 ) -> None:
     """Export a student for other runtimes, reload each file there and compare its predictions with PyTorch's."""
+    from limbeck.cli.progress import Display
     from limbeck.cli.tables import show_exports
     from limbeck.face.export import export as exported
 
-    found = exported(run, format_, int8=int8, repair=repair, most_lost=most_lost, out=out, trust=trust)
+    with Display(quiet=json_) as display:
+        found = exported(
+            run, format_, int8=int8, repair=repair, most_lost=most_lost, out=out, trust=trust, listen=display.on_event
+        )
     show_exports(found.rows, json_)
     for sentence in found.advice:
         words = visible(sentence) + "; add --repair to fine-tune it with simulated int8 and its teacher, or ship the float file"

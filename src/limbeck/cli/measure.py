@@ -22,20 +22,23 @@ def measure(
     json_: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Measure latency, peak memory and size of exported files, here or on a target, each in a fresh process."""
+    from limbeck.cli.progress import Display
     from limbeck.cli.tables import show_measured
     from limbeck.face.measure import measure as measured
 
-    found = measured(
-        target,
-        batches=parse_batches(batch),
-        threads=threads,
-        repeats=repeats,
-        warm_up=warm_up,
-        seconds=seconds,
-        on=on,
-        python=python,
-        trust=trust,
-    )
+    with Display(quiet=json_) as display:
+        found = measured(
+            target,
+            batches=parse_batches(batch),
+            threads=threads,
+            repeats=repeats,
+            warm_up=warm_up,
+            seconds=seconds,
+            on=on,
+            python=python,
+            trust=trust,
+            listen=display.on_event,
+        )
     show_measured(found, json_)
 
 

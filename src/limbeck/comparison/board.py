@@ -2,6 +2,7 @@
 
 import shlex
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -10,19 +11,22 @@ from markupsafe import Markup
 from limbeck.cards.schema import MethodFacts
 from limbeck.cards.words import capital
 from limbeck.comparison import board_charts as charts
-from limbeck.comparison.board_columns import columns, shown
+from limbeck.comparison.board_columns import COST_COLUMNS, BoardColumn, columns, shown
+from limbeck.comparison.board_numbers import numbers
 from limbeck.comparison.board_read import BoardView, read_board
 from limbeck.comparison.leaderboard import scored
-from limbeck.comparison.verdict import listed
+from limbeck.comparison.verdict import BASELINE, listed
 from limbeck.files import atomic_write
-from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
+from limbeck.report.frame import Cell, ChartFigure, PageRow, PageSection, PageTable, figure, fill
+from limbeck.report.page import shows
 from limbeck.runs.folder import Environment
 from limbeck.runs.recipes import make
 from limbeck.tasks.figure import known, score_in
 
 COSTS: tuple[tuple[charts.Cost, str], ...] = (
-    ("parameters", "size"), ("latency_ms", "latency"), ("train_seconds", "training time")
+    ("latency_ms", "latency"), ("train_seconds", "training time")
 )  # fmt: skip
+MOST = 8  # columns of a table beside the names
 SIDE = "Overlapping marks are placed side by side; hover over one for its value."
 
 
@@ -38,7 +42,7 @@ def write_board(folder: Path) -> Path:
 def render_board(view: BoardView, live: str = "") -> str:
     """The page's HTML for what was read."""
     board = view.board
-    data, teacher, table = board["data"], board["teacher"], columns(board)
+    data = board["data"]
     cards = [result["card"] for result in view.results if "card" in result]
     return fill(
         "board.html",
@@ -47,10 +51,10 @@ def render_board(view: BoardView, live: str = "") -> str:
         version=next((card.get("limbeck", "") for card in cards), ""),
         seeds=view.seeds,
         words=board["verdict"],
+        first=numbers(board),
+        picture=_picture(view),
         progress=progress(view),
-        columns=[column.title for column in table],
-        rows=[(row["name"], view.css(row["name"]), [column.method(row) for column in table]) for row in board["rows"]],
-        teacher=[column.teacher(teacher) for column in table] if teacher and known(teacher.get("score")) else [],
+        tables=_tables(view),
         notes=_notes(view),
         sections=_sections(view),
         errors=failures(view),
@@ -61,6 +65,35 @@ def render_board(view: BoardView, live: str = "") -> str:
         data=data or {},
         environment=_environments(view)[0] if _environments(view) else {},
     )
+
+
+def _picture(view: BoardView) -> ChartFigure:
+    """The score against size, with the teacher where it is known."""
+    points = charts.cost_points(view, "parameters")
+    title = f"{capital(score_in(view.board).title)} against size"
+    keys = [{"name": p.name, "css": p.css, "dash": ""} for p in points]
+    return figure(charts.cost_chart(view, "parameters"), title, keys) | {"dots": True}
+
+
+def _tables(view: BoardView) -> list[PageTable]:
+    """The methods, best first, in tables of at most `MOST` columns: how well, then at what cost."""
+    every = columns(view.board)
+    costs = every[-COST_COLUMNS:]
+    answers = every[:-COST_COLUMNS]
+    parts = [answers[start : start + MOST] for start in range(0, len(answers), MOST)]
+    named = [("The methods, best mean score first", parts[0]), *(("Further figures", part) for part in parts[1:])]
+    return [_table(view, caption, part) for caption, part in (*named, ("What the methods cost", costs))]
+
+
+def _table(view: BoardView, caption: str, part: Sequence[BoardColumn]) -> PageTable:
+    teacher = view.board["teacher"]
+    rows: list[PageRow] = []
+    for row in view.board["rows"]:
+        cells: list[Cell] = [column.method(row) for column in part]
+        rows.append({"name": row["name"], "css": view.css(row["name"]), "strong": row["name"] == BASELINE, "cells": cells})
+    if teacher and known(teacher.get("score")):
+        rows.append({"name": "teacher", "css": "teacher", "cells": [column.teacher(teacher) for column in part]})
+    return {"head": ["method", *(column.title for column in part)], "rows": rows, "caption": caption}
 
 
 def progress(view: BoardView) -> str:
@@ -138,7 +171,7 @@ def _sections(view: BoardView) -> list[PageSection]:
     lines = figure(charts.curves_chart(view, curves), f"{title} on validation", legend) | {"wide": True}
     none = "" if rows else "No run is done yet."
     band = "Mean over the seeds; the band goes from the lowest to the highest seed."
-    return [
+    found: list[PageSection] = [
         {"id": "seeds", "title": "Seed by seed", "figures": [wide], "note": none, "values": _seed_values(view), "wide": True},
         {
             "id": "curves",
@@ -149,6 +182,7 @@ def _sections(view: BoardView) -> list[PageSection]:
         {"id": "cost", "title": f"{title} against cost", "figures": costs, "note": none or SIDE},
         _alpha_section(view),
     ]
+    return [section for section in found if shows(section)]
 
 
 def _seed_values(view: BoardView) -> PageTable:

@@ -11,7 +11,7 @@ from limbeck.comparison.board_columns import shown
 from limbeck.comparison.board_read import BoardView
 from limbeck.comparison.leaderboard import score_at, scored
 from limbeck.comparison.schema import BoardRow, Mean, mean_of
-from limbeck.report.charts import Axis, Chart, log_span, span
+from limbeck.report.charts import Axis, Chart, log_span, score_span, span
 from limbeck.report.curves import score_points, thinned
 from limbeck.report.figures import short
 from limbeck.tasks.figure import FigureInfo, known, score_in
@@ -28,9 +28,10 @@ def done_rows(view: BoardView) -> list[BoardRow]:
     return [row for row in view.board["rows"] if row["seeds"]]
 
 
-def _limits(score: FigureInfo) -> dict[str, float]:
-    """How far an axis of scores may go, for `span`."""
-    return {"floor": 0, "ceil": 100} if score.share else {}
+def scaled_span(score: FigureInfo, values: Sequence[float], margin: float = 0.1) -> tuple[float, float]:
+    """`score_span` of scores that were multiplied by their scale."""
+    low, high = score_span(score, [v / score.scale for v in values], margin=margin)
+    return low * score.scale, high * score.scale
 
 
 def seeds_chart(view: BoardView) -> str:
@@ -105,7 +106,7 @@ def curves_chart(view: BoardView, curves: Mapping[str, list[tuple[float, float, 
     last = ", ".join(f"{name} {shown(line[-1][1], score)[0]}" for name, line in curves.items())
     chart = Chart(f"Line chart: mean {score.title} on validation against training steps. At the end: {last}.", width=460)
     x = chart.x_axis(0, max(line[-1][0] for line in curves.values()) or 1)
-    y = chart.y_axis(*span([v for line in curves.values() for _, _, low, high in line for v in (low, high)], **_limits(score)))
+    y = chart.y_axis(*scaled_span(score, [v for line in curves.values() for _, _, low, high in line for v in (low, high)], 0.06))
     chart.frame(x, y, "training step", f"validation {score.title}", count, lambda v: f"{v:.4g}{score.unit.strip()}")
     for name, line in curves.items():
         edge = [(x(s), y(low)) for s, _, low, _ in line] + [(x(s), y(high)) for s, _, _, high in reversed(line)]
@@ -181,10 +182,13 @@ def cost_chart(view: BoardView, what: Cost) -> str:
     x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
     x.start += 5.5 * len(points)  # room for marks that stand side by side
     values = [v for p in points for v in (p.score["mean"], p.score["low"], p.score["high"]) if v is not None]
-    y = chart.y_axis(*span(values, **_limits(score), margin=0.1))
+    y = chart.y_axis(*scaled_span(score, values))
     chart.frame(
         x, y, title + (" (logarithmic)" if log else ""), f"test {score.title}", short, lambda v: f"{v:.4g}{score.unit.strip()}"
     )
+    level = next((p.score["mean"] for p in points if p.css == "teacher"), None)
+    if level is not None:
+        chart.level(y(level), f"teacher {shown(level, score)[0]}", "teacher")
     for point, at in zip(points, side_by_side([x(p.cost) for p in points])):
         mean, low, high = point.score["mean"], point.score["low"], point.score["high"]
         assert mean is not None, point.name

@@ -13,6 +13,7 @@ from limbeck.tasks.figure import FigureInfo, figures_in, known
 Cell = tuple[str, float | None]  # the words, and the value to sort by
 Cost = Literal["parameters", "bytes", "train_seconds", "teacher_samples", "distillation_score"]
 NOTHING: Cell = ("–", None)
+COST_COLUMNS = 6  # the last ones: what a method costs
 
 
 def _nothing(teacher: ModelEntry) -> Cell:

@@ -10,8 +10,11 @@ from limbeck.comparison.schema import COMPARISON, Board, Done, EntryFile, Failed
 from limbeck.comparison.verdict import baselines
 from limbeck.comparison.work import failure_in
 from limbeck.errors import UserError
+from limbeck.report.charts import DASH
+from limbeck.report.marks import COLOURS
 from limbeck.report.read import RunView, read_run
 from limbeck.runs.recipes import make
+from limbeck.tasks.keeping import BASELINES
 
 
 @dataclass
@@ -39,14 +42,14 @@ class BoardView:
 
     def css(self, name: str) -> str:
         """The classes that colour a method: the baseline's own, else by its place; rings once colours come again."""
-        if name == "baseline":
+        if name in BASELINES:
             return name
-        turn, colour = divmod(self.names.index(name) - 1, 8)
+        turn, colour = divmod(self.names.index(name) - 1, COLOURS)
         return f"m-{colour} ring" if turn % 2 else f"m-{colour}"
 
     def dash(self, name: str) -> str:
-        """The dashes of a method's line: the baseline's own; another pattern for every eight methods."""
-        return "2 3" if name == "baseline" else ("", "7 4", "9 3 2 3", "4 2")[(self.names.index(name) - 1) // 8 % 4]
+        """The dashes of a method's line: the baseline's own; another pattern for every five methods."""
+        return DASH[name] if name in BASELINES else ("", "7 4", "9 3 2 3", "4 2")[(self.names.index(name) - 1) // 5 % 4]
 
 
 def read_board(folder: Path) -> BoardView:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from limbeck.comparison.schema import BoardRow, Gap, half_of, mean_of
+from limbeck.metrics.significance import FEWEST
 from limbeck.runs.settings import Recipe
 from limbeck.tasks.figure import FigureInfo
 from limbeck.tasks.keeping import BASELINES
@@ -76,6 +77,8 @@ def _first(best: BoardRow, rows: Sequence[BoardRow], score: FigureInfo) -> list[
         return []
     if len(best["seeds"]) < 2:
         return [f"{best['name']} comes first with {mean}, but from one seed: no difference can be tested; use at least 3 seeds."]
+    if len(best["seeds"]) < FEWEST:
+        return [f"{best['name']} comes first with {mean}, but from two seeds, which settle nothing; use at least {FEWEST}."]
     near = [r for r in others if not ("to_best" in r and r["to_best"]["differs"])]
     if not near:
         return [f"{best['name']} comes first with {mean} and is better than every other method here."]
@@ -111,6 +114,9 @@ def _against_baseline(row: BoardRow, score: FigureInfo) -> str:
         return f"{row['name']} {word} the baseline by {abs(size):.{score.places}f}{points} ({_p(gap)})."
     if size == 0 and not half:
         return f"{row['name']} is equal to the baseline at each of the {seeds_words(gap['seeds'])}."
+    if gap["seeds"] < FEWEST:
+        way = _way(size, score)
+        return f"{row['name']} is {way} the baseline with two seeds; two seeds settle nothing, use at least {FEWEST}."
     need = _missing_seeds(gap)
     more = f"about {need} more would be needed if it is that large" if need else "more seeds would have to settle it"
     return (f"{row['name']} cannot be told apart from the baseline: {size:+.{score.places}f}{points} "

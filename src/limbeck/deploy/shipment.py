@@ -96,6 +96,7 @@ class Shipment:
     def _write(self, kind: Format, calibration: Tensor | None, out: Path | None) -> Written | None:
         precision = "float32" if calibration is None else "int8"
         path = out or self._path(kind, calibration is not None)
+        self.say(f"writing {path.name} ({kind.name}, {precision})")
         row: ExportRow = {"format": kind.name, "precision": precision, "file": path.name}
         self.rows.append(row)
         try:
@@ -112,6 +113,8 @@ class Shipment:
         task, count = self.data.task, min(COMPARE, 8 * self.data.task.at_once(self.data.shape))
         parts = [p for p in ("validation", "test") if p in self.data.partitions]
         samples = {p: some(self.data[p], self.data, count) for p in parts}
+        many = sum(map(len, samples.values()))
+        self.say(f"asking {len(written)} file{'' if len(written) == 1 else 's'} and PyTorch about {many:,} samples")
         ours = asking.module_answers(self.student, torch.cat(list(samples.values())))
         rows = {row["file"]: row for row in self.rows}
         theirs: list[np.ndarray | str] = asking.file_answers(written, torch.cat(list(samples.values()))) if written else []

@@ -5,8 +5,8 @@ from html import escape
 
 from limbeck.cards.words import number, percent
 from limbeck.explanation.schema import LayerKeeps, Read, Similarity, TakenApart
-from limbeck.report.charts import DASH, Axis, Chart, span
-from limbeck.tasks.figure import known
+from limbeck.report.charts import Axis, Chart, score_span, span
+from limbeck.tasks.figure import FigureInfo, known
 
 ROW, WIDE = 22, 26
 
@@ -16,7 +16,9 @@ def rows_chart(rows: Sequence[tuple[str, Mapping[str, float]]], title: str) -> s
     if not rows:
         return ""
     values = [v for _, each in rows for v in each.values() if known(v)]
-    chart, x = _labelled(f"Dot chart: {title}.", [name for name, _ in rows], span(values, floor=0, ceil=1, margin=0.05), percents)
+    chart, x = _labelled(
+        f"Dot chart: {title}.", [name for name, _ in rows], score_span(FigureInfo(), values, margin=0.05), percents
+    )
     chart.text((chart.left + chart.width) / 2, chart.height - 6, title, "title mid")
     for place, (name, each) in enumerate(rows):
         y = chart.top + ROW * (place + 0.5)
@@ -105,18 +107,26 @@ def heat_map(pair: Similarity, who: str) -> str:
     return chart.svg()
 
 
-def keeps_chart(keeps: Mapping[str, Sequence[LayerKeeps]], what: Read, title: str) -> str:
-    """What is read back from each layer, first to last, a line for each model."""
-    if not keeps:
-        return ""
-    chart = Chart(f"Line chart: {title}, first layer to last.")
-    x, y = chart.x_axis(0, 1), chart.y_axis(0, 1)
-    chart.frame(x, y, "depth: first layer to last", title, lambda v: "", number)
+def of_same_layers(keeps: Mapping[str, Sequence[LayerKeeps]]) -> list[dict[str, Sequence[LayerKeeps]]]:
+    """Models with layers of the same names together, so that one axis can name them."""
+    found: dict[tuple[str, ...], dict[str, Sequence[LayerKeeps]]] = {}
     for who, rows in keeps.items():
-        step = max(1, len(rows) - 1)
-        kept = [(k, row["layer"], value) for k, row in enumerate(rows) if known(value := row[what])]
-        points = [(x(k / step), y(min(1.0, max(0.0, value)))) for k, _, value in kept]
-        chart.line(points, f"by {who}", DASH.get(who, ""))
-        for (px, py), (_, layer, value) in zip(points, kept, strict=True):
-            chart.mark(who, px, py, f"{who}, {layer}\n{title}: {value:.3f}", 3.5)
+        found.setdefault(tuple(row["layer"] for row in rows), {})[who] = rows
+    return list(found.values())
+
+
+def keeps_chart(keeps: Mapping[str, Sequence[LayerKeeps]], what: Read, title: str) -> str:
+    """What is read back from each layer, first to last, of models with the same layers: a row for each, a mark for each model."""
+    layers = [row["layer"] for row in next(iter(keeps.values()), [])]
+    if not layers:
+        return ""
+    who = " and ".join(keeps)
+    chart, x = _labelled(f"Dot chart: {title} of {who}, first layer to last.", layers, (0.0, 1.0), number)
+    chart.text((chart.left + chart.width) / 2, chart.height - 6, title, "title mid")
+    for place, layer in enumerate(layers):
+        y = chart.top + ROW * (place + 0.5)
+        shown = {name: value for name, rows in keeps.items() if known(value := rows[place][what])}
+        tip = "\n".join([layer, *(f"{name}: {value:.3f}" for name, value in shown.items())])
+        for name, value in shown.items():
+            chart.mark(name, x(min(1.0, max(0.0, value))), y, tip, 4.5)
     return chart.svg()

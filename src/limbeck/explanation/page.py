@@ -5,14 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from limbeck.cards.words import number, percent
-from limbeck.explanation.charts import heat_map, keeps_chart, parts_chart, rows_chart
+from limbeck.explanation.charts import heat_map, keeps_chart, of_same_layers, parts_chart, rows_chart
 from limbeck.explanation.schema import Agreement, Arm, Corrupted, Explanation, TakenApart, read_explanation
 from limbeck.files import atomic_write
-from limbeck.report.charts import DASH
+from limbeck.metrics.significance import FEWEST, Paired
 from limbeck.report.frame import Cell, ChartFigure, PageSection, PageTable, figure, fill
+from limbeck.report.headline import Tile
+from limbeck.report.page import shows
 from limbeck.tasks.figure import known, marked
 
 MOST_CLASSES = 30
+PART_WORDS = {
+    "label smoothing": "labels that are less than certain",
+    "re-weighting of examples": "weight by the teacher's confidence",
+    "relations between classes": "which wrong classes are likely",
+}
 ARM_WORDS = {
     "labels": "labels alone",
     "smoothing": "smoothed, the same for all",
@@ -42,13 +49,37 @@ def page(found: Explanation, run: str = "run") -> str:
         version=found["limbeck"],
         title=f"{found['method'].get('name') or 'run'} on {found['data']['name']}: why the student gained, or did not",
         words=found["verdict"],
-        sections=[s for s in sections if s],
+        first=numbers(found),
+        picture={} if "skipped" in gain else figure(parts_chart(gain), "Parts of the gain, with 95 % intervals over seeds"),
+        sections=[s for s in sections if shows(s) or s.get("note")],
         commands=[f"limbeck explain {name} --seeds {seeds}"],
     )
 
 
-def keys(models: Sequence[str]) -> list[dict[str, str]]:
-    return [{"name": who, "css": f"by {who}", "dash": DASH.get(who, "")} for who in models]
+def numbers(found: Explanation) -> list[Tile]:
+    """Three numbers: what soft labels changed, the part that did most, and how sure that is; without students that were trained
+    for it, how often the models agree."""
+    gain = found["gain"]
+    if "skipped" in gain:
+        overall = found["agreement"]["overall"]["agreement"]
+        return [(f"{who} agrees with the teacher", percent(share), ()) for who, share in overall.items() if who != "teacher"]
+    whole = gain["gain"]
+    name, part = max(gain["parts"].items(), key=lambda item: abs(item[1]["difference"]))
+    arms = gain["arms"]
+    beside = (f"labels alone {percent(arms['labels']['mean'], 2)}, with the teacher's {percent(arms['full']['mean'], 2)}",)
+    p = part["p_corrected"]
+    seeds = f"{len(gain['seeds'])} seeds"
+    told = (
+        f"too few seeds to tell ({seeds})"
+        if p is None or len(gain["seeds"]) < FEWEST
+        else f"p = {number(p, 2)}, {seeds}, corrected"
+    )
+    sure = "beyond chance" if Paired.of(part).differs else "not beyond chance"
+    return [
+        ("soft labels changed accuracy by", f"{whole['difference']:+.2f} points", beside),
+        ("most of it", name, (f"{part['difference']:+.2f} points", PART_WORDS.get(name, ""))),
+        ("how sure", sure, (told,)),
+    ]
 
 
 def _dots(svg: str, title: str, models: Sequence[str]) -> ChartFigure:
@@ -78,8 +109,7 @@ def gain_section(found: Explanation) -> PageSection:
     if method and method != "kd":
         note += f" The parts are those of soft labels; what else {method} does is not taken apart."
     values: PageTable = {"head": ["trained on", "accuracy", "95 % interval", "points to labels alone"], "rows": rows}
-    drawn = [figure(parts_chart(gain), "Parts of the gain")]
-    return about | {"figures": drawn, "note": note, "values": values, "wide": True}
+    return about | {"note": note, "values": values, "wide": True}
 
 
 def _percent(value: float | None) -> tuple[str, float | None]:
@@ -178,8 +208,9 @@ def like_section(found: Explanation) -> PageSection:
     figures = [figure(heat_map(pair, who), f"{who.capitalize()} and teacher") for who, pair in pairs.items()]
     floor = max(pair["floor"] or 0.0 for pair in pairs.values())
     note = (
-        f"Linear CKA over {inside['samples']} test samples: 1 where two layers hold the same up to rotation and scale. Mixing "
-        f"the samples up leaves at most {floor:.2f}: what is not clearly above that means nothing. Similarity is not accuracy."
+        f"Linear CKA compares what two layers hold of the same {inside['samples']} test samples: 1 where they hold the same up "
+        f"to rotation and scale, 0 where they share nothing. With the samples mixed up, {floor:.2f} is reached at most: what is "
+        "not clearly above that means nothing. Layers that are alike need not answer alike."
     )
     return about | {"figures": figures, "note": note}
 
@@ -191,15 +222,19 @@ def keeps_section(found: Explanation) -> PageSection:
     about: PageSection = {"id": "keeps", "title": "What each layer represents of the input"}
     if not keeps or not itself:
         return about | {"figures": [], "note": "Inputs of this kind are not read back."}
-    figures = [
-        figure(keeps_chart(keeps, "input", "input read back (R²)"), "The input", keys(list(keeps))),
-        figure(keeps_chart(keeps, "label", "label read back (accuracy)"), "The label", keys(list(keeps))),
-    ]
+    figures = []
+    for same in of_same_layers(keeps):
+        who = " and ".join(same)
+        figures += [
+            _dots(keeps_chart(same, "input", "input read back (R²)"), f"The input, {who}", list(same)),
+            _dots(keeps_chart(same, "label", "label read back (accuracy)"), f"The label, {who}", list(same)),
+        ]
     small = " (at most 8 x 8 pixels)" if found["data"]["kind"] == "image" else ""
     note = (
-        f"A proxy, not information in bits: how well ridge regression rebuilds the input{small} and the label from a layer, on "
-        f"{round(0.2 * inside['samples'])} samples that it was not fitted to. What a layer keeps in a form that a linear map "
-        f"cannot read is missed. The input itself reaches {number(itself['input'])} and {number(itself['label'])}."
+        f"How well a linear map (ridge regression) rebuilds the input{small} and the label from a layer, on "
+        f"{round(0.2 * inside['samples'])} samples that it was not fitted to. R² is 1 where the input comes back exactly, "
+        "0 where its mean would do as well. What a layer keeps in a form that no linear map can read is missed: this is not "
+        f"information in bits. The input itself reaches {number(itself['input'])} and {number(itself['label'])}."
     )
     rows: list[list[Cell]] = [
         [f"{who}: {row['layer']}", (number(row["input"]), row["input"]), (number(row["label"]), row["label"])]

@@ -20,7 +20,7 @@ from limbeck.explanation.words import verdict
 from limbeck.face.run import mended
 from limbeck.files.locks import alone_in
 from limbeck.plan.roles import Adapter
-from limbeck.runs.events import Listener, silent
+from limbeck.runs.events import Listener, Message, silent
 
 
 def explain(
@@ -54,14 +54,25 @@ def explain(
 
 
 def _explained(subject: Subject, seeds: int, listen: Listener) -> Explanation:
+    def say(text: str) -> None:
+        listen(Message(text))
+
+    say("comparing the answers of the models, class by class")
+    alike = agreement(subject.answers(), subject.data.classes)
+    say("making the test inputs worse, and asking all models again")
+    worse = under_corruption(subject)
+    say("comparing the layers of student and teacher")
+    inside = look_inside(subject)
+    if seeds:
+        say(f"training {seeds} students with each of five kinds of labels, to see which part of the soft labels helped")
     found: Explanation = {
         "version": VERSION,
         "limbeck": limbeck.__version__,
         "method": subject.card.get("method", MethodFacts()),
         "data": {"name": subject.data.name, "classes": list(subject.data.classes), "kind": subject.data.kind},
-        "agreement": agreement(subject.answers(), subject.data.classes),
-        "corruptions": under_corruption(subject),
-        "inside": look_inside(subject),
+        "agreement": alike,
+        "corruptions": worse,
+        "inside": inside,
         "gain": _gain(subject, seeds, listen),
         "verdict": [],
     }

@@ -1,10 +1,11 @@
 """A student as files for other runtimes, each reloaded there and compared on real data."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from limbeck.cards.model_card import write_model_card
+from limbeck.cards.schema import FILE as CARD
 from limbeck.deploy import formats
 from limbeck.deploy.alone import write_script
 from limbeck.deploy.shipment import ExportRow, Shipment, judge, keep, loss, travelling
@@ -13,6 +14,8 @@ from limbeck.errors import UserError
 from limbeck.face.data import data_of
 from limbeck.face.run import mended
 from limbeck.files.locks import alone_in
+from limbeck.report.page import write_report
+from limbeck.runs.events import Listener, Message, silent
 from limbeck.runs.repair import repaired
 
 
@@ -33,6 +36,7 @@ def export(
     most_lost: float = 0.01,
     out: str | Path | None = None,
     trust: bool = False,
+    listen: Listener = silent,
 ) -> Exports:
     """Export a student for other runtimes, reload each file there and compare its predictions with PyTorch's.
 
@@ -41,7 +45,7 @@ def export(
         int8: also write int8, calibrated on training samples. repair: fine-tune with simulated int8
             and the teacher if int8 loses too much.
         most_lost: drop of the validation score that int8 may cost, as a share, 0 .. 1. out: output file, for a single format.
-        trust: let models that the folder names run their code.
+        trust: let models that the folder names run their code. listen: hears a sentence before each piece of work.
 
     Returns a row for each file; a failed one has the reason in `error`. Raises `UserError` if nothing can be exported.
     """
@@ -53,15 +57,23 @@ def export(
         raise UserError(f"there is no run folder at {folder}; give the folder of a finished run")
     with alone_in(folder):
         mended(folder)
-        return _exported(folder, wanted, int8, repair, most_lost, target, trust)
+        return _exported(folder, wanted, int8, repair, most_lost, target, trust, lambda text: listen(Message(text)))
 
 
 def _exported(
-    folder: Path, wanted: tuple[formats.Format, ...], int8: bool, repair: bool, most_lost: float, target: Path | None, trust: bool
+    folder: Path,
+    wanted: tuple[formats.Format, ...],
+    int8: bool,
+    repair: bool,
+    most_lost: float,
+    target: Path | None,
+    trust: bool,
+    say: Callable[[str], None],
 ) -> Exports:
     student, info = load_student(folder, trust)
+    say(f"reading the data of {folder}")
     data = data_of(folder, trust=trust)
-    shipment, place = Shipment(student, data, folder, "student", travelling(info, data)), target.parent if target else folder
+    shipment, place = Shipment(student, data, folder, "student", travelling(info, data), say), target.parent if target else folder
     keep(place, shipment.begun(wanted, int8, target), data)
     rows = shipment.go(wanted, int8, target)
     if any(row["format"] == "onnx" and "error" not in row for row in rows):
@@ -73,10 +85,13 @@ def _exported(
         if value > most_lost
     ]
     if advice and repair:
-        rows, advice = repaired(folder, rows, data, trust), []
+        say("int8 loses too much: the student is fine-tuned with simulated int8 and its teacher")
+        rows, advice = repaired(folder, rows, data, trust, say), []
     keep(place, rows, data)
     if target is None:
         write_model_card(folder)
+        if (folder / CARD).exists():
+            write_report(folder)  # the files stand in its picture
     return Exports(rows, advice)
 
 

@@ -1,17 +1,20 @@
 """What exported files cost, here or on a target, each in a fresh process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from limbeck.cards.schema import FILE as CARD
 from limbeck.deploy import formats
-from limbeck.deploy.device import Target, ask
+from limbeck.deploy.device import ProbeJob, ProbeResult, Target, ask
 from limbeck.deploy.formats import Format
 from limbeck.deploy.measured import Measurement, write_measured
 from limbeck.deploy.shipment import checksums, exports, file_facts
 from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
+from limbeck.report.page import write_report
+from limbeck.runs.events import Listener, Message, silent
 
 
 def measure(
@@ -25,6 +28,7 @@ def measure(
     on: str | None = None,
     python: str | None = None,
     trust: bool = False,
+    listen: Listener = silent,
 ) -> list[Measurement]:
     """Latency (median, quartiles, 95 %), peak memory and size of a file, or of every export of a run's folder.
 
@@ -32,7 +36,7 @@ def measure(
         batches: sizes that are timed, at least 1. threads: of the runtime. repeats: most inference calls to time; warm_up:
             before the clock runs; seconds: for each size of batch.
         on: words in front of the command on the target ("ssh pi"), None for this machine. python: the interpreter there.
-        trust: open also .pte files, which are machine-near code.
+        trust: open also .pte files, which are machine-near code. listen: hears a sentence before each file is timed.
 
     Raises `UserError` if nothing was exported, a file must not be opened, or the target cannot be reached.
     """
@@ -49,11 +53,22 @@ def measure(
         size = file_facts(kind.files(path))[0]
         rows.append({"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place)})
     found: list[Measurement] = []
-    for row, seen in zip(rows, ask(jobs, place), strict=True):
+    for row, seen in zip(rows, _asked(jobs, rows, place, listen), strict=True):
         found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})
     if folder.is_dir():
         write_measured(folder, found)
+        if (folder / CARD).exists():
+            write_report(folder)  # the files stand in its picture
     return found
+
+
+def _asked(jobs: Sequence[ProbeJob], rows: Sequence[Measurement], place: Target, listen: Listener) -> Iterator[ProbeResult]:
+    """The results; here one file after another, elsewhere all over one connection."""
+    for many in [jobs] if place.prefix else [[job] for job in jobs]:
+        names = [row["file"] for row, job in zip(rows, jobs, strict=True) if any(job is each for each in many)]
+        batches = dict.fromkeys(size for job in many for size in job.batches)
+        listen(Message(f"timing {', '.join(names)} on {place}, batch {', '.join(map(str, batches))}"))
+        yield from ask(many, place)
 
 
 def _files(target: Path) -> list[Path]:

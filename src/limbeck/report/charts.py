@@ -6,8 +6,12 @@ from dataclasses import dataclass, field
 from html import escape
 
 from limbeck.cards.words import number
+from limbeck.report import marks
+from limbeck.tasks.figure import FigureInfo
 
-DASH = {"teacher": "7 4", "baseline": "2 3", "baseline-started": "9 3 2 3", "baseline-longer": "1 3", "student": ""}
+DASH = {
+    "teacher": "7 4", "baseline": "2 3", "baseline-started": "9 3 2 3", "baseline-longer": "1 3", "student": "", "int8": "4 2"
+}  # fmt: skip
 
 
 @dataclass
@@ -60,6 +64,27 @@ def span(
     room = (high - low) * margin or max(abs(high) * 0.05, 0.01)
     low, high = low - room, high + room
     return (low if floor is None else max(low, floor)), (high if ceil is None else min(high, ceil))
+
+
+def score_span(score: FigureInfo, values: Iterable[float], *, margin: float = 0.1) -> tuple[float, float]:
+    """A range for an axis of scores that does not make small differences look large: shares get at least 10 points, other
+    figures a fifth of the largest value.
+
+    >>> score_span(FigureInfo(), [0.97, 0.98])
+    (0.9, 1.0)
+    """
+    found = list(values) or [0.0, 1.0]
+    low, high = span(found, margin=margin, floor=0.0 if score.share else None, ceil=1.0 if score.share else None)
+    least = 0.1 if score.share else 0.2 * max(abs(v) for v in found)
+    if high - low >= least:
+        return low, high
+    middle = (low + high) / 2
+    low, high = middle - least / 2, middle + least / 2
+    if score.share and high > 1:
+        low, high = 1 - least, 1.0
+    if score.share and low < 0:
+        low, high = 0.0, least
+    return round(low, 12), high
 
 
 def log_span(values: Sequence[float]) -> tuple[float, float]:
@@ -119,16 +144,14 @@ class Chart:
             self.parts.append(f'<path class="line {css}" d="{path}"{extra}/>')
 
     def mark(self, who: str, x: float, y: float, tip: str, size: float = 5, *, hollow: bool = False) -> None:
-        """A point in the shape of its model: square teacher, triangles and a diamond of baselines, round student."""
-        shapes = {
-            "teacher": f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size}" height="{2 * size}"',
-            "baseline": f'<path d="M{x:.1f} {y - size * 1.3:.1f}l{size * 1.25:.1f} {size * 2.2:.1f}h{-2.5 * size:.1f}z"',
-            "baseline-started": f'<path d="M{x:.1f} {y + size * 1.3:.1f}l{size * 1.25:.1f} {-size * 2.2:.1f}h{-2.5 * size:.1f}z"',
-            "baseline-longer": f'<path d="M{x - size:.1f} {y:.1f}l{size} {-size}l{size} {size}l{-size} {size}z"',
-        }
-        shape = shapes.get(who, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size * 1.1:.1f}"')
+        """A point in the mark of its role or method."""
         css = f"mark {escape(who)}{' hollow' if hollow else ''}"
-        self.parts.append(f'{shape} class="{css}" data-tip="{escape(tip)}"/>')
+        self.parts.append(marks.mark(who, x, y, size, f'class="{css}" data-tip="{escape(tip)}"'))
+
+    def level(self, y: float, words: str, css: str) -> None:
+        """A horizontal line over the whole chart with its words above its middle: a teacher's score, chance, a limit."""
+        self.parts.append(f'<path class="level {escape(css)}" d="M{self.left} {y:.1f}H{self.width - self.right}"/>')
+        self.text((self.left + self.width - self.right) / 2, y - 4, words, "tick mid halo")
 
     def zone(self, x: float, y: float, width: float, height: float, tip: str) -> None:
         """An invisible area that shows `tip` under the pointer."""

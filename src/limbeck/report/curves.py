@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from limbeck.cards.words import count, number
-from limbeck.report.charts import DASH, Axis, Chart, log_span, span
-from limbeck.report.figures import limits
+from limbeck.report.charts import DASH, Axis, Chart, log_span, score_span, span
+from limbeck.report.costs import chance
 from limbeck.report.read import RunView
-from limbeck.tasks.figure import score_in
+from limbeck.tasks.figure import known, score_in
 from limbeck.tasks.keeping import WHO
 
 MOST = 160  # points of a line
@@ -41,15 +41,26 @@ def score_curves(view: RunView) -> str:
     chart = Chart(f"Line chart: {score.title} on validation against training steps. At the end: {last}.")
     chart.top = 30
     x = chart.x_axis(0, max(step for points in series.values() for step, _ in points) or 1)
-    y = chart.y_axis(*span((v for points in series.values() for _, v in points), **limits(score)))
+    y = chart.y_axis(*score_span(score, (v for points in series.values() for _, v in points), margin=0.06))
     _mark_stages(chart, view, x)
     chart.frame(x, y, "training step", f"validation {score.title}", count, score.tick)
+    _levels(chart, view, series, y)
     for who, points in series.items():
         drawn = [(x(step), y(value)) for step, value in thinned(points)]
         chart.line(drawn, f"by {who}", DASH.get(who, ""))
         chart.mark(who, *drawn[-1], f"{who} at step {count(points[-1][0])}: {score.text(points[-1][1])}", 4)
     _hover(chart, x, series, score.text)
     return chart.svg()
+
+
+def _levels(chart: Chart, view: RunView, series: dict[str, list[tuple[float, float]]], y: Axis) -> None:
+    """Lines for a teacher that came trained, which has no curve, and for chance."""
+    luck, score = chance(view), score_in(view.card)
+    teacher = view.models.get("teacher", {}).get("score")
+    if "teacher" not in series and known(teacher) and y.low <= teacher <= y.high:
+        chart.level(y(teacher), f"teacher {score.text(teacher)} on test", "teacher")
+    if known(luck) and y.low <= luck <= y.high:
+        chart.level(y(luck), f"chance {score.text(luck)}", "chance")
 
 
 def term_points(view: RunView) -> dict[str, list[tuple[float, float]]]:

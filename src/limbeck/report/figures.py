@@ -1,51 +1,13 @@
-"""The charts of a card: the score against cost, and within each class."""
+"""The score within each class as bars, and what charts of scores share."""
 
 from html import escape
 
-from limbeck.cards.schema import median_of, onnx_of
-from limbeck.cards.words import count, item_of, number
-from limbeck.report.charts import Chart, log_span, span
+from limbeck.cards.words import item_of, number
+from limbeck.report.charts import Chart, span
 from limbeck.report.read import RunView
 from limbeck.tasks.figure import FigureInfo, known, score_in
 
 BARS = 24  # classes in the bar chart
-
-
-def cost_chart(view: RunView, what: str) -> str:
-    """The score against "size" (parameters) or "latency" (milliseconds per sample); "" if unknown."""
-    points, score = [], score_in(view.card)
-    for who, model in view.models.items():
-        cost = model.get("parameters") if what == "size" else median_of(model)
-        reached = model.get("score")
-        if known(cost) and known(reached) and cost > 0:
-            points.append((who, who, float(cost), float(reached), model.get("interval")))
-    onnx = onnx_of(view.card)
-    fast, student = median_of(onnx), view.models.get("student")
-    reached = onnx.get("score") if student is None else student.get("score", onnx.get("score"))
-    if what != "size" and known(fast) and known(reached) and fast > 0:
-        points.append(("student", "student, ONNX", fast, float(reached), None))
-    if not points:
-        return ""
-    title = "parameters" if what == "size" else "latency in ms"
-    words = count if what == "size" else number
-    chart = Chart(
-        f"Scatter chart: {score.title} against {title}: "
-        + "; ".join(f"{n} {words(c)}, {score.text(a)}" for _, n, c, a, _ in points)
-        + "."
-    )
-    costs = [p[2] for p in points]
-    log = max(costs) > 8 * min(costs)
-    x = chart.x_axis(*(log_span(costs) if log else span(costs, margin=0.2, floor=0)), log=log)
-    y = chart.y_axis(*span([v for *_, a, i in points for v in (a, *(i or ()))], **limits(score), margin=0.1))
-    chart.frame(x, y, title + (" (logarithmic)" if log else ""), f"test {score.title}", short, score.tick)
-    for who, name, cost, value, bounds in points:
-        px, py = x(cost), y(value)
-        if bounds:
-            chart.parts.append(f'<path class="line by {escape(who)}" d="M{px:.1f} {y(bounds[0]):.1f}V{y(bounds[1]):.1f}"/>')
-        within = f" [{score.text(bounds[0])}, {score.text(bounds[1])}]" if bounds else ""
-        chart.mark(who, px, py, f"{name}\n{score.text(value)}{within}\n{words(cost)} {title.split()[0]}", hollow=name != who)
-    _name_points(chart, [(name, x(cost), y(value)) for _, name, cost, value, _ in points])
-    return chart.svg()
 
 
 def limits(score: FigureInfo) -> dict[str, float]:
@@ -65,21 +27,22 @@ def short(value: float) -> str:
     return number(value)
 
 
-def _name_points(chart: Chart, points: list[tuple[str, float, float]]) -> None:
-    """Write each point's name beside it, on the side with room and clear of the other names."""
-    taken: list[tuple[float, float, float, float]] = [(px - 7, py - 7, px + 7, py + 7) for _, px, py in points]
-    for name, px, py in points:
-        width = 7.8 * len(name)
-        spots = [(px + side, py + dy) for dy in (4, -10, 18, -24, 32, -38, 46) for side in (10, -10 - width)]
-        free = [
-            (left, base)
-            for left, base in spots
-            if chart.left + 2 < left and left + width < chart.width - 2 and chart.top < base < chart.height - chart.bottom - 2
-            and not any(left < r and begin < left + width and base - 11 < b and t < base + 2 for begin, t, r, b in taken)
-        ]  # fmt: skip
-        left, base = (free or spots)[0]
-        taken.append((left, base - 11, left + width, base + 2))
-        chart.text(left, base, name, "name")
+def shown_classes(view: RunView) -> list[int]:
+    """The classes of the bars and of the table beside them, in their order: all of a few in the data's order; of many the
+    student's lowest first, those with too few samples to tell last."""
+    names, marked = view.class_names(), view.marked_names()
+    models = {who: values for who, m in view.models.items() if (values := m.get("per_class")) and len(values) == len(names)}
+    order = list(range(len(names)))
+    if not models or len(names) <= BARS:
+        return order
+    lead, better = models.get("student", next(iter(models.values()))), score_in(view.card).better
+    sign = 1 if better == "higher" else -1
+
+    def place(c: int) -> tuple[bool, bool, float]:
+        value = lead[c]
+        return not known(value), names[c] != marked[c], sign * value if known(value) else 0.0
+
+    return sorted(order, key=place)
 
 
 def class_bars(view: RunView) -> tuple[str, int]:
@@ -90,10 +53,7 @@ def class_bars(view: RunView) -> tuple[str, int]:
     sizes = {len(values) for values in models.values()}
     if not models or sizes != {len(names)}:
         return "", 0
-    lead = models.get("student", next(iter(models.values())))
-    shown = list(range(len(names)))
-    if len(names) > BARS:
-        shown = sorted(shown, key=lambda c: v if known(v := lead[c]) else float("inf"))[:BARS]
+    shown = shown_classes(view)[:BARS]
     each = 9 * len(models) + 9
     wide = min(18, max(len(names[c]) for c in shown))
     chart = Chart(

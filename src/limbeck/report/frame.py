@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TypedDict
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from limbeck.report import marks
 
 HERE = Path(__file__).parent
 Cell = str | tuple[str, float | None]  # words, where it matters with the value to sort by
@@ -21,7 +24,7 @@ def fill(template: str, live: str = "", **values: object) -> str:
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
     return _templates().get_template(template).render(
         policy=policy + ("; connect-src 'self'" if live else ""),
-        style=Markup(_asset("page.css")),
+        style=Markup(_asset("page.css") + marks.style()),
         script=Markup(script),
         live=live,
         **values,
@@ -39,11 +42,26 @@ class ChartFigure(TypedDict, total=False):
     wide: bool
 
 
+class PageRow(TypedDict, total=False):
+    """A row with a name. css: of the mark before it, small: a second line of the name, strong: drawn on a band."""
+
+    name: str
+    css: str
+    small: str
+    strong: bool
+    cells: Sequence[Cell]
+
+
 class PageTable(TypedDict, total=False):
-    """A table as the templates need it: the first cell of a row is its name, the others words and a value to sort by."""
+    """A table as the templates need it: the first cell of a row is its name, the others words and a value to sort by.
+
+    caption: what it holds, for those who do not see it. words: what the columns mean, in their order.
+    """
 
     head: list[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[Cell] | PageRow]
+    caption: str
+    words: list[str]
 
 
 class PredictionLine(TypedDict):
@@ -95,6 +113,15 @@ class PageSection(TypedDict, total=False):
     colours: list[dict[str, str]]
 
 
+def lines(text: object) -> str:
+    """A cell's words in lines: what stands in brackets gets a line of its own, a number and its unit stay together.
+
+    >>> lines("98.0 % [96.4, 98.9]")
+    '98.0\\xa0%\\n[96.4, 98.9]'
+    """
+    return re.sub(r"(?<=\d) (?=[%A-Za-z±])|(?<=[<±]) ", "\u00a0", re.sub(r" (?=[\[(])", "\n", str(text)))
+
+
 def figure(svg: str, title: str, keys: list[dict[str, str]] | None = None) -> ChartFigure:
     """A chart as the templates need it."""
     return {"svg": Markup(svg), "title": title, "keys": keys or [], "boxes": False}
@@ -107,6 +134,8 @@ def _asset(name: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    made.filters["lines"] = lines
+    return made

@@ -62,7 +62,7 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     if abs(gap) < 5e-5 * (1 if score.share else max(abs(mine), abs(theirs))):
         return f"That is level with {name}."
     words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
-    p = _chance(view, who)
+    p = view.chance(who)
     if p is None:
         return words + "."
     n = count(len(view.kept.predictions["student"])) if view.kept is not None else ""
@@ -71,42 +71,48 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
     return f"{words}, which may be chance: not significant on {n} test samples (p = {p:.2f})."
 
 
-def numbers(view: RunView) -> list[tuple[str, str, str]]:
-    """What the student keeps of its teacher, how much smaller and faster it is, as (name, value, beside what); what is not
-    known is left out."""
-    student, teacher = view.models.get("student"), view.models.get("teacher")
-    if not student or not teacher:
+Tile = tuple[str, str, tuple[str, ...]]  # a number's name, the number, and lines on what it stands beside
+
+
+def numbers(view: RunView) -> list[Tile]:
+    """What the student keeps of its teacher, how much smaller and faster it is; what is not known is left out."""
+    student, teacher = view.models.get("student"), view.models.get("teacher", {})
+    if not student:
         return []
-    score, found = score_in(view.card), []
-    mine, theirs = student.get("score"), teacher.get("score")
-    if known(mine) and known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
-        said = spoken_in(view.card)
-        pair = f"{said.text(_value(student, said))}, teacher {said.text(_value(teacher, said))}{_baseline(view)}"
-        beside = pair if said == score else f"{said.title} {pair}"
-        found.append((f"{score.title} kept", percent(mine / theirs, 1), beside))
+    found = _kept(view, student, teacher)
     small, large = student.get("parameters"), teacher.get("parameters")
     if known(small) and known(large) and small and large:
-        found.append(("smaller", f"{number(large / small)} times", f"{count(small)} parameters, teacher {count(large)}"))
+        found.append(("smaller", _times(large / small), (f"{count(small)} parameters, teacher {count(large)}",)))
     quick, slow = median_of(student), median_of(teacher)
     if known(quick) and known(slow) and quick and slow:
-        found.append(("faster", f"{number(slow / quick)} times", f"{number(quick)} ms a sample, teacher {number(slow)} ms"))
+        found.append(("faster", _times(slow / quick), (f"{number(quick)} ms per sample, teacher {number(slow)} ms",)))
     return found
 
 
-def _baseline(view: RunView) -> str:
+def _times(ratio: float) -> str:
+    return f"{number(ratio)} times"
+
+
+def _kept(view: RunView, student: ModelEntry, teacher: ModelEntry) -> list[Tile]:
+    """The share of the teacher's score, or the task's own figure where a share of it means nothing; the baseline beside it."""
+    score, said = score_in(view.card), spoken_in(view.card)
+    mine, theirs = student.get("score"), teacher.get("score")
+    if not known(mine):
+        return []
+    own, other = said.text(_value(student, said)), said.text(_value(teacher, said)) if teacher else ""
+    if known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
+        pair = f"{own}, teacher {other}"
+        beside = pair if said == score else f"{said.title} {pair}"
+        return [(f"{score.title} kept", percent(mine / theirs, 1), (beside, *_baseline(view)))]
+    return [(said.title, own, (*([f"teacher {other}"] if other else []), *_baseline(view)))]
+
+
+def _baseline(view: RunView) -> list[str]:
     """The baseline's score, and whether the student can be told apart from it on the test samples."""
-    baseline, score = view.models.get("baseline"), spoken_in(view.card)
-    other = None if not baseline else _value(baseline, score)
-    if not known(other):
-        return ""
-    p = _chance(view, "baseline")
-    told = "" if p is None else ", told apart" if p < 0.05 else ", cannot be told apart"
-    return f", baseline {score.text(other)}{told}"
-
-
-def _chance(view: RunView, who: str) -> float | None:
-    """How likely chance alone makes the student differ so much from another model; None where that cannot be told."""
-    kept = view.kept.predictions if view.kept is not None else {}
-    if view.task is None or not {"student", who} <= set(kept):
-        return None
-    return view.task.paired(kept["student"], kept[who])
+    baseline, student, score = view.models.get("baseline"), view.models["student"], spoken_in(view.card)
+    mine, other = _value(student, score), None if not baseline else _value(baseline, score)
+    if not known(other) or not known(mine):
+        return []
+    p = view.chance("baseline")
+    told = "" if p is None else ": can be told apart" if p < 0.05 else ": cannot be told apart"
+    return [f"baseline {score.text(other)}{told}"]

@@ -19,6 +19,7 @@
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);
+      if (head.dataset.tip) button.setAttribute("aria-description", head.dataset.tip);
       head.append(button);
       button.addEventListener("click", () => {
         const up = head.getAttribute("aria-sort") !== "ascending";
@@ -50,10 +51,16 @@
     tip.style.left = `${Math.max(4, Math.min(x, innerWidth - box.width - 4))}px`;
     tip.style.top = `${y + box.height > innerHeight - 4 ? Math.max(4, event.clientY - box.height - 10) : y}px`;
   };
+  document.addEventListener("focusin", (event) => {
+    const target = event.target.closest("[data-tip]");
+    if (!target || !event.target.matches(":focus-visible")) return;
+    const box = target.getBoundingClientRect();
+    show({ target, clientX: box.left, clientY: box.bottom });
+  });
+  document.addEventListener("focusout", hide);
   document.addEventListener("pointermove", show);
   document.addEventListener("pointerdown", show);
   document.addEventListener("pointerleave", hide);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   addEventListener("scroll", hide, { passive: true });
-  addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
 })();

@@ -1,25 +1,28 @@
 """The page of a run: one self-contained HTML file, made from the run folder alone."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from limbeck.cards.schema import Card, MethodFacts, median_of, onnx_of
-from limbeck.cards.table import columns, latency_note, relations
+from limbeck.cards.table import Column, columns, cost_columns, latency_note, relations
 from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
+from limbeck.report.costs import Cost, chance_words, cost_chart, cost_keys
 from limbeck.report.curves import TERMS, legend, score_curves, score_points, term_curves, term_points
-from limbeck.report.figures import class_bars, cost_chart
-from limbeck.report.frame import Cell, PageSection, PageTable, figure, fill
+from limbeck.report.figures import class_bars, shown_classes
+from limbeck.report.frame import Cell, ChartFigure, PageRow, PageSection, PageTable, figure, fill
 from limbeck.report.headline import headline, numbers
 from limbeck.report.read import RunView, read_run
 from limbeck.report.sections import drawn
+from limbeck.report.status import status
 from limbeck.report.writing import written
 from limbeck.tasks.figure import score_in
 
 PAGE = "report.html"
+MOST = 8  # columns of a table beside the models' names
 
 
 def write_report(folder: Path) -> Path:
@@ -42,7 +45,7 @@ def write_report(folder: Path) -> Path:
 def render(view: RunView, live: str = "") -> str:
     """The page's HTML for what was read."""
     card = view.card
-    method, table = card.get("method", MethodFacts()), columns(card)
+    method = card.get("method", MethodFacts())
     data: Mapping[str, object] = card.get("data", {})
     read = card["data"]["notes"] if "data" in card else []
     return fill(
@@ -52,11 +55,11 @@ def render(view: RunView, live: str = "") -> str:
         card=card,
         method=method,
         data=data,
+        status=status(view),
         words=headline(view),
         first=numbers(view),
-        tiles=relations(card),
-        columns=table,
-        rows=[(who, model.get("model", ""), [column.cell(model) for column in table]) for who, model in view.models.items()],
+        picture=_picture(view),
+        tables=_tables(view),
         latency_note=latency_note(card),
         onnx=_onnx_words(card),
         sections=_sections(view),
@@ -69,6 +72,39 @@ def render(view: RunView, live: str = "") -> str:
     )
 
 
+def _picture(view: RunView) -> ChartFigure:
+    """The one picture of the result: the score against size, or against latency where no size is known."""
+    title = f"{capital(score_in(view.card).title)} against"
+    what: Cost = "size" if cost_chart(view, "size") else "latency"
+    return figure(cost_chart(view, what), f"{title} {what}", cost_keys(view, what)) | {"dots": True}
+
+
+def _tables(view: RunView) -> list[PageTable]:
+    """The result: how well the models answer, in tables of at most `MOST` columns, then what they cost, with the survey's figures
+    in the student's row."""
+    if not view.models:
+        return []
+    every, costs = columns(view.card), cost_columns()
+    answers = [column for column in every if column.key not in {cost.key for cost in costs}]
+    tables = [_table(view, "How well the models answer on the test part", answers[:MOST])]
+    for start in range(MOST, len(answers), MOST):
+        tables.append(_table(view, "Further figures on the test part", answers[start : start + MOST]))
+    return [*tables, _table(view, "What the models cost", costs, relations(view.card))]
+
+
+def _table(view: RunView, caption: str, cols: Sequence[Column], beside: Sequence[tuple[str, str, str]] = ()) -> PageTable:
+    """A row for each model. beside: figures of the student alone, as (title, value, meaning)."""
+    rows: list[PageRow] = []
+    for who, model in view.models.items():
+        own: list[Cell] = [(value if who == "student" else "–", None) for _, value, _ in beside]
+        cells: list[Cell] = [*(column.cell(model) for column in cols), *own]
+        name, small = who.replace("-", ", "), model.get("model", "")
+        rows.append({"name": name, "css": who, "small": small, "strong": who == "student", "cells": cells})
+    head = ["model", *(column.title for column in cols), *(name for name, _, _ in beside)]
+    words = ["", *(column.words for column in cols), *(why for _, _, why in beside)]
+    return {"head": head, "rows": rows, "caption": caption, "words": words}
+
+
 def _each_once(notes: list[str]) -> list[str]:
     """Notes without those that another one holds: the line on the data repeats what its reader said."""
     known = list(dict.fromkeys(notes))
@@ -77,23 +113,33 @@ def _each_once(notes: list[str]) -> list[str]:
 
 def _sections(view: RunView) -> list[PageSection]:
     """The sections with charts, each with an id, a title, figures, a note, and values as a table where there are some."""
-    title = f"{capital(score_in(view.card).title)} against"
-    costs = [figure(cost_chart(view, what), f"{title} {what}") for what in ("size", "latency")]
-    said = (
-        "Bars are 95 % intervals over the test samples."
-        if any(f["svg"] for f in costs)
-        else "There is no card, so costs are unknown."
-    )
     names = view.class_names()
     own = view.task.sections(view.kept, names) if view.task is not None and view.kept is not None else ()
-    return [
+    found = [
         _curves_section(view),
-        {"id": "cost", "title": f"{title} cost", "figures": costs, "note": said},
+        *_cost_section(view),
         *_exits_section(view.card),
         *([_class_section(view)] if names else []),
         *(drawn(section, names) for section in own),
         *(drawn(section, names) for section in written(view.card)),
     ]
+    return [section for section in found if shows(section)]
+
+
+def shows(section: PageSection) -> bool:
+    """Whether there is more in a section than its title and a note."""
+    tables = (section.get("values", {}), section.get("texts", {}))
+    filled = any(table.get("rows") for table in tables) or bool(section.get("samples") or section.get("masks"))
+    return filled or any(each["svg"] for each in section.get("figures", ()))
+
+
+def _cost_section(view: RunView) -> list[PageSection]:
+    """Latency where the picture of the result is of size."""
+    svg = cost_chart(view, "latency") if cost_chart(view, "size") else ""
+    title = f"{capital(score_in(view.card).title)} against latency"
+    drawn_cost = figure(svg, "One answer at a time", cost_keys(view, "latency")) | {"dots": True}
+    note = f"Upright lines are 95 % intervals over the test samples.{chance_words(view)}"
+    return [{"id": "cost", "title": title, "figures": [drawn_cost], "note": note}] if svg else []
 
 
 def _exits_section(card: Card) -> list[PageSection]:
@@ -131,7 +177,12 @@ def _curves_section(view: RunView) -> PageSection:
 def _class_section(view: RunView) -> PageSection:
     bars, shown = class_bars(view)
     score, item, many = score_in(view.card), item_of(view.card), len(view.class_names())
-    few = f"The {shown} {_many(item)} with the student's lowest score, of {many}." if shown < many else ""
+    way = "lowest" if score.better == "higher" else "highest"
+    few = (
+        f"The {shown} of {many} {_many(item)} with the student's {way} score; those with too few samples to tell come last."
+        if shown < many
+        else ""
+    )
     within = capital(score.within or score.title)
     return {
         "id": "classes",
@@ -152,7 +203,7 @@ def _class_values(view: RunView) -> PageTable:
     found = {who: model.get("per_class") or [] for who, model in view.models.items()}
     models = {who: each for who, each in found.items() if len(each) == len(names)}
     rows: list[list[Cell]] = [
-        [names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in range(len(names))
+        [names[c], *((score.text(values[c]), values[c]) for values in models.values())] for c in shown_classes(view)
     ]
     return {"head": [item_of(view.card), *models], "rows": rows} if models else {}
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from limbeck.cards.schema import Card, ModelEntry, marked_classes, read_card
+from limbeck.deploy.measured import Measurement, read_measured
+from limbeck.deploy.shipment import ExportRow, exports
 from limbeck.errors import UserError
 from limbeck.report.drawing import drawing
 from limbeck.runs.folder import ENVIRONMENT, Environment, read_environment
@@ -21,6 +23,7 @@ class CurveRecord:
     who: str
     stage: str
     step: float
+    epoch: float
     terms: dict[str, float]
     validation: dict[str, float]
 
@@ -32,7 +35,8 @@ class RunView:
     Attributes:
         card, environment: as written. metrics: the records. recipe: TOML text. svg: the abstract view, checked.
         task: what the kept predictions answer. kept: these predictions.
-        missing: a sentence for each piece that is not there.
+        exports, measured: the exported files, and what they cost; none where nothing was exported or measured.
+        missing: a sentence for each piece that is not there. chances: see `chance`.
     """
 
     folder: Path
@@ -43,7 +47,10 @@ class RunView:
     svg: str = ""
     task: Task | None = None
     kept: Kept | None = None
+    exports: list[ExportRow] = field(default_factory=list)
+    measured: list[Measurement] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    chances: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def models(self) -> dict[str, ModelEntry]:
@@ -51,6 +58,16 @@ class RunView:
         given = self.card.get("models", {})
         order = [*(w for w in WHO if w in given), *(w for w in given if w not in WHO)]
         return {who: given[who] for who in order}
+
+    def chance(self, who: str) -> float | None:
+        """How likely chance alone makes the student differ so much from another model; None where that cannot be told. The test
+        is made once, however many sentences ask for it."""
+        kept = self.kept.predictions if self.kept is not None else {}
+        if self.task is None or not {"student", who} <= set(kept):
+            return None
+        if who not in self.chances:
+            self.chances[who] = self.task.paired(kept["student"], kept[who])
+        return self.chances[who]
 
     def class_names(self) -> list[str]:
         """The names of the classes; their numbers where no names are known."""
@@ -85,6 +102,7 @@ def read_run(folder: Path, *, predictions: bool = True) -> RunView:
     if predictions:
         _read_predictions(view)
     _read_svg(view)
+    _read_files(view)
     return view
 
 
@@ -116,6 +134,15 @@ def _read_environment(view: RunView) -> None:
         view.missing.append(f"{ENVIRONMENT} cannot be read as a JSON object: {lacking}.")
 
 
+def _read_files(view: RunView) -> None:
+    """What was exported and measured; a damaged list is said, and no more."""
+    try:
+        view.exports = exports(view.folder)
+        view.measured = read_measured(view.folder)
+    except UserError as error:
+        view.missing.append(f"Exported files are left out: {error}.")
+
+
 def _records(text: str) -> list[CurveRecord]:
     """The lines that are whole records; a run that was stopped may leave half a line."""
     found = []
@@ -134,7 +161,15 @@ def _record(line: Mapping[str, object]) -> CurveRecord:
     step = line["step"]
     assert known(step), "the caller has looked"
     who, stage = str(line["who"]), str(line.get("stage", ""))
-    return CurveRecord(who, stage, float(step), _numbers(line.get("terms")), _numbers(line.get("validation")))
+    epoch = line.get("epoch")
+    return CurveRecord(
+        who,
+        stage,
+        float(step),
+        float(epoch) if known(epoch) else 0.0,
+        _numbers(line.get("terms")),
+        _numbers(line.get("validation")),
+    )
 
 
 def _numbers(values: object) -> dict[str, float]:

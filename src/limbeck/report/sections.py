@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 from limbeck.report.curves import legend
 from limbeck.report.drawn import CELLS, curve_chart, matrix_chart, scatter_chart
-from limbeck.report.frame import ChartFigure, PageSection, PredictionLine, SamplePart, figure
+from limbeck.report.frame import ChartFigure, PageSection, PageTable, PredictionLine, SamplePart, figure
 from limbeck.report.pictures import gallery, png
+from limbeck.tasks.figure import FEW
 from limbeck.tasks.section import Cell, Curve, Gallery, Matrix, Piece, Sample, SampleList, Scatter, Section, Texts, Values
+
+PAIRS = 20  # most confused pairs that are listed
 
 
 @dataclass
@@ -22,8 +25,13 @@ class Drawn:
 def drawn(section: Section, names: Sequence[str]) -> PageSection:
     """A section for the template. names: of the classes."""
     found = Drawn(notes=[section.note] if section.note else [])
+    large = [piece for piece in section.pieces if isinstance(piece, Matrix) and len(piece.counts) > CELLS]
     for piece in section.pieces:
-        _draw(piece, names, found)
+        if piece not in large:
+            _draw(piece, names, found)
+    if large:
+        found.fields["values"] = confused(large, names)
+        found.notes.append(f"{len(large[0].counts)} classes: the labels and answers that the student confuses most.")
     if not section.pieces and not section.note:
         found.notes = ["No predictions were kept."]
     note = " ".join(dict.fromkeys(found.notes))
@@ -34,7 +42,6 @@ def drawn(section: Section, names: Sequence[str]) -> PageSection:
 def _draw(piece: Piece, names: Sequence[str], found: Drawn) -> None:
     if isinstance(piece, Matrix):
         found.figures.append(figure(matrix_chart(piece, names), piece.who.capitalize()))
-        found.notes += [f"{len(piece.counts)} classes are too many to draw."] if len(piece.counts) > CELLS else []
     elif isinstance(piece, Curve):
         found.figures.append(figure(curve_chart(piece), piece.title, legend(list(piece.lines))))
     elif isinstance(piece, Scatter):
@@ -50,6 +57,29 @@ def _draw(piece: Piece, names: Sequence[str], found: Drawn) -> None:
         found.fields["samples"] = [_sample(sample) for sample in piece.samples]
     elif isinstance(piece, Gallery):
         found.fields |= gallery(piece)
+
+
+def confused(matrices: Sequence[Matrix], names: Sequence[str]) -> PageTable:
+    """The pairs of label and answer that the last of the models, the student, confuses most, among labels with enough samples to
+    tell; a table, for a matrix of so many classes cannot be read."""
+    *_, last = matrices
+    totals = last.counts.sum(1)
+    wrong = last.counts.clone().double()
+    wrong.fill_diagonal_(0)
+    wrong[totals < FEW] = 0
+    order = wrong.flatten().argsort(descending=True, stable=True)[:PAIRS].tolist()
+    pairs = [divmod(at, len(names)) for at in order if wrong.flatten()[at] > 0]
+    rows: list[list[Cell]] = [
+        [f"{names[label]} as {names[answer]}", (str(int(totals[label])), float(totals[label])), *_times(matrices, label, answer)]
+        for label, answer in pairs
+    ]
+    head = ["label, and what was predicted", f"{last.things} of the label", *(m.who for m in matrices)]
+    return {"head": head, "rows": rows, "caption": "The most confused pairs of label and prediction"}
+
+
+def _times(matrices: Sequence[Matrix], label: int, answer: int) -> list[Cell]:
+    """How often each model makes this mistake."""
+    return [(str(int(m.counts[label, answer])), float(m.counts[label, answer])) for m in matrices]
 
 
 def _words(cell: Cell) -> str:

@@ -88,7 +88,8 @@ class ChosenStudent(TypedDict):
 class Shrunk(TypedDict):
     """What shrink.json holds; what is not required is there once it is known, the verdict at the end.
 
-    spent: seconds. data: its fingerprint. floor_ms: the least that any file takes on the target.
+    spent: seconds. data: its fingerprint. floor_ms: the least that any file takes on the target. guess: the validation score of
+    an answer that does not look.
     """
 
     version: int
@@ -100,6 +101,7 @@ class Shrunk(TypedDict):
     task: NotRequired[TaskFacts]
     candidates: NotRequired[list[CandidateRow]]
     teacher: NotRequired[TeacherRow]
+    guess: NotRequired[float]
     verdict: NotRequired[Verdict]
     chosen: NotRequired[ChosenStudent]
 

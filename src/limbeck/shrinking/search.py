@@ -126,7 +126,10 @@ class Search:
             self._say("the time is up")
         trials = self.state["trials"]
         time_up |= self._left() <= 0 and len(trials) < self.trials
-        verdict = choose(self.limits, rows, trials, score_in(self.state), guess=Guess.on(self.data), time_up=time_up)
+        guess = Guess.on(self.data)
+        if guess is not None:
+            self.state["guess"] = round(guess.score, 6)
+        verdict = choose(self.limits, rows, trials, score_in(self.state), guess=guess, time_up=time_up)
         return self._end(verdict)
 
     # ---------------------------------------------------------------- steps

@@ -168,6 +168,10 @@ class Classify(Task):
     def near_chance(self, predictions: Predictions, classes: int) -> bool:
         return metrics.near_chance(_correct(predictions), len(predictions), classes)
 
+    def chance(self, predictions: Predictions) -> float | None:
+        """Always the most frequent class."""
+        return float(torch.bincount(predictions.labels).max()) / len(predictions) if len(predictions) else None
+
     def interval(self, judged: Judged) -> tuple[float, float]:
         given, named = judged.predictions.logits.shape[1], len(judged.classes)
         if given != named:

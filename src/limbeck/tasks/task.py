@@ -174,6 +174,10 @@ class Task(ABC):
     def near_chance(self, predictions: Predictions, classes: int) -> bool:
         """Whether a model answers little better than without looking."""
 
+    def chance(self, predictions: Predictions) -> float | None:
+        """The score on these samples of an answer that does not look at them; None where none is agreed upon."""
+        return None
+
     @abstractmethod
     def interval(self, judged: Judged) -> tuple[float, float] | None:
         """The score's interval, 95 %, over the samples."""
