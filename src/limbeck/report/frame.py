@@ -19,7 +19,7 @@ Cell = str | tuple[str, float | None]  # words, where it matters with the value 
 
 def fill(template: str, live: str = "", **values: object) -> str:
     """A page's HTML. live: the state it shows, for a page that is served and asks its server for newer ones."""
-    script = _asset("page.js") + (_asset("watch.js") if live else "")
+    script = _asset("page.js") + (_asset("runs.js") if template == "runs.html" else "") + (_asset("watch.js") if live else "")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
     return _templates().get_template(template).render(

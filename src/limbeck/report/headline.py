@@ -100,10 +100,8 @@ def _kept(view: RunView, student: ModelEntry, teacher: ModelEntry) -> list[Tile]
     if not known(mine):
         return []
     own, other = said.text(_value(student, said)), said.text(_value(teacher, said)) if teacher else ""
-    if known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
-        pair = f"{own}, teacher {other}"
-        beside = pair if said == score else f"{said.title} {pair}"
-        return [(f"{score.title} kept", percent(mine / theirs, 1), (beside, *_baseline(view)))]
+    if said == score and known(theirs) and mine >= 0 and theirs > 0 and score.better == "higher":
+        return [(f"{score.title} kept", percent(mine / theirs, 1), (f"{own}, teacher {other}", *_baseline(view)))]
     return [(said.title, own, (*([f"teacher {other}"] if other else []), *_baseline(view)))]
 
 

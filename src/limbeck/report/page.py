@@ -51,7 +51,7 @@ def render(view: RunView, live: str = "") -> str:
     return fill(
         "page.html",
         live,
-        title=f"{method.get('name') or 'run'} on {data.get('name') or 'its data'}",
+        title=f"{method.get('name') or 'run'} on {data.get('name') or 'its data'}" if method else view.folder.name,
         card=card,
         method=method,
         data=data,
@@ -95,6 +95,7 @@ def _tables(view: RunView) -> list[PageTable]:
 def _table(view: RunView, caption: str, cols: Sequence[Column], beside: Sequence[tuple[str, str, str]] = ()) -> PageTable:
     """A row for each model. beside: figures of the student alone, as (title, value, meaning)."""
     rows: list[PageRow] = []
+    cols = [column for column in cols if any(column.cell(model) != ("–", None) for model in view.models.values())]
     for who, model in view.models.items():
         own: list[Cell] = [(value if who == "student" else "–", None) for _, value, _ in beside]
         cells: list[Cell] = [*(column.cell(model) for column in cols), *own]

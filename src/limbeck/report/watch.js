@@ -2,7 +2,7 @@
 (() => {
   const root = document.documentElement, status = document.getElementById("live"), calm = status.textContent;
   const refresh = async (state) => {
-    const text = await (await fetch("/")).text();
+    const text = await (await fetch(location.pathname)).text();
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const open = new Set([...document.querySelectorAll("details[open] > summary")].map((part) => part.textContent));
     const sorts = [...document.querySelectorAll("th[aria-sort]")].map((head) =>
@@ -21,7 +21,7 @@
   };
   const look = async () => {
     try {
-      const { state } = await (await fetch("/state")).json();
+      const { state } = await (await fetch(`/state${location.pathname === "/" ? "" : location.pathname}`)).json();
       if (state !== root.dataset.live) await refresh(state);
       status.textContent = calm;
     } catch { status.textContent = "The server has stopped; this is the last state it showed."; }

@@ -1,22 +1,28 @@
-"""A run's or a comparison's page, served on this machine while the folder grows."""
+"""A run's or a comparison's page, or the list of a folder of runs, served on this machine while the folder grows."""
 
 import errno
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from limbeck.comparison.pages import is_comparison, page_of
 from limbeck.errors import UserError
+from limbeck.web.listing import is_list, list_page, runs_in
+from limbeck.web.side import side_page
 
 HERE = "127.0.0.1"
 PIECES = ("card.json", "failed.json", "metrics.jsonl", "recipe.toml", "environment.json", "method.svg", "predictions.safetensors")
 
 
 def watch(folder: Path, port: int = 8765, say: Callable[[str], None] = print) -> None:
-    """Serve the page until control-C. Only this machine can reach it; only `folder` is read, nothing is written.
+    """Serve the page, or the list of a folder of runs, until control-C. Only this machine can reach it; only `folder` is read,
+    nothing is written.
 
     Raises:
         UserError: it is no folder of a run or comparison, or the port cannot be used.
@@ -33,7 +39,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     """The server, listening but not yet serving."""
     if not 0 <= port <= 65535:
         raise UserError(f"--port must be between 0 and 65535, got {port}")
-    page_of(folder, live="start")  # says now what is wrong with the folder
+    _whole_page(folder)("start")  # says now what is wrong with the folder
     try:
         found = ThreadingHTTPServer((HERE, port), type("Page", (_Page,), {"folder": folder}))
     except OSError as error:
@@ -57,8 +63,40 @@ def state_of(folder: Path) -> str:
     return seen.hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A page: its HTML for a state, and the state of what it shows."""
+
+    html: Callable[[str], str]
+    folders: tuple[Path, ...]
+
+    def state(self) -> str:
+        if len(self.folders) == 1:
+            return state_of(self.folders[0])
+        return hashlib.sha256("".join(map(state_of, self.folders)).encode()).hexdigest()[:16]
+
+
+def _whole_page(folder: Path) -> Callable[[str], str]:
+    """The page of a folder: the list of its runs where it is none itself."""
+    return partial(list_page, folder) if is_list(folder) else partial(page_of, folder)
+
+
+def _page_at(folder: Path, path: str) -> Shown | None:
+    """The page at an address; None where there is none. Only folders that the list names are ever read."""
+    if path == "/":
+        whole = tuple(folder / name for name in runs_in(folder)) if is_list(folder) else (folder,)
+        return Shown(_whole_page(folder), whole)
+    kind, *asked = path.removeprefix("/").split("/")
+    names, there = [unquote(word) for word in asked], runs_in(folder) if is_list(folder) else []
+    if not all(name in there for name in names) or len(names) != {"run": 1, "side": 2}.get(kind):
+        return None
+    places = tuple(folder / name for name in names)
+    return Shown(partial(page_of, places[0]) if kind == "run" else partial(side_page, places[0], places[1]), places)
+
+
 class _Page(BaseHTTPRequestHandler):
-    """GET / is the page, GET /state says whether there is a newer one; nothing else is answered."""
+    """GET / is the page, GET /state says whether there is a newer one; of a folder of runs /run/NAME and /side/NAME/NAME are
+    pages, too. Nothing else is answered."""
 
     folder: Path
 
@@ -66,16 +104,15 @@ class _Page(BaseHTTPRequestHandler):
         host = (self.headers.get("Host") or "").rpartition(":")[0]
         if host not in (HERE, "localhost"):  # another name for this machine: a page elsewhere that wants to read this one
             self._answer(403, "text/plain", "only for this machine")
-        elif self.path == "/state":
-            self._answer(200, "application/json", json.dumps({"state": state_of(self.folder)}))
-        elif self.path == "/":
-            state = state_of(self.folder)
+        elif (found := _page_at(self.folder, "" if self.path == "/state/" else self.path.removeprefix("/state") or "/")) is None:
+            self._answer(404, "text/plain", "the only page is at /")
+        elif self.path.startswith("/state"):
+            self._answer(200, "application/json", json.dumps({"state": found.state()}))
+        else:
             try:
-                self._answer(200, "text/html", page_of(self.folder, live=state))
+                self._answer(200, "text/html", found.html(found.state()))
             except UserError as error:  # the folder went away or was damaged
                 self._answer(503, "text/plain", str(error))
-        else:
-            self._answer(404, "text/plain", "the only page is at /")
 
     def _answer(self, code: int, kind: str, text: str) -> None:
         body = text.encode()
