@@ -34,6 +34,7 @@ from limbeck.metrics.score import distillation_score, relative_drop, relative_ga
 from limbeck.models.black_box import BlackBox
 from limbeck.models.served import Served
 from limbeck.plan.kinds import Value
+from limbeck.runs import deciding
 from limbeck.runs.casting import handed_out, role_files
 from limbeck.runs.events import Listener, Message, silent
 from limbeck.runs.folder import lines_of
@@ -73,6 +74,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     card = _facts(sources, models)
     if finished.handed:
         card["start"] = [{"layer": each.layer, "of": each.of, "how": each.how} for each in finished.handed]
+    if finished.decided.pulls:
+        card["pull"] = deciding.facts(sources.method, finished.decided)
     _warn_level(note, seen, data)
     _warn_chance(note, seen, data, trained="teacher" in finished.phases)
     packed = save_packed(finished.folder, entries["student"])

@@ -9,6 +9,7 @@ from limbeck.deploy.exits import Exits
 from limbeck.deploy.measure import Latency
 from limbeck.deploy.writing import Writing
 from limbeck.files import read_json, write_json
+from limbeck.runs.decided import PullFacts
 from limbeck.tasks.figure import marked
 from limbeck.tasks.task import TaskFacts
 
@@ -90,8 +91,8 @@ class Card(TypedDict, total=False):
 
     drop_percent, gain_percent, size_cut_percent, distillation_score: the survey's relative figures, None where they have no
     meaning; lesson_percent: the gain over the baseline that starts from the teacher as the student does. start: where the student
-    started so, layer by layer. svg: the file of the method's drawing. command: what does the run again. A run that is
-    not finished has no card; a process that only helps to train gets an empty one.
+    started so, layer by layer. pull: how hard lessons pull, by stage. svg: the file of the method's drawing. command: what does
+    the run again. A run that is not finished has no card; a process that only helps to train gets an empty one.
     """
 
     version: int
@@ -113,6 +114,7 @@ class Card(TypedDict, total=False):
     writing: Writing
     export: dict[str, ExportFacts]
     start: list[StartFacts]
+    pull: list[PullFacts]
     notes: list[str]
     command: str
 

@@ -39,6 +39,7 @@ def columns(board: Board) -> list[BoardColumn]:
         *(column for title, gap, p in gaps for column in (BoardColumn(title, gap), BoardColumn("p", p))),
         BoardColumn(f"worst {item_of(board)}", partial(_worst, score), partial(_worst_of_teacher, score)),
         *(BoardColumn(figure.title, partial(_figure, figure), partial(_figure_of_teacher, figure)) for figure in others),
+        *([BoardColumn("pull", _pull)] if any(known(row.get("pull")) for row in board["rows"]) else []),
         BoardColumn("training", partial(_plain, seconds_words, "train_seconds")),
         BoardColumn("asked of teacher", partial(_plain, count, "teacher_samples")),
         BoardColumn("parameters", partial(_plain, count, "parameters"), partial(_plain_of_teacher, count, "parameters")),
@@ -93,6 +94,11 @@ def _plain(words: Callable[[float], str], key: Cost, row: BoardRow) -> Cell:
 
 def _plain_of_teacher(words: Callable[[float], str], key: Literal["parameters", "bytes"], teacher: ModelEntry) -> Cell:
     return _told(words, teacher.get(key))
+
+
+def _pull(row: BoardRow) -> Cell:
+    """The gradient of the lessons over that of the labels at the start."""
+    return _told(lambda value: f"\u00d7 {number(value)}", row.get("pull"))
 
 
 def _latency(row: BoardRow) -> Cell:

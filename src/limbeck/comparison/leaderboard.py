@@ -108,6 +108,7 @@ def _row(name: str, cards: Mapping[int, Card], errors: Sequence[str], seeds: Seq
         "size_ratio": fmean(1 - cut / 100 for cut in cuts) if cuts else None,
         "teacher_score": fmean(teachers) if teachers else None,
         "errors": list(errors),
+        "pull": fmean(pulls) if (pulls := [card["pull"][-1]["trained"] for card in cards.values() if card.get("pull")]) else None,
     }
 
 

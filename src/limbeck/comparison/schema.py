@@ -74,6 +74,7 @@ class BoardRow(TypedDict):
     """One method: means over its seeds. Scores, and `worst`, are multiplied by the score's scale (100 for shares).
 
     seeds: those that are done. missing: runs that are neither done nor failed. scores: by seed. figures: means of the task's.
+    pull: of the lessons, as they are trained, beside the labels at the start; of the last stage that has both.
     size_ratio, teacher_score: what the distillation score at another alpha is computed of. errors: a sentence per failed run.
     """
 
@@ -94,6 +95,7 @@ class BoardRow(TypedDict):
     size_ratio: float | None
     teacher_score: float | None
     errors: list[str]
+    pull: NotRequired[float | None]
     to_baseline: NotRequired[Gap]
     to_best: NotRequired[Gap]
 

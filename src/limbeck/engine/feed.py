@@ -46,16 +46,16 @@ class Feed:
             return update.source(cast, real, generator)
         return real(update.partitions)
 
-    def probe(self, update: Update, cast: Cast) -> Batch:
-        """A batch to look at, always the same; nothing is counted as drawn."""
+    def probe(self, update: Update, cast: Cast, position: int = 0) -> Batch:
+        """A batch to look at, by its position always the same; nothing is counted as drawn."""
 
         def real(partitions: tuple[str, ...] = ("train",), *, whole: bool = False) -> Batch:
-            return self._to_device(self.draw(partitions, 0))
+            return self._to_device(self.draw(partitions, position))
 
         if callable(update.source):
             if not all(part in cast for part in self.method.parts):
                 return real()
-            return update.source(cast, real, torch.Generator().manual_seed(0))
+            return update.source(cast, real, torch.Generator().manual_seed(position))
         return real(update.partitions)
 
     def _mine(self, batch: Batch) -> Batch:

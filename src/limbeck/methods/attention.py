@@ -9,7 +9,7 @@ from limbeck.transforms import attention_map
 PAPER = "Zagoruyko & Komodakis 2017, Paying More Attention to Attention, arXiv 1612.03928"
 
 
-@method(paper=PAPER, year=2017)
+@method(paper=PAPER, year=2017, pull=0.3)
 def attention(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), beta: float = 1000.0) -> Method:
     """Normalised maps of squared activations agree, in the form of the authors' code.
 
@@ -28,7 +28,7 @@ def attention(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), be
     return single_stage(task(), *(Term(f"attention {s}", losses.mse, weight=beta, student=a, teacher=b) for s, a, b in maps))
 
 
-@method(paper=PAPER, year=2017, serves=("public code",))
+@method(paper=PAPER, year=2017, serves=("public code",), pull=0.0011)
 def attention_paper(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), beta: float = 0.1) -> Method:
     """The same in the paper's Eq. 2: a sum of L2 norms, not a mean of squares.
 

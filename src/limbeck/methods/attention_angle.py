@@ -4,7 +4,7 @@ from limbeck.methods._terms import LAYERS, angles, task
 from limbeck.plan import Method, method, single_stage
 
 
-@method(paper="Zagoruyko & Komodakis 2017, arXiv 1612.03928; by angle: this project", year=2017)
+@method(paper="Zagoruyko & Komodakis 2017, arXiv 1612.03928; by angle: this project", year=2017, pull=0.17)
 def attention_angle(at: tuple[str, ...] = LAYERS, teacher_at: tuple[str, ...] = (), weight: float = 10.0) -> Method:
     """Maps of squared activations point the same way; the pull of a layer does not depend on the size of its map.
 

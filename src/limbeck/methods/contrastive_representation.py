@@ -13,6 +13,7 @@ from limbeck.plan.taps import Field, Tap
     paper="Tian, Krishnan & Isola 2020, Contrastive Representation Distillation (CRD), arXiv 1910.10699",
     year=2020,
     serves=("transfer",),
+    pull=0.024,
 )
 def contrastive_representation(
     at: str = "pool",

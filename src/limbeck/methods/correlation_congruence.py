@@ -11,7 +11,7 @@ from limbeck.plan.taps import Tap
 PAPER = "Peng et al. 2019, Correlation Congruence for Knowledge Distillation, arXiv 1904.01802"
 
 
-@method(paper=PAPER, year=2019)
+@method(paper=PAPER, year=2019, pull=0.00022)
 def correlation_congruence(
     at: str = "pool", teacher_at: str = "", weight: float = 1.0, gamma: float = 0.4, order: int = 2
 ) -> Method:
@@ -32,7 +32,7 @@ def correlation_congruence(
     return single_stage(task(), Term("congruence", by, weight=weight, student=student, teacher=teacher))
 
 
-@method(paper=PAPER + " (as in RepDistiller)", year=2019, serves=("public code",))
+@method(paper=PAPER + " (as in RepDistiller)", year=2019, serves=("public code",), pull=8.9)
 def correlation_congruence_code(at: str = "pool", teacher_at: str = "", weight: float = 0.02, size: int = 128) -> Method:
     """What HobbitLong/RepDistiller computes under that name: differences of neighbours in the batch, after two learned maps.
 

@@ -13,6 +13,7 @@ from limbeck.plan.taps import Tap
     paper="Shu et al. 2021, Channel-wise Knowledge Distillation for Dense Prediction, arXiv 2011.13256",
     year=2021,
     serves=("segmentation",),
+    pull=1.7,
 )
 def cwd(at: str = "layer3", teacher_at: str = "", temperature: float = 1.0, weight: float = 5.0) -> Method:
     """Every channel of a map, as a distribution over its pixels, follows the teacher's.

@@ -12,7 +12,7 @@ from limbeck.plan.taps import Tap
 PAPER = "Kim, Park & Kwak 2018, Paraphrasing Complex Network: Network Compression via Factor Transfer, arXiv 1802.04977"
 
 
-@method(paper=PAPER, year=2018, serves=("other family",))
+@method(paper=PAPER, year=2018, serves=("other family",), pull=0.055)
 def factor_transfer(
     at: str = "layer3", teacher_at: str = "", rate: float = 0.5, weight: float = 0.25, first_share: float = 0.1
 ) -> Method:
@@ -32,7 +32,7 @@ def factor_transfer(
     return _factors(at, teacher_at, rate, weight, first_share, losses.factor)
 
 
-@method(paper=PAPER + " (as in RepDistiller)", year=2018, serves=("public code",))
+@method(paper=PAPER + " (as in RepDistiller)", year=2018, serves=("public code",), pull=0.24)
 def factor_transfer_code(
     at: str = "layer3", teacher_at: str = "", rate: float = 0.5, weight: float = 200.0, first_share: float = 0.1
 ) -> Method:

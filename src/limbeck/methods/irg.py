@@ -7,7 +7,7 @@ from limbeck.plan.taps import Tap
 from limbeck.transforms.combine import aligned, pooled, ways_within_one, within_one
 
 
-@method(paper="Liu et al. 2019, Knowledge Distillation via Instance Relationship Graph, CVPR 2019", year=2019)
+@method(paper="Liu et al. 2019, Knowledge Distillation via Instance Relationship Graph, CVPR 2019", year=2019, pull=0.57)
 def irg(
     at: tuple[str, ...] = ("layer2", "layer3"),
     teacher_at: str = "layer3",

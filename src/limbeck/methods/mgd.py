@@ -11,7 +11,7 @@ from limbeck.plan.taps import Tap
 PAPER = "Yang et al. 2022, Masked Generative Distillation, arXiv 2205.01529"
 
 
-@method(paper=PAPER, year=2022, serves=("segmentation", "detection"))
+@method(paper=PAPER, year=2022, serves=("segmentation", "detection"), pull=0.2)
 def mgd(at: str = "layer3", teacher_at: str = "", weight: float = 7e-5, masked: float = 0.5) -> Method:
     """Random pixels of the student's map are blanked, and from the rest the teacher's whole map is generated.
 
@@ -28,7 +28,7 @@ def mgd(at: str = "layer3", teacher_at: str = "", weight: float = 7e-5, masked: 
     return _generate(at, teacher_at, weight, partial(MaskedGenerator, masked=masked))
 
 
-@method(paper=PAPER + " (as in the authors' code for classification)", year=2022, serves=("public code",))
+@method(paper=PAPER + " (as in the authors' code for classification)", year=2022, serves=("public code",), pull=0.2)
 def mgd_code(at: str = "layer3", teacher_at: str = "", weight: float = 7e-5, masked: float = 0.15) -> Method:
     """The same with whole channels blanked instead of pixels, as yzd-v/cls_KD has it.
 

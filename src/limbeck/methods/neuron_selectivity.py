@@ -9,6 +9,7 @@ from limbeck.plan.taps import Tap
 @method(
     paper="Huang & Wang 2017, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer (NST), arXiv 1707.01219",
     year=2017,
+    pull=0.25,
 )
 def neuron_selectivity(at: tuple[str, ...] = ("layer3",), teacher_at: tuple[str, ...] = (), weight: float = 50.0) -> Method:
     """Channels are samples of a distribution over places; those of student and teacher agree (maximum mean discrepancy).

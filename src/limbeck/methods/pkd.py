@@ -11,6 +11,7 @@ from limbeck.plan.taps import Tap
     paper="Cao et al. 2022, PKD: General Distillation Framework via Pearson Correlation, arXiv 2207.02039",
     year=2022,
     serves=("detection",),
+    pull=0.026,
 )
 def pkd(at: str = "layer3", teacher_at: str = "", weight: float = 6.0) -> Method:
     """The Pearson correlation of student and teacher maps, channel by channel, is raised to one.

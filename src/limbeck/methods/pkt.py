@@ -10,6 +10,7 @@ from limbeck.plan.taps import Tap
     paper="Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018",
     year=2018,
     serves=("transfer",),
+    pull=0.0028,
 )
 def pkt(at: str = "pool", teacher_at: str = "", weight: float = 30000.0) -> Method:
     """The distribution of cosine similarities within the batch is kept.

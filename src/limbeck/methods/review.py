@@ -9,7 +9,7 @@ from limbeck.plan.schedules import linear
 from limbeck.plan.taps import Tap, Via
 
 
-@method(paper="Chen et al. 2021, Distilling Knowledge via Knowledge Review (ReviewKD), arXiv 2104.09044", year=2021)
+@method(paper="Chen et al. 2021, Distilling Knowledge via Knowledge Review (ReviewKD), arXiv 2104.09044", year=2021, pull=4.7)
 def review(
     at: tuple[str, ...] = ("layer1", "layer2", "layer3", "pool"),
     teacher_at: tuple[str, ...] = (),

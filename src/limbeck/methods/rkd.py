@@ -6,7 +6,7 @@ from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Park et al. 2019, Relational Knowledge Distillation, arXiv 1904.05068", year=2019, serves=("transfer",))
+@method(paper="Park et al. 2019, Relational Knowledge Distillation, arXiv 1904.05068", year=2019, serves=("transfer",), pull=0.73)
 def rkd(at: str = "pool", teacher_at: str = "", distance: float = 25.0, angle: float = 50.0) -> Method:
     """Pairs keep their relative distances, triples their angles.
 

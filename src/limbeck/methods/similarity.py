@@ -6,7 +6,7 @@ from limbeck.plan import Method, Term, method, single_stage
 from limbeck.plan.taps import Tap
 
 
-@method(paper="Tung & Mori 2019, Similarity-Preserving Knowledge Distillation, arXiv 1907.09682", year=2019)
+@method(paper="Tung & Mori 2019, Similarity-Preserving Knowledge Distillation, arXiv 1907.09682", year=2019, pull=0.52)
 def similarity(at: str = "layer3", teacher_at: str = "", gamma: float = 3000.0) -> Method:
     """The batch's similarity matrix at a layer is kept.
 

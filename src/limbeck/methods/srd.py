@@ -10,7 +10,9 @@ from limbeck.plan.taps import Tap
 from limbeck.transforms.combine import batch_normalised
 
 
-@method(paper="Miles & Mikolajczyk 2024, Understanding the Role of the Projector in KD (SRD), arXiv 2303.11098", year=2024)
+@method(
+    paper="Miles & Mikolajczyk 2024, Understanding the Role of the Projector in KD (SRD), arXiv 2303.11098", year=2024, pull=0.055
+)
 def srd(
     at: str = "pool",
     teacher_at: str = "",

@@ -7,7 +7,11 @@ from limbeck.plan import Method, Part, Term, method, single_stage
 from limbeck.plan.taps import State, Tap
 
 
-@method(paper="Ahn et al. 2019, Variational Information Distillation for Knowledge Transfer (VID), arXiv 1904.05835", year=2019)
+@method(
+    paper="Ahn et al. 2019, Variational Information Distillation for Knowledge Transfer (VID), arXiv 1904.05835",
+    year=2019,
+    pull=0.019,
+)
 def variational_information(
     at: tuple[str, ...] = ("layer1", "layer2", "layer3"), teacher_at: tuple[str, ...] = (), weight: float = 1.0
 ) -> Method:

@@ -45,7 +45,7 @@ def wkd_logit(
     )
 
 
-@method(paper=PAPER + " (WKD-F)", year=2024)
+@method(paper=PAPER + " (WKD-F)", year=2024, pull=40)
 def wkd_feature(at: str = "layer3", teacher_at: str = "", weight: float = 0.08, ratio: float = 4.0, grid: int = 1) -> Method:
     """A map is a Gaussian per channel; means and spreads follow the teacher's.
 

@@ -36,13 +36,16 @@ def method(
     serves: tuple[Need, ...] = (),
     taxonomy: Stated | None = None,
     by_classes: Mapping[str, Rule] | None = None,
+    pull: float | None = None,
 ) -> Callable[[Callable[P, Method]], Declared[P]]:
     """Mark a function as a method of the catalogue: the `Method` it returns knows its name, its
     arguments (defaults filled in) and its paper, so that a run can be stored as JSON and repeated.
 
     serves: needs that it is for and that cannot be computed from the declaration. taxonomy: what the author states of its
     place, instead of what is computed; shown as stated. by_classes: settings that are None by default and follow the number of
-    classes once data is known, each with its rule (`settled`).
+    classes once data is known, each with its rule (`settled`). pull: the gradient of its lessons over that of the labels' term at
+    the student, in the setting that its weights were found for; `python -m bench.pulls` measures it. Only for weights that mean
+    something else with other networks: of layers, relations, norms (`train.balance`).
     """
     for need in serves:
         one_of("need", need, Need)
@@ -70,7 +73,9 @@ def method(
             except (ArithmeticError, LookupError, RuntimeError) as error:  # of numbers that it did not foresee
                 raise UserError(f"method {fn.__name__} cannot be made with these settings ({reason(error)})") from error
             named = replace(made, name=fn.__name__, arguments=arguments, paper=paper, year=year)
-            return replace(named, serves=serves, stated=taxonomy or Stated(), by_classes=by_classes or {}, declared=declared)
+            return replace(
+                named, serves=serves, stated=taxonomy or Stated(), by_classes=by_classes or {}, pull=pull, declared=declared
+            )
 
         vars(declared).update(paper=paper, year=year)
         return cast("Declared[P]", declared)

@@ -15,7 +15,7 @@ from limbeck.errors import UserError, unknown
 from limbeck.plan.kinds import Batch, Value
 from limbeck.plan.needs import Need, Stated
 from limbeck.plan.roles import Cast, role_of
-from limbeck.plan.schedules import Progress, Weight, weight_text
+from limbeck.plan.schedules import Progress, Weight, times, weight_text
 from limbeck.plan.taps import Source, State, Tap, functions_of, leaves, modules_of, replaced
 from limbeck.transforms.facts import call_text, facts_of, plain
 
@@ -71,6 +71,10 @@ class Term:
 
     def weight_at(self, progress: Progress) -> float:
         return float(self.weight(progress)) if callable(self.weight) else float(self.weight)
+
+    def times(self, factor: float) -> "Term":
+        """The same term with its weight times a number."""
+        return self.but(weight=times(self.weight, factor) if callable(self.weight) else float(f"{self.weight * factor:.6g}"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Term) and str(self) == str(other)
@@ -198,8 +202,9 @@ class Method:
     a sample beside "inputs" as their spelling (`{"strong": "crop,flip,cutout:8"}`; "default" is the run's
     own augmentation, drawn independently). exits: answers by name, from shallow to deep, at which a sample
     may leave early. serves: needs that the declaration does not show. stated: its place in the taxonomy where the author states
-    it. by_classes: settings that follow the number of classes, with their rules. declared: the function that made it. The last
-    eight are filled in by `@method`.
+    it. by_classes: settings that follow the number of classes, with their rules. pull: how hard its lessons pulled where its
+    weights were found (`limbeck.engine.balance`), None where that is not stated. declared: the function that made it. The last
+    nine are filled in by `@method`.
     """
 
     stages: tuple[Stage, ...]
@@ -214,6 +219,7 @@ class Method:
     serves: tuple[Need, ...] = ()
     stated: Stated = field(default_factory=Stated)
     by_classes: Mapping[str, Rule] = field(default_factory=dict)
+    pull: float | None = None
     declared: "Callable[..., Method] | None" = field(default=None, compare=False, repr=False)
 
     def updates(self) -> Iterator[tuple[Stage, Update]]:

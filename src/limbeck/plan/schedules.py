@@ -122,6 +122,24 @@ class sometimes:  # noqa: N801
 
 
 @dataclass(frozen=True)
+class times:  # noqa: N801
+    """Another weight times a number.
+
+    >>> times(linear(0, 1), 0.5)(Progress("distil", 50, 100))
+    0.25
+    """
+
+    weight: "Weight"
+    factor: float
+
+    def __call__(self, progress: Progress) -> float:
+        return self.factor * (self.weight(progress) if callable(self.weight) else self.weight)
+
+    def words(self) -> str:
+        return f"{weight_words(self.weight)} times {self.factor:g}"
+
+
+@dataclass(frozen=True)
 class each_epoch:  # noqa: N801
     """A weight that is `weight` in the first step of every epoch, and 0 in the others."""
 

@@ -14,7 +14,7 @@ from limbeck.errors import UserError
 from limbeck.files import add_line, atomic_write, json_text, write_json
 from limbeck.files.locks import contents, taken
 from limbeck.plan import Method
-from limbeck.runs.recipes import dump
+from limbeck.runs.recipes import dump, load, make
 from limbeck.runs.settings import Recipe
 
 CURVES, ENVIRONMENT, RECIPE, DRAWING, INPUTS = "metrics.jsonl", "environment.json", "recipe.toml", "method.svg", "inputs.json"
@@ -43,7 +43,7 @@ def _open_folder(kept: contextlib.ExitStack, path: Path | None, recipe: Recipe, 
         raise UserError(f"run folder {path} exists already; add --resume to continue it, or give another folder with --out")
     if not mine.exists() and {one.name for one in contents(path)} - BEGUN:
         raise UserError(f"folder {path} exists and is not a run; give another folder with --out")
-    if mine.exists() and mine.read_bytes() != dump(recipe).encode():
+    if mine.exists() and dump(make(load(mine), str(mine)).undecided()) != dump(recipe.undecided()):
         raise UserError(
             f"run folder {path} has other settings (see its recipe.toml); resume with those, or give another folder with --out"
         )

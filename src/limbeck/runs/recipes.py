@@ -89,7 +89,9 @@ def dump(recipe: Recipe) -> str:
     """The resolved recipe as TOML text that `load` and `make` read back to an equal one."""
     import tomli_w
 
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    made = recipe.model_dump(mode="json", exclude_none=True)
+    decided = {key: value for key, value in made.pop("decided").items() if value}
+    return tomli_w.dumps(made | ({"decided": decided} if decided else {}))
 
 
 def assign(settings: dict[str, object], path: str, value: object) -> None:

@@ -13,7 +13,6 @@ from limbeck.data import Batches, Data, understood
 from limbeck.data.streams import Streams
 from limbeck.deploy.student import Deployed, used
 from limbeck.engine import Fit, Trained
-from limbeck.engine.balance import balance, too_large
 from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
 from limbeck.files import write_json
@@ -22,7 +21,8 @@ from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs import averaging, starting, tracking
+from limbeck.runs import averaging, deciding, starting, tracking
+from limbeck.runs.decided import Decided
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
@@ -47,7 +47,8 @@ class Finished:
     entries: "teacher", "baseline" and "baseline-started" where there are such, and "student", from raw inputs to predictions, on
     the CPU or wherever they were trained. phases: what each training took. notes: sentences that a reader of the results needs.
     handed: what each layer of the student got of its teacher at the start. untrained: the student's network with its initial
-    weights, where a task without a head compares with it. tracker: what still waits for the figures.
+    weights, where a task without a head compares with it. tracker: what still waits for the figures. decided: what was found out
+    before the trainings.
     """
 
     sources: Sources
@@ -58,6 +59,7 @@ class Finished:
     handed: list[Handed] = field(default_factory=list)
     untrained: Deployed | None = None
     tracker: Tracker | None = None
+    decided: Decided = field(default_factory=Decided)
 
     def on_cpu(self) -> "Finished":
         """The same with models on the CPU, as they are exported and measured; copies where they were elsewhere, for others
@@ -81,6 +83,7 @@ class Session:
     phases: dict[str, Trained] = field(default_factory=dict)
     handed: list[Handed] = field(default_factory=list)
     tracker: Tracker | None = None
+    decided: Decided = field(default_factory=Decided)
 
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
@@ -106,7 +109,8 @@ class Session:
         entries |= {"baseline": baseline, STARTED: started, LONGER: longer, "student": Deployed(sources.cast, method.deployed)}
         known = {who: entry for who, entry in entries.items() if entry is not None}
         beside = None if baseline is untrained else untrained
-        return Finished(sources, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker)
+        trained = replace(sources, method=deciding.weighed(method, self.decided))
+        return Finished(trained, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker, self.decided)
 
     def learning(self) -> Generator[None, None, Trained]:
         """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
@@ -136,6 +140,7 @@ class Session:
             self.rehearse("student", supervised(sources.data.task, sources.cast, labels=sources.labels))
         self.rehearse("student", sources.method)
         processes.agreed(lambda: keep_inputs(self.folder, sources, self.among), cpu=sources.recipe.on == "cpu")
+        self.decided = deciding.known(sources.recipe, self.folder)
         write_settings(self.folder, sources.recipe, sources.method)
 
     def rehearse(self, who: str, method: Method) -> None:
@@ -198,9 +203,21 @@ class Session:
 
     def _student(self) -> Generator[None, None, Trained]:
         """Train the student by the method, from where it is to start; a checkpoint takes its place where there is one."""
+        method = self._weighed()
         if self.sources.starts:
             self.handed = starting.start(self.sources, self.sources.cast["student"])
-        return (yield from self._phase("student", self.sources.method, self.sources.cast))
+        return (yield from self._phase("student", method, self.sources.cast))
+
+    def _weighed(self) -> Method:
+        """Measure how hard the method's lessons pull, and weigh them as they are to be; kept in the recipe, and said."""
+        sources, trained = self.sources, (self.folder / "weights" / "student.json").exists()
+        if not processes.several() and not trained and not self.decided.pulls:
+            self.decided, notes = deciding.decide(sources, self.decided)
+            self.note(notes)
+            if self.decided.pulls:
+                deciding.keep(sources.recipe, self.decided, self.folder)
+        self.note(deciding.words(sources.method, self.decided))
+        return deciding.weighed(sources.method, self.decided)
 
     def _phase(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
         """Train one method, unless an earlier go at this run has: then load what it left."""
@@ -248,7 +265,6 @@ class Session:
         if who == "student" and not sources.shared.in_turns and not processes.several():
             for stage in estimate(sources.lean(method), cast, streams, planned, fit):
                 self.say(stage)
-            self.note(too_large(balance(sources.lean(method, join=False), cast, streams, fit, device=sources.recipe.on)))
         yield  # the others plan too, so that one forward of a teacher can fill the store for all
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(

@@ -11,6 +11,7 @@ from limbeck.errors import UserError
 from limbeck.files.programs import innermost, is_program
 from limbeck.files.saved import folder_of, processor_in, tokenizer_of, weights_in
 from limbeck.runs import cutting
+from limbeck.runs.decided import Decided
 from limbeck.runs.model_settings import ModelSettings as ModelSettings
 from limbeck.runs.schema import Settings
 from limbeck.runs.train_settings import TrainSettings as TrainSettings
@@ -162,12 +163,17 @@ class Recipe(Settings):
     method: MethodSettings = Field(default_factory=MethodSettings)
     train: TrainSettings = Field(default_factory=TrainSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
+    decided: Decided = Field(default_factory=Decided, description="what a run found out before its trainings; it fills this in")
     _followed: str = PrivateAttr(default="")
 
     @property
     def followed(self) -> str:
         """How the training follows from the student, where nothing else was set; "" where it does not."""
         return self._followed
+
+    def undecided(self) -> Self:
+        """These settings without what a run found out for them."""
+        return self.model_copy(update={"decided": Decided()})
 
     @model_validator(mode="after")
     def _follow_task(self) -> Self:

@@ -42,6 +42,11 @@ class TrainSettings(Settings):
     average: float | None = Field(
         default=None, gt=0, lt=1, description="decay of a moving average of the weights, which is kept instead of the last ones"
     )
+    balance: bool | None = Field(
+        default=None,
+        description="weigh lessons that pull much harder or less than in their paper's setting; default: of methods that state "
+        "it, unless a number of theirs is set; false: as published",
+    )
     clip: float | None = Field(default=None, gt=0, le=LARGEST, description="gradient norm to clip to; default: no clipping")
     accumulate: int = Field(default=1, ge=1, description="micro-batches per step")
     precision: Literal["float32", "bf16", "fp16"] = Field(
@@ -64,7 +69,7 @@ class TrainSettings(Settings):
         from limbeck.engine import Fit
 
         kept = self.model_dump(
-            exclude={"epochs", "batch", "lr", "layout", "tracker", "average", "label_smoothing", "class_weights"}
+            exclude={"epochs", "batch", "lr", "layout", "tracker", "average", "balance", "label_smoothing", "class_weights"}
         )
         epochs = (own.epochs if own else None) or self.epochs
         if epochs * steps_per_epoch > MOST_STEPS:
