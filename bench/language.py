@@ -2,6 +2,7 @@
 
     LIMBECK_BENCH_DATA=FOLDER python -m bench.language speed [3] # medians of the CPU time of a step, in fresh processes, in 3 rounds
     LIMBECK_BENCH_DATA=FOLDER python -m bench.language quality   # 80 steps, three seeds: labels, live, drawn words, cut students
+    LIMBECK_BENCH_DATA=FOLDER python -m bench.language tokenizers 0,1,2  # beside teachers with tokenizers of their own
     LIMBECK_BENCH_DATA=FOLDER python -m bench.language tables
 
 FOLDER/wikitext2_valid_test holds test.txt and valid.txt. The test text and three quarters of the other one are trained on, the rest
@@ -35,12 +36,12 @@ def texts() -> dict[str, str]:
     return {"train": test + valid[:cut], "test": valid[cut:]}
 
 
-def config(layers: int, width: int):
+def config(layers: int, width: int, words: int = WORDS):
     from transformers import LlamaConfig
 
     heads = width // 32
     return LlamaConfig(
-        vocab_size=WORDS,
+        vocab_size=words,
         hidden_size=width,
         intermediate_size=width * 8 // 3 // 8 * 8,
         num_hidden_layers=layers,
@@ -58,29 +59,13 @@ def prepare() -> None:
     """Texts, tokenizer, teacher, and the folders of students; nothing of ours takes part."""
     if (PLACE / "teacher" / "model.safetensors").exists():
         return
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaForCausalLM
 
     data = PLACE / "data"
     data.mkdir(parents=True, exist_ok=True)
     for part, text in texts().items():
         (data / f"{part}.txt").write_text(text, encoding="utf-8")
-    made = ByteLevelBPETokenizer()
-    made.train_from_iterator([texts()["train"]], vocab_size=WORDS, special_tokens=["<|end|>"], show_progress=False)
-    tokens = PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, eos_token="<|end|>", model_max_length=512)
-    torch.manual_seed(0)
-    model = LlamaForCausalLM(config(4, 256))
-    ids = torch.tensor(tokens(texts()["train"], verbose=False)["input_ids"])
-    optimizer = torch.optim.AdamW(model.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 320)
-    for _ in range(320):
-        starts = torch.randint(0, len(ids) - WIDTH - 1, (ROWS,))
-        rows = torch.stack([ids[k : k + WIDTH + 1] for k in starts])
-        model(input_ids=rows, labels=rows).loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+    tokens, model = learned(WORDS)
     config(2, 128).save_pretrained(PLACE / "small")
     config(2, 256).save_pretrained(PLACE / "half")
     cut = LlamaForCausalLM(config(2, 256))
@@ -96,8 +81,49 @@ def prepare() -> None:
         tokens.save_pretrained(PLACE / name)
 
 
+def prepare_other(words: int) -> str:
+    """A teacher with a tokenizer of its own, of so many words."""
+    name = f"teacher of {words}"
+    if not (PLACE / name / "model.safetensors").exists():
+        tokens, model = learned(words)
+        tokens.save_pretrained(PLACE / name)
+        model.save_pretrained(PLACE / name)
+    return name
+
+
+def learned(words: int):
+    """A tokenizer of so many words, and a model that learned the training text."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+    made = ByteLevelBPETokenizer()
+    made.train_from_iterator([texts()["train"]], vocab_size=words, special_tokens=["<|end|>"], show_progress=False)
+    tokens = PreTrainedTokenizerFast(tokenizer_object=made._tokenizer, eos_token="<|end|>", model_max_length=512)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config(4, 256, words))
+    ids = torch.tensor(tokens(texts()["train"], verbose=False)["input_ids"])
+    optimizer = torch.optim.AdamW(model.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 320)
+    for _ in range(320):
+        starts = torch.randint(0, len(ids) - WIDTH - 1, (ROWS,))
+        rows = torch.stack([ids[k : k + WIDTH + 1] for k in starts])
+        model(input_ids=rows, labels=rows).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    return tokens, model
+
+
 def recipe(
-    student: str, method: str, arguments: dict[str, object], *, seed: int = 0, steps: int = STEPS, draws: int | None = None
+    student: str,
+    method: str,
+    arguments: dict[str, object],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    draws: int | None = None,
+    teacher: str = "teacher",
 ):
     from limbeck.runs import recipes
 
@@ -105,7 +131,7 @@ def recipe(
     return recipes.make(
         {
             "data": {"name": str(PLACE / "data"), "longest": WIDTH, "validation": 0.02},
-            "teacher": {"model": str(PLACE / "teacher")},
+            "teacher": {"model": str(PLACE / teacher)},
             "student": {"model": str(PLACE / student)},
             "method": {"name": method, "arguments": arguments},
             "train": {
@@ -284,7 +310,14 @@ def speed(rounds: int = 3) -> None:
 
 
 def run(
-    name: str, seed: int, student: str, method: str, arguments: dict[str, object], steps: int = STEPS, draws: int | None = None
+    name: str,
+    seed: int,
+    student: str,
+    method: str,
+    arguments: dict[str, object],
+    steps: int = STEPS,
+    draws: int | None = None,
+    teacher: str = "teacher",
 ) -> dict[str, object]:
     import tempfile
 
@@ -296,7 +329,8 @@ def run(
     with tempfile.TemporaryDirectory() as place:
         finished = last(
             Session(
-                open_sources(recipe(student, method, arguments, seed=seed, steps=steps, draws=draws)), Path(place) / "run"
+                open_sources(recipe(student, method, arguments, seed=seed, steps=steps, draws=draws, teacher=teacher)),
+                Path(place) / "run",
             ).steps()
         )
         card = build(finished)
@@ -344,6 +378,22 @@ def quality() -> None:
                 keep("quality", rows)
 
 
+def tokenizers(seeds: str = "0") -> None:
+    """80 steps beside teachers whose tokenizers are others than the student's of 2,048 words."""
+    prepare()
+    torch.set_num_threads(1)
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    rows = known.get("tokenizers", [])
+    for seed in map(int, seeds.split(",")):
+        for words in (1024, 4096):
+            teacher = prepare_other(words)
+            for labels in (0.0, 0.5, 1.0):
+                name = f"a teacher of {words:,} words, labels {labels:g}"
+                if not any(row["name"] == name and row["seed"] == seed for row in rows):
+                    rows.append(run(name, seed, "small", "lm_kd", {"labels": labels}, STEPS, None, teacher))
+                    keep("tokenizers", rows)
+
+
 def keep(key: str, value: object) -> None:
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(known | {key: value}, indent=1) + "\n")
@@ -367,5 +417,7 @@ if __name__ == "__main__":
         step(rest[0])
     elif what == "speed":
         speed(*map(int, rest[:1]))
+    elif what == "tokenizers":
+        tokenizers(*rest[:1])
     else:
         {"quality": quality, "tables": tables}[what]()

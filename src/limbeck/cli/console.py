@@ -6,6 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from limbeck.errors import visible
+from limbeck.runs.events import Event, Message
 
 
 class Plain(Console):
@@ -22,3 +23,9 @@ class Plain(Console):
 def tell(text: object) -> None:
     """Print a line in which words of others may be."""
     print(visible(str(text)))
+
+
+def said(event: Event) -> None:
+    """Print what a message of a run says."""
+    if isinstance(event, Message):
+        tell(event.text)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from limbeck.cli.command import command_of
+from limbeck.cli.console import said
 from limbeck.cli.options import takes_settings
-from limbeck.runs.events import Event, Message
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Sources, open_sources
 
@@ -22,10 +22,10 @@ def plan(recipe: Recipe) -> None:
 
     recipe, data = auto.settled(recipe)
     with tempfile.TemporaryDirectory() as scratch:
-        sources = open_sources(recipe, data=data, listen=_said)
+        sources = open_sources(recipe, data=data, listen=said)
         method, cast, streams = sources.method, sources.cast, sources.streams()
         fit = sources.fit(streams, "student")
-        Session(sources, Path(scratch), _said).rehearse("student", method)  # what cannot be trained needs no plan
+        Session(sources, Path(scratch), said).rehearse("student", method)  # what cannot be trained needs no plan
         own = recipe.store
         store = own.open(Path(scratch) / "store")
         planned = planner.plan(method, cast, streams, store, form=own.form, top_k=own.top_k, draws=own.draws)
@@ -42,11 +42,6 @@ def plan(recipe: Recipe) -> None:
                 print(line)
         if any(adapter.channels_last for adapter in cast.adapters.values()):
             print(_layouts(sources))
-
-
-def _said(event: Event) -> None:
-    if isinstance(event, Message):
-        print(event.text)
 
 
 def _layouts(sources: Sources) -> str:

@@ -7,11 +7,23 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from limbeck.cli.console import Plain
+from limbeck.cli.console import Plain, said
+from limbeck.cli.options import takes_settings
+from limbeck.runs.settings import Recipe
 from limbeck.store.shelves import Store
 
-app = typer.Typer(help="Stored teacher answers: list, verify, prune.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Stored teacher answers: fill, list, verify, prune.", no_args_is_help=True, rich_markup_mode=None)
 Folder = Annotated[Path | None, typer.Option("--path", help="folder; default: $LIMBECK_STORE or the user's cache")]
+
+
+@app.command("fill")
+@takes_settings(leave=("alpha", "baseline", "equal_time", "tensorboard", "onnx"))
+def fill_(recipe: Recipe) -> None:
+    """Ask a teacher now what a run would ask it later; the run, or other students' runs, read it from the store."""
+    from limbeck.runs.stored import fill
+
+    asked = fill(recipe, said)
+    typer.echo(f"{asked:,} samples asked; a run with these settings reads them from the store")
 
 
 @app.command("list")

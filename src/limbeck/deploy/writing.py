@@ -116,6 +116,9 @@ def continued(entry: Deployed, ids: Sequence[int], many: int, end: int | None, n
     place = next((p.device for p in module.parameters()), torch.device("cpu"))
     given = torch.tensor([list(ids)], device=place)
     with in_evaluation(module), torch.no_grad(), still():
+        if callable(getattr(module, "go_on", None)):  # in tokens of its own
+            said: list[int] = module.go_on(ids, new)
+            return said
         if callable(getattr(module, "generate", None)):
             found: list[int] = added(module, given, torch.ones_like(given), new, many, end)[0].tolist()
             return found

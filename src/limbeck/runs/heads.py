@@ -4,7 +4,7 @@ Which layer that is, is not looked up by a model's name: a linear layer is taken
 what it makes of its input, on a few tokens of the data, and terms are replaced where they give the same value there.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,7 +18,7 @@ from limbeck.plan import Method, Term
 from limbeck.plan.kinds import Batch
 from limbeck.plan.roles import Cast
 from limbeck.plan.schedules import Weight
-from limbeck.plan.taps import Source, State, Tap, Via, detach, leaves, modules_of
+from limbeck.plan.taps import Source, State, Tap, Via, detach, modules_of
 
 FEW = 8  # tokens on which a head is tried
 SAME = 1e-3  # relative to the largest logit, or to the value of a term
@@ -75,7 +75,7 @@ def _head(cast: Cast, role: str, inputs: Tensor, words: int) -> Head | None:
             hook.remove()
     paths = [path for path, _ in seen]
     for path, given in reversed(seen):
-        if paths.count(path) == 1 and given.dim() == 3:
+        if paths.count(path) == 1 and given.dim() == 3 and given.shape[:2].numel() == len(wanted):
             head = _fitted(module, path, given.flatten(0, 1), wanted, words)
             if head is not None:
                 return head
@@ -132,11 +132,27 @@ def _readable(term: Term, heads: Mapping[str, Head]) -> bool:
     traits = traits_of(term.by)
     if term.mask is None or traits is None or traits.batchwise or traits.summed or traits.over != "classes":
         return False
-    inside = [leaf for source in term.inputs.values() for leaf in leaves(source)]
-    taps = [leaf for leaf in inside if isinstance(leaf, Tap)]
-    plain = bool(taps) and all(not tap.path and tap.io == "output" and tap.on == "inputs" and tap.role in heads for tap in taps)
+    inside = [end for source in term.inputs.values() for end in _ends(source, heads)]
+    taps = [end for end in inside if isinstance(end, Tap)]
+    plain = bool(taps) and all(_of_head(tap, heads) for tap in taps)
     through = any(True for source in term.inputs.values() for _ in modules_of(source))
-    return plain and not through and not term.batchwise and not any(isinstance(leaf, State) for leaf in inside)
+    return plain and not through and not term.batchwise and not any(isinstance(end, State) for end in inside)
+
+
+def _of_head(source: Source, heads: Mapping[str, Head]) -> bool:
+    """Whether a source is the answer of a role with a head."""
+    if not isinstance(source, Tap) or source.role not in heads:
+        return False
+    return not source.path and source.io == "output" and source.on == "inputs"
+
+
+def _ends(source: Source, heads: Mapping[str, Head]) -> Iterator[Source]:
+    """What a source is worked out from: answers of heads, and what is read as it is: fields, and what nothing learns from."""
+    if isinstance(source, Via) and (source.fn is not detach or _of_head(source.sources[0], heads)):
+        for inner in source.sources:
+            yield from _ends(inner, heads)
+    else:
+        yield source
 
 
 def _on_heads(group: Sequence[Term], heads: Mapping[str, Head]) -> Term:
@@ -146,21 +162,20 @@ def _on_heads(group: Sequence[Term], heads: Mapping[str, Head]) -> Term:
     parts = []
     steady = len(group) > 1 or not callable(group[0].weight)
     for term in group:
-        inside = [leaf for source in term.inputs.values() for leaf in leaves(source)]
-        for leaf in inside:
-            if isinstance(leaf, Tap):
-                sources |= _reading(leaf, heads[leaf.role])
-            elif leaf not in others:
-                others[leaf] = f"value {len(others)}"
-        logits = {key: found for key, source in term.inputs.items() if (found := _logits(source)) is not None}
+        for end in (end for source in term.inputs.values() for end in _ends(source, heads)):
+            if isinstance(end, Tap):
+                sources |= _reading(end, heads[end.role])
+            elif end not in others:
+                others[end] = f"value {len(others)}"
+        ends = {key: source for key, source in term.inputs.items() if source not in others}
+        logits = {key: found for key, source in ends.items() if (found := _logits(source)) is not None}
         plain = {key: others[source] for key, source in term.inputs.items() if source in others}
         readers = {key: partial(_read, source, others) for key, source in term.inputs.items()}
-        every = dict(logits) | _inner(term, logits)
+        every = dict(logits) | _inner(term, logits, heads)
         own = float(term.weight) if steady and not callable(term.weight) else 1.0
         parts.append(Part(term.name, own, term.by, readers, every, plain))
-    roles = {
-        leaf.role: heads[leaf.role] for term in group for s in term.inputs.values() for leaf in leaves(s) if isinstance(leaf, Tap)
-    }
+    read = (end for term in group for source in term.inputs.values() for end in _ends(source, heads))
+    roles = {end.role: heads[end.role] for end in read if isinstance(end, Tap)}
     sources |= {name: source for source, name in others.items()}
     weight: Weight = 1.0 if steady else group[0].weight
     name = " + ".join(term.name for term in group)
@@ -183,10 +198,10 @@ def _logits(source: Source) -> tuple[str, bool] | None:
     return (source.role, learns) if isinstance(source, Tap) else None
 
 
-def _inner(term: Term, known: Mapping[str, tuple[str, bool]]) -> dict[str, tuple[str, bool]]:
+def _inner(term: Term, known: Mapping[str, tuple[str, bool]], heads: Mapping[str, Head]) -> dict[str, tuple[str, bool]]:
     """The answers that inputs are made of, which are no answers themselves."""
     rest = [source for key, source in term.inputs.items() if key not in known]
-    roles = dict.fromkeys(leaf.role for source in rest for leaf in leaves(source) if isinstance(leaf, Tap))
+    roles = dict.fromkeys(end.role for source in rest for end in _ends(source, heads) if isinstance(end, Tap))
     return {f"in {role}": (role, False) for role in roles}
 
 

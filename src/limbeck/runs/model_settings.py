@@ -84,7 +84,7 @@ class ModelSettings(Settings):
             told = models.load_weights(module, Path(self.weights), who=role, head=encoders.HEADS.get(module, ""), headless=whole)
             encoders.NOTES[module] = tuple(note for note in told if "head" in note)
         if data.tokens is not None:
-            return module, texted(role, self.model, module, Adapter(logits=logits, factory=make), data)
+            return texted(role, self.model, module, Adapter(logits=logits, factory=make), data)
         if data.kind == "text" and data.words and self.of_transformers:
             outside.need_own_tokens(self.model, role)
         return module, labelled(module, Adapter(prepare=self.preparation(data), logits=logits, factory=make), data)

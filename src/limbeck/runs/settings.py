@@ -197,9 +197,9 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _follow_folders(self) -> Self:
         """What folders of models say of their inputs goes where nothing else was set: texts are numbered by the tokenizer of the
-        teacher, else of the student or another role; an image processor's size, mean and std serve all roles of transformers."""
+        student, else of the teacher or another role; an image processor's size, mean and std serve all roles of transformers."""
         self._follow_student()
-        named = [settings.model for settings in self.models.values() if settings.answers is None]
+        named = [self.student.model, *(settings.model for settings in self.models.values() if settings.answers is None)]
         found = next(filter(None, map(tokenizer_of, named)), None)
         if self.data.tokenizer is None and found is not None:
             self.data = self.data.model_copy(update={"tokenizer": found})

@@ -40,6 +40,7 @@ from limbeck.runs.casting import (
 )
 from limbeck.runs.events import Download, Listener, Message, silent
 from limbeck.runs.heads import Heads, find_heads
+from limbeck.runs.other_tokens import told_in_part
 from limbeck.runs.probing import answers, bears_channels_last, build_lazy, holds_whole, keeps_its_own, lazy
 from limbeck.runs.recipes import read
 from limbeck.runs.settings import ModelSettings, Recipe
@@ -70,7 +71,7 @@ class Given:
         if data.task.headless:
             module = encoders.pooled(module, image=data.kind == "image")
         if data.tokens is not None and found.prepare is None and not isinstance(module, BlackBox):
-            return module, texted(role, "", module, found, data)
+            return texted(role, "", module, found, data)
         return module, labelled(module, found, data)
 
 
@@ -255,6 +256,7 @@ def open_sources(
     sources.method = at_once(_fed(sources), sources.cast)
     sources.notes += [recipe.followed] if recipe.followed else []
     if data.task.name == NextToken.name:
+        sources.method = told_in_part(sources.method, sources.cast)
         batch = next(Batches(data["train"], data, size=1, seed=0).ordered())
         sources.heads = find_heads(sources.cast, batch, data.outputs)
         sources.notes += [

@@ -12,12 +12,15 @@ from limbeck.errors import UserError
 from limbeck.files.saved import processor_in, tokenizer_of
 from limbeck.models import pretrained
 from limbeck.plan.roles import Adapter, Cast
+from limbeck.runs import other_tokens
+from limbeck.tasks.next_token import NextToken
 
 SAME = 1e-3  # relative to the largest logit
 
 
-def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Data) -> Adapter:
-    """The adapter of a role for texts that a tokenizer numbered; its labels are matched with the data's.
+def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Data) -> tuple[nn.Module, Adapter]:
+    """A role for texts that a tokenizer numbered, and its adapter; its labels are matched with the data's. A language model with
+    another tokenizer is asked in its own tokens (see `limbeck.runs.other_tokens`).
 
     Args:
         model: its name, "" for a module from Python.
@@ -29,6 +32,8 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
     facts, who = data.tokens.facts, f"role {role!r}"
     own = tokenizer_of(model) if model else None
     if own is not None and own != data.tokens.source and not _same_tokens(own, data.tokens):
+        if data.task.name == NextToken.name and role != "student":
+            return _in_other_tokens(role, module, own, data), adapter
         raise UserError(
             f"{who}: the tokenizer of {own[-70:]} is another than that of the data, {data.tokens.source[-70:]}; all roles must "
             "read the same tokens: leave its tokenizer out, or set data.tokenizer"
@@ -37,7 +42,14 @@ def texted(role: str, model: str, module: nn.Module, adapter: Adapter, data: Dat
     config = getattr(module, "config", None)
     if config is not None and getattr(config, "pad_token_id", 0) is None:
         config.pad_token_id = facts["pad"]  # some look for the last token that is none
-    return labelled(module, replace(adapter, prepare=inputs_for(module, facts)), data)
+    return module, labelled(module, replace(adapter, prepare=inputs_for(module, facts)), data)
+
+
+def _in_other_tokens(role: str, module: nn.Module, own: str, data: Data) -> nn.Module:
+    made, notes = other_tokens.wrapped(role, module, own, data)
+    came = pretrained.CAME.get(module, pretrained.Came())
+    pretrained.CAME[made] = replace(came, labels={}, notes=(*came.notes, *notes))
+    return made
 
 
 def borders(cast: Cast, role: str, data: Data) -> list[str]:

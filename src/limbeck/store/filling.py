@@ -1,7 +1,7 @@
 """Batches that carry stored answers, and what is missing of them computed in fixed order and chunks."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,12 @@ class Filling:
             scene = self._answers(batch, live)
             batch |= {item.field: scene(item.source).to(self.streams.on or "cpu") for item in live}
         return batch
+
+    def fill(self, partitions: Iterable[str]) -> None:
+        """Ask everything that is missing of these partitions, in every view."""
+        for partition in partitions:
+            for view in range(self.streams.cycle or 1):
+                self._ensure(partition, view)
 
     def _strange(self, partition: str, batch: Batch) -> list[Stored]:
         """What was answered to other inputs than this batch has, though it was asked anew: an item drew random numbers."""
