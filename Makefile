@@ -32,8 +32,8 @@ quick: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "quick or not contract" tests/laws tests/truth tests/contract tests/test_imports.py
 
 check: setup
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check --quiet src tests bench
+	$(BIN)/ruff check src tests bench website
+	$(BIN)/ruff format --check --quiet src tests bench website
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_imports.py
 
@@ -41,8 +41,14 @@ bench: setup
 	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.kernels
 
-docs: setup
+# the generated pages of docs/, then the site from them: build/site/index.html opens without a network
+docs: setup $(VENV)/.docs
 	$(BIN)/python -m limbeck.catalogue.pages
+	$(BIN)/python -m website.build
+
+$(VENV)/.docs: pyproject.toml $(CONSTRAINTS) | setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) --editable '.[docs]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) runs build src/*.egg-info

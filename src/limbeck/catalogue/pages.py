@@ -1,4 +1,5 @@
-"""`python -m limbeck.catalogue.pages`: writes docs/methods.md with its drawings, docs/losses.md and the catalogue's facts.
+"""`python -m limbeck.catalogue.pages`: writes docs/methods.md, a page with its drawing for each method, docs/losses.md and the
+catalogue's facts.
 
 Nothing in those pages is typed by hand; `tests/test_docs.py` says when they are out of date.
 """
@@ -11,11 +12,12 @@ from pathlib import Path
 from torch import Tensor
 
 from limbeck import losses
+from limbeck.catalogue import evidence, figures
 from limbeck.catalogue import facts as catalogue
-from limbeck.catalogue import figures
 from limbeck.catalogue.costs import costs
 from limbeck.catalogue.describe import as_row, describe
 from limbeck.catalogue.diagram import svg
+from limbeck.catalogue.formulas import is_formula, typeset
 from limbeck.catalogue.purposes import by_need
 from limbeck.catalogue.taxonomy import taxonomy
 from limbeck.files import atomic_write
@@ -41,15 +43,17 @@ def pages() -> dict[str, str]:
     """Every generated file of docs/ by its path there.
 
     >>> sorted(pages())[:2]
-    ['losses.md', 'methods.md']
+    ['evidence.md', 'losses.md']
     """
     made = [declare() for declare in CATALOGUE.values()]
     drawn = {f"methods/{method.name}.svg": svg(method) + "\n" for method in made}
-    return {"losses.md": _losses(), "methods.md": _methods(made), **drawn}
+    own = {f"methods/{method.name}.md": _method(method) for method in made}
+    proven = evidence.page([method.name for method in made])
+    return {"evidence.md": f"{MADE}\n\n{proven}", "losses.md": _losses(), "methods.md": _methods(made), **own, **drawn}
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the pages below `folder`, remove drawings that no method has, and return what changed."""
+    """Write the pages below `folder`, remove pages and drawings that no method has, and return what changed."""
     changed = []
     wanted = pages()
     for name, text in wanted.items():
@@ -58,7 +62,7 @@ def write(folder: Path) -> list[Path]:
             with atomic_write(path, text=True) as file:
                 file.write(text)
             changed.append(path)
-    for old in (folder / "methods").glob("*.svg"):
+    for old in sorted((folder / "methods").glob("*")):
         if f"methods/{old.name}" not in wanted:
             old.unlink()
             changed.append(old)
@@ -71,38 +75,45 @@ def write(folder: Path) -> list[Path]:
 def _methods(made: list[Method]) -> str:
     intro = (
         f"{len(made)} methods. Each is a function of one file in `src/limbeck/methods/` that returns a `Method`; everything "
-        "below but the explanations is computed from that value, and what was measured is read from the files of the "
+        "on its page but the explanations is computed from that value, and what was measured is read from the files of the "
         "measurements. `limbeck methods NAME` prints the same for any settings. "
         "The words of the taxonomy are explained in [the guide](guide.md#the-general-model)."
     )
     rows = [as_row(method) | {"costs": costs(method).brief, "gain": figures.gain(method.name)} for method in made]
-    needs = _table(["need", "methods"], ([need, ", ".join(map(_link, names))] for need, names in by_need(made).items()))
+    needs = _table(["need", "methods"], ([need, ", ".join(map(_page, names))] for need, names in by_need(made).items()))
     columns = [c for c in rows[0] if c not in ("knowledge @ location", "transfer", "data")]
-    index = _table(columns, ([_link(r["method"]) if c == "method" else r[c] for c in columns] for r in rows))
+    index = _table(columns, ([_page(r["method"]) if c == "method" else r[c] for c in columns] for r in rows))
     heads = ("## By need", NEEDS, needs, "## All", COSTS, GAINS, index)
-    return "\n\n".join([MADE, "# Methods", intro, *heads, *(_method(method) for method in made)]) + "\n"
+    return "\n\n".join([MADE, "# Methods", intro, *heads]) + "\n"
 
 
 def _method(method: Method) -> str:
     declare = CATALOGUE[method.name]
     use = catalogue.use_of(declare)
     first, *paragraphs = _doc(declare).split("\n\n")
+    formula = [paragraphs.pop(0)] if paragraphs and is_formula(paragraphs[0]) else []
     rest = "\n\n".join(text for text in paragraphs if not text.startswith("Use it when "))
-    head = f"{method.year}. {method.paper}" if method.year else method.paper
+    head = method.paper if str(method.year or "") in method.paper else f"{method.paper}, {method.year}"
     row = as_row(method)
-    view = f"![the abstract view of {method.name}, drawn](methods/{method.name}.svg)"
+    view = f"![the abstract view of {method.name}, drawn]({method.name}.svg)"
     measured = "\n".join(f"- {line}" for line in figures.lines(method.name)) or f"- {figures.NONE}"
     parts = [
-        f"## {method.name}",
+        MADE,
+        f"# {method.name}",
         f"{head}.",
         " ".join(first.split()),
+        *(f'<p class="formula">{typeset(text)}</p>' for text in formula),
         use,
         f"Costs: {costs(method)}.",
+        view,
         f"Measured:\n\n{measured}",
+        _block(f"{method.name}{_signature(declare, returns=False)}\n\n{rest}"),
+        f"Taxonomy: {taxonomy(method)}.",
+        _table(list(row)[2:], [list(row.values())[2:]]),
+        _block(describe(method)),
+        "[All methods](../methods.md)",
     ]
-    parts += [_block(f"{method.name}{_signature(declare, returns=False)}\n\n{rest}")]
-    parts += [f"Taxonomy: {taxonomy(method)}.", _table(list(row)[2:], [list(row.values())[2:]])]
-    return "\n\n".join([*parts, _block(describe(method)), view])
+    return "\n\n".join(parts) + "\n"
 
 
 # ------------------------------------------------------------------------------------------------ losses
@@ -178,6 +189,10 @@ def _annotation(kind: object) -> str:
 
 def _block(text: str, language: str = "text") -> str:
     return f"```{language}\n{text.strip()}\n```"
+
+
+def _page(name: str) -> str:
+    return f"[{name}](methods/{name}.md)"
 
 
 def _link(name: str) -> str:

@@ -28,6 +28,7 @@ class Display:
         )  # fmt: skip
         self.task: TaskID | None = None
         self.score = ""
+        self.curves: dict[str, list[tuple[int, float]]] = {}
         self.refreshed = 0.0
         self.said: set[str] = set()
 
@@ -52,13 +53,25 @@ class Display:
         elif isinstance(event, Step) and self.task is not None:
             self._step(event)
         elif isinstance(event, Epoch):
-            found = event.validation.get("score")
-            self.score = "" if found is None else f"  validation {found:.4g}"
+            self._epoch(event)
+
+    def _epoch(self, event: Epoch) -> None:
+        """The score on validation, the best so far, and what the baseline had reached by then."""
+        found = event.validation.get("score")
+        if found is None:
+            self.score = ""
+            return
+        curve = self.curves.setdefault(event.who, [])
+        curve.append((event.step, found))
+        self.score = f"  validation {found:.4g}, best {max(value for _, value in curve):.4g}"
+        level = [value for step, value in self.curves.get("baseline", []) if step <= event.step and event.who == "student"]
+        self.score += f", baseline by then {max(level):.4g}" if level else ""
 
     def _line(self, event: Message | RunBegins) -> None:
         if self.quiet:
             return
         if isinstance(event, RunBegins):
+            self.curves = {}
             self.console.print(f"run {event.done + 1} of {event.total}: {event.entry}, seed {event.seed}", style="dim")
         elif event.text not in self.said:  # runs of a comparison repeat one another
             self.said.add(event.text)
