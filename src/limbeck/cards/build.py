@@ -74,6 +74,8 @@ def build(finished: Finished, listen: Listener = silent) -> Card:
     card = _facts(sources, models)
     if finished.handed:
         card["start"] = [{"layer": each.layer, "of": each.of, "how": each.how} for each in finished.handed]
+    if finished.decided.rates:
+        card["rates"] = dict(finished.decided.rates)
     if finished.decided.pulls:
         card["pull"] = deciding.facts(sources.method, finished.decided)
     _warn_level(note, seen, data)

@@ -91,8 +91,9 @@ class Card(TypedDict, total=False):
 
     drop_percent, gain_percent, size_cut_percent, distillation_score: the survey's relative figures, None where they have no
     meaning; lesson_percent: the gain over the baseline that starts from the teacher as the student does. start: where the student
-    started so, layer by layer. pull: how hard lessons pull, by stage. svg: the file of the method's drawing. command: what does
-    the run again. A run that is not finished has no card; a process that only helps to train gets an empty one.
+    started so, layer by layer. pull: how hard lessons pull, by stage. rates: that were probed, by who was trained. svg: the file
+    of the method's drawing. command: what does the run again. A run that is not finished has no card; a process that only helps
+    to train gets an empty one.
     """
 
     version: int
@@ -115,6 +116,7 @@ class Card(TypedDict, total=False):
     export: dict[str, ExportFacts]
     start: list[StartFacts]
     pull: list[PullFacts]
+    rates: dict[str, float]
     notes: list[str]
     command: str
 

@@ -35,7 +35,10 @@ class Asked:
     search: int = 0
 
     def over(self, recipe: Recipe, folder: Path, listen: Listener) -> Comparison:
-        """The comparison of it with a recipe; seeds count from the recipe's."""
+        """The comparison of it with a recipe; seeds count from the recipe's, and rates are probed unless the recipe or a search
+        says otherwise."""
+        if recipe.train.probe is None and not self.search:
+            recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"probe": True})})
         seeds = range(recipe.seed, recipe.seed + self.seeds)
         return Comparison(recipe, self.entries, seeds, folder, listen, self.jobs, self.on, self.search)
 

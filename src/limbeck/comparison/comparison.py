@@ -171,7 +171,7 @@ class Comparison:
             own = self.recipe.teacher
             budget = {k: v for k, v in (("epochs", own.epochs), ("lr", own.lr)) if v is not None}
             settings = self._settings(Entry(BASELINE, "alone"), self.seeds[0], None)
-            train = self.recipe.train.model_copy(update=budget)
+            train = self.recipe.train.model_copy(update=budget | {"probe": None})
             settings = settings.model_copy(update={"onnx": False, "student": own, "train": train})
             folder.mkdir(parents=True, exist_ok=True)
             own_run = Session(open_sources(settings, listen=self.listen), folder, self.listen, self.folder)

@@ -1,9 +1,11 @@
 """What a run finds out before its trainings, as settings: kept in its recipe, so that the recipe repeats it to the bit."""
 
+from typing import Self
+
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from limbeck.runs.schema import LARGEST, Settings
+from limbeck.runs.schema import Settings
 
 
 class Decided(Settings):
@@ -16,9 +18,16 @@ class Decided(Settings):
     scales: dict[str, float] = Field(
         default_factory=dict, description="what lessons are weighed times, by number of the method's update (train.balance)"
     )
-    rates: dict[str, float] = Field(
-        default_factory=dict, description=f"learning rates that were probed, by who is trained, at most {LARGEST:g}"
+    rates: dict[str, float] = Field(default_factory=dict, description="learning rates that were probed, by who is trained")
+    why: dict[str, str] = Field(default_factory=dict, description="how that came about")
+    spent: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="seconds that a probe took, and samples that frozen roles were asked in it"
     )
+
+    def with_rate(self, who: str, rate: float, why: str, spent: tuple[float, float]) -> Self:
+        """The same with the rate of one training."""
+        update = {"rates": {**self.rates, who: rate}, "why": {**self.why, who: why}, "spent": {**self.spent, who: spent}}
+        return self.model_copy(update=update)
 
 
 class PullFacts(TypedDict):

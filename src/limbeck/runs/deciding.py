@@ -11,18 +11,24 @@ and `pkt` is alike: what is within the bounds stays as it is.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from limbeck import processes
+from limbeck.engine import Fit
 from limbeck.engine.balance import Balance, balance, rescaled, too_large
 from limbeck.files import atomic_write
 from limbeck.plan import Method
+from limbeck.plan.roles import Cast
+from limbeck.runs import rates
 from limbeck.runs.decided import Decided, PullFacts
 from limbeck.runs.folder import RECIPE
 from limbeck.runs.recipes import dump, load, make
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sources import Sources
+from limbeck.store.planner import Plan
+from limbeck.tasks.keeping import LONGER, STARTED
 
 BATCHES = 3  # on which the pull is measured
 MUCH = 10.0  # times the labels' gradient
@@ -92,11 +98,6 @@ def facts(method: Method, decided: Decided) -> list[PullFacts]:
     ]
 
 
-def weighed(method: Method, decided: Decided) -> Method:
-    """The method as it is trained."""
-    return rescaled(method, {int(number): factor for number, factor in decided.scales.items()})
-
-
 def decide(sources: Sources, decided: Decided) -> tuple[Decided, list[str]]:
     """Measure the pull of each update with lessons and labels; with sentences of terms that overwhelm the labels all the same."""
     method, streams, recipe = sources.method, sources.streams(), sources.recipe
@@ -110,3 +111,52 @@ def decide(sources: Sources, decided: Decided) -> tuple[Decided, list[str]]:
 
 def _times(found: Balance, factor: float) -> Balance:
     return replace(found, ratios={name: ratio * factor for name, ratio in found.ratios.items()}, pull=found.pull * factor)
+
+
+@dataclass
+class Decisions:
+    """What a run finds out before its trainings: out of its folder or recipe where it is known, else measured, said and kept."""
+
+    sources: Sources
+    folder: Path
+    note: Callable[[list[str]], None]
+    decided: Decided = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.decided = known(self.sources.recipe, self.folder)
+
+    def weighed(self) -> Method:
+        """The method with its lessons as they are to be weighed."""
+        trained = (self.folder / "weights" / "student.json").exists()
+        if not processes.several() and not trained and not self.decided.pulls:
+            self.decided, notes = decide(self.sources, self.decided)
+            self.note(notes)
+            if self.decided.pulls:
+                keep(self.sources.recipe, self.decided, self.folder)
+        self.note(words(self.sources.method, self.decided))
+        return self.as_trained()
+
+    def as_trained(self) -> Method:
+        """The same, once it is known."""
+        return rescaled(self.sources.method, {int(number): factor for number, factor in self.decided.scales.items()})
+
+    def rated(
+        self, who: str, method: Method, cast: Cast, planned: Plan, fit: Fit
+    ) -> Generator[None, None, tuple[Fit, tuple[float, float]]]:
+        """The budget with the rate that was probed, where it is to be, and what the probe cost: seconds, and samples asked.
+
+        The rate of LONGER is that of its baseline.
+        """
+        sources, first = self.sources, {LONGER: STARTED if self.sources.starts else "baseline"}.get(who, who)
+        if not sources.recipe.train.probe or who in sources.untrained() or processes.several():
+            return fit, (0.0, 0.0)
+        if first not in self.decided.rates:
+            if why := rates.unfit(sources, method, fit):
+                self.note([f"{who}: no rate was probed: {why}"])
+                return fit, (0.0, 0.0)
+            found = yield from rates.probe(sources, who, method, cast, planned, fit)
+            self.decided = self.decided.with_rate(who, found.rate, found.why, (round(found.seconds, 2), found.asked))
+            keep(sources.recipe, self.decided, self.folder)
+        self.note([self.decided.why[first]])
+        spent = self.decided.spent[who] if first == who else (0.0, 0.0)
+        return replace(fit, lr=self.decided.rates[first]), spent

@@ -21,8 +21,9 @@ from limbeck.plan import Method
 from limbeck.plan.copies import copied
 from limbeck.plan.roles import Cast
 from limbeck.plan.taps import Tap
-from limbeck.runs import averaging, deciding, starting, tracking
+from limbeck.runs import averaging, starting, tracking
 from limbeck.runs.decided import Decided
+from limbeck.runs.deciding import Decisions
 from limbeck.runs.events import Epoch, Event, Listener, Message, Phase, StageBegins, Step, silent
 from limbeck.runs.folder import add_to_curve, keep_curve, write_settings
 from limbeck.runs.inputs import keep_inputs
@@ -83,7 +84,7 @@ class Session:
     phases: dict[str, Trained] = field(default_factory=dict)
     handed: list[Handed] = field(default_factory=list)
     tracker: Tracker | None = None
-    decided: Decided = field(default_factory=Decided)
+    decisions: Decisions = field(init=False)
 
     def steps(self) -> Generator[None, None, Finished | None]:
         """The run, stopping after every training step, so that several can take turns; None in a process that only helps."""
@@ -109,8 +110,10 @@ class Session:
         entries |= {"baseline": baseline, STARTED: started, LONGER: longer, "student": Deployed(sources.cast, method.deployed)}
         known = {who: entry for who, entry in entries.items() if entry is not None}
         beside = None if baseline is untrained else untrained
-        trained = replace(sources, method=deciding.weighed(method, self.decided))
-        return Finished(trained, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker, self.decided)
+        trained = replace(sources, method=self.decisions.as_trained())
+        return Finished(
+            trained, self.folder, known, self.phases, self.notes, self.handed, beside, self.tracker, self.decisions.decided
+        )
 
     def learning(self) -> Generator[None, None, Trained]:
         """Train the student alone, measured on validation only, for a search; `steps` finishes the run afterwards."""
@@ -140,7 +143,7 @@ class Session:
             self.rehearse("student", supervised(sources.data.task, sources.cast, labels=sources.labels))
         self.rehearse("student", sources.method)
         processes.agreed(lambda: keep_inputs(self.folder, sources, self.among), cpu=sources.recipe.on == "cpu")
-        self.decided = deciding.known(sources.recipe, self.folder)
+        self.decisions = Decisions(sources, self.folder, self.note)
         write_settings(self.folder, sources.recipe, sources.method)
 
     def rehearse(self, who: str, method: Method) -> None:
@@ -203,21 +206,10 @@ class Session:
 
     def _student(self) -> Generator[None, None, Trained]:
         """Train the student by the method, from where it is to start; a checkpoint takes its place where there is one."""
-        method = self._weighed()
+        method = self.decisions.weighed()
         if self.sources.starts:
             self.handed = starting.start(self.sources, self.sources.cast["student"])
         return (yield from self._phase("student", method, self.sources.cast))
-
-    def _weighed(self) -> Method:
-        """Measure how hard the method's lessons pull, and weigh them as they are to be; kept in the recipe, and said."""
-        sources, trained = self.sources, (self.folder / "weights" / "student.json").exists()
-        if not processes.several() and not trained and not self.decided.pulls:
-            self.decided, notes = deciding.decide(sources, self.decided)
-            self.note(notes)
-            if self.decided.pulls:
-                deciding.keep(sources.recipe, self.decided, self.folder)
-        self.note(deciding.words(sources.method, self.decided))
-        return deciding.weighed(sources.method, self.decided)
 
     def _phase(self, who: str, method: Method, cast: Cast) -> Generator[None, None, Trained]:
         """Train one method, unless an earlier go at this run has: then load what it left."""
@@ -266,6 +258,7 @@ class Session:
             for stage in estimate(sources.lean(method), cast, streams, planned, fit):
                 self.say(stage)
         yield  # the others plan too, so that one forward of a teacher can fill the store for all
+        fit, spent = yield from self.decisions.rated(who, method, cast, planned, fit)
         cast.stand_ins = dict(planned.stand_ins)
         trained = yield from engine.training(
             planned.method,
@@ -282,7 +275,8 @@ class Session:
         cast.stand_ins.clear()
         averaging.settled(cast)
         earlier = tallied(tally) - trained.filled if tally is not None else 0  # of goes that were stopped before a checkpoint
-        return replace(trained, answered=trained.answered + max(0, earlier))
+        asked = trained.answered + max(0, earlier) + round(spent[1])
+        return replace(trained, answered=asked, seconds=trained.seconds + spent[0])
 
     def _tally(self, who: str) -> Path:
         """Where an unfinished training counts the samples that it asked to fill the store."""

@@ -42,6 +42,11 @@ class TrainSettings(Settings):
     average: float | None = Field(
         default=None, gt=0, lt=1, description="decay of a moving average of the weights, which is kept instead of the last ones"
     )
+    probe: bool | None = Field(
+        default=None,
+        description="before a training, try a third and three times its rate in a tenth of the budget, on validation; the same "
+        "for baseline and student; default: of compare and shrink only",
+    )
     balance: bool | None = Field(
         default=None,
         description="weigh lessons that pull much harder or less than in their paper's setting; default: of methods that state "
@@ -69,7 +74,18 @@ class TrainSettings(Settings):
         from limbeck.engine import Fit
 
         kept = self.model_dump(
-            exclude={"epochs", "batch", "lr", "layout", "tracker", "average", "balance", "label_smoothing", "class_weights"}
+            exclude={
+                "epochs",
+                "batch",
+                "lr",
+                "layout",
+                "tracker",
+                "average",
+                "balance",
+                "probe",
+                "label_smoothing",
+                "class_weights",
+            }
         )
         epochs = (own.epochs if own else None) or self.epochs
         if epochs * steps_per_epoch > MOST_STEPS:

@@ -239,9 +239,11 @@ class Search:
         student = recipe.student.model_copy(update={"model": model, "arguments": arguments, "weights": None, "start": None})
         if candidate.from_teacher and teacher is not None:
             student = student.model_copy(update={"start": "teacher"}).scaled_as(teacher)
-        self._reseed(trial, "lr")
-        lr = trial.suggest_float("lr", recipe.train.lr / 5, recipe.train.lr * 2, log=True)
-        own = {"student": student, "train": recipe.train.model_copy(update={"lr": lr}), "baseline": False, "onnx": False}
+        rate: dict[str, object] = {"probe": True}  # every candidate its own, from the first training on
+        if recipe.train.probe is False:
+            self._reseed(trial, "lr")
+            rate = {"lr": trial.suggest_float("lr", recipe.train.lr / 5, recipe.train.lr * 2, log=True)}
+        own = {"student": student, "train": recipe.train.model_copy(update=rate), "baseline": False, "onnx": False}
         if teacher is None:
             return recipe.model_copy(update=own | {"method": MethodSettings(name="alone")})
         given, drawn = recipe.method.arguments, dict[str, object]()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from limbeck.errors import UserError
+from limbeck.losses import cross_entropy
 from limbeck.metrics import classification as metrics
 from limbeck.tasks.differing import NOT_TWO, TITLE
 from limbeck.tasks.figure import Figure, FigureInfo, Judged, PerClass
@@ -181,6 +182,15 @@ class Classify(Task):
     def paired(self, first: Predictions, second: Predictions) -> float:
         """McNemar's exact test."""
         return float(metrics.paired(first.logits, second.logits, first.labels)["p"])
+
+    def gauge(self, predictions: Predictions) -> tuple[Tensor, float]:
+        """The log-likelihood of the labels at the temperature that suits it best: how large logits are has no say."""
+        logits = predictions.logits.float()
+        logits = logits - logits.mean(1, keepdim=True)
+        logits = logits / logits.std().clamp_min(1e-6)
+        tried = [-cross_entropy(scale * logits, predictions.labels) for scale in torch.logspace(-2, 2, 41)]
+        shares = torch.bincount(predictions.labels, minlength=logits.shape[1]).float() / len(logits)
+        return max(tried, key=lambda values: float(values.mean())), -float(torch.special.entr(shares).sum())
 
     def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
         """All logits, and the pictures on which teacher and student differ most."""

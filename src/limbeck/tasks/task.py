@@ -186,6 +186,11 @@ class Task(ABC):
         """The chance of so large a difference between two models on the same samples if both were equally good; None: unknown."""
         return None
 
+    def gauge(self, predictions: Predictions) -> tuple[Tensor, float] | None:
+        """How far a training has come, finer than the score: a value (n,) for each sample, more is better, and its mean where
+        nothing is known yet; None where the task has no such measure."""
+        return None
+
     def worst(self, judged: Judged, each: Sequence[float | None] | None) -> Worst | None:
         """The class that is answered worst (the first, if several are), from the score within each; None where there is one."""
         there = [(value, place) for place, value in enumerate(each or ()) if value is not None]
