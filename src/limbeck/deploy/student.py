@@ -34,6 +34,8 @@ class Deployed(nn.Module):
     Preprocessing of each role is inside, so that the module takes what the data gives (images on 0..1).
     """
 
+    home: Path | None = None  # the folder that it was loaded from
+
     def __init__(self, cast: Cast, source: Source):
         super().__init__()
         self.source = answered(source, cast)
@@ -98,6 +100,7 @@ def load_student(folder: Path, trust: bool = False, typed: Collection[str] = ())
 def filled(info: StudentFile, folder: Path) -> Deployed:
     """What `student.json` describes, with its weights, whatever it names."""
     deployed = rebuild(info, folder)
+    deployed.home = folder
     load_weights(deployed.cast, folder / "student.safetensors")
     return deployed.eval()
 
