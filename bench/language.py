@@ -340,10 +340,10 @@ def run(
         "seed": seed,
         "steps": own["steps"],
         "perplexity": own["figures"]["perplexity"],
-        "kl": own["figures"]["kl_to_teacher"],
-        "agreement": own["figures"]["agreement_with_teacher"],
+        "kl": own["figures"].get("kl_to_teacher"),
+        "agreement": own["figures"].get("agreement_with_teacher"),
         "parameters": own["parameters"],
-        "teacher": card["models"]["teacher"]["figures"]["perplexity"],
+        "teacher": card["models"]["teacher"]["figures"]["perplexity"] if "teacher" in card["models"] else None,
     }
     print(found, flush=True)
     return found

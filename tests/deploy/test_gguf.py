@@ -97,3 +97,14 @@ def test_other_kinds_and_tokenizers_are_refused(run, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(UserError, match="only language models"):
         write_gguf(torch.nn.Linear(2, 2), tmp_path / "x.gguf", metadata={}, int8=False)
+
+
+def test_measure_says_how_many_tokens_are_read_per_second(run, capsys):
+    from limbeck.cli.tables import show_measured
+    from limbeck.face.measure import measure
+
+    (row, _) = measure(run[0], batches=(2,), repeats=3, seconds=0.1)
+    assert row["tokens"] == 32
+    show_measured([row], as_json=False)
+    rate = 2 * 32 / row["latency_ms"]["2"]["median"] * 1000
+    assert f"{rate:,.0f}" in capsys.readouterr().out

@@ -47,13 +47,17 @@ def show_measured(rows: "Sequence[Measurement]", as_json: bool) -> None:
         return
     batches = list(dict.fromkeys(batch for row in rows for batch in row.get("latency_ms", {})))
     heads = [f"batch {batch}: median [p95] ms" for batch in batches]
-    table = _table("file", *heads, "peak memory", "of it the runtime", "size")
+    speeds = ["tokens read per second"] if any("tokens" in row for row in rows) else []
+    table = _table("file", *heads, *speeds, "peak memory", "of it the runtime", "size")
     for row in rows:
         if "error" in row:
             table.add_row(row["file"], f"failed: {row['error']}")
             continue
         times = [row["latency_ms"].get(batch) for batch in batches]
         cells = [f"{number(t['median'])} [{number(t['p95'])}]" if t else "batch too large" for t in times]
+        if speeds:
+            rates = [int(b) * row.get("tokens", 0) / t["median"] * 1000 for b, t in zip(batches, times, strict=True) if t]
+            cells.append(f"{max(rates):,.0f}")
         table.add_row(
             row["file"], *cells, bytes_words(row["peak_bytes"]), bytes_words(row["runtime_bytes"]), bytes_words(row["bytes"])
         )

@@ -14,13 +14,17 @@ NEEDED = ("runtime", "machine", "latency_ms", "peak_bytes", "threads", "on", "by
 
 
 class Measurement(Costs, total=False):
-    """What one exported file costs, or why it could not be measured."""
+    """What one exported file costs, or why it could not be measured.
+
+    tokens: of a row, for language models: a batch of b rows reads b x tokens in one call.
+    """
 
     file: str
     format: str
     bytes: int
     threads: int
     on: str
+    tokens: int
     error: str
 
 

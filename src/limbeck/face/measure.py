@@ -11,10 +11,12 @@ from limbeck.deploy.device import ProbeJob, ProbeResult, Target, ask
 from limbeck.deploy.formats import Format
 from limbeck.deploy.measured import Measurement, write_measured
 from limbeck.deploy.shipment import checksums, exports, file_facts
+from limbeck.deploy.student_file import FILE as STUDENT
 from limbeck.deploy.student_file import read_student_file
 from limbeck.errors import UserError
 from limbeck.report.page import write_report
 from limbeck.runs.events import Listener, Message, silent
+from limbeck.tasks.next_token import NextToken
 
 
 def measure(
@@ -51,7 +53,9 @@ def measure(
         how = {"batches": own, "threads": threads, "repeats": repeats, "warm_up": warm_up, "seconds": seconds}
         jobs.append(kind.job(path, _example(path, kind), batch=1, **how))
         size = file_facts(kind.files(path))[0]
-        rows.append({"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place)})
+        rows.append(
+            {"file": path.name, "format": kind.name, "bytes": size, "threads": threads, "on": str(place), **_tokens(path)}
+        )
     found: list[Measurement] = []
     for row, seen in zip(rows, _asked(jobs, rows, place, listen), strict=True):
         found.append({**row, "error": seen.error} if seen.error else {**row, **seen.figures})
@@ -82,12 +86,20 @@ def _files(target: Path) -> list[Path]:
     return found
 
 
+def _tokens(path: Path) -> Measurement:
+    """How many tokens a row of a language model has; nothing for other models."""
+    if not (path.parent / STUDENT).exists():
+        return {}
+    facts = read_student_file(path.parent)
+    return {"tokens": facts["shape"][0]} if facts["task"]["name"] == NextToken.name else {}
+
+
 def _example(path: Path, kind: Format) -> np.ndarray:
     """One input of the right shape and type: what the file itself says, else the run's student."""
     own = kind.example(path)
     if own is not None:
         return own
-    if not (path.parent / "student.json").exists():
+    if not (path.parent / STUDENT).exists():
         raise UserError(f"{path} is not beside the student.json of its run, which describes its inputs; give the run folder")
     facts = read_student_file(path.parent)
     return np.zeros((1, *facts["shape"]), np.int64 if facts["kind"] == "text" else np.float32)
