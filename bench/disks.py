@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.kills import RUN, SMALL
@@ -69,8 +69,11 @@ def whole(folder: Path) -> str:
     return ""
 
 
-def cases(place: Path, few: bool) -> Iterator[tuple[str, str]]:
-    """Each case by name, and what went wrong."""
+Said = Callable[[list[str], Path], tuple[int, str]]
+
+
+def cases(place: Path, few: bool, said: Said) -> Iterator[tuple[str, str]]:
+    """Each case by name, and what went wrong; said: runs a command with a store."""
     run = place / "run"
     assert said([*DISTILL, str(run)], place / "store")[0] == 0
     for size in SIZES[5:6] if few else SIZES:
@@ -106,11 +109,11 @@ def cases(place: Path, few: bool) -> Iterator[tuple[str, str]]:
         yield "prune on a read-only disk", "" if code == 2 and "cannot remove" in complaint else f"{code} {complaint[-200:]}"
 
 
-def tried(few: bool = False) -> tuple[int, list[str]]:
-    """How many cases were tried, and what went wrong."""
+def tried(few: bool = False, said: Said = said) -> tuple[int, list[str]]:
+    """How many cases were tried, and what went wrong; said: `said` in processes of their own, or what does the same."""
     with tempfile.TemporaryDirectory() as folder:
         found = []
-        for name, why in cases(Path(folder), few):
+        for name, why in cases(Path(folder), few, said):
             print(f"{name}: {why or 'held'}", flush=True)
             found.append((name, why))
     return len(found), [f"{name}: {why}" for name, why in found if why]
