@@ -48,6 +48,9 @@ class ModelSettings(Settings):
         le=1_000_000,
         description="number of classes of a teacher that was trained on others; only its layers are used",
     )
+    lora: int | None = Field(
+        default=None, ge=1, le=4096, description="rank of the adapters that alone are trained (LoRA), of a student with weights"
+    )
     epochs: float | None = Field(default=None, gt=0, description="epochs if it is trained first; default: the run's")
     lr: float | None = Field(
         default=None, gt=0, le=LARGEST, description="learning rate if it is trained first; default: the run's"
@@ -83,11 +86,29 @@ class ModelSettings(Settings):
             whole = "" if role != "student" or data.task.headless else encoders.head_of(module, classes)
             told = models.load_weights(module, Path(self.weights), who=role, head=encoders.HEADS.get(module, ""), headless=whole)
             encoders.NOTES[module] = tuple(note for note in told if "head" in note)
+        if self.lora is not None:
+            module = self._with_adapters(module, role, seed)
         if data.tokens is not None:
             return texted(role, self.model, module, Adapter(logits=logits, factory=make), data)
         if data.kind == "text" and data.words and self.of_transformers:
             outside.need_own_tokens(self.model, role)
         return module, labelled(module, Adapter(prepare=self.preparation(data), logits=logits, factory=make), data)
+
+    def _with_adapters(self, module: "nn.Module", role: str, seed: int) -> "nn.Module":
+        """The same module with adapters, drawn from the seed. Raises `UserError` where its weights are drawn at random."""
+        import torch
+
+        from limbeck.models import lora, outside
+
+        assert self.lora is not None
+        if self.weights is None and not outside.came_trained(module):
+            raise UserError(
+                f"{role}.lora trains adapters beside weights that stay as they are, but the {role}'s are drawn at random; give a "
+                "folder with weights, or leave it out"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((seed * 1_000_003 + zlib.crc32(f"{role} adapters".encode())) % 2**62)
+            return lora.adapted(module, self.lora, f"the {role}")
 
     def scaled_as(self, teacher: "ModelSettings") -> "ModelSettings":
         """The same with the teacher's mean and standard deviation where it has none of its own: what its layers know."""

@@ -16,6 +16,7 @@ from limbeck.engine import Fit, Trained
 from limbeck.engine.state import EventFacts
 from limbeck.errors import UserError
 from limbeck.files import write_json
+from limbeck.models import lora
 from limbeck.models.inherit import Handed
 from limbeck.plan import Method
 from limbeck.plan.copies import copied
@@ -220,12 +221,14 @@ class Session:
             self.sources.filled(method, cast, weights)
             self._sweep(who)
             self.say(f"{who}: already trained")
+            self.note(lora.settled(cast, self.folder, who))
             return self.phases[who]
         self.phases[who] = trained = yield from self._train(who, method, cast)
         self._note_chosen(who, trained)
         if processes.first():
             models.save_weights(cast, weights)
             write_json(facts, asdict(trained))
+        self.note(lora.settled(cast, self.folder, who))
         self._sweep(who)
         return trained
 

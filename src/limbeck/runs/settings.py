@@ -223,6 +223,9 @@ class Recipe(Settings):
             raise ValueError(f"start = 'teacher' is for the student, not for the {others[0]}; leave it out there")
         if self.student.start == "teacher":
             self.student = self.student.scaled_as(self.teacher)
+        learned = [role for role, settings in self.models.items() if role != "student" and settings.lora is not None]
+        if learned or (self.student.lora is not None and self.student.start == "teacher"):
+            raise ValueError("lora is for a student that comes with weights of its own; leave it out")
         return self
 
     def _follow_student(self) -> None:
