@@ -1,11 +1,11 @@
-# make demo: set everything up and distil a first student.   make web-demo: draw, and see it answer in the browser.   make test: set everything up and run the tests.
+# make demo: set everything up and distil a first student.   make demo-photos: a larger one.   make web-demo: draw, and see it answer in the browser.   make test: set everything up and run the tests.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 STAMP := $(VENV)/.installed
 
-.PHONY: demo web-demo test quick check bench docs setup clean
+.PHONY: demo demo-photos web-demo test quick check bench docs setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -18,7 +18,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 demo: setup
-	$(BIN)/limbeck distill
+	$(BIN)/limbeck distill --brief
+
+# pictures cut out of the photographs inside scikit-learn: a student that starts from its teacher, ten epochs
+demo-photos: setup
+	$(BIN)/limbeck distill --brief --data photographs --set teacher.width=32 --set teacher.epochs=30 --set student.width=8 --epochs 10
 
 web-demo: setup
 	test -f runs/web-demo/card.json || $(BIN)/limbeck distill --out runs/web-demo --resume --set student.width=8

@@ -19,7 +19,7 @@ from limbeck.cli.app import app
 ROOT = Path(__file__).parents[1]
 RUN = ("README.md", "docs/guide.md", "docs/encoders.md", "docs/language.md")
 PAGES = (*RUN, "CHANGELOG.md", "CONTRIBUTING.md", "docs/methods.md", "docs/losses.md", "docs/comparisons.md", "docs/runtimes.md", "docs/evidence.md",
-         "docs/glossary.md")  # fmt: skip
+         "docs/glossary.md", "docs/pages.md")  # fmt: skip
 NOT_RUN = 8  # blocks that need a download, an environment of their own, two processes or minutes, or repeat one above
 BLOCK = re.compile(r"(?:<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```", re.M | re.S)
 

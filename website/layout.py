@@ -69,6 +69,7 @@ COPIED = {  # page of the site -> document
     "evidence/runtimes.md": "docs/runtimes.md",
     "evidence/gpu.md": "docs/gpu.md",
     "reference/losses.md": "docs/losses.md",
+    "running/pages.md": "docs/pages.md",
     "glossary.md": "docs/glossary.md",
     "security.md": "SECURITY.md",
     "contributing.md": "CONTRIBUTING.md",

@@ -181,8 +181,11 @@ def test_headline_says_what_the_samples_can_tell():
     said = headline(view)
     assert said[0] == "The student gets 90.0 % of the test samples right with 2.5 times fewer parameters than its teacher."
     # 2 samples of difference: p = 2 * 1/4
-    assert said[1] == "That is 2.0 points below its teacher, which may be chance: not significant on 100 test samples (p = 0.50)."
-    assert said[2].startswith("That is 30.0 points above the supervised baseline, a significant difference on 100 test samples")
+    assert (
+        said[1]
+        == "It is 2.0 points below its teacher: they cannot be told apart on 100 test samples (p = 0.50), so it may be chance."
+    )
+    assert said[2].startswith("It is 30.0 points above the supervised baseline: the two can be told apart on 100 test samples")
     assert "one seed" in said[3]
     kept, smaller = numbers(view)  # no latency: no third number; 90 / 92 = 97.8 %; 30 points on 100 samples are told apart
     assert kept == ("accuracy kept", "97.8 %", ("90.0 %, teacher 92.0 %", "baseline 60.0 %: can be told apart"))
@@ -193,7 +196,7 @@ def test_the_test_of_chance_is_made_once_however_often_it_is_spoken_of(run_folde
     made = []
     real = type(CLASSIFY).paired
     monkeypatch.setattr(type(CLASSIFY), "paired", lambda self, a, b: made.append(1) or real(self, a, b))
-    assert page(run_folder).text.count("told apart") == 1
+    assert page(run_folder).text.count("told apart") == 3
     assert len(made) == 2, "with the teacher and with the baseline"
 
 
@@ -236,6 +239,24 @@ def test_a_run_in_progress_says_what_is_left_and_how_it_stands_beside_the_baseli
     text = page(run_folder).text
     assert "In progress: the student trains, stage distil, step 400, epoch 10 of 20, 50 % of its training." in text
     assert "Best on validation so far: 93.8 % at step 400; the baseline had reached 89.8 % by then." in text
+
+
+def test_the_terminal_ends_with_the_sentences_the_three_numbers_and_the_page(run_folder):
+    from limbeck.cli.progress import Display
+
+    card = json.loads((run_folder / "card.json").read_text())
+    shown = {}
+    for brief in (False, True):
+        display = Display(quiet=True, brief=brief)
+        display.console.record, display.console.file = True, open("/dev/null", "w")  # noqa: PTH123, SIM115
+        display.show(card, run_folder)
+        display.console.file.close()
+        shown[brief] = display.console.export_text().splitlines()
+    assert "macro F1" in "".join(shown[False]) and "macro F1" not in "".join(shown[True])
+    lines = shown[True]
+    assert len(lines) <= 24 and lines[0].startswith("The student gets") and lines[-1].endswith("report.html")
+    assert [line.split()[0] for line in lines[-4:-1]] == ["accuracy", "smaller", "faster"]
+    assert shown[False][-len(lines) :] == lines
 
 
 def test_the_page_opens_with_a_sentence_and_three_numbers(run_folder):

@@ -15,7 +15,10 @@ def distill(
     recipe: Recipe,
     out: Annotated[Path | None, typer.Option(help="output folder; default: a new one under runs/", rich_help_panel="Run")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the unfinished run in --out", rich_help_panel="Run")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the table", rich_help_panel="Run")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the result", rich_help_panel="Run")] = False,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="of the result only the sentence and the three numbers", rich_help_panel="Run")
+    ] = False,
 ) -> None:
     """Train the teacher (if it has no weights), a baseline and a student; measure, export and report them."""
     from limbeck.cli.progress import Display
@@ -25,7 +28,7 @@ def distill(
     from limbeck.runs import auto
     from limbeck.runs.folder import open_folder
 
-    with Display(quiet=quiet or not first()) as display:
+    with Display(quiet=quiet or not first(), brief=brief) as display:
         recipe, data = auto.settled(recipe, display.on_event, out if resume else None)
         with open_folder(out, recipe, resume) as folder:
             known = agreed(lambda: done(folder), cpu=recipe.device == "cpu")

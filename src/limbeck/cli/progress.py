@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class Display:
-    """Hears a run's events; a context manager. quiet: show only the result."""
+    """Hears a run's events; a context manager. quiet: show only the result. brief: of the sentences only what was read of the
+    data, and of the result no table."""
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False, brief: bool = False):
         self.console = Plain()
         self.live = self.console.is_terminal and not quiet
-        self.quiet = quiet
+        self.quiet, self.brief = quiet, brief
         self.bar = Progress(
             TextColumn("{task.description}", markup=False), BarColumn(bar_width=24),
             TextColumn("{task.fields[facts]}", markup=False), TimeRemainingColumn(),
@@ -73,6 +74,8 @@ class Display:
         if isinstance(event, RunBegins):
             self.curves = {}
             self.console.print(f"run {event.done + 1} of {event.total}: {event.entry}, seed {event.seed}", style="dim")
+        elif self.brief and self.said:
+            return
         elif event.text not in self.said:  # runs of a comparison repeat one another
             self.said.add(event.text)
             self.console.print(event.text, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -97,10 +100,13 @@ class Display:
         self.bar.update(self.task, completed=event.done, total=event.total)
 
     def show(self, card: Card, folder: Path) -> None:
-        """The result table and where everything is."""
+        """The result table (not where it is brief), then one sentence, three numbers and where the page is."""
         from limbeck.cards.table import card_table
 
-        self.console.print(card_table(card))
+        if not self.brief:
+            self.console.print(card_table(card))
+        for line in summary(folder):
+            self.console.print(line, highlight=False, soft_wrap=True)
         self.console.print(f"{folder / 'report.html'}", highlight=False, soft_wrap=True)
 
     def show_board(self, board: "Board", folder: Path) -> None:
@@ -111,3 +117,16 @@ class Display:
         for sentence in board["verdict"]:
             self.console.print(sentence, highlight=False, soft_wrap=True)
         self.console.print(str(folder / "report.html"), highlight=False, soft_wrap=True)
+
+
+def summary(folder: Path) -> list[str]:
+    """What a run's page opens with, as lines: the sentences, and the three numbers with what stands beside each."""
+    from limbeck.report.headline import headline, numbers
+    from limbeck.report.read import read_run
+
+    view = read_run(folder)
+    tiles = numbers(view)
+    wide = max((len(name) for name, _, _ in tiles), default=0)
+    long = max((len(value) for _, value, _ in tiles), default=0)
+    lines = [f"  {name:<{wide}}  {value:<{long}}  {'; '.join(beside)}" for name, value, beside in tiles]
+    return [*headline(view), *lines]

@@ -33,7 +33,7 @@ def columns(board: Board) -> list[BoardColumn]:
     """The score, differences, the task's other figures, and what a method costs."""
     score, *others = figures_in(board)
     opponents: tuple[Opponent, ...] = ("to_baseline", "to_best")
-    gaps = [(to.replace("_", " "), partial(_gap, score, to), partial(_p, to)) for to in opponents]
+    gaps = [(to.replace("to_", "vs "), partial(_gap, score, to), partial(_p, to)) for to in opponents]
     return [
         BoardColumn(f"mean {score.title} [95\u00a0%]", partial(_score, score), partial(_of_teacher, score)),
         *(column for title, gap, p in gaps for column in (BoardColumn(title, gap), BoardColumn("p", p))),
@@ -41,7 +41,7 @@ def columns(board: Board) -> list[BoardColumn]:
         *(BoardColumn(figure.title, partial(_figure, figure), partial(_figure_of_teacher, figure)) for figure in others),
         *([BoardColumn("pull", _pull)] if any(known(row.get("pull")) for row in board["rows"]) else []),
         BoardColumn("training", partial(_plain, seconds_words, "train_seconds")),
-        BoardColumn("asked of teacher", partial(_plain, count, "teacher_samples")),
+        BoardColumn("teacher passes", partial(_plain, count, "teacher_samples")),
         BoardColumn("parameters", partial(_plain, count, "parameters"), partial(_plain_of_teacher, count, "parameters")),
         BoardColumn("size", partial(_plain, bytes_words, "bytes"), partial(_plain_of_teacher, bytes_words, "bytes")),
         BoardColumn("latency", _latency, _latency_of_teacher),

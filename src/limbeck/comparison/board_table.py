@@ -18,7 +18,7 @@ def board_table(board: Board) -> Group:
     title = f"{data['name'] if data else 'data'}, {seeds} seeds; {score.title}{unit}, 95\u00a0% intervals"
     caption = Text(f"hyper-parameters: {board['hyperparameters']}")
     table = Table(title=Text(title), caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("method", score.title, "to baseline", "p", "worst", "score", "s"):
+    for name in ("method", score.title, "vs baseline", "p", "worst", "score", "s"):
         table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for row in board["rows"]:
         table.add_row(*map(Text, _cells(row, score)))

@@ -53,10 +53,10 @@ def load(
     """Load data by name, or by the path where it lies.
 
     Args:
-        name: digits, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits, sentences about films; not
-            downloaded); translation, strings, moving (see `arguments`); the name of a reader with a `path` (`names` lists all);
-            a path, whose reader is chosen by what lies there; or `package.module:function`, called with `arguments` (see
-            `limbeck.data.own`).
+        name: digits, photographs, mnist, fashion_mnist, kmnist, cifar10, cifar100; fsdd and sst2 (spoken digits, sentences
+            about films; not downloaded); translation, strings, moving (see `arguments`); the name of a reader with a `path`
+            (`names` lists all); a path, whose reader is chosen by what lies there; or `package.module:function`, called with
+            `arguments` (see `limbeck.data.own`).
         path: the file or folder; without it the cache folder and then the network are tried.
         cache: the cache folder, else `$LIMBECK_DATA`, else the system's.
         validation: share (0 to below 1) or number of the training samples to hold out, stratified; unused where

@@ -1,10 +1,11 @@
-"""Published data sets: handwritten digits, the MNIST family (IDX files), CIFAR-10 and CIFAR-100 (both layouts)."""
+"""Published data sets: digits and photographs inside scikit-learn, the MNIST family (IDX), CIFAR-10 and CIFAR-100."""
 
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from limbeck.data import photographs
 from limbeck.data.assemble import Raw
 from limbeck.data.find import OnProgress, Remote, locate
 from limbeck.data.readers.cifar import cifar, has_cifar10, has_cifar100
@@ -56,13 +57,15 @@ _CIFAR_REMOTE = {
     "cifar100": Remote("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8"),
 }
 
-NAMES = ("digits", *_IDX, *_CIFAR_REMOTE)
+NAMES = ("digits", "photographs", *_IDX, *_CIFAR_REMOTE)
 
 
 def read(name: str, path: Path | None, cache: Path, download: bool, on_progress: OnProgress | None) -> Raw:
     """Read a data set of `NAMES` from `path`, the cache folder or the network."""
     if name == "digits":
         return _digits()
+    if name == "photographs":
+        return photographs.read()
     where = {"path": path, "cache": cache, "download": download, "on_progress": on_progress}
     if name in _IDX:
         url, classes, mean, std, sums = _IDX[name]

@@ -117,4 +117,4 @@ def chance(view: RunView) -> float | None:
 def chance_words(view: RunView) -> str:
     """What chance would reach, as a sentence."""
     found, score = chance(view), score_in(view.card)
-    return f" Without looking, {score.text(found)} would be reached." if known(found) else ""
+    return f" Chance reaches {score.text(found)}." if known(found) else ""

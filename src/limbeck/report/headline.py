@@ -26,7 +26,7 @@ def headline(view: RunView) -> list[str]:
         if other and known(other.get("score")):
             found.append(_against(view, student, other, who, name))
     if baseline or teacher:
-        found.append("This is one seed: these figures do not show how the result varies between seeds.")
+        found.append("This is one seed: it does not show how the result varies from seed to seed.")
     return found
 
 
@@ -60,15 +60,15 @@ def _against(view: RunView, student: ModelEntry, other: ModelEntry, who: str, na
         return f"{name} has no {score.title} to compare with.".capitalize()
     gap = mine - theirs
     if abs(gap) < 5e-5 * (1 if score.share else max(abs(mine), abs(theirs))):
-        return f"That is level with {name}."
-    words = f"That is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
+        return f"It is level with {name}."
+    words = f"It is {score.gap(gap)} {'above' if gap > 0 else 'below'} {name}"
     p = view.chance(who)
     if p is None:
         return words + "."
     n = count(len(view.kept.predictions["student"])) if view.kept is not None else ""
     if p < 0.05:
-        return f"{words}, a significant difference on {n} test samples (p = {number(p, 2)})."
-    return f"{words}, which may be chance: not significant on {n} test samples (p = {p:.2f})."
+        return f"{words}: the two can be told apart on {n} test samples (p = {number(p, 2)})."
+    return f"{words}: they cannot be told apart on {n} test samples (p = {p:.2f}), so it may be chance."
 
 
 Tile = tuple[str, str, tuple[str, ...]]  # a number's name, the number, and lines on what it stands beside

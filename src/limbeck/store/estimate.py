@@ -40,7 +40,7 @@ class Estimate:
         total = self.steps * self.planned + self.fill
         text = f"stage {self.stage}: {self.steps} steps, about {clock(total)}, peak memory about {self.memory / 2**20:.0f} MiB"
         if self.planned < self.live or self.fill:
-            text += f" (all live: {clock(self.steps * self.live)}; filling the store: {clock(self.fill)})"
+            text += f" ({clock(self.steps * self.live)} without stored answers; storing them: {clock(self.fill)})"
         return text
 
 

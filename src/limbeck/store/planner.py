@@ -41,7 +41,8 @@ class Decision:
     why: str
 
     def __str__(self) -> str:
-        return f"stage {self.stage}: {self.role} {'is read from stored answers' if self.stored else 'runs live'} ({self.why})"
+        how = "is read from stored answers" if self.stored else "is asked at every step"
+        return f"stage {self.stage}: {self.role} {how} ({self.why})"
 
 
 @dataclass(frozen=True)

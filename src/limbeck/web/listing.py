@@ -104,7 +104,7 @@ def _of_run(row: RunRow, view: RunView, folder: Path) -> None:
     gap = score.scale * (mine - theirs) if known(mine) and known(theirs) else None
     row.cells = [
         ("score", (f"{score.text(mine)} ({score.title})", mine) if known(mine) else NONE),
-        ("to baseline", (f"{gap:+.1f}{score.points}" if score.share else f"{gap:+.3g}", gap) if gap is not None else NONE),
+        ("vs baseline", (f"{gap:+.1f}{score.points}" if score.share else f"{gap:+.3g}", gap) if gap is not None else NONE),
         ("size", (bytes_words(size), float(size)) if known(size) else NONE),
     ]
     points = score_points(view)
@@ -123,7 +123,7 @@ def _of_comparison(row: RunRow, folder: Path) -> None:
     gap = best["to_baseline"]["difference"] if best is not None and "to_baseline" in best else None
     reached = (f"{mean:.1f}{score.unit} ({best['name']})", mean / score.scale) if best is not None and mean is not None else NONE
     beside = (f"{gap:+.1f}{score.points}", gap) if gap is not None else NONE
-    row.cells = [("score", reached), ("to baseline", beside), ("size", NONE)]
+    row.cells = [("score", reached), ("vs baseline", beside), ("size", NONE)]
 
 
 def spark(points: list[tuple[float, float]]) -> Markup:
