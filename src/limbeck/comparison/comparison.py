@@ -5,6 +5,7 @@ student, order of samples and views. Nothing is chosen by its result here.
 """
 
 import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +33,13 @@ from limbeck.face.run import conclude, mended
 from limbeck.files import atomic_write
 from limbeck.files.locks import alone_in, contents
 from limbeck.models import save_weights
+from limbeck.runs.cutting import CUTS
 from limbeck.runs.events import Listener, Message, RunBegins, silent
 from limbeck.runs.inputs import OtherInputs, data_of_runs
-from limbeck.runs.recipes import dump
+from limbeck.runs.recipes import dump, make
 from limbeck.runs.session import Session
 from limbeck.runs.settings import MethodSettings, Recipe
+from limbeck.runs.sizing import open_budget, sized
 from limbeck.runs.sources import open_sources
 
 WAYS = ("here", "together", "processes", "ray")
@@ -181,9 +184,19 @@ class Comparison:
             save_weights(left.entries["student"].cast["student"], folder / "teacher.safetensors")
         return str(folder / "teacher.safetensors")
 
+    def _sized(self) -> Recipe:
+        """The recipe with the cut of a student that has a budget: as in an earlier go, else found now, the same for all runs."""
+        if open_budget(self.recipe.student) and (self.folder / COMPARISON).exists():
+            earlier = make(tomllib.loads(read_comparison(self.folder)["recipe"]), str(self.folder))
+            cut = {key: value for key, value in earlier.student.arguments.items() if key in CUTS}
+            arguments = {**self.recipe.student.arguments, **cut}
+            return self.recipe.model_copy(update={"student": self.recipe.student.model_copy(update={"arguments": arguments})})
+        return sized(self.recipe, self.listen)[0]
+
     def _open(self) -> None:
         """Write what the comparison is, or see that the folder holds this one; forget failures worth another go."""
         entries = {entry.name: entry.plain() for entry in self.entries}
+        self.recipe = self._sized()
         if (self.folder / COMPARISON).exists():
             known = read_comparison(self.folder)
             changed = any(e["name"] in entries and _words(e) != _words(entries[e["name"]]) for e in known["entries"])

@@ -23,6 +23,7 @@ from limbeck.runs.folder import DRAWING, ENVIRONMENT, environment, write_drawing
 from limbeck.runs.session import Finished, Session
 from limbeck.runs.settings import Recipe
 from limbeck.runs.sharing import Apart
+from limbeck.runs.sizing import sized
 from limbeck.runs.sources import open_sources
 from limbeck.tasks.bind import bind
 from limbeck.tasks.registry import task_of
@@ -48,6 +49,7 @@ def running(
 
     among: the folder of the comparison that it belongs to. Returns the card; {} in a process that only helps to train.
     """
+    recipe, data = sized(recipe, listen, folder, data)
     left = yield from Session(open_sources(recipe, data=data, shared=shared, listen=listen), folder, listen, among).steps()
     return {} if left is None else conclude(left, listen)
 

@@ -78,12 +78,16 @@ def piece(
     width: float | None = None,
     choose: Choice = "equal",
     sizes: Mapping[str, Sequence[int]] | None = None,
+    parameters: int | None = None,
+    size: int | str | None = None,
+    latency: str | None = None,
 ) -> nn.Module:
     """The same by name, with random weights: what `--student pieces:layers=4` is built as, and rebuilt as without the teacher.
 
     Args:
         model: a name for `limbeck.models.build`, with `arguments`. layers, depth, width, choose: as for `pieces`.
         sizes: shapes that cutting the width led to, for who rebuilds it.
+        parameters, size, latency: the budget that the cut was found for, which has no say here.
     """
     whole = build(model, classes, shape, arguments)
     kept = _kept(whole, layers, depth, choose, width)

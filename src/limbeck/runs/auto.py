@@ -33,6 +33,7 @@ from limbeck.runs.events import Download, Listener, silent
 from limbeck.runs.folder import RECIPE
 from limbeck.runs.recipes import load, make
 from limbeck.runs.settings import MethodSettings, Recipe
+from limbeck.runs.sizing import sized
 from limbeck.runs.sources import Given, Sources, open_sources
 from limbeck.tasks.next_token import NextToken
 
@@ -53,14 +54,15 @@ def settled(recipe: Recipe, listen: Listener = silent, begun: Path | None = None
 
     listen: hears of downloads. begun: the folder of a run that is continued: what was decided for it then still holds.
     """
+    recipe, data = sized(recipe, listen, begun)
     if not wanted(recipe):
-        return recipe, None
+        return recipe, data
     if begun is not None and (begun / RECIPE).exists():
         earlier = make(load(begun / RECIPE), str(begun / RECIPE))
         student = recipe.student.model_copy(update={"start": recipe.student.start or earlier.student.start})
         student = student.scaled_as(recipe.teacher) if student.start == "teacher" else student
-        return recipe.model_copy(update={"method": earlier.method, "student": student}), None
-    data = recipe.data.load(lambda file, done, total: listen(Download(file, done, total)))
+        return recipe.model_copy(update={"method": earlier.method, "student": student}), data
+    data = data or recipe.data.load(lambda file, done, total: listen(Download(file, done, total)))
     return decided(recipe, data), data
 
 

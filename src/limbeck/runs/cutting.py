@@ -6,7 +6,13 @@ from limbeck.errors import UserError, unknown
 from limbeck.files.programs import PIECES, is_address
 
 WORD = "pieces"
-KEYS: Mapping[str, type | tuple[type, ...]] = {"layers": int, "depth": (int, float), "width": (int, float), "choose": str}
+CUTS: Mapping[str, type | tuple[type, ...]] = {"layers": int, "depth": (int, float), "width": (int, float)}
+BUDGETS: Mapping[str, type | tuple[type, ...]] = {
+    "parameters": int,
+    "size": (int, str),
+    "latency": str,
+}  # that a cut is found for
+KEYS = {**CUTS, "choose": str, **BUDGETS}
 
 
 def is_pieces(model: str) -> bool:
@@ -41,8 +47,14 @@ def arguments_of(model: str, given: Mapping[str, object]) -> dict[str, object]:
             raise UserError(
                 f"--student {model}: {key} cannot be {set_to!r}; write {WORD}:layers=4 or {WORD}:depth=0.5:choose=first"
             )
-    if not found:
-        raise UserError(f"--student {WORD} needs to know how much: write {WORD}:layers=4, {WORD}:depth=0.5 or {WORD}:width=0.5")
+    asked = [key for key in found if key in CUTS or key in BUDGETS]
+    if not asked:
+        raise UserError(
+            f"--student {WORD} needs to know how much: write {WORD}:layers=4, {WORD}:depth=0.5, {WORD}:width=0.5, or what it is "
+            f"to come to: {WORD}:parameters=50000, {WORD}:size=200kB or {WORD}:latency=2ms"
+        )
+    if len(asked) > 1 and any(key in BUDGETS for key in asked):
+        raise UserError(f"--student {model}: give one of {', '.join(BUDGETS)} alone; how deep and wide follows from it")
     return found
 
 
@@ -64,5 +76,6 @@ def words(arguments: Mapping[str, object]) -> str:
     >>> words({"model": "resnet56", "arguments": {}, "layers": 1})
     'resnet56 cut to layers=1'
     """
-    cut = " ".join(f"{key}={arguments[key]}" for key in KEYS if key in arguments)
+    cut = " ".join(f"{key}={arguments[key]:g}" for key in CUTS if isinstance(arguments.get(key), int | float))
+    cut += " " * bool(cut) + " ".join(f"{key}={arguments[key]}" for key in KEYS if key in arguments and key not in CUTS)
     return f"{arguments.get('model')} cut to {cut}"

@@ -13,8 +13,10 @@ from torch import nn
 from limbeck import models
 from limbeck.data import Data
 from limbeck.errors import UserError
-from limbeck.files.programs import RESIZED
+from limbeck.files.programs import PIECES, RESIZED
 from limbeck.models import zoo
+from limbeck.models.stacks import stacks
+from limbeck.runs.cutting import CUTS
 from limbeck.runs.recipes import parse_value
 from limbeck.runs.settings import ModelSettings
 
@@ -32,7 +34,9 @@ class Candidate:
     @property
     def name(self) -> str:
         """Its words on the command line and in tables."""
-        words = [self.model, *(f"{key}={value}" for key, value in sorted(self.arguments.items()))]
+        cut = self.model == PIECES
+        own = {key: value for key, value in self.arguments.items() if not cut or key in CUTS}
+        words = ["pieces" if cut else self.model, *(f"{key}={value}" for key, value in sorted(own.items()))]
         words += [] if self.size is None else [f"size={self.size}"]
         return ":".join(words) + (" from teacher" if self.from_teacher else "")
 
@@ -90,10 +94,11 @@ def usual(data: Data, teacher: ModelSettings) -> list[Candidate]:
 
 
 def pieces(teacher: ModelSettings, data: Data) -> list[Candidate]:
-    """Narrower and shallower networks of the teacher's own kind, which start with its weights."""
+    """Narrower and shallower networks of the teacher's own kind, which start with its weights; a teacher that is not of the zoo
+    is cut itself."""
     make = zoo.factory(teacher.model)
     if make is None:
-        return []
+        return _cut(teacher, data)
     import inspect
 
     options = {n: p.default for n, p in inspect.signature(make).parameters.items() if n in ("width", "depth")}
@@ -107,6 +112,26 @@ def pieces(teacher: ModelSettings, data: Data) -> list[Candidate]:
     found += [Candidate(name, dict(teacher.arguments), True) for name in names]
     found += [Candidate(name, {**teacher.arguments, "width": widths[0]}, True) for name in names if widths[0]]
     return [candidate for candidate in found if _can_be(candidate, data)]
+
+
+DEPTHS, WIDTHS = (0.75, 0.5, 0.25, 0.1), (0.75, 0.5, 0.35, 0.25, 0.15)
+
+
+def _cut(teacher: ModelSettings, data: Data) -> list[Candidate]:
+    """A teacher of the user's own with fewer blocks of its stacks, fewer channels, and both, as far as it can be cut so."""
+    if teacher.answers is not None or teacher.served or teacher.model.endswith(".onnx"):
+        return []
+    whole = stacks(teacher.build("teacher", data, 0)[0])
+    depths: dict[tuple[int, ...], float] = {}  # by blocks of each stack that stay
+    for depth in DEPTHS if whole else ():
+        depths.setdefault(tuple(max(stack.least, round(depth * stack.size)) for stack in whole), depth)
+    depths.pop(tuple(stack.size for stack in whole), None)
+    least = [min(depths.values())] if depths else []
+    cuts: list[dict[str, object]] = [{"depth": depth} for depth in depths.values()]
+    cuts += [{"width": width} for width in WIDTHS]
+    cuts += [{"depth": depth, "width": width} for depth in least for width in WIDTHS]
+    inside = {"model": teacher.model, "arguments": dict(teacher.arguments)}
+    return [Candidate(PIECES, inside | cut, True) for cut in cuts]
 
 
 def _can_be(candidate: Candidate, data: Data) -> bool:

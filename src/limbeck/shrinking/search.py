@@ -177,8 +177,9 @@ class Search:
         from optuna.trial import TrialState
 
         study = self._study()
-        known = len(study.get_trials(deepcopy=False))  # every candidate once, the largest first; then Optuna goes where it pays
-        for each in sorted(fitting, key=lambda each: -(each.parameters or 0))[known:]:
+        known = len(study.get_trials(deepcopy=False))
+        # every candidate once, pieces of the teacher before others and large ones before small; then Optuna goes where it pays
+        for each in sorted(fitting, key=lambda each: (not each.candidate.from_teacher, -(each.parameters or 0)))[known:]:
             study.enqueue_trial({"candidate": each.name})
         cut = left_behind(study, shared=bool(self.storage))
         for trial in cut:
