@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic_board import make_board
 from synthetic_run import make_run
+from synthetic_search import make_search
 from synthetic_tasks import KINDS, make_task_run
 from test_browser import CONTRAST, browser  # noqa: F401  (the fixture)
 
@@ -26,7 +27,7 @@ for (const part of document.querySelectorAll(".scroll:not(.drawing)"))
     found.push(["a table is wider than its column", part.ariaLabel, part.scrollWidth, part.clientWidth]);
 for (const section of document.querySelectorAll("main section"))
   if (!section.querySelector("p, figure, table, details, ul, ol, pre, .drawing")) found.push(["an empty section", section.id]);
-for (const table of document.querySelectorAll("main table.sortable"))
+for (const table of document.querySelectorAll("main table"))
   if (!table.caption || !table.caption.textContent.trim()) found.push(["a table without a caption"]);
 for (const svg of document.querySelectorAll("svg.chart")) {
   if (!svg.getAttribute("aria-label")) found.push(["a picture without words"]);
@@ -50,6 +51,12 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("pages")
     found = {name: write_report(make_run(place / name, names, n=max(200, 9 * len(names)))) for name, names in CLASSES.items()}
     found |= {kind: write_report(make_task_run(place / kind, kind)) for kind in KINDS}
+    started = make_run(place / "started", n=200)
+    facts = json.loads((started / "card.json").read_text())
+    facts["models"]["baseline-started"] = facts["models"]["baseline"]
+    (started / "card.json").write_text(json.dumps(facts | {"lesson_percent": 3.2}))
+    found["started"] = write_report(started)
+    found["search"] = make_search(place / "search")
     return found | {"comparison": write_page(make_board(place / "comparison", names=METHODS))}
 
 
@@ -69,7 +76,7 @@ def troubles(driver, address: str) -> list:
     return found + [("console", each["message"]) for each in driver.get_log("browser")]
 
 
-@pytest.mark.parametrize("name", [*CLASSES, *KINDS, "comparison"])
+@pytest.mark.parametrize("name", [*CLASSES, *KINDS, "comparison", "search", "started"])
 def test_a_page_is_right_in_every_width_and_theme(browser, pages, name):  # noqa: F811
     assert troubles(browser, pages[name].as_uri()) == []
     assert pages[name].stat().st_size < 400_000

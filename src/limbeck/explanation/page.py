@@ -77,7 +77,7 @@ def numbers(found: Explanation) -> list[Tile]:
     sure = "beyond chance" if Paired.of(part).differs else "not beyond chance"
     return [
         ("soft labels changed accuracy by", f"{whole['difference']:+.2f} points", beside),
-        ("most of it", name, (f"{part['difference']:+.2f} points", PART_WORDS.get(name, ""))),
+        ("the largest part", name, (f"{part['difference']:+.2f} points", PART_WORDS.get(name, ""))),
         ("how sure", sure, (told,)),
     ]
 

@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
 
-from limbeck.cards.schema import Card, MethodFacts, median_of, onnx_of
+from limbeck.cards.schema import Card, MethodFacts, ModelEntry, median_of, onnx_of
 from limbeck.cards.table import Column, columns, cost_columns, latency_note, relations
 from limbeck.cards.words import bytes_words, capital, item_of, number, percent
 from limbeck.files import atomic_write
@@ -89,14 +90,30 @@ def _tables(view: RunView) -> list[PageTable]:
     tables = [_table(view, "How well the models answer on the test part", answers[:MOST])]
     for start in range(MOST, len(answers), MOST):
         tables.append(_table(view, "Further figures on the test part", answers[start : start + MOST]))
-    return [*tables, _table(view, "What the models cost", costs, relations(view.card))]
+    survey = relations(view.card)
+    if len(costs) + len(survey) <= MOST:
+        return [*tables, _table(view, "What the models cost", costs, survey)]
+    figures = [Column(name, name, partial(_told, value), why) for name, value, why in survey]
+    student = {who: model for who, model in view.models.items() if who == "student"}
+    return [*tables, _table(view, "What the models cost", costs), _table(view, "The survey's figures", figures, models=student)]
 
 
-def _table(view: RunView, caption: str, cols: Sequence[Column], beside: Sequence[tuple[str, str, str]] = ()) -> PageTable:
-    """A row for each model. beside: figures of the student alone, as (title, value, meaning)."""
+def _told(value: str, model: ModelEntry) -> tuple[str, float | None]:
+    return value, None
+
+
+def _table(
+    view: RunView,
+    caption: str,
+    cols: Sequence[Column],
+    beside: Sequence[tuple[str, str, str]] = (),
+    models: Mapping[str, ModelEntry] | None = None,
+) -> PageTable:
+    """A row for each model, or for some. beside: figures of the student alone, as (title, value, meaning)."""
+    shown = view.models if models is None else models
     rows: list[PageRow] = []
-    cols = [column for column in cols if any(column.cell(model) != ("–", None) for model in view.models.values())]
-    for who, model in view.models.items():
+    cols = [column for column in cols if any(column.cell(model) != ("–", None) for model in shown.values())]
+    for who, model in shown.items():
         own: list[Cell] = [(value if who == "student" else "–", None) for _, value, _ in beside]
         cells: list[Cell] = [*(column.cell(model) for column in cols), *own]
         name, small = who.replace("-", ", "), model.get("model", "")
