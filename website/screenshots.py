@@ -10,6 +10,7 @@ import base64
 import io
 import shutil
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from limbeck.web.watch import server
 from website.sources import ROOT
 
 DOCS, SITE = ROOT / "docs", ROOT / "build" / "site"
-COLOURS = 64  # of a picture: enough for pages, and small files
+SETTLED = 1.0  # seconds that a page is given
 
 
 def driver() -> Any:
@@ -34,15 +35,16 @@ def driver() -> Any:
 
 
 def shoot(browser: Any, address: str, file: str, width: int, height: int, theme: str = "light") -> None:
-    """A picture of the upper part of a page, in few colours."""
+    """A picture of the upper part of a page."""
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": theme}]})
     browser.get(address)
+    time.sleep(SETTLED)
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-    data = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})["data"]
+    data = browser.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip})["data"]
     with Image.open(io.BytesIO(base64.b64decode(data))) as opened:
-        opened.convert("RGB").quantize(COLOURS).save(DOCS / file, optimize=True)
+        opened.convert("RGB").save(DOCS / file, optimize=True)
     print(DOCS / file, (DOCS / file).stat().st_size)
 
 

@@ -69,7 +69,7 @@ def list_page(folder: Path, live: str = "") -> str:
         ("model", "student", lambda row: row.model),
     )
     filters = [(key, name, sorted({value for row in rows if (value := of(row))})) for key, name, of in by]
-    title = f"{folder.resolve().name}: its runs"
+    title = f"The folder {folder.resolve().name}/"
     return fill("runs.html", live, title=title, version=limbeck.__version__, words=words, rows=rows, filters=filters)
 
 
@@ -83,7 +83,7 @@ def row_of(folder: Path) -> RunRow:
             _of_run(row, read_run(folder, predictions=False), folder)
     except UserError:
         row.state = "cannot be read"
-    row.cells.append(("written", (datetime.fromtimestamp(row.written).strftime("%Y-%m-%d %H:%M"), row.written)))
+    row.cells.append(("written", (datetime.fromtimestamp(row.written).strftime("%Y\u2011%m\u2011%d\n%H:%M"), row.written)))
     return row
 
 
