@@ -18,11 +18,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@touch $@
 
 demo: setup
-	$(BIN)/limbeck distill --brief
+	OMP_NUM_THREADS=1 $(BIN)/limbeck distill --brief
 
 # pictures cut out of the photographs inside scikit-learn: a student that starts from its teacher, ten epochs
 demo-photos: setup
-	$(BIN)/limbeck distill --brief --data photographs --set teacher.width=32 --set teacher.epochs=30 --set student.width=8 --epochs 10
+	OMP_NUM_THREADS=1 $(BIN)/limbeck distill --brief --data photographs --set teacher.width=32 --set teacher.epochs=30 --set student.width=8 --epochs 10
 
 web-demo: setup
 	test -f runs/web-demo/card.json || $(BIN)/limbeck distill --out runs/web-demo --resume --set student.width=8
