@@ -95,7 +95,9 @@ def test_the_resolved_recipe_runs_again_to_the_same_bits(done, limbeck, tmp_path
     assert same_files(done, again) and same_files(done, again, "metrics.jsonl")
     assert card(again)["models"]["student"]["score"] == card(done)["models"]["student"]["score"]
     first, second = ({k: v for k, v in recipe.load(f / "recipe.toml").items() if k != "onnx"} for f in (done, again))
+    found = [settings.pop("decided") for settings in (first, second)]
     assert first == second
+    assert found[0]["pulls"] == found[1]["pulls"] and found[0]["of"] != found[1]["of"], "`of` names all settings, onnx too"
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(done, limbeck):
