@@ -27,7 +27,7 @@ def seen(tmp_path_factory):
     return [json.loads((folder / name).read_text()) for name in ("one.-1.json", "two.0.json", "two.1.json")]
 
 
-@pytest.mark.parametrize("name", ["kd", "mutual", "assistant"])
+@pytest.mark.parametrize("name", ["kd", "mutual", "assistant", "lm_kd"])
 def test_losses_and_weights_are_those_of_one_process(name, seen):
     one, first, second = seen
     for terms in (first[name], second[name]):

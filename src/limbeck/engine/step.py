@@ -180,7 +180,7 @@ def weighted_total(
             full = None if term.mask is None else Scene(scene.cast, whole, now=scene.now)(term.mask).bool().sum()
             count = count / fraction if full is None else full.clamp(min=1)
         if accelerator.num_processes > 1:
-            count = accelerator.reduce(count, reduction="mean")
+            count = accelerator.reduce(count.to(value.dtype), reduction="mean")  # whole numbers have no mean
         mean = value / count
         for name, own in (getattr(term.by, "sums", None) or {term.name: value}).items():
             part = (own / count).detach()
