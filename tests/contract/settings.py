@@ -91,6 +91,7 @@ ROWS: dict[str, Row] = {
     "born_again": Row(STUDENT, ("soft labels", "offline", True, "1-1", True, "student")),
     "clean_labels": Row(PAIR, SOFT),
     "compose": Row(PAIR, SOFT),
+    "contrastive_pairs": Row(LANGUAGE, SOFT, shape=(4,), change=as_next),
     "contrastive_representation": Row(PAIR, DEEP, arguments={"samples": 200, "negatives": 16, "size": 8}),
     "correlation_congruence": Row(PAIR, DEEP),
     "correlation_congruence_code": Row(PAIR, DEEP),

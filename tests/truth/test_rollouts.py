@@ -5,7 +5,7 @@ import torch
 from limbeck.connectors import Replay, Rollouts
 from limbeck.connectors.rollouts import _prompt, _rows
 from limbeck.data.tokens import TokenInputs
-from limbeck.methods import on_policy
+from limbeck.methods import contrastive_pairs, on_policy
 from limbeck.metrics.strings import repeated
 from limbeck.plan.roles import Adapter, Cast
 from limbeck.tasks.next_token import FirstWords
@@ -84,3 +84,35 @@ def test_forty_steps_bring_the_student_nearer_to_its_teacher_on_its_own_text(tmp
     assert last < first * 2 / 3, (first, last)
     loops = [sum(repeated(row[row != 0].tolist()) for row in batch["inputs"]) / 8 for batch in (before, after)]
     assert loops[1] <= loops[0] + 0.05, loops
+
+
+def test_pairs_raise_on_the_text_that_is_given_and_lower_on_what_was_written(monkeypatch):
+    """The first value of each term by hand, at weights that stay as they are."""
+    from limbeck.connectors import rollouts
+
+    tokens = 20
+    torch.manual_seed(0)
+    made = [transformers.LlamaForCausalLM(config(range(tokens), layers=1, width=16)).eval() for _ in range(2)]
+    cast = Cast(dict(zip(("student", "teacher"), made, strict=True)))
+    for role in cast:
+        cast.adapters[role] = Adapter(prepare=TokenInputs(tokens, 0, ("input_ids", "use_cache")), logits=FirstWords(tokens))
+    given = torch.randint(1, tokens, (4, 9), generator=torch.Generator().manual_seed(1))
+    batch = {"inputs": given[:, :-1] + 1, "labels": given[:, 1:], "index": torch.arange(4)}
+    written = []
+    own = rollouts.Rollouts._write
+    monkeypatch.setattr(rollouts.Rollouts, "_write", lambda *a: written.append(own(*a)) or written[-1])
+    told = go(contrastive_pairs(skew=0.1), cast, draw=lambda parts, k: batch, fit=fit_of(1, lr=1e-12))
+    found = told.history[0]["terms"]
+
+    def by_hand(numbers, labels, raised):
+        with torch.no_grad():
+            q, p = (
+                cast.adapter_of(role).find_logits(cast.feed(role, numbers), role)[labels != -100].softmax(-1)
+                for role in ("student", "teacher")
+            )
+        first, second = (p, q) if raised else (q, p)
+        return float((first * (first / (0.1 * first + 0.9 * second)).log()).sum(-1).mean())
+
+    assert abs(found["raised"] - by_hand(batch["inputs"], batch["labels"], True)) < 1e-5
+    assert abs(found["lowered"] - by_hand(*written[-1], False)) < 1e-5
+    assert not torch.equal(written[-1][0][:, : batch["inputs"].shape[1]], batch["inputs"])

@@ -18,6 +18,7 @@ from limbeck.methods.attention_angle import attention_angle as attention_angle
 from limbeck.methods.born_again import born_again as born_again
 from limbeck.methods.clean_labels import clean_labels as clean_labels
 from limbeck.methods.compose import compose as compose
+from limbeck.methods.contrastive_pairs import contrastive_pairs as contrastive_pairs
 from limbeck.methods.contrastive_representation import contrastive_representation as contrastive_representation
 from limbeck.methods.correlation_congruence import correlation_congruence as correlation_congruence
 from limbeck.methods.correlation_congruence import correlation_congruence_code as correlation_congruence_code

@@ -291,7 +291,7 @@ def _in_part(term: Term, role: str, name: str) -> Term:
     if not plain or len(reads) > 1 or len(term.inputs) != 2 or not _answer(term.inputs[reads[0]], role):
         raise UserError(
             f"method {name!r} reads more of the {role} than its answers ({term.name}), but the {role} has a tokenizer of its "
-            "own; use lm_kd, kd, skewed, adaptive, between, taid or on_policy"
+            "own; use lm_kd, kd, skewed, adaptive, between, taid, on_policy or contrastive_pairs"
         )
     told: Source = Tap(role, TOLD).detach()
     (other,) = set(term.inputs) - set(reads)
