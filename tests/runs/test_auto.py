@@ -18,12 +18,16 @@ CNN = {"model": "cnn", "arguments": {"width": 8}}
 SMALL = {"model": "cnn", "arguments": {"width": 4}}
 
 
+def _mlp(width):
+    return {"model": "mlp", "arguments": {"width": width}}
+
+
 def decided(teacher=CNN, student=SMALL, data=DIGITS, given=None, **more):
     return auto.decided(make({"teacher": teacher, "student": student} | more), data, given)
 
 
 def test_pictures_with_maps_of_equal_size():
-    found = decided(train={"epochs": 80})
+    found = decided(train={"epochs": 300})
     assert (found.method.name, found.method.arguments) == ("kd_attention", {"at": ["layer1", "layer2", "layer3"]})
     assert found.student.start == "teacher" and "100 % of its parameters" in found.method.why
     assert "both networks have maps of equal size there" in found.method.why and "few" not in found.method.why
@@ -37,7 +41,9 @@ def test_pictures_with_maps_of_equal_size():
     ("settings", "start", "why"),
     [
         ({"student": {**SMALL, "start": "random"}}, "random", "starts at random, as asked"),
-        ({"teacher": {"model": "cnn", "arguments": {"width": 32}}}, None, "it is less than a quarter as wide"),
+        ({"teacher": {"model": "cnn", "arguments": {"width": 32}}}, "teacher", "starts from its teacher's layers"),
+        ({"teacher": {"model": "cnn", "arguments": {"width": 40}}}, None, "it is less than an eighth as wide"),
+        ({"teacher": _mlp(40), "student": _mlp(8)}, None, "it is less than a quarter as wide"),
         ({"student": {"model": "resnet8"}}, None, "only 0 % of its parameters match"),
         ({"teacher": {"model": "tree"}}, None, "its teacher shows no layers"),
         (
@@ -65,8 +71,15 @@ def test_where_the_student_starts(settings, start, why):
     ],
 )
 def test_how_it_is_taught(settings, name, why):
-    found = decided(**{"train": {"epochs": 80}} | settings)
+    found = decided(**{"train": {"epochs": 300}} | settings)
     assert found.method.name == name and why in found.method.why and not found.method.arguments
+
+
+def test_two_classes_are_not_standardised():
+    x = torch.rand(60, 5, generator=torch.Generator().manual_seed(0))
+    two = from_datasets((x, (x[:, 0] > 0.5).long()), validation=0.2)
+    found = decided(_mlp(8), _mlp(4), two, train={"epochs": 2000})
+    assert found.method.name == "kd" and not found.method.arguments and "of two classes" in found.method.why
 
 
 def test_a_teacher_that_only_answers_is_not_asked():
@@ -103,7 +116,7 @@ def test_maps_are_found_in_any_network():
     assert cast["teacher"].training
     given = Given({"teacher": wrapped, "student": Steps(2)})
     names = {role: {"model": "python object of class Steps"} for role in ("teacher", "student")}
-    found = decided(names["teacher"], names["student"], given=given, train={"epochs": 80})
+    found = decided(names["teacher"], names["student"], given=given, train={"epochs": 300})
     assert found.method.arguments == {"at": ["first", "second"], "teacher_at": ["0.first", "0.second"]}
 
 

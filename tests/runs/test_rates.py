@@ -11,6 +11,7 @@ from limbeck.face.run import run
 from limbeck.runs import rates
 from limbeck.runs.rates import Tried, best_of, rates_of
 from limbeck.runs.recipes import load, make
+from limbeck.tasks import Numbers
 from limbeck.tasks.classify import CLASSIFY
 from limbeck.tasks.predictions import Predictions
 
@@ -52,6 +53,13 @@ def test_classes_are_gauged_by_what_logits_know_and_not_by_how_large_they_are():
     assert torch.allclose(value, scaled, atol=1e-5)
     best = max(float(torch.log_softmax(t * logits, 1)[range(4), labels].mean()) for t in torch.linspace(0.05, 5, 500))
     assert float(value.mean()) == pytest.approx(best, abs=2e-3)  # a grid of 41 temperatures
+
+
+def test_numbers_are_gauged_by_their_squared_error_in_spreads():
+    labels, answers = torch.tensor([[0.0], [4.0]]), torch.tensor([[1.0], [4.0]])  # the spread is 2
+    value, nothing = Numbers().gauge(Predictions(answers, labels, torch.arange(2)))
+    assert value.tolist() == [-0.25, 0.0] and nothing == -1
+    assert float(Numbers().gauge(Predictions(torch.full((2, 1), 2.0), labels, torch.arange(2)))[0].mean()) == nothing
 
 
 def test_a_run_probes_keeps_and_repeats(tmp_path, monkeypatch):

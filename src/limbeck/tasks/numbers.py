@@ -229,6 +229,11 @@ class Numbers(Task):
     def interval(self, judged: Judged) -> tuple[float, float] | None:
         return metrics.r2_interval(*_pair(judged))
 
+    def gauge(self, predictions: Predictions) -> tuple[Tensor, float] | None:
+        """Minus the squared error in scaled units, the mean over targets; where the labels' mean is all that is known: -1."""
+        std = predictions.labels.std(0, correction=0).clamp_min(1e-12)
+        return -((predictions.answers - predictions.labels) / std).square().mean(1), -1.0
+
     # ---------------------------------------------------------------- what is kept and shown
 
     def record(self, predictions: Mapping[str, Predictions], inputs: Tensor | None) -> dict[str, Tensor]:
