@@ -130,3 +130,13 @@ def test_a_method_is_one_file_and_imports_no_other_method():
             continue
         for module, _ in imports(path):
             assert not module.startswith("limbeck.methods") or module == "limbeck.methods._terms", f"{path.name} imports {module}"
+
+
+def test_nothing_loads_what_takes_a_second_at_the_start():
+    """These are imported where they are used: each costs every command that long."""
+    slow = ("scipy.stats", "transformers", "sklearn", "onnxruntime", "torch._dynamo", "pandas", "matplotlib")
+    for path in HERE.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name == s or name.startswith(f"{s}.") for name in names for s in slow), f"{path}: {names}"

@@ -8,7 +8,7 @@ C classes, k neighbours.
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import rankdata, t
+from scipy import special  # not scipy.stats, which takes a second to load
 from torch import Tensor
 
 AT_MOST = 2000  # samples whose pairs are compared
@@ -47,6 +47,8 @@ def rank_correlation(first: Float[Tensor, "n d1"], second: Float[Tensor, "n d2"]
     >>> round(rank_correlation(x, 3 * x), 6)
     1.0
     """
+    from scipy.stats import rankdata
+
     above = np.triu_indices(len(first), 1)
     ranks = [rankdata(similarities(x).numpy()[above].round(12)) for x in (first, second)]
     centred = [r - r.mean() for r in ranks]
@@ -61,7 +63,7 @@ def rank_interval(first: Float[Tensor, "n d1"], second: Float[Tensor, "n d2"]) -
     if groups < 3:
         return None
     found = np.array([rank_correlation(first[g::groups], second[g::groups]) for g in range(groups)])
-    half = float(t.ppf(0.975, groups - 1) * found.std(ddof=1) / np.sqrt(groups))
+    half = float(special.stdtrit(groups - 1, 0.975) * found.std(ddof=1) / np.sqrt(groups))
     whole = rank_correlation(first, second)
     return whole - half, whole + half
 
