@@ -121,9 +121,9 @@ def test_the_time_is_kept_and_a_killed_search_goes_on(teacher, tmp_path):
     process.wait()
     spent = state_of(tmp_path / "s")["spent"]
     assert spent > 0
-    done = subprocess.run([*words, "--time", f"{spent + 12:.0f}s"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*words, "--time", f"{spent + 20:.0f}s"], capture_output=True, text=True, timeout=300)
     state = state_of(tmp_path / "s")
-    assert done.returncode == 0 and spent < state["spent"] < spent + 30, done.stderr
+    assert done.returncode == 0 and spent < state["spent"] < spent + 40, done.stderr
     assert [t["folder"] for t in state["trials"]] == ["trials/0"], "the cut-off training is continued under its number"
     curve = (tmp_path / "s/trials/0/metrics.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in curve]
