@@ -103,7 +103,7 @@ def test_measure_says_how_many_tokens_are_read_per_second(run, capsys):
     from limbeck.cli.tables import show_measured
     from limbeck.face.measure import measure
 
-    (row, _) = measure(run[0], batches=(2,), repeats=3, seconds=0.1)
+    (row,) = measure(run[0] / "student.gguf", batches=(2,), repeats=3, seconds=0.1)
     assert row["tokens"] == 32
     show_measured([row], as_json=False)
     rate = 2 * 32 / row["latency_ms"]["2"]["median"] * 1000
