@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
+from limbeck.engine import optimizers
 from limbeck.plan import Stage
 
 
@@ -65,11 +66,11 @@ class Fit:
         params = list(parameters)
         fused = True if all(p.device.type == "cuda" for p in params) else None  # a fused one can leave out a bad step
         if self.optimizer == "sgd":
-            sgd = torch.optim.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
+            sgd = optimizers.SGD(params, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=fused)
             for p in params if fused and self.momentum else ():  # the fused one takes all buffers or none; from 0 is the same
                 sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
             return sgd
-        kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
+        kind = optimizers.Adam if self.optimizer == "adam" else optimizers.AdamW
         return kind(params, lr=self.lr, weight_decay=self.weight_decay, fused=fused)
 
     def make_schedule(self, optimizer: torch.optim.Optimizer, steps: int) -> lr_scheduler.LRScheduler:
