@@ -134,7 +134,7 @@ def test_a_method_is_one_file_and_imports_no_other_method():
 
 def test_nothing_loads_what_takes_a_second_at_the_start():
     """These are imported where they are used: each costs every command that long."""
-    slow = ("scipy.stats", "transformers", "sklearn", "onnxruntime", "torch._dynamo", "pandas", "matplotlib")
+    slow = ("scipy.stats", "transformers", "sklearn", "onnxruntime", "torch._dynamo", "pandas", "matplotlib", "PIL")
     for path in HERE.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             names = [str(node.module)] if isinstance(node, ast.ImportFrom) else []

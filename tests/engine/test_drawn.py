@@ -94,3 +94,13 @@ def test_the_share_that_the_likeliest_classes_hold_is_said(digits, tmp_path):  #
         z = cast.adapter_of("teacher").find_logits(cast.feed("teacher", batch["inputs"]), "teacher")
     held = (z / 50).softmax(-1).topk(2).values.sum(-1).mean()
     assert f"the classes kept hold {100 * float(held):.0f} % of its probability; nothing orders" in planned.decisions[0].why
+
+
+def test_where_nothing_can_be_drawn_that_is_said(digits, tmp_path):  # noqa: F811
+    heard = []
+    plan(methods.logit_regression(), cast_of(), streams_of(digits), Store(tmp_path), draws=5, say=heard.append)
+    assert [text for text in heard if "nothing is drawn" in text] == heard[:1] and heard
+    heard.clear()
+    plan(methods.kd(), cast_of(), streams_of(digits), Store(tmp_path), draws=5, say=heard.append)
+    plan(methods.alone(), cast_of(), streams_of(digits), Store(tmp_path), draws=5, say=heard.append)
+    assert not heard

@@ -5,7 +5,9 @@ import torch
 
 from limbeck.data.tokens import TokenInputs
 from limbeck.losses import kl
+from limbeck.plan.roles import Cast
 from limbeck.runs.other_tokens import FLOOR, InOtherTokens, Pair, beside, with_rest
+from limbeck.store.identity import identity
 from tests.folder_of_lm import config, sentences, tokenizer, transformers
 
 TEXTS = sentences(200)
@@ -111,6 +113,18 @@ def _by_loop(place, p, pair):
     out = out.clamp_min(0)
     out[place.label] += mass
     return out
+
+
+def test_what_it_has_answered_does_not_change_under_which_key_it_is_stored(root):
+    pair = Pair(str(root / "fine"), str(root / "coarse"))
+    x, many = rows(root, "fine", count=2)
+    cast = Cast({"teacher": InOtherTokens(model(root, "coarse"), pair, many)})
+    before = identity(cast, "teacher")
+    with torch.no_grad():
+        cast["teacher"](x)
+    assert identity(cast, "teacher") == before
+    other = Pair(str(root / "fine"), str(root / "begins"))
+    assert identity(Cast({"teacher": InOtherTokens(model(root, "coarse"), other, many)}), "teacher") != before
 
 
 def test_losses_are_those_of_what_is_told_and_one_rest():

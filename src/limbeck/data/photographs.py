@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from limbeck.data.assemble import Raw
 
@@ -18,6 +17,8 @@ ROWS, COLUMNS, SIDE = 2, 2, 16  # parts of a photograph; pixels of a picture
 
 def read() -> Raw:
     """2,080 pictures (3, 16, 16) of 8 classes."""
+    from PIL import Image
+
     place = find_spec("sklearn")
     assert place is not None and place.origin is not None
     pictures, labels = [], []

@@ -76,6 +76,6 @@ def words(arguments: Mapping[str, object]) -> str:
     >>> words({"model": "resnet56", "arguments": {}, "layers": 1})
     'resnet56 cut to layers=1'
     """
-    cut = " ".join(f"{key}={arguments[key]:g}" for key in CUTS if isinstance(arguments.get(key), int | float))
-    cut += " " * bool(cut) + " ".join(f"{key}={arguments[key]}" for key in KEYS if key in arguments and key not in CUTS)
-    return f"{arguments.get('model')} cut to {cut}"
+    cut = [f"{key}={arguments[key]:g}" for key in CUTS if isinstance(arguments.get(key), int | float)]
+    cut += [f"{key}={arguments[key]}" for key in KEYS if key in arguments and key not in CUTS]
+    return f"{arguments.get('model')} cut to {' '.join(cut)}"

@@ -53,6 +53,7 @@ class Pair:
         self.fingerprints = (first.facts["fingerprint"], second.facts["fingerprint"])
         self.theirs = {mine: k for k, mine in self.student.pairs(self.teacher)}
         self.before = tuple(Encoder(second, teacher).before)
+        self._starting: dict[bytes, Tensor] = {}
 
     @cached_property
     def first(self) -> Tensor:
@@ -63,6 +64,12 @@ class Pair:
     @cached_property
     def prefixes(self) -> Prefixes:
         return Prefixes(self.teacher.words)
+
+    def starting(self, prefix: bytes) -> Tensor:
+        """The teacher's tokens that begin with these bytes."""
+        if prefix not in self._starting:
+            self._starting[prefix] = torch.tensor(self.prefixes.starting(prefix), dtype=torch.int64)
+        return self._starting[prefix]
 
     def aligned(self, ids: Sequence[int]) -> tuple[tuple[int, ...], list[Place | None]]:
         """A document in the student's tokens: the teacher's tokens of it, and what it can say behind each of the student's."""
@@ -111,8 +118,7 @@ class InOtherTokens(nn.Module):
         self.inner, self.told = inner, nn.Identity()
         self.vocabulary, self.fingerprints = vocabulary, pair.fingerprints
         self.prepare, self.logits = inputs_for(inner, pair.facts), FirstWords(len(pair.teacher.words))
-        self._pair = pair
-        self._starting: dict[bytes, Tensor] = {}
+        self._pair = pair  # of which the fingerprints say all
 
     def forward(self, x: Tensor) -> Tensor:
         told = self.told(self._told(x)).exp()
@@ -138,7 +144,7 @@ class InOtherTokens(nn.Module):
         z = self.logits(self.inner(**given) if isinstance(given := self.prepare(ids), dict) else self.inner(given)).float()
         z = z.flatten(0, 1)
         total = torch.cat([some.logsumexp(-1) for some in z.split(CHUNK)])
-        first = self._pair.first.to(z.device)
+        first = self._pair.first.clamp_max(self.vocabulary).to(z.device)
         out = z.new_zeros(x.numel(), self.vocabulary + 1)
         plain = [(at, place.row) for at, place in asked if not place.inside]
         for start in range(0, len(plain), CHUNK):
@@ -154,7 +160,7 @@ class InOtherTokens(nn.Module):
         """The text's own token, which ends elsewhere than the teacher's: what the teacher gives to its bytes."""
 
         def share(row: int, prefix: bytes) -> Tensor:
-            return (z[row, self._tokens(prefix, z.device)] - total[row]).exp().sum()
+            return (z[row, self._pair.starting(prefix).to(z.device)] - total[row]).exp().sum()
 
         inside = share(place.row, place.inside) if place.inside else z.new_ones(())
         mass, last = z.new_ones(()), place.row
@@ -166,11 +172,6 @@ class InOtherTokens(nn.Module):
             if taken < self.vocabulary:
                 out[taken] = (out[taken] - mass).clamp_min(0)
         out[place.label] += mass
-
-    def _tokens(self, prefix: bytes, device: torch.device) -> Tensor:
-        if prefix not in self._starting:
-            self._starting[prefix] = torch.tensor(self._pair.prefixes.starting(prefix), dtype=torch.int64)
-        return self._starting[prefix].to(device)
 
     def _rows(self, x: Tensor) -> tuple[Tensor, list[tuple[int, Place]]]:
         """The rows as the teacher reads them, and for each place of `x`, flat, what it can say there, by its own flat places."""

@@ -97,6 +97,8 @@ def plan(
         if draws > streams.data.outputs:
             raise UserError(f"store.draws = {draws}, but there are {streams.data.outputs:,} to draw from; draw fewer")
         method, origins = drawn(method, draws, frozen)
+        if frozen and not origins:
+            say(f"store.draws = {draws}: nothing is drawn, for no term is the plain KL from a frozen role's own logits")
     method = method if top_k is None else thin(method, top_k, frozen)
     repeating = cache(lambda name: repeats(streams.data[name]))
     shelves: dict[Source, Stored] = {}
