@@ -1,5 +1,6 @@
 """The page in a real browser, without a network: sort, hover, theme, phone width, print, no errors, no request."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -166,8 +167,18 @@ def test_contrast_in_both_themes(opened, theme):
     assert opened.execute_script(CONTRAST) == []
 
 
+def printed(driver, **paper):
+    """A page as PDF, base64; a browser on a loaded machine fails now and then, and is asked again."""
+    from selenium.common.exceptions import WebDriverException
+
+    for _ in range(2):
+        with contextlib.suppress(WebDriverException):
+            return driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, **paper})["data"]
+    return driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True, **paper})["data"]
+
+
 def test_it_prints(opened):
-    assert len(opened.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]) > 10_000
+    assert len(printed(opened)) > 10_000
 
 
 def test_a_hostile_class_name_does_not_run(browser, tmp_path):
@@ -183,5 +194,9 @@ def test_no_text_of_any_drawing_overlaps(browser, tmp_path: Path):
     page = tmp_path / "all.html"
     page.write_text("<meta charset=utf-8>" + "".join(svg(make()) for make in CATALOGUE.values()), encoding="utf-8")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.get(page.as_uri())
-    assert browser.execute_script(OVERLAPS) == []
+    for _ in range(3):  # on a loaded machine it may measure before all is laid out; what overlaps does so each time
+        browser.get(page.as_uri())
+        found = browser.execute_async_script(f"document.fonts.ready.then(() => arguments[0]((() => {{{OVERLAPS}}})()))")
+        if not found:
+            break
+    assert found == []

@@ -10,7 +10,7 @@ from synthetic_board import make_board
 from synthetic_run import make_run
 from synthetic_search import make_search
 from synthetic_tasks import KINDS, make_task_run
-from test_browser import CONTRAST, browser  # noqa: F401  (the fixture)
+from test_browser import CONTRAST, browser, printed  # noqa: F401  (the fixture)
 
 from limbeck.comparison.pages import write_page
 from limbeck.report import write_report
@@ -110,8 +110,7 @@ def test_a_print_is_short(browser, pages):  # noqa: F811
 
     for name, most in (("ten", 2), ("comparison", 3)):
         browser.get(pages[name].as_uri())
-        paper = {"printBackground": True, "paperWidth": 8.27, "paperHeight": 11.69}
-        pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", paper)["data"])
+        pdf = base64.b64decode(printed(browser, paperWidth=8.27, paperHeight=11.69))
         assert pdf.count(b"/Type /Page\n") <= most, name
 
 
