@@ -41,7 +41,7 @@ class Spelling:
     """What each token of a tokenizer spells.
 
     words: (V,) the bytes of each token; b"" of special tokens and of those that are not known. special: special tokens by what
-    is written for them. before: what the tokenizer puts before a text. spaced: whether it writes a space there.
+    is written for them. spaced: whether the tokenizer writes a space before a text.
 
     Raises:
         UserError: a tokenizer whose tokens are not pieces of the text's bytes (one that lowers case, or is written in Python).
@@ -66,9 +66,7 @@ class Spelling:
         for text, k in known.items():
             if k not in special:
                 self.words[k] = self._bytes(text, k)
-        whole, bare = (self.outer("a", add_special_tokens=on, verbose=False)["input_ids"] for on in (True, False))
-        start = next((k for k in range(len(whole)) if whole[k : k + len(bare)] == bare), 0)
-        self.before: tuple[int, ...] = tuple(whole[:start])
+        bare = self.outer("a", add_special_tokens=False, verbose=False)["input_ids"]
         self.spaced = b"".join(self.words[k] for k in bare) == b" a"  # writes a space where a text begins
 
     def _bytes(self, text: str, k: int) -> bytes:
